@@ -1,0 +1,23 @@
+"""Fixtures every test may use; one torch thread, because two OpenMP threads on busy cores are far slower than one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("WANDB_MODE", "disabled")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of real label files and photographs beside the checkout; the test is skipped where it is absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the real label files and photographs in ../shared, which are not here")
+    return folder
