@@ -1,0 +1,81 @@
+"""Load a Qwen2.5-VL policy from a folder or a hub id, strictly: a missing weight is an error, never a warning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.policy import Policy
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_policy(
+    *, path: str, dtype: str, attention: str, min_pixels: int | None, max_pixels: int | None, image_cache: int
+) -> Policy:
+    """Load model, tokenizer and image processor from one place.
+
+    ``min_pixels`` and ``max_pixels`` bound the image area the tower sees (None keeps the processor's own bound);
+    ``attention`` is ``sdpa``, ``eager`` or ``flash_attention_2``. Raises PolicyError when nothing is there, when a
+    weight is missing or left over, or when a value is not one of the valid ones.
+    """
+    from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+    if dtype not in DTYPES:
+        raise PolicyError(f"policy.dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
+    source = _locate(path)
+    model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True
+    )
+    _check_report(report, path)
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    processor = load_image_processor(source, min_pixels=min_pixels, max_pixels=max_pixels)
+    return Policy(model=model, tokenizer=tokenizer, image_processor=processor, image_cache=image_cache)
+
+
+def load_image_processor(source: str, *, min_pixels: int | None, max_pixels: int | None) -> Any:
+    """The PIL image processor: the default one imports torchvision, which not every torch build has."""
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    processor = Qwen2VLImageProcessorPil.from_pretrained(source)
+    if min_pixels is not None:
+        processor.size["shortest_edge"] = min_pixels
+    if max_pixels is not None:
+        processor.size["longest_edge"] = max_pixels
+    if processor.size["shortest_edge"] > processor.size["longest_edge"]:
+        raise PolicyError(
+            f"min_pixels {processor.size['shortest_edge']} exceeds max_pixels {processor.size['longest_edge']}"
+        )
+    return processor
+
+
+def _locate(path: str) -> str:
+    """A folder as it is, a hub id by its local snapshot or by download; PolicyError in one line otherwise."""
+    if Path(path).is_dir():
+        if not (Path(path) / "config.json").is_file():
+            raise PolicyError(f"policy.path={path}: the folder has no config.json; point at a transformers folder")
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return snapshot_download(path)
+    except (OSError, HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise PolicyError(
+            f"policy.path={path}: neither a folder here nor a model the hub gave; download it with "
+            f"`hf download {path} --local-dir FOLDER` and pass policy.path=FOLDER"
+        ) from error
+
+
+def _check_report(report: dict[str, Any], path: str) -> None:
+    wrong = {
+        name: sorted(map(str, report.get(name) or ()))
+        for name in ("missing_keys", "unexpected_keys", "mismatched_keys")
+    }
+    wrong = {name: keys for name, keys in wrong.items() if keys}
+    if wrong:
+        listed = "; ".join(f"{len(keys)} {name.replace('_', ' ')} such as {keys[0]}" for name, keys in wrong.items())
+        raise PolicyError(f"policy.path={path}: weights do not fit the model: {listed}")

@@ -1,0 +1,83 @@
+"""A policy: a Qwen2.5-VL model with its tokenizer, image processor and the token ids that steer sampling."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
+from zoom_iqa.types import Message
+
+END_TOKENS = ("<|im_end|>", "<|endoftext|>")
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+
+
+class Policy:
+    """Bundles what turns messages into tokens and tokens into text; holds the model but runs nothing.
+
+    ``stop_ids`` end a generation; ``banned_ids`` must never be sampled (a placeholder in a completion would be taken
+    for an image); ``end_id`` closes a written answer.
+    """
+
+    def __init__(self, *, model: Any, tokenizer: Any, image_processor: Any, image_cache: int) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.image_processor = image_processor
+        vocabulary = tokenizer.get_vocab()
+        missing = [token for token in (*END_TOKENS, "<|image_pad|>") if token not in vocabulary]
+        if missing:
+            raise PolicyError(f"tokenizer lacks {', '.join(missing)}; use the tokenizer of a Qwen2.5-VL model")
+        self.end_id: int = vocabulary["<|im_end|>"]
+        self.pad_id: int = vocabulary["<|endoftext|>"]
+        self.stop_ids: tuple[int, ...] = tuple(vocabulary[token] for token in END_TOKENS)
+        self.banned_ids = _banned(vocabulary, len(tokenizer), model.config.get_text_config().vocab_size)
+        self.images = ImageEncoder(processor=image_processor, capacity=image_cache)
+        self.encoder = PromptEncoder(
+            tokenizer=tokenizer, images=self.images, merge_size=model.config.vision_config.spatial_merge_size
+        )
+        if self.encoder.image_pad_id != model.config.image_token_id:
+            raise PolicyError(
+                f"image_token_id: the model has {model.config.image_token_id}, its tokenizer "
+                f"{self.encoder.image_pad_id}; load both from one folder"
+            )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    def encode(self, messages: Sequence[Message]) -> EncodedPrompt:
+        """Encode a prompt; raises PolicyError when images and placeholders do not match."""
+        return self.encoder(messages)
+
+    def completion_ids(self, text: str) -> list[int]:
+        """Token ids of a written answer, end token included."""
+        return self.encoder.completion_ids(text, self.end_id)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of generated ids without special tokens."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def save(self, folder: Path) -> None:
+        """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            raise PolicyError(f"export folder {folder} exists; remove it or choose another")
+        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        self.model.save_pretrained(staging)
+        self.tokenizer.save_pretrained(staging)
+        self.image_processor.save_pretrained(staging)
+        staging.chmod(0o755)
+        os.replace(staging, folder)
+
+
+def _banned(vocabulary: dict[str, int], known: int, rows: int) -> tuple[int, ...]:
+    """Vision tokens, chat openers, and rows of the output head that no token uses."""
+    named = [vocabulary[token] for token in (*VISION_TOKENS, "<|im_start|>") if token in vocabulary]
+    return (*named, *range(known, rows))
