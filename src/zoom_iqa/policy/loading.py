@@ -27,9 +27,10 @@ def load_policy(
     if dtype not in DTYPES:
         raise PolicyError(f"policy.dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
     source = _locate(path)
-    model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+    loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True
     )
+    model, report = loaded
     _check_report(report, path)
     tokenizer = AutoTokenizer.from_pretrained(source)
     processor = load_image_processor(source, min_pixels=min_pixels, max_pixels=max_pixels)
@@ -59,7 +60,7 @@ def _locate(path: str) -> str:
             raise PolicyError(f"policy.path={path}: the folder has no config.json; point at a transformers folder")
         return path
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return snapshot_download(path)
