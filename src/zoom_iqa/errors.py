@@ -30,6 +30,10 @@ class ProtocolError(ZoomIQAError):
         self.detail = detail
 
 
+class SessionError(ZoomIQAError):
+    """A session was called out of order: the wrong generation, or one too many."""
+
+
 class ConfigError(ZoomIQAError):
     """A configuration value is wrong or contradicts another one."""
 
