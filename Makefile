@@ -1,0 +1,53 @@
+# demo: install and run the main job on a CPU. test, check: what must pass before a change lands. bench: ours against TRL.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help install demo test check format bench clean
+
+help:
+	@echo "make demo    install, then SFT -> GRPO -> evaluation of the tiny policy on the embedded set (CPU, minutes)"
+	@echo "make test    install, then run the tests"
+	@echo "make check   install, then lint, type check and import contract"
+	@echo "make bench   install TRL too, then time a GRPO step of both"
+
+install: $(VENV)/installed-dev
+
+demo: $(VENV)/installed
+	$(BIN)/python -m zoom_iqa.train +experiment=quickstart
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python experiments/throughput/run.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
+	@touch $@
