@@ -55,3 +55,12 @@ class DataError(ZoomIQAError):
             shown.append(f"... and {len(rows) - len(shown)} more")
         super().__init__("\n  - ".join([message, *shown]))
         self.rows = tuple(rows)
+
+
+class UndefinedMetric(ZoomIQAError):
+    """A metric has no value for these inputs (too few, or constant); ``reason`` says why. Never reported as NaN."""
+
+    def __init__(self, metric: str, reason: str) -> None:
+        super().__init__(f"{metric} is undefined: {reason}")
+        self.metric = metric
+        self.reason = reason
