@@ -31,7 +31,9 @@ def check_config(cfg: DictConfig) -> None:
     """Raise ConfigError for the first missing value, unknown target, or key its target does not take."""
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
-        raise ConfigError(f"{missing[0]} has no value; set {missing[0]}=... ({len(missing)} missing: {', '.join(missing)})")
+        raise ConfigError(
+            f"{missing[0]} has no value; set {missing[0]}=... ({len(missing)} missing: {', '.join(missing)})"
+        )
     for path, node in _targets(cfg, ""):
         _check_target(path, node)
 
@@ -40,8 +42,8 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
     if isinstance(node, DictConfig):
         if "_target_" in node:
             yield path, node
-        for key in node:
-            yield from _targets(node[key], f"{path}.{key}" if path else str(key))
+        for key in map(str, node):
+            yield from _targets(node[key], f"{path}.{key}" if path else key)
     elif isinstance(node, ListConfig):
         for index, item in enumerate(node):
             yield from _targets(item, f"{path}[{index}]")
@@ -66,7 +68,9 @@ def _check_target(path: str, node: DictConfig) -> None:
         raise ConfigError(f"{path}.{key}: {node['_target_']} takes no such key{hint} Valid: {', '.join(valid)}")
     if node.get("_partial_"):
         return
-    required = {n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+    required = {
+        n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+    }
     absent = sorted(required - given)
     if absent and not node.get("_args_"):
         raise ConfigError(f"{path}: {node['_target_']} needs {', '.join(absent)}; add to the YAML or the command line")
@@ -75,7 +79,9 @@ def _check_target(path: str, node: DictConfig) -> None:
 def one_line(error: Exception) -> str:
     """The message of a configuration error without Hydra's advice lines, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    keep = [line for line in lines if not line.startswith(("full_key:", "object_type=", "Set the environment", "provider="))]
+    keep = [
+        line for line in lines if not line.startswith(("full_key:", "object_type=", "Set the environment", "provider="))
+    ]
     keep = [line for line in keep if line != "Config search path:"]
     return " ".join(keep)
 
