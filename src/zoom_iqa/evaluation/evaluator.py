@@ -1,0 +1,106 @@
+"""Runs a policy over a data set through the two-turn protocol and keeps what it said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch.utils.data import DataLoader, Subset
+
+from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, prediction_of
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.progress import ProgressLine
+from zoom_iqa.protocol.prompts import PromptSet
+from zoom_iqa.rollout.collector import collect_groups
+from zoom_iqa.rollout.engine import Engine
+from zoom_iqa.types import ImageItem, ImageSample
+
+EngineFactory = Callable[..., Engine]
+"""Makes an engine from ``policy=``."""
+
+
+class ImageDataset(Protocol):
+    """A map-style data set of labelled images whose labels are known without their pixels."""
+
+    def items(self) -> Sequence[ImageItem]:
+        """The labels, in index order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> ImageSample: ...
+
+
+class Evaluator:
+    """Predicts every image of ``dataset`` with ``samples_per_image`` trajectories, ``batch_size`` images at a time.
+
+    Sampling is seeded per image, so batch size and what was predicted before do not matter.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: ImageDataset,
+        prompts: PromptSet,
+        engine: EngineFactory,
+        batch_size: int,
+        samples_per_image: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        for name, value in (("batch_size", batch_size), ("samples_per_image", samples_per_image)):
+            if value < 1:
+                raise ConfigError(f"evaluation.{name}={value} must be at least 1")
+        self._dataset = dataset
+        self._prompts = prompts
+        self._engine = engine
+        self._batch_size = batch_size
+        self._samples = samples_per_image
+        self._workers = workers
+        self._seed = seed
+
+    def run(self, policy: Policy, *, path: Path, title: str) -> tuple[Prediction, ...]:
+        """Predict what ``path`` does not hold yet and return all predictions in the data set's order."""
+        items = self._dataset.items()
+        with PredictionFile(path) as file:
+            done = {prediction.key: prediction for prediction in file.written}
+            open_indices = [
+                index
+                for index, item in enumerate(items)
+                if any((item.dataset, item.id, sample) not in done for sample in range(self._samples))
+            ]
+            with ProgressLine(title, total=len(items)) as progress:
+                progress.start_at(len(items) - len(open_indices))
+                for predictions in self._predict(policy, open_indices):
+                    fresh = [p for p in predictions if p.key not in done]
+                    file.append(fresh)
+                    done.update((p.key, p) for p in fresh)
+                    progress.advance(len(predictions) // self._samples)
+        return tuple(done[item.dataset, item.id, sample] for item in items for sample in range(self._samples))
+
+    @torch.no_grad()
+    def _predict(self, policy: Policy, indices: Sequence[int]) -> Iterator[list[Prediction]]:
+        was_training = policy.model.training
+        policy.model.eval()
+        engine = self._engine(policy=policy)
+        loader = DataLoader(
+            Subset(self._dataset, indices),  # type: ignore[arg-type]  # our protocol stands for torch's Dataset
+            batch_size=self._batch_size,
+            num_workers=self._workers,
+            collate_fn=as_list,
+            worker_init_fn=single_thread_worker,
+        )
+        for samples in loader:
+            started = time.perf_counter()
+            groups = collect_groups(
+                samples, engine=engine, prompts=self._prompts, group_size=self._samples, seed=self._seed
+            )
+            seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
+            policy.images.clear()
+            yield [prediction_of(rollout, seconds=seconds) for group in groups for rollout in group.rollouts]
+        policy.model.train(was_training)

@@ -1,0 +1,144 @@
+"""One prediction per image, and the file that keeps them: appended as they come, whole lines only."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from zoom_iqa.errors import DataError
+from zoom_iqa.types import Box, ParseFailure, Rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a policy said of one image. ``rating`` is None where ``failure`` names why there is none.
+
+    ``box`` is the crop looked at, in pixels; ``texts`` and ``tokens`` hold one entry per turn; ``sample`` counts the
+    trajectories of one image from 0; ``seconds`` is the image's share of the time its batch took.
+    """
+
+    id: str
+    dataset: str
+    mos: float
+    mos_std: float | None
+    sample: int
+    rating: float | None
+    failure: str | None
+    routing_warning: str | None
+    well_formed: bool
+    rounds: int
+    box: Box | None
+    texts: tuple[str, ...]
+    tokens: tuple[int, ...]
+    seconds: float
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes a prediction one of its kind."""
+        return (self.dataset, self.id, self.sample)
+
+
+def prediction_of(rollout: Rollout, *, seconds: float) -> Prediction:
+    """The record of a finished trajectory."""
+    rating, item = rollout.rating, rollout.item
+    failed = isinstance(rating, ParseFailure)
+    return Prediction(
+        id=item.id,
+        dataset=item.dataset,
+        mos=item.mos,
+        mos_std=item.mos_std,
+        sample=rollout.index,
+        rating=None if isinstance(rating, ParseFailure) else rating,
+        failure=rating.reason if isinstance(rating, ParseFailure) else None,
+        routing_warning=rollout.routing_warning,
+        well_formed=rollout.well_formed and not failed,
+        rounds=len(rollout.turns),
+        box=rollout.turns[0].box,
+        texts=tuple(turn.generation.text for turn in rollout.turns),
+        tokens=tuple(len(turn.generation.token_ids) for turn in rollout.turns),
+        seconds=round(seconds, 4),
+    )
+
+
+class PredictionFile:
+    """A JSONL file that only grows by whole lines; a line cut off by a crash is dropped when it is opened again.
+
+    Used as a context manager; ``written`` holds what the file held when it was opened.
+
+    Raises:
+        DataError: a whole line is not a prediction.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+        self.written: tuple[Prediction, ...] = ()
+
+    def __enter__(self) -> PredictionFile:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            self.written = _recover(self._path)
+        self._file = self._path.open("a", encoding="utf-8")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def append(self, predictions: Iterable[Prediction]) -> None:
+        """Write and flush to disk."""
+        assert self._file is not None, "open the file with `with`"
+        for prediction in predictions:
+            self._file.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def read_predictions(path: Path) -> tuple[Prediction, ...]:
+    """Every prediction of a file.
+
+    Raises:
+        DataError: a line is not a prediction, such as one cut off by a crash.
+    """
+    return _parse(path, path.read_text(encoding="utf-8"))
+
+
+def _recover(path: Path) -> tuple[Prediction, ...]:
+    raw = path.read_bytes()
+    whole = raw[: raw.rfind(b"\n") + 1]
+    if len(whole) < len(raw):
+        with path.open("r+b") as file:
+            file.truncate(len(whole))
+    return _parse(path, whole.decode("utf-8"))
+
+
+def _parse(path: Path, text: str) -> tuple[Prediction, ...]:
+    predictions, wrong = [], []
+    for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"), 1):
+        try:
+            predictions.append(_from_json(line))
+        except (ValueError, TypeError, KeyError) as error:
+            wrong.append(f"line {number}: {error}")
+    if wrong:
+        raise DataError(f"{path} holds lines that are not predictions; remove them or the file:", wrong)
+    return tuple(predictions)
+
+
+def _from_json(line: str) -> Prediction:
+    fields = json.loads(line)
+    box = fields["box"]
+    return Prediction(
+        **{
+            **fields,
+            "box": None if box is None else tuple(box),
+            "texts": tuple(fields["texts"]),
+            "tokens": tuple(fields["tokens"]),
+        }
+    )
