@@ -25,10 +25,11 @@ Span = tuple[int, int]
 _OPENING = re.compile(r"<answer>\s*(?=\{)")
 _CLOSING = re.compile(r"(?<=\})\s*</answer>")
 _STRING = r'"(?:[^"\\]|\\.)*"' + "|" + r"'(?:[^'\\]|\\.)*'"
-_NUMBER = r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _LEXEME = re.compile(rf"(?P<string>{_STRING})|(?P<number>{_NUMBER})|(?P<comma>,)(?=\s*[}}\]])|(?P<other>.)", re.DOTALL)
 _RATING_KEY = re.compile(r"""["']rating["']""")
 _COLON = re.compile(r"\s*:")
+_DIGITS = re.compile(r"[0-9]+")
 
 
 def parse_answer(text: str) -> Answer:
@@ -106,7 +107,7 @@ def _digit_runs(text: str, start: int, end: int) -> list[Span]:
     for lexeme in _LEXEME.finditer(text, start, end):
         spells_number = lexeme.lastgroup == "string" and re.fullmatch(_NUMBER, lexeme.group()[1:-1].strip())
         if lexeme.lastgroup == "number" or (spells_number and not _is_key(lexeme, text, end)):
-            runs.extend(run.span() for run in re.compile(r"\d+").finditer(text, *lexeme.span()))
+            runs.extend(run.span() for run in _DIGITS.finditer(text, *lexeme.span()))
     return runs
 
 
