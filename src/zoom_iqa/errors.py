@@ -57,7 +57,7 @@ class DataError(ZoomIQAError):
         self.rows = tuple(rows)
 
 
-class UndefinedMetric(ZoomIQAError):
+class UndefinedMetricError(ZoomIQAError):
     """A metric has no value for these inputs (too few, or constant); ``reason`` says why. Never reported as NaN."""
 
     def __init__(self, metric: str, reason: str) -> None:

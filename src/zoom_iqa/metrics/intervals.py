@@ -1,0 +1,105 @@
+"""Bootstrap intervals: images are drawn again with replacement, prediction and MOS together.
+
+R resamples, n images. All resamples of a block are evaluated at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired
+
+Correlation = Literal["srcc", "plcc"]
+Matrix = NDArray[np.float64]
+
+BLOCK_ELEMENTS = 2_000_000
+"""Resampled values held at once: some tens of MB."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile interval at ``level``, from ``n_resamples`` resamples that had a value."""
+
+    low: float
+    high: float
+    level: float
+    n_resamples: int
+
+
+def bootstrap_interval(
+    predictions: ArrayLike, mos: ArrayLike, *, metric: Correlation, n_resamples: int, seed: int, level: float = 0.95
+) -> Interval:
+    """Percentile bootstrap interval of a correlation (Efron & Tibshirani 1993).
+
+    Raises:
+        UndefinedMetricError: fewer than 3 images, or most resamples are constant.
+    """
+    x, y = paired(f"{metric} interval", predictions, mos)
+    draws = [CORRELATIONS[metric](x[rows], y[rows]) for rows in _resamples(len(x), n_resamples, seed)]
+    return _percentiles(f"{metric} interval", np.concatenate(draws), level)
+
+
+def bootstrap_difference(
+    predictions: ArrayLike,
+    baseline: ArrayLike,
+    mos: ArrayLike,
+    *,
+    metric: Correlation,
+    n_resamples: int,
+    seed: int,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of metric(predictions) - metric(baseline) on the same images, paired: both see the same resamples.
+
+    Raises:
+        UndefinedMetricError: as ``bootstrap_interval``.
+    """
+    x, y = paired(f"{metric} difference", predictions, mos)
+    base, _ = paired(f"{metric} difference", baseline, mos)
+    of = CORRELATIONS[metric]
+    draws = [of(x[rows], y[rows]) - of(base[rows], y[rows]) for rows in _resamples(len(x), n_resamples, seed)]
+    return _percentiles(f"{metric} difference", np.concatenate(draws), level)
+
+
+def pearson_rows(x_Rn: Matrix, y_Rn: Matrix) -> Vector:
+    """Pearson's correlation of each row, shape (R,); NaN where a row is constant."""
+    constant_R = _constant_rows(x_Rn) | _constant_rows(y_Rn)
+    dx_Rn, dy_Rn = x_Rn - x_Rn.mean(1, keepdims=True), y_Rn - y_Rn.mean(1, keepdims=True)
+    scale_R = np.sqrt((dx_Rn**2).sum(1) * (dy_Rn**2).sum(1))
+    covariance_R = (dx_Rn * dy_Rn).sum(1)
+    return np.divide(covariance_R, scale_R, out=np.full(len(x_Rn), np.nan), where=~constant_R)
+
+
+def spearman_rows(x_Rn: Matrix, y_Rn: Matrix) -> Vector:
+    """Spearman's correlation of each row, shape (R,); NaN where a row is constant."""
+    return pearson_rows(stats.rankdata(x_Rn, axis=1), stats.rankdata(y_Rn, axis=1))
+
+
+CORRELATIONS: dict[Correlation, Callable[[Matrix, Matrix], Vector]] = {"srcc": spearman_rows, "plcc": pearson_rows}
+
+
+def _resamples(n_images: int, n_resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Blocks of row indices. The stream of draws depends on seed and sizes only."""
+    generator = np.random.default_rng(seed)
+    per_block = max(1, BLOCK_ELEMENTS // n_images)
+    for start in range(0, n_resamples, per_block):
+        yield generator.integers(n_images, size=(min(per_block, n_resamples - start), n_images))
+
+
+def _percentiles(name: str, values_R: Vector, level: float) -> Interval:
+    defined = values_R[~np.isnan(values_R)]
+    if 2 * len(defined) <= len(values_R):
+        raise UndefinedMetricError(name, f"{len(values_R) - len(defined)} of {len(values_R)} resamples are constant")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(low=float(low), high=float(high), level=level, n_resamples=len(defined))
+
+
+def _constant_rows(values_Rn: Matrix) -> NDArray[np.bool_]:
+    return np.ptp(values_Rn, axis=1) <= CONSTANT_SPREAD * np.abs(values_Rn).max(axis=1)

@@ -1,0 +1,155 @@
+"""One record that says how a policy did on a set of images, safe to write as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+from numpy.typing import ArrayLike
+
+from zoom_iqa.errors import FAILURE_REASONS, DataError, FailureReason, UndefinedMetricError
+from zoom_iqa.metrics import correlation, fits
+from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
+from zoom_iqa.metrics.intervals import Correlation, Interval, bootstrap_interval
+from zoom_iqa.types import ParseFailure
+
+MIDPOINT = 3.0
+"""What an unreadable answer counts as in the second figure: the middle of 1-5."""
+
+HISTOGRAM_BINS = 16
+"""Bins of a quarter point over 1-5."""
+
+
+@dataclass(frozen=True)
+class Undefined:
+    """A metric without a value, and why; printed and stored as text, never as NaN."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"undefined ({self.reason})"
+
+
+Value = float | Undefined
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOutcome:
+    """What evaluation keeps of one image: the rating or why there is none, the truth, and how it came about.
+
+    ``rating`` and ``mos`` are on 1-5.
+    """
+
+    rating: float | ParseFailure
+    mos: float
+    cropped: bool
+    well_formed: bool
+    routing_warning: FailureReason | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Figures over ``n`` images, of which ``n_valid`` have a readable rating.
+
+    Correlations and rmse leave unreadable answers out; the ``_midpoint`` ones count them as 3.0. Rates are fractions of
+    all images: ``valid_rate`` of readable ratings, ``format_rate`` of answers whose every turn is well formed.
+    ``failures`` and ``routing_warnings`` are counts by reason, zeros included.
+    """
+
+    n: int
+    n_valid: int
+    srcc: Value
+    plcc: Value
+    plcc_logistic4: Value
+    plcc_isotonic: Value
+    srcc_isotonic: Value
+    krcc: Value
+    rmse: Value
+    srcc_interval: Interval | Undefined
+    plcc_interval: Interval | Undefined
+    srcc_midpoint: Value
+    plcc_midpoint: Value
+    unique_score_ratio: float
+    valid_rate: float
+    format_rate: float
+    crop_rate: float
+    routing_warning_rate: float
+    failures: dict[FailureReason, int]
+    routing_warnings: dict[FailureReason, int]
+    score_histogram: tuple[int, ...]
+    mos_histogram: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, object]:
+        """Return plain JSON values under the field names; an undefined metric is the text "undefined (reason)"."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) -> Summary:
+    """Compute every figure; ``n_resamples`` and ``seed`` are those of the bootstrap intervals.
+
+    Raises:
+        DataError: there are no images, or a rating or MOS is not finite.
+    """
+    n = len(outcomes)
+    if n == 0:
+        raise DataError("there are no predictions to summarise; the evaluated split is empty")
+    valid = [(o.rating, o.mos) for o in outcomes if not isinstance(o.rating, ParseFailure)]
+    scores, mos = [rating for rating, _ in valid], [target for _, target in valid]
+    all_mos = [o.mos for o in outcomes]
+    imputed = [MIDPOINT if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
+    return Summary(
+        n=n,
+        n_valid=len(valid),
+        srcc=_value(correlation.srcc, scores, mos),
+        plcc=_value(correlation.plcc, scores, mos),
+        plcc_logistic4=_value(fits.plcc_logistic4, scores, mos),
+        plcc_isotonic=_value(fits.plcc_isotonic, scores, mos),
+        srcc_isotonic=_value(fits.srcc_isotonic, scores, mos),
+        krcc=_value(correlation.krcc, scores, mos),
+        rmse=_value(correlation.rmse, scores, mos),
+        srcc_interval=_interval("srcc", scores, mos, n_resamples, seed),
+        plcc_interval=_interval("plcc", scores, mos, n_resamples, seed),
+        srcc_midpoint=_value(correlation.srcc, imputed, all_mos),
+        plcc_midpoint=_value(correlation.plcc, imputed, all_mos),
+        unique_score_ratio=unique_score_ratio(scores, n_images=n),
+        valid_rate=len(valid) / n,
+        format_rate=sum(o.well_formed for o in outcomes) / n,
+        crop_rate=sum(o.cropped for o in outcomes) / n,
+        routing_warning_rate=sum(o.routing_warning is not None for o in outcomes) / n,
+        failures=_counts([o.rating.reason for o in outcomes if isinstance(o.rating, ParseFailure)]),
+        routing_warnings=_counts([o.routing_warning for o in outcomes if o.routing_warning is not None]),
+        score_histogram=rating_histogram(scores, n_bins=HISTOGRAM_BINS),
+        mos_histogram=rating_histogram(all_mos, n_bins=HISTOGRAM_BINS),
+    )
+
+
+def _value(metric: Callable[[ArrayLike, ArrayLike], float], predictions: list[float], mos: list[float]) -> Value:
+    try:
+        return metric(predictions, mos)
+    except UndefinedMetricError as error:
+        return Undefined(error.reason)
+
+
+def _interval(
+    metric: Correlation, predictions: list[float], mos: list[float], n_resamples: int, seed: int
+) -> Interval | Undefined:
+    try:
+        return bootstrap_interval(predictions, mos, metric=metric, n_resamples=n_resamples, seed=seed)
+    except UndefinedMetricError as error:
+        return Undefined(error.reason)
+
+
+def _counts(reasons: Sequence[FailureReason]) -> dict[FailureReason, int]:
+    counted = Counter(reasons)
+    return {reason: counted[reason] for reason in FAILURE_REASONS}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Undefined):
+        return str(value)
+    if isinstance(value, Interval):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, tuple):
+        return list(value)
+    return value

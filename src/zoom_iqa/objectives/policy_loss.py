@@ -1,0 +1,60 @@
+"""The clipped policy-gradient loss on flat tokens (PPO, arXiv 1707.06347; GRPO; asymmetric clip as in DAPO).
+
+T: the generated tokens of a micro-batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.objectives.aggregation import Aggregation
+from zoom_iqa.objectives.measures import Measures, mean_of, peak_of
+
+MAX_LOG_RATIO = 20.0
+"""exp(20) is far outside any clip range and still finite in float32, so that a zero advantage stays zero."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PolicyInputs:
+    """Log-probabilities in nats under the policy in training and the one that sampled, advantage and weight per token.
+
+    All of shape (T,); only ``logp_T`` carries gradient. ``weights_T`` come from an Aggregation.
+    """
+
+    logp_T: torch.Tensor
+    old_logp_T: torch.Tensor
+    advantages_T: torch.Tensor
+    weights_T: torch.Tensor
+
+
+class ClippedPolicyLoss:
+    """-sum_t w_t min(r_t A_t, clip(r_t, 1 - clip_low, 1 + clip_high) A_t), r_t the probability ratio.
+
+    ``aggregation`` makes the weights for the whole batch; the loss itself sees one micro-batch at a time.
+    """
+
+    def __init__(self, *, clip_low: float, clip_high: float, aggregation: Aggregation) -> None:
+        if not 0 < clip_low <= 1:
+            raise ConfigError(f"loss.clip_low={clip_low} must be above 0 and at most 1")
+        if not clip_high > 0:
+            raise ConfigError(f"loss.clip_high={clip_high} must be above 0")
+        self._low, self._high = 1.0 - clip_low, 1.0 + clip_high
+        self.aggregation = aggregation
+
+    def __call__(self, inputs: PolicyInputs) -> tuple[torch.Tensor, Measures]:
+        """Return the micro-batch's share of the loss and, as means over tokens, what to watch."""
+        log_ratio_T = (inputs.logp_T - inputs.old_logp_T).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+        ratio_T = log_ratio_T.exp()
+        advantages_T = inputs.advantages_T
+        surrogate_T = torch.minimum(ratio_T * advantages_T, ratio_T.clamp(self._low, self._high) * advantages_T)
+        loss = -(inputs.weights_T * surrogate_T).sum()
+        clipped_T = ((ratio_T > self._high) & (advantages_T > 0)) | ((ratio_T < self._low) & (advantages_T < 0))
+        return loss, {
+            "policy/clip_fraction": mean_of(clipped_T),
+            "policy/ratio_mean": mean_of(ratio_T),
+            "policy/ratio_max": peak_of(ratio_T),
+            "policy/approx_kl": mean_of(ratio_T - 1.0 - log_ratio_T),
+        }
