@@ -104,7 +104,8 @@ def test_any_text_is_an_answer_or_a_typed_failure(text: str) -> None:
     else:
         assert answer in FAILURE_REASONS
     for start, end in locate_answer_numbers(text):
-        assert set(text[start:end]) <= set("0123456789") and start < end
+        assert set(text[start:end]) <= set("0123456789")
+        assert start < end
     assert set(locate_rating_digits(text)) <= set(locate_answer_numbers(text))
     report = check_format(text, sections=SECTIONS, final_only=False)
     if report.ok:
