@@ -1,0 +1,18 @@
+"""Readers of the public benchmarks in the layout their publishers ship, and of plain manifests."""
+
+from zoom_iqa.data.benchmarks.benchmark import Benchmark, Source
+from zoom_iqa.data.benchmarks.labels import Label, Reader
+from zoom_iqa.data.benchmarks.scale import LinearScale
+from zoom_iqa.data.benchmarks.splits import HeldOutValidation, PublishedSplit, SeededSplit, Split
+
+__all__ = [
+    "Benchmark",
+    "HeldOutValidation",
+    "Label",
+    "LinearScale",
+    "PublishedSplit",
+    "Reader",
+    "SeededSplit",
+    "Source",
+    "Split",
+]

@@ -1,0 +1,147 @@
+"""A benchmark: where it lies, how it is read, what its scores mean and which images a split holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoom_iqa.data.benchmarks.labels import Label, Reader
+from zoom_iqa.data.benchmarks.scale import LinearScale
+from zoom_iqa.data.benchmarks.splits import SPLITS, Split
+from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.types import ImageItem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a benchmark comes from. ``count`` is its published number of images, None where nobody published one."""
+
+    title: str
+    homepage: str
+    citation: str
+    licence: str
+    download: Sequence[str]
+    count: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A labelled image set on disk.
+
+    ``root`` is its folder. ``evaluation_split`` is what published tables report on: train, val, test, or all.
+    """
+
+    name: str
+    root: str
+    reader: Reader
+    scale: LinearScale
+    split: Split
+    evaluation_split: str
+    source: Source
+
+    def __post_init__(self) -> None:
+        _known_split(self.evaluation_split, "evaluation_split")
+
+    @property
+    def folder(self) -> Path:
+        """The root as an expanded path."""
+        return Path(self.root).expanduser()
+
+    def read(self) -> list[Label]:
+        """The published rows, before any check of their values.
+
+        Raises:
+            DataError: the label file is absent or unreadable.
+        """
+        path = self.folder / self.reader.labels
+        if not path.exists():
+            raise DataError(
+                f"{self.name}: no labels at {path}; set its root, or get {self.source.title} from "
+                f"{self.source.homepage}:",
+                self.source.download,
+            )
+        return self.reader.read(self.folder)
+
+    def labelled(self) -> tuple[ImageItem, ...]:
+        """Every image by its labels alone; no image file is looked for.
+
+        Raises:
+            DataError: rows are unusable; all of them are listed.
+        """
+        labels = self.read()
+        odd = [*outside_range(labels, self.scale), *duplicate_ids(labels)]
+        if odd:
+            raise DataError(f"{self.name}: {len(odd)} rows are unusable; correct or remove them", odd)
+        return tuple(self.item(label, split) for label, split in zip(labels, self.split.assign(labels), strict=True))
+
+    def items(self, split: str) -> tuple[ImageItem, ...]:
+        """The images of a split (train, val, test, or all), each with a file that exists.
+
+        Raises:
+            ConfigError: no such split.
+            DataError: rows are unusable, files are missing (all are listed), or the split is empty.
+        """
+        _known_split(split, "split")
+        items = tuple(item for item in self.labelled() if split in ("all", item.split))
+        if not items:
+            raise DataError(
+                f"{self.name}: split {split!r} is empty; choose another (`all` is the whole set) or draw one "
+                "from a seed (benchmark/split=seeded)"
+            )
+        missing = missing_files(items)
+        if missing:
+            raise DataError(
+                f"{self.name}: {len(missing)} of {len(items)} images of split {split!r} are missing under "
+                f"{self.folder}; `python -m zoom_iqa.data check benchmark={self.name}` says where to get them",
+                missing,
+            )
+        return items
+
+    def item(self, label: Label, split: str | None) -> ImageItem:
+        """A label as an item of this benchmark: path below the root, scores on 1-5."""
+        return ImageItem(
+            id=label.id,
+            dataset=self.name,
+            path=str(self.folder / label.image),
+            mos=self.scale.mos(label.score),
+            mos_std=None if label.std is None else self.scale.std(label.std),
+            native_mos=label.score,
+            reference_id=label.reference,
+            split=split,
+        )
+
+
+def outside_range(labels: Sequence[Label], scale: LinearScale) -> list[str]:
+    """A line for each score the publisher's scale does not allow, and for each negative standard deviation."""
+    low, high = scale.native_range
+    scores = [
+        f"{label.where}: {label.id} has score {label.score:g}, outside {low:g} to {high:g}"
+        for label in labels
+        if not scale.contains(label.score)
+    ]
+    stds = [
+        f"{label.where}: {label.id} has standard deviation {label.std:g}, below 0"
+        for label in labels
+        if label.std is not None and label.std < 0
+    ]
+    return scores + stds
+
+
+def duplicate_ids(labels: Sequence[Label]) -> list[str]:
+    """A line for each row whose id another row has too."""
+    uses = Counter(label.id for label in labels)
+    return [f"{label.where}: id {label.id} is used {uses[label.id]} times" for label in labels if uses[label.id] > 1]
+
+
+def missing_files(items: Sequence[ImageItem]) -> list[str]:
+    """A line for each item whose image file does not exist."""
+    return [
+        f"{item.dataset}:{item.id}: {item.path}" for item in items if item.path is None or not Path(item.path).is_file()
+    ]
+
+
+def _known_split(split: str, field: str) -> None:
+    if split not in (*SPLITS, "all"):
+        raise ConfigError(f"{field} is {split!r}; use one of {', '.join(SPLITS)}, all")

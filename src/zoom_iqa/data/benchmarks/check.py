@@ -1,0 +1,145 @@
+"""Looks at a benchmark as a whole: label values, files, duplicates by id and by pixels, splits that share a content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoom_iqa.data.benchmarks.benchmark import Benchmark, duplicate_ids, missing_files, outside_range
+from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.images import load_image
+from zoom_iqa.errors import DataError, ImageError
+from zoom_iqa.types import ImageItem
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know; ``serious`` means results on this copy would be wrong. ``rows`` has a line per case."""
+
+    title: str
+    rows: tuple[str, ...]
+    serious: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found. ``counts`` is images per split (``-`` for those in none); ranges are (lowest, highest)."""
+
+    counts: dict[str, int]
+    native_range: tuple[float, float]
+    mos_range: tuple[float, float]
+    with_std: int
+    readable: int
+    sizes: tuple[tuple[int, int], tuple[int, int]] | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing serious was found."""
+        return not any(finding.serious for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """What decoding one file told: size and a hash of what a viewer would show."""
+
+    size: tuple[int, int]
+    digest: bytes
+
+
+def inspect(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
+    """Check labels, then decode every image; ``on_image`` is called once per decoded file, from several threads.
+
+    Raises:
+        DataError: there are no labels, or rows that cannot be read at all (all of them are listed).
+    """
+    labels = benchmark.read()
+    if not labels:
+        raise DataError(f"{benchmark.name}: {benchmark.folder / benchmark.reader.labels} holds no rows")
+    findings = [
+        Finding("scores or deviations outside the declared scale", tuple(outside_range(labels, benchmark.scale)), True),
+        Finding("ids used more than once", tuple(duplicate_ids(labels)), True),
+        Finding("not the published number of images", tuple(_unexpected_count(benchmark, labels)), False),
+    ]
+    try:
+        splits = benchmark.split.assign(labels)
+    except DataError as error:
+        findings.append(Finding("rows without a known split", error.rows, True))
+        splits = [None] * len(labels)
+    findings.append(Finding("references in more than one split", tuple(divided_contents(labels, splits)), True))
+    items = [benchmark.item(label, split) for label, split in zip(labels, splits, strict=True)]
+    pixels, file_findings = _inspect_files(items, on_image)
+    scores = [label.score for label in labels]
+    mos = [item.mos for item in items]
+    sizes = sorted((found.size for found in pixels.values()), key=lambda size: (size[0] * size[1], size))
+    return Report(
+        counts=dict(Counter(split or "-" for split in splits)),
+        native_range=(min(scores), max(scores)),
+        mos_range=(min(mos), max(mos)),
+        with_std=sum(label.std is not None for label in labels),
+        readable=len(pixels),
+        sizes=(sizes[0], sizes[-1]) if sizes else None,
+        findings=tuple(finding for finding in [*findings, *file_findings] if finding.rows),
+    )
+
+
+def divided_contents(labels: Sequence[Label], splits: Sequence[str | None]) -> list[str]:
+    """A line for each reference (or prompt subject) whose images are in more than one split."""
+    splits_of: dict[str, set[str]] = defaultdict(set)
+    for label, split in zip(labels, splits, strict=True):
+        splits_of[label.content].add(split or "-")
+    return [f"{content}: {', '.join(sorted(found))}" for content, found in splits_of.items() if len(found) > 1]
+
+
+def same_pixels(items: Sequence[ImageItem], pixels: dict[str, Pixels]) -> tuple[list[str], list[str]]:
+    """Groups of images that show the same pixels: those within one split, and those that divide over splits.
+
+    ``pixels`` maps an item's path to what decoding it told; items without an entry are left out.
+    """
+    groups: dict[bytes, list[ImageItem]] = defaultdict(list)
+    for item in items:
+        if item.path in pixels:
+            groups[pixels[item.path].digest].append(item)
+    within: list[str] = []
+    across: list[str] = []
+    for group in groups.values():
+        if len(group) > 1:
+            line = ", ".join(f"{item.id} ({item.split or '-'})" for item in group)
+            (within if len({item.split for item in group}) == 1 else across).append(line)
+    return within, across
+
+
+def _inspect_files(items: Sequence[ImageItem], on_image: Callable[[], None]) -> tuple[dict[str, Pixels], list[Finding]]:
+    """Decode what exists; path -> pixels of the readable files, and what is wrong with the others."""
+    paths = sorted({item.path for item in items if item.path is not None and Path(item.path).is_file()})
+
+    def decode(path: str) -> Pixels | ImageError:
+        try:
+            image = load_image(path)
+        except ImageError as error:
+            return error
+        finally:
+            on_image()
+        return Pixels(image.size, hashlib.blake2b(repr(image.size).encode() + image.tobytes()).digest())
+
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter lock
+        decoded = dict(zip(paths, pool.map(decode, paths), strict=True))
+    pixels = {path: found for path, found in decoded.items() if isinstance(found, Pixels)}
+    unreadable = tuple(f"{path}: {found}" for path, found in decoded.items() if isinstance(found, ImageError))
+    within, across = same_pixels(items, pixels)
+    return pixels, [
+        Finding("image files missing", tuple(missing_files(items)), True),
+        Finding("image files unreadable", unreadable, True),
+        Finding("groups of images with the same pixels in different splits", tuple(across), True),
+        Finding("groups of images with the same pixels in one split", tuple(within), False),
+    ]
+
+
+def _unexpected_count(benchmark: Benchmark, labels: Sequence[Label]) -> list[str]:
+    expected = benchmark.source.count
+    return [] if expected in (None, len(labels)) else [f"{len(labels)} rows, published are {expected}"]

@@ -1,0 +1,46 @@
+"""KonIQ-10k (Hosu et al., TIP 2020): ``koniq10k_distributions_sets.csv`` of the authors' repository.
+
+The score is the mean of the published votes (1-5), which is the scale its standard deviation is on and the one the
+usual rescaling (1.096 to 1, 4.310 to 5) refers to. The file's ``MOS`` column is the same study after per-rater
+z-scoring on 0-100; it ranks the images almost alike (Spearman 0.992) and is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
+from zoom_iqa.errors import DataError
+
+VOTES = ("c1", "c2", "c3", "c4", "c5")
+SPLIT_OF_SET = {"training": "train", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KonIQ10k:
+    """Reads image_name, vote shares c1..c5, SD and set; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+
+    labels: str
+    images: str
+
+    def read(self, root: Path) -> list[Label]:
+        """10,073 rows: 7,058 train, 1,000 val, 2,015 test."""
+        return labels_of(csv_rows(root / self.labels, ("image_name", *VOTES, "SD", "set")), self._label)
+
+    def _label(self, row: Row) -> Label:
+        name, split = row.text("image_name"), row.text("set")
+        if split not in SPLIT_OF_SET:
+            raise DataError(f"'set' is {split!r}, not one of {', '.join(SPLIT_OF_SET)}")
+        votes = [row.number(column) for column in VOTES]
+        if min(votes) < 0 or sum(votes) == 0:
+            raise DataError(f"the votes {votes} are no distribution")
+        return Label(
+            where=row.where,
+            id=name,
+            image=f"{self.images}/{name}",
+            score=sum(level * share for level, share in enumerate(votes, start=1)) / sum(votes),
+            std=row.number("SD"),
+            split=SPLIT_OF_SET[split],
+        )

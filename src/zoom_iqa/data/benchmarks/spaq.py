@@ -1,0 +1,25 @@
+"""SPAQ (Fang et al., CVPR 2020): the authors' spreadsheet "MOS and Image attribute scores.xlsx", MOS on 0-100."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.benchmarks.tables import Row, labels_of, xlsx_rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPAQ:
+    """Reads "Image name" and "MOS"; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+
+    labels: str
+    images: str
+
+    def read(self, root: Path) -> list[Label]:
+        """11,125 rows, without a published split or standard deviation."""
+        return labels_of(xlsx_rows(root / self.labels, ("Image name", "MOS"), sheet=None), self._label)
+
+    def _label(self, row: Row) -> Label:
+        name = row.text("Image name")
+        return Label(where=row.where, id=name, image=f"{self.images}/{name}", score=row.number("MOS"))
