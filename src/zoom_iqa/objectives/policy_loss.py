@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 
 from zoom_iqa.errors import ConfigError
-from zoom_iqa.objectives.aggregation import Aggregation
 from zoom_iqa.objectives.measures import Measures, mean_of, peak_of
 
 MAX_LOG_RATIO = 20.0
@@ -31,18 +30,14 @@ class PolicyInputs:
 
 
 class ClippedPolicyLoss:
-    """-sum_t w_t min(r_t A_t, clip(r_t, 1 - clip_low, 1 + clip_high) A_t), r_t the probability ratio.
+    """-sum_t w_t min(r_t A_t, clip(r_t, 1 - clip_low, 1 + clip_high) A_t), r_t the probability ratio."""
 
-    ``aggregation`` makes the weights for the whole batch; the loss itself sees one micro-batch at a time.
-    """
-
-    def __init__(self, *, clip_low: float, clip_high: float, aggregation: Aggregation) -> None:
+    def __init__(self, *, clip_low: float, clip_high: float) -> None:
         if not 0 < clip_low <= 1:
-            raise ConfigError(f"loss.clip_low={clip_low} must be above 0 and at most 1")
+            raise ConfigError(f"clip_low={clip_low} must be above 0 and at most 1")
         if not clip_high > 0:
-            raise ConfigError(f"loss.clip_high={clip_high} must be above 0")
+            raise ConfigError(f"clip_high={clip_high} must be above 0")
         self._low, self._high = 1.0 - clip_low, 1.0 + clip_high
-        self.aggregation = aggregation
 
     def __call__(self, inputs: PolicyInputs) -> tuple[torch.Tensor, Measures]:
         """Return the micro-batch's share of the loss and, as means over tokens, what to watch."""

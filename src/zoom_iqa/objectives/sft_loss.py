@@ -21,7 +21,7 @@ class ResponseCrossEntropy:
 
     def __init__(self, *, numeric_weight: float) -> None:
         if not numeric_weight > 0:
-            raise ConfigError(f"sft_loss.numeric_weight={numeric_weight} must be positive; 1 treats all tokens alike")
+            raise ConfigError(f"numeric_weight={numeric_weight} must be positive; 1 treats all tokens alike")
         self._numeric_weight = numeric_weight
 
     def token_weights(self, numeric_T: torch.Tensor) -> torch.Tensor:
