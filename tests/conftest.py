@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WANDB_MODE", "disabled")
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from zoom_iqa.policy.policy import Policy
 
 torch.set_num_threads(1)
 
@@ -21,3 +25,11 @@ def shared_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real label files and photographs in ../shared, which are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def random_policy() -> Policy:
+    """A random policy of 0.1 M parameters. Shared by the session: do not change its weights."""
+    from random_policy import build_random_policy
+
+    return build_random_policy()

@@ -12,6 +12,7 @@ import torch
 
 from zoom_iqa.errors import PolicyError
 from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
+from zoom_iqa.policy.token_bytes import TokenBytes
 from zoom_iqa.types import Message
 
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -37,6 +38,7 @@ class Policy:
         self.pad_id: int = vocabulary["<|endoftext|>"]
         self.stop_ids: tuple[int, ...] = tuple(vocabulary[token] for token in END_TOKENS)
         self.banned_ids = _banned(vocabulary, len(tokenizer), model.config.get_text_config().vocab_size)
+        self.token_bytes = TokenBytes(tokenizer)
         self.images = ImageEncoder(processor=image_processor, capacity=image_cache)
         self.encoder = PromptEncoder(
             tokenizer=tokenizer, images=self.images, merge_size=model.config.vision_config.spatial_merge_size

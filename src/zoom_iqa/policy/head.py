@@ -1,0 +1,99 @@
+"""Token log-probabilities and entropies from hidden states, a chunk of rows at a time, with an exact backward.
+
+Logits of a chunk are made, reduced and dropped; the backward makes them again (as in Cut Cross-Entropy, arXiv
+2411.09009, section 4, in plain PyTorch). So the whole (T, V) matrix, 152,000 columns wide for Qwen2.5-VL, never exists.
+
+Legend: T tokens, H hidden width, V vocabulary, S selected tokens, N rows of a chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def banned_bias(banned_ids: tuple[int, ...], weight_VH: Tensor) -> Tensor:
+    """A bias (V) that drives banned ids to probability 0; finite, so that p * logit stays 0 rather than NaN."""
+    bias_V = weight_VH.new_zeros(weight_VH.shape[0])
+    bias_V[list(banned_ids)] = max(-1e30, torch.finfo(weight_VH.dtype).min / 4)
+    return bias_V
+
+
+def token_log_probs(
+    hidden_TH: Tensor,
+    weight_VH: Tensor,
+    bias_V: Tensor,
+    targets_T: Tensor,
+    *,
+    temperature: float,
+    chunk: int,
+    entropy: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """log p(target) and, if asked, the entropy of each row's distribution, in nats and float32; both differentiable."""
+    out: tuple[Tensor, Tensor | None] = _HeadLogProbs.apply(
+        hidden_TH, weight_VH, bias_V, targets_T, temperature, chunk, entropy
+    )
+    return out
+
+
+def log_distributions(hidden_SH: Tensor, weight_VH: Tensor, bias_V: Tensor, *, temperature: float) -> Tensor:
+    """Log-probabilities over the whole vocabulary (S, V), float32, -inf where banned; differentiable."""
+    logits_SV = F.linear(hidden_SH, weight_VH, bias_V).float() / temperature
+    return logits_SV.log_softmax(-1).masked_fill(bias_V < 0, -torch.inf)
+
+
+class _HeadLogProbs(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_TH: Tensor,
+        weight_VH: Tensor,
+        bias_V: Tensor,
+        targets_T: Tensor,
+        temperature: float,
+        chunk: int,
+        entropy: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        logps, lses, entropies = [], [], []
+        for rows, targets_N in zip(hidden_TH.split(chunk), targets_T.split(chunk), strict=True):
+            log_p_NV = F.linear(rows, weight_VH, bias_V).float().div_(temperature)
+            lse_N = log_p_NV.logsumexp(-1)
+            log_p_NV -= lse_N[:, None]
+            lses.append(lse_N)
+            logps.append(log_p_NV.gather(-1, targets_N[:, None])[:, 0])
+            if entropy:
+                entropies.append(log_p_NV.exp().mul_(log_p_NV).sum(-1).neg_())
+        entropy_T = torch.cat(entropies) if entropy else None
+        ctx.save_for_backward(hidden_TH, weight_VH, bias_V, targets_T, torch.cat(lses), entropy_T)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        return torch.cat(logps), entropy_T
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """d log p_y / d z = onehot(y) - p;  d entropy / d z = -p (log p + entropy)."""
+        hidden_TH, weight_VH, bias_V, targets_T, lse_T, entropy_T = ctx.saved_tensors
+        grad_logp_T, grad_entropy_T = grads
+        assert grad_logp_T is not None  # autograd fills an unused output's gradient with zeros
+        grad_hidden_TH = torch.empty_like(hidden_TH)
+        grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        for start in range(0, len(hidden_TH), ctx.chunk):
+            part = slice(start, start + ctx.chunk)
+            log_p_NV = F.linear(hidden_TH[part], weight_VH, bias_V).float().div_(ctx.temperature)
+            log_p_NV -= lse_T[part, None]
+            p_NV = log_p_NV.exp()
+            if entropy_T is not None and grad_entropy_T is not None:
+                slope_NV = log_p_NV.add_(entropy_T[part, None]).mul_(grad_entropy_T[part, None])
+                grad_NV = slope_NV.add_(grad_logp_T[part, None]).mul_(p_NV).neg_()
+            else:
+                grad_NV = p_NV.mul_(-grad_logp_T[part, None])
+            grad_NV.scatter_add_(1, targets_T[part, None], grad_logp_T[part, None])
+            grad_NV = grad_NV.div_(ctx.temperature).to(weight_VH.dtype)
+            torch.mm(grad_NV, weight_VH, out=grad_hidden_TH[part])
+            if grad_weight_VH is not None:
+                grad_weight_VH += grad_NV.T @ hidden_TH[part]
+        if grad_weight_VH is not None:
+            grad_weight_VH = grad_weight_VH.to(weight_VH.dtype)
+        return grad_hidden_TH, grad_weight_VH, None, None, None, None, None

@@ -1,0 +1,104 @@
+"""Log-probabilities of completions under a policy, with gradient: what a policy update starts from.
+
+Legend: T all completion tokens in order, C those of one completion, L prompt tokens, H hidden width, V vocabulary,
+S selected tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.embedding import embed_prompt
+from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
+from zoom_iqa.policy.head import banned_bias, log_distributions, token_log_probs
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.vision_cache import VisionCache, encode_images
+
+
+@dataclass(frozen=True, eq=False)
+class PromptCompletion:
+    """A prompt and one completion of it. Equal ``prompt_key`` means an identical prompt, which is forwarded once."""
+
+    prompt: EncodedPrompt
+    prompt_key: str
+    completion_C: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TokenScores:
+    """Of each completion token, in nats and float32: its log-probability and, where asked for, the entropy of the
+    distribution it comes from and, for the selected tokens, that whole distribution (-inf where banned).
+    """
+
+    logp_T: Tensor
+    entropy_T: Tensor | None
+    log_dist_SV: Tensor | None
+
+
+class Scorer:
+    """Scores completions under the distribution that sampling draws from: banned ids masked, temperature applied.
+
+    ``features`` serves cached vision features, for a frozen tower or a pass without gradient; with None the tower runs
+    once per distinct image, with gradient where it is enabled. ``logit_chunk`` is how many rows of logits exist at a
+    time: it bounds memory and changes nothing else.
+    """
+
+    def __init__(self, *, policy: Policy, temperature: float, features: VisionCache | None, logit_chunk: int) -> None:
+        head = policy.model.lm_head
+        if type(head) is not torch.nn.Linear:
+            raise PolicyError(f"lm_head is a {type(head).__name__}; adapters on the output head are not supported")
+        self._policy = policy
+        self._temperature = temperature
+        self._features = features
+        self._chunk = logit_chunk
+
+    def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenScores:
+        """Score all tokens of ``samples`` in order; ``select_S`` are indices into them whose distribution is wanted."""
+        hidden_TH = self._hidden(samples)
+        weight_VH = self._policy.model.lm_head.weight
+        bias_V = banned_bias(self._policy.banned_ids, weight_VH)
+        targets_T = torch.cat([sample.completion_C for sample in samples]).to(hidden_TH.device)
+        logp_T, entropy_T = token_log_probs(
+            hidden_TH,
+            weight_VH,
+            bias_V,
+            targets_T,
+            temperature=self._temperature,
+            chunk=self._chunk,
+            entropy=entropy,
+        )
+        log_dist_SV = None
+        if select_S is not None:
+            hidden_SH = hidden_TH[select_S.to(hidden_TH.device)]
+            log_dist_SV = log_distributions(hidden_SH, weight_VH, bias_V, temperature=self._temperature)
+        return TokenScores(logp_T, entropy_T, log_dist_SV)
+
+    def _hidden(self, samples: Sequence[PromptCompletion]) -> Tensor:
+        images = {image.key: image for sample in samples for image in sample.prompt.images}
+        features = dict(zip(images, self._encode(list(images.values())), strict=True)) if images else {}
+        return torch.cat([self._completion_hidden(sample, features) for sample in samples])
+
+    def _encode(self, images: Sequence[EncodedImage]) -> list[Tensor]:
+        if self._features is not None:
+            return self._features(images)
+        return encode_images(self._policy.model, images)
+
+    def _completion_hidden(self, sample: PromptCompletion, features: dict[str, Tensor]) -> Tensor:
+        """Hidden states (C, H) that predict the completion's tokens."""
+        model, prompt, count = self._policy.model, sample.prompt, len(sample.completion_C)
+        prompt_LH = embed_prompt(self._policy, prompt, lambda images: [features[image.key] for image in images])
+        tail_H = model.get_input_embeddings()(sample.completion_C[:-1].to(prompt_LH.device))
+        tail_positions = prompt.next_position + torch.arange(count - 1)
+        positions_3L = torch.cat([prompt.positions_3L, tail_positions.expand(3, -1)], 1)
+        out = model.model.language_model(
+            inputs_embeds=torch.cat([prompt_LH, tail_H])[None],
+            position_ids=positions_3L[:, None].to(prompt_LH.device),
+            use_cache=False,
+        )
+        hidden: Tensor = out.last_hidden_state[0, -count:]
+        return hidden

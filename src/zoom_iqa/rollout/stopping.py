@@ -1,0 +1,28 @@
+"""When a generation is complete: an end-of-turn token, or a stop string in the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.rollout.engine import SamplingParams
+
+
+class StopCheck:
+    """Call after every new token with all ids so far; costs a set lookup unless a stop string may just have ended."""
+
+    def __init__(self, sampling: SamplingParams, policy: Policy) -> None:
+        self._ends = frozenset(policy.stop_ids)
+        self._strings = tuple(text.encode() for text in sampling.stop_strings)
+        self._last_bytes = frozenset(text[-1] for text in self._strings)
+        self._window = max(map(len, self._strings), default=0)  # a token spells at least one byte
+        self._bytes = policy.token_bytes
+
+    def __call__(self, ids: Sequence[int]) -> bool:
+        """Whether the generation ends with its last token."""
+        if ids[-1] in self._ends:
+            return True
+        if self._last_bytes.isdisjoint(self._bytes[ids[-1]]):
+            return False
+        tail = b"".join(self._bytes[token] for token in ids[-self._window :])
+        return any(text in tail for text in self._strings)
