@@ -1,0 +1,113 @@
+"""Plain manifests: CSV, JSON lines and the JSON list of VLM-based IQA code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data_check import load_benchmark
+from zoom_iqa.errors import DataError
+
+ENTRIES = [
+    {"image": "a.jpg", "gt_score": 100, "id": "first", "conversations": [{"from": "human", "value": "?"}]},
+    {"img_path": "sub/b.jpg", "gt_score": 0.0, "std": 12.5, "reference": "r1"},
+    {"image": "c.jpg", "mos": "25"},
+]
+
+
+def manifest(root: Path, labels: str, *overrides: str) -> Benchmark:
+    scale = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
+    values = [f"root={root}", "name=mine", f"reader.labels={labels}", *(f"scale.{value}" for value in scale)]
+    return load_benchmark("manifest", [*(f"benchmark.{value}" for value in values), *overrides])
+
+
+def check_entries(benchmark: Benchmark, root: Path) -> None:
+    first, second, third = benchmark.labelled()
+    assert (first.id, first.dataset, first.mos, first.mos_std, first.split) == ("first", "mine", 5.0, None, None)
+    assert (second.id, second.path) == ("sub/b.jpg", str(root / "sub" / "b.jpg"))
+    assert (second.mos, second.mos_std, second.reference_id) == (1.0, 0.5, "r1")
+    assert (third.id, third.mos, third.native_mos) == ("c.jpg", 2.0, 25.0)
+
+
+def test_json_list(tmp_path):
+    (tmp_path / "m.json").write_text(json.dumps(ENTRIES))
+    check_entries(manifest(tmp_path, "m.json"), tmp_path)
+
+
+def test_json_lines_with_blank_lines(tmp_path):
+    (tmp_path / "m.jsonl").write_text("\n\n".join(json.dumps(entry) for entry in ENTRIES) + "\n")
+    check_entries(manifest(tmp_path, "m.jsonl"), tmp_path)
+
+
+def test_csv_with_byte_order_mark_and_empty_cells(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "\ufeffimage,img_path,gt_score,mos,id,std,reference\n"
+        "a.jpg,,100,,first,,\n,sub/b.jpg,0,,,12.5,r1\nc.jpg,,,25,,,\n",
+        encoding="utf-8",
+    )
+    check_entries(manifest(tmp_path, "m.csv"), tmp_path)
+
+
+def test_an_absolute_image_path_stays_absolute(tmp_path):
+    (tmp_path / "m.jsonl").write_text(json.dumps({"image": "/elsewhere/a.jpg", "gt_score": 1}))
+    (item,) = manifest(tmp_path, "m.jsonl").labelled()
+    assert item.path == "/elsewhere/a.jpg"
+
+
+def test_unreadable_rows_are_all_listed_with_their_lines(tmp_path):
+    (tmp_path / "m.csv").write_text("image,gt_score\na.jpg,1\nb.jpg,poor\n,3\nd.jpg,nan\ne.jpg,\n")
+    with pytest.raises(DataError) as caught:
+        manifest(tmp_path, "m.csv").labelled()
+    assert caught.value.rows == (
+        "m.csv:3: 'gt_score' is 'poor', not a number",
+        "m.csv:4: none of image, img_path is given",
+        "m.csv:5: 'gt_score' is nan, not a finite number",
+        "m.csv:6: none of gt_score, mos is given",
+    )
+    assert "4 of 5 rows" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"image": "a.jpg"}', "holds a dict, not a list"),
+        ('[{"image": "a.jpg", "gt_score": 1}, 7]', r"1 entries are not JSON objects\n  - m\.json:2: 7"),
+        ("[{]", "is not JSON"),
+    ],
+)
+def test_broken_json_is_named(tmp_path, text, message):
+    (tmp_path / "m.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        manifest(tmp_path, "m.json").labelled()
+
+
+def test_a_spreadsheet_saved_as_csv_is_refused(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
+    with pytest.raises(DataError, match="not a UTF-8 comma-separated file"):
+        manifest(tmp_path, "m.csv").labelled()
+
+
+def test_another_suffix_is_refused(tmp_path):
+    (tmp_path / "m.tsv").write_text("image\tgt_score\n")
+    with pytest.raises(DataError, match=r"ends in \.csv, \.jsonl or \.json"):
+        manifest(tmp_path, "m.tsv").labelled()
+
+
+def test_published_splits_of_a_manifest(tmp_path):
+    lines = [{"image": f"{n}.jpg", "gt_score": n, "split": split} for n, split in enumerate(["train", "test", "train"])]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert [item.split for item in manifest(tmp_path, "m.jsonl").labelled()] == ["train", "test", "train"]
+
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, [*lines, {"image": "x.jpg", "gt_score": 1}])))
+    with pytest.raises(
+        DataError, match=r"1 rows belong to none of train, val, test(.|\n)*m\.jsonl:4: x\.jpg has split None"
+    ):
+        manifest(tmp_path, "m.jsonl").labelled()
+
+    drawn = manifest(
+        tmp_path, "m.jsonl", "benchmark/split=seeded", "benchmark.split.fractions={train: 1, val: 0, test: 0}"
+    )
+    assert [item.split for item in drawn.labelled()] == ["train"] * 4

@@ -1,0 +1,94 @@
+"""The readers on the publishers' real label files (skipped by name where those are absent)."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import pytest
+
+from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data_check import load_benchmark
+from zoom_iqa.errors import DataError
+
+
+def labels_at(shared_dir, name: str, *overrides: str) -> Benchmark:
+    return load_benchmark(name, [f"benchmark.root={shared_dir / 'labels'}", *overrides])
+
+
+def test_koniq(shared_dir):
+    items = labels_at(shared_dir, "koniq").labelled()
+    assert Counter(item.split for item in items) == {"train": 7058, "val": 1000, "test": 2015}
+    native = [item.native_mos for item in items]
+    assert (min(native), max(native)) == (pytest.approx(1.096, abs=5e-4), pytest.approx(4.310, abs=5e-4))
+    assert (min(i.mos for i in items), max(i.mos for i in items)) == (pytest.approx(1, abs=1e-3), pytest.approx(5))
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "references", "native"),
+    [
+        ("spaq_table", 11125, 0, (2, 96)),
+        ("kadid_table", 10125, 81, (1, 4.93)),
+        ("pipal_table", 23200, 200, (916.7136, 1835.9856)),
+        ("csiq_table", 866, 30, (0, 1)),
+    ],
+)
+def test_repackaged_tables(shared_dir, name, count, references, native):
+    benchmark = labels_at(shared_dir, name)
+    items = benchmark.labelled()
+    assert len(items) == count == benchmark.source.count
+    scores = [item.native_mos for item in items]
+    assert (min(scores), max(scores)) == native
+    assert (min(item.mos for item in items), max(item.mos for item in items)) == (1.0, 5.0)
+    splits = defaultdict(set)
+    for item in items:
+        splits[item.reference_id].add(item.split)
+    assert len(set(splits) - {None}) == references
+    assert all(len(found) == 1 for reference, found in splits.items() if reference is not None)
+    assert {item.split for item in items} == {"train", "val", "test"}
+
+
+def test_csiq_best_image_is_the_one_with_the_lowest_difference_score(shared_dir):
+    items = labels_at(shared_dir, "csiq_table").labelled()
+    assert max(items, key=lambda item: item.mos).native_mos == 0.0
+    assert all(item.mos == pytest.approx(5 - 4 * item.native_mos) for item in items)
+
+
+def test_agiqa(shared_dir):
+    benchmark = labels_at(shared_dir, "agiqa", "benchmark.reader.labels=agiqa3k_data.csv")
+    items = benchmark.labelled()
+    assert len(items) == 2982
+    assert all(item.mos_std is not None and item.mos_std > 0 for item in items)
+    assert len({label.subject for label in benchmark.read()}) == 300
+
+
+def test_livewild(shared_dir):
+    benchmark = load_benchmark("livew", [f"benchmark.root={shared_dir / 'livec'}"])
+    items = benchmark.labelled()
+    assert len(items) == 1169 - 7
+    assert not any(item.id.startswith("t") for item in items)
+    assert (items[0].id, items[0].native_mos) == ("100.bmp", pytest.approx(32.56107532))
+    with pytest.raises(DataError, match="535 of 1162 images of split 'all' are missing"):
+        benchmark.items("all")  # the copy beside the checkout holds the JPEG files only
+
+
+def test_livewild_jpeg_agrees_with_the_matlab_files(shared_dir):
+    whole = load_benchmark("livew", [f"benchmark.root={shared_dir / 'livec'}"])
+    jpeg = load_benchmark("livewild_jpeg", [f"benchmark.root={shared_dir / 'livec'}"])
+    sizes = {split: len(jpeg.items(split)) for split in ("train", "val", "test", "all")}
+    assert sizes == {"train": 455, "val": 50, "test": 122, "all": 627}  # published: 505 train, a tenth held out
+    native = {item.id: item for item in whole.labelled()}
+    for item in jpeg.labelled():
+        assert item.mos == pytest.approx(native[item.id].mos, abs=1e-5)
+        assert item.mos_std == pytest.approx(native[item.id].mos_std, abs=1e-5)
+
+
+@pytest.mark.parametrize(("labels", "count"), [("deqa_style_livec.json", 1169), ("deqa_style_koniq_test.json", 200)])
+def test_json_lists_of_vlm_code(shared_dir, labels, count):
+    scale = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
+    values = ["name=deqa", f"reader.labels={labels}", *(f"scale.{value}" for value in scale)]
+    items = labels_at(shared_dir, "manifest", *(f"benchmark.{value}" for value in values)).labelled()
+    assert len(items) == count
+    assert all(item.mos == pytest.approx(1 + item.native_mos / 25) for item in items)
+    if "koniq" in labels:  # the manifest and the native file must agree on which images are test
+        koniq = {item.id: item for item in labels_at(shared_dir, "koniq").labelled()}
+        assert {koniq[item.id.split("->")[0]].split for item in items} == {"test"}

@@ -1,0 +1,102 @@
+"""Rescaling to 1-5 and drawing splits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zoom_iqa.data.benchmarks import HeldOutValidation, Label, LinearScale, PublishedSplit, SeededSplit
+from zoom_iqa.errors import ConfigError
+
+THIRDS = {"train": 0.6, "val": 0.2, "test": 0.2}
+
+
+def label(id: str, reference: str | None = None, split: str | None = None) -> Label:
+    return Label(where=f"t:{id}", id=id, image=id, score=1.0, reference=reference, split=split)
+
+
+def test_scale_clips_at_its_ends_and_keeps_the_width_of_deviations():
+    scale = LinearScale(direction="higher_is_better", native_range=[0, 100], one=20, five=80)
+    assert [scale.mos(x) for x in (10, 20, 50, 80, 90)] == [1, 1, 3, 5, 5]
+    assert scale.std(15) == pytest.approx(1.0)
+
+
+def test_lower_is_better_turns_round():
+    scale = LinearScale(direction="lower_is_better", native_range=[0, 1], one=1, five=0)
+    assert [scale.mos(x) for x in (0, 0.25, 0.5, 1)] == [5, 4, 3, 1]
+    assert scale.std(0.25) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("direction", "native_range", "one", "five", "message"),
+    [
+        ("higher_is_better", [0, 1], 1, 0, "contradict direction"),
+        ("lower_is_better", [0, 1], 0, 1, "contradict direction"),
+        ("higher_is_better", [0, 1], 0.5, 0.5, "contradict direction"),
+        ("upwards", [0, 1], 0, 1, "use higher_is_better or lower_is_better"),
+        ("higher_is_better", [1, 0], 0, 1, r"give \[lowest, highest\]"),
+        ("higher_is_better", [0, 1], 0, 2, "scale.five is 2, outside"),
+    ],
+)
+def test_contradictory_scales_are_refused(direction, native_range, one, five, message):
+    with pytest.raises(ConfigError, match=message):
+        LinearScale(direction=direction, native_range=native_range, one=one, five=five)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 99), st.integers(0, 12)), unique=True, min_size=1, max_size=60),
+    st.integers(0, 5),
+    st.randoms(use_true_random=False),
+)
+def test_seeded_split_never_divides_a_reference_and_ignores_order(pairs, seed, random):
+    labels = [label(f"{ref}_{n}", reference=f"r{ref}") for n, ref in pairs]
+    split = SeededSplit(seed=seed, fractions=THIRDS)
+    assigned = dict(zip((item.id for item in labels), split.assign(labels), strict=True))
+    for reference in {item.reference for item in labels}:
+        assert len({assigned[item.id] for item in labels if item.reference == reference}) == 1
+    shuffled = list(labels)
+    random.shuffle(shuffled)
+    assert dict(zip((item.id for item in shuffled), split.assign(shuffled), strict=True)) == assigned
+
+
+def test_seeded_split_has_the_shares_asked_for_and_depends_on_the_seed():
+    labels = [label(f"i{n}") for n in range(50)]
+    first = SeededSplit(seed=0, fractions=THIRDS).assign(labels)
+    assert {name: first.count(name) for name in THIRDS} == {"train": 30, "val": 10, "test": 10}
+    assert first == SeededSplit(seed=0, fractions=THIRDS).assign(labels)
+    assert first != SeededSplit(seed=1, fractions=THIRDS).assign(labels)
+
+
+def test_seeded_split_is_the_same_on_every_machine():
+    labels = [label(f"i{n}") for n in range(5)]
+    # the SHA-256 digests of "0/i0" ... "0/i4" sort as i0 i4 i3 | i2 | i1
+    assert SeededSplit(seed=0, fractions=THIRDS).assign(labels) == ["train", "test", "val", "train", "train"]
+
+
+@pytest.mark.parametrize(
+    ("fractions", "message"),
+    [
+        ({"train": 0.5, "test": 0.4}, "sum to 1"),
+        ({"train": 1.2, "test": -0.2}, "at least 0"),
+        ({"dev": 1.0}, "names dev"),
+    ],
+)
+def test_wrong_fractions_are_refused(fractions, message):
+    with pytest.raises(ConfigError, match=message):
+        SeededSplit(seed=0, fractions=fractions)
+
+
+def test_held_out_validation_takes_whole_contents_from_train_alone():
+    labels = [label(f"{ref}_{n}", f"r{ref}", "train" if ref < 20 else "test") for ref in range(30) for n in range(3)]
+    assigned = HeldOutValidation(seed=0, fraction=0.25).assign(labels)
+    assert assigned.count("val") == 5 * 3
+    assert assigned.count("test") == 10 * 3
+    for start in range(0, len(labels), 3):
+        assert len(set(assigned[start : start + 3])) == 1
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        HeldOutValidation(seed=0, fraction=1)
+
+
+def test_labels_without_any_split_have_none():
+    assert PublishedSplit().assign([label("a"), label("b")]) == [None, None]
