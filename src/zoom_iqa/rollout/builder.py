@@ -59,7 +59,7 @@ def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
             lengths.append(len(ids))
             logp.extend(turn.generation.logprobs)
             entropy.extend(turn.generation.entropies)
-            numeric.extend(_touches(token_spans(policy, ids), locate_answer_numbers(turn.generation.text)))
+            numeric.extend(numeric_tokens(policy, ids, turn.generation.text))
     length_K = torch.tensor(lengths)
     trajectory_T = torch.tensor(trajectory).repeat_interleave(length_K)
     return TrainingBatch(
@@ -71,6 +71,11 @@ def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
         turn_T=torch.tensor(turn_number).repeat_interleave(length_K),
         numeric_T=torch.tensor(numeric),
     )
+
+
+def numeric_tokens(policy: Policy, ids: Sequence[int], text: str) -> list[bool]:
+    """Which tokens of a completion hold digits of numbers inside its first ``<answer>``; ``text`` is ``ids`` decoded."""
+    return _touches(token_spans(policy, ids), locate_answer_numbers(text))
 
 
 def token_spans(policy: Policy, ids: Iterable[int]) -> list[Span]:
