@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoom_iqa.errors import ConfigError, ZoomIQAError
+
+OmegaConf.register_new_resolver("product", lambda *factors: math.prod(int(factor) for factor in factors), replace=True)
 
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 

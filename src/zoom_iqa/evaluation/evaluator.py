@@ -14,14 +14,15 @@ from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, prediction_of
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.progress import ProgressLine
 from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.rollout.collector import collect_groups
-from zoom_iqa.rollout.engine import Engine
+from zoom_iqa.rollout.engine import Engine, SamplingParams
 from zoom_iqa.types import ImageItem, ImageSample
 
 EngineFactory = Callable[..., Engine]
-"""Makes an engine from ``policy=``."""
+"""Makes an engine from ``policy=``, ``sampling=`` and ``features=``."""
 
 
 class ImageDataset(Protocol):
@@ -48,6 +49,8 @@ class Evaluator:
         dataset: ImageDataset,
         prompts: PromptSet,
         engine: EngineFactory,
+        sampling: SamplingParams,
+        features_capacity: int,
         batch_size: int,
         samples_per_image: int,
         workers: int,
@@ -58,7 +61,7 @@ class Evaluator:
                 raise ConfigError(f"evaluation.{name}={value} must be at least 1")
         self._dataset = dataset
         self._prompts = prompts
-        self._engine = engine
+        self._engine, self._sampling, self._features_capacity = engine, sampling, features_capacity
         self._batch_size = batch_size
         self._samples = samples_per_image
         self._workers = workers
@@ -87,8 +90,9 @@ class Evaluator:
     def _predict(self, policy: Policy, indices: Sequence[int]) -> Iterator[list[Prediction]]:
         was_training = policy.model.training
         policy.model.eval()
-        engine = self._engine(policy=policy)
-        loader = DataLoader(
+        features = VisionCache(model=policy.model, capacity=self._features_capacity)
+        engine = self._engine(policy=policy, sampling=self._sampling, features=features)
+        loader: DataLoader[ImageSample] = DataLoader(
             Subset(self._dataset, indices),  # type: ignore[arg-type]  # our protocol stands for torch's Dataset
             batch_size=self._batch_size,
             num_workers=self._workers,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from zoom_iqa.errors import DataError
+from zoom_iqa.errors import DataError, FailureReason
 from zoom_iqa.types import Box, ParseFailure, Rollout
 
 
@@ -28,8 +28,8 @@ class Prediction:
     mos_std: float | None
     sample: int
     rating: float | None
-    failure: str | None
-    routing_warning: str | None
+    failure: FailureReason | None
+    routing_warning: FailureReason | None
     well_formed: bool
     rounds: int
     box: Box | None

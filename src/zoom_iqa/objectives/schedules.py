@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 from zoom_iqa.errors import ConfigError
@@ -53,6 +54,26 @@ class Cosine:
         return self._end + (self._start - self._end) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
+class WarmupCosine:
+    """Up from 0 to 1 in a line over the first ``warmup`` share of ``steps``, then half a cosine down to ``floor``.
+
+    A factor for a learning rate; step 0 already has the first rung of the warm-up, so no optimizer step is wasted.
+    """
+
+    def __init__(self, *, warmup: float, steps: int, floor: float) -> None:
+        if not 0 <= warmup < 1:
+            raise ConfigError(f"warmup={warmup} must be a share of the steps, at least 0 and below 1")
+        self._steps = _positive("steps", steps)
+        self._rungs = round(warmup * steps)
+        self._fall = Cosine(start=1.0, end=floor, steps=max(1, steps - self._rungs))
+
+    def value(self, step: int) -> float:
+        """Return the factor."""
+        if step < self._rungs:
+            return (step + 1) / (self._rungs + 1)
+        return self._fall.value(step - self._rungs)
+
+
 class Stepwise:
     """``values[i]`` from step ``boundaries[i-1]`` on; one value more than there are boundaries."""
 
@@ -62,7 +83,7 @@ class Stepwise:
                 f"a stepwise schedule has {len(values)} values and {len(boundaries)} boundaries; "
                 "give one value more than boundaries"
             )
-        if any(a >= b for a, b in zip(boundaries, list(boundaries)[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(boundaries)):
             raise ConfigError(f"boundaries={list(boundaries)} must increase")
         self._values = [_finite("values", v) for v in values]
         self._boundaries = list(boundaries)

@@ -1,0 +1,172 @@
+"""GRPO as a LightningModule: collect -> score -> build -> update -> log, once per training step.
+
+Backward runs per micro-batch inside the step, so optimization is manual and clipping belongs here, not to the Trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch.nn.parallel import DistributedDataParallel
+
+from zoom_iqa.distributed import current_reducer, rank, sum_gradients
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.modules.optimization import OptimizerFactory, configure
+from zoom_iqa.objectives.advantages import GroupAdvantages
+from zoom_iqa.objectives.measures import reduce_measures, to_floats
+from zoom_iqa.objectives.rubric import RewardInputs, RewardTerm, Rubric
+from zoom_iqa.objectives.schedules import Schedule
+from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
+from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.reference import frozen_copy
+from zoom_iqa.policy.vision_cache import VisionCache
+from zoom_iqa.protocol.prompts import PromptSet
+from zoom_iqa.protocol.session import derive_seed
+from zoom_iqa.rollout.builder import build_batch
+from zoom_iqa.rollout.collector import collect_groups
+from zoom_iqa.rollout.engine import SamplingParams
+from zoom_iqa.rollout.statistics import reward_measures, rollout_measures
+from zoom_iqa.types import ImageSample, RolloutGroup
+from zoom_iqa.update import PolicyUpdate
+
+
+class GRPOModule(L.LightningModule):
+    """Trains a policy on its own two-turn rollouts.
+
+    A batch is a list of ImageSample: every image of one rollout, all accumulation included, so that the rank reward
+    can compare them. ``policy`` is given when the parts of the config are already made and checked.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        prompts: PromptSet,
+        reward: Mapping[str, RewardTerm],
+        advantage: GroupAdvantages,
+        update: PolicyUpdate,
+        engine: Callable[..., Any],
+        sampling: SamplingParams,
+        features_capacity: int,
+        logit_chunk: int,
+        optimizer: OptimizerFactory,
+        lr_factor: Schedule,
+        group_size: int,
+        max_grad_norm: float,
+        freeze_vision_tower: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if group_size < 2:
+            raise ConfigError(f"grpo.module.group_size={group_size} must be at least 2; advantages compare a group")
+        sampling.require_unbiased()
+        self.automatic_optimization = False
+        self.model = policy.model
+        self.rollout_step = 0
+        self.figures: dict[str, float] = {}
+        self._policy, self._prompts, self._seed = policy, prompts, seed
+        self._rubric, self._advantage, self._update = Rubric(terms=reward), advantage, update
+        self._optimizer, self._lr_factor = optimizer, lr_factor
+        self._group_size, self._max_grad_norm = group_size, max_grad_norm
+        if freeze_vision_tower:
+            freeze_vision(policy)
+        features = VisionCache(model=policy.model, capacity=features_capacity)
+        self._engine = engine(policy=policy, sampling=sampling, features=features)
+        shared = features if vision_is_frozen(policy) else None
+        self._scorer = Scorer(policy=policy, temperature=sampling.temperature, features=shared, logit_chunk=logit_chunk)
+        self._reference: Scorer | None = None
+        self._reference_policy: Policy | None = None
+        if update.needs_reference:
+            self._reference_policy = frozen_copy(policy)
+            own = VisionCache(model=self._reference_policy.model, capacity=features_capacity)
+            self._reference_features = own if shared is None else shared
+            self._reference = Scorer(
+                policy=self._reference_policy,
+                temperature=sampling.temperature,
+                features=self._reference_features,
+                logit_chunk=logit_chunk,
+            )
+
+    def on_fit_start(self) -> None:
+        """Bring the reference to the device; it is no submodule, so that checkpoints do not hold it twice."""
+        if self._reference_policy is not None:
+            self._reference_policy.model.to(self.device)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One optimizer over the trainable parameters, with its schedule."""
+        return configure(self.model, self._optimizer, self._lr_factor)
+
+    def training_step(self, batch: list[ImageSample], batch_idx: int) -> None:
+        """One rollout and the updates made from it."""
+        reducer = current_reducer()
+        groups = self._collect(batch)
+        rewards = self._rubric.score(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
+        advantages_BG = self._advantage(rewards.total_BG)
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        training_batch = build_batch(rollouts, advantages_BG.reshape(-1), policy=self._policy)
+        with self._gradients_stay_local():
+            learned = self._update.run(
+                training_batch,
+                scorer=self._scorer,
+                reference=self._reference,
+                backward=self.manual_backward,
+                optimizer_step=self._optimizer_step,
+                step=self.rollout_step,
+                reducer=reducer,
+            )
+        watched = reduce_measures(
+            {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
+        )
+        self._log({**to_floats(watched), **learned})
+        self.rollout_step += 1
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The step seeds the sampling, so it is all a resumed run needs besides weights and optimizer."""
+        checkpoint["rollout_step"] = self.rollout_step
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from the step the checkpoint was written at."""
+        self.rollout_step = checkpoint["rollout_step"]
+
+    def _collect(self, batch: list[ImageSample]) -> list[RolloutGroup]:
+        self._policy.images.clear()  # augmentation may give a key new pixels from one step to the next
+        if self._reference is not None:
+            self._reference_features.clear()
+        self._engine.refresh()
+        self.model.eval()
+        groups = collect_groups(
+            batch,
+            engine=self._engine,
+            prompts=self._prompts,
+            group_size=self._group_size,
+            seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
+        )
+        self.model.train()
+        return groups
+
+    def _gradients_stay_local(self) -> AbstractContextManager[Any]:
+        """Micro-batches differ in number between processes, so gradients are summed once per step, by us."""
+        wrapped = self.trainer.strategy.model
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
+
+    def _optimizer_step(self) -> float:
+        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        sum_gradients(trainable)
+        norm = torch.nn.utils.clip_grad_norm_(trainable, self._max_grad_norm)
+        optimizer.step()  # type: ignore[union-attr]  # one optimizer, not a list
+        optimizer.zero_grad()  # type: ignore[union-attr]
+        scheduler.step()  # type: ignore[union-attr]
+        return float(norm)
+
+    def _log(self, figures: dict[str, float]) -> None:
+        rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        self.figures = {**figures, "lr": rate}
+        for logger in self.loggers:  # the x-axis is the rollout, not the optimizer step
+            logger.log_metrics(self.figures, step=self.rollout_step)

@@ -1,0 +1,77 @@
+"""Supervised fine-tuning on trajectories as a LightningModule: response tokens only, both turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from zoom_iqa.distributed import current_reducer, world_size
+from zoom_iqa.modules.optimization import OptimizerFactory, configure
+from zoom_iqa.objectives.measures import reduce_measures, to_floats
+from zoom_iqa.objectives.schedules import Schedule
+from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
+from zoom_iqa.policy.freezing import freeze_vision
+from zoom_iqa.policy.logprobs import PromptCompletion, Scorer
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.rollout.builder import numeric_tokens
+from zoom_iqa.types import Trajectory
+
+
+class SFTModule(L.LightningModule):
+    """Trains a policy to write the trajectories it is shown; a batch is a list of Trajectory.
+
+    Prompts, images and the turn-1 answer repeated in turn 2's prompt are context and carry no loss. Batches of an
+    accumulated optimizer step count alike; within one, every token counts by its weight over all processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: Policy,
+        loss: ResponseCrossEntropy,
+        logit_chunk: int,
+        optimizer: OptimizerFactory,
+        lr_factor: Schedule,
+        freeze_vision_tower: bool,
+    ) -> None:
+        super().__init__()
+        if freeze_vision_tower:
+            freeze_vision(policy)
+        self.model = policy.model
+        self.figures: dict[str, float] = {}
+        self._policy, self._loss = policy, loss
+        self._optimizer, self._lr_factor = optimizer, lr_factor
+        self._scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=logit_chunk)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One optimizer over the trainable parameters, with its schedule."""
+        return configure(self.model, self._optimizer, self._lr_factor)
+
+    def training_step(self, batch: list[Trajectory], batch_idx: int) -> Tensor:
+        """Loss of a batch, scaled so that averaging gradients over processes weighs all their tokens alike."""
+        self._policy.images.clear()  # augmentation may give a key new pixels from one batch to the next
+        samples, numeric_T = supervised_samples(batch, self._policy)
+        reducer = current_reducer()
+        total = reducer.sum(self._loss.token_weights(numeric_T).sum(dtype=torch.float64))
+        logp_T = self._scorer(samples, entropy=False, select_S=None).logp_T
+        loss, measures = self._loss(logp_T, numeric_T.to(logp_T.device), denominator=float(total))
+        self.figures = to_floats(reduce_measures(measures, reducer=reducer))
+        self.log_dict(self.figures)
+        return loss * world_size()
+
+
+def supervised_samples(trajectories: Sequence[Trajectory], policy: Policy) -> tuple[list[PromptCompletion], Tensor]:
+    """Every turn as prompt and completion, and which completion tokens belong to the answer's numbers (T,)."""
+    samples: list[PromptCompletion] = []
+    numeric: list[bool] = []
+    for trajectory in trajectories:
+        for number, turn in enumerate(trajectory.turns, start=1):
+            ids = policy.completion_ids(turn.completion)
+            key = f"{trajectory.item.dataset}:{trajectory.item.id}/{number}"
+            samples.append(PromptCompletion(policy.encode(turn.prompt), key, torch.tensor(ids)))
+            numeric.extend(numeric_tokens(policy, ids, turn.completion))
+    return samples, torch.tensor(numeric)

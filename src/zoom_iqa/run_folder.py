@@ -1,0 +1,88 @@
+"""A run's folder: its resolved config, metrics, predictions, checkpoints and exported policy; continued, never mixed.
+
+<run>/config.yaml  metrics.json  predictions.jsonl  checkpoints/<stage>/{last,done}.ckpt  policy/  logs/<stage>/
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zoom_iqa.errors import ConfigError
+
+Metrics = dict[str, dict[str, Any]]
+
+
+class RunFolder:
+    """Paths of a run and its small files. Whole files appear at once: a reader never sees half of one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def open(self, config_yaml: str) -> None:
+        """Create the folder with its config, or continue one whose config is the same.
+
+        Raises:
+            ConfigError: the folder holds a run of another config; the message shows the difference.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        kept = self.path / "config.yaml"
+        if not kept.exists():
+            write_atomically(kept, config_yaml)
+            return
+        before = kept.read_text(encoding="utf-8")
+        if before != config_yaml:
+            lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), "run", "now", lineterm="", n=0)
+            shown = "; ".join(line for line in list(lines)[2:] if not line.startswith("@@"))
+            raise ConfigError(f"{self.path} holds a run of another config; choose another paths.run_dir. {shown}")
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions of the last stage evaluated."""
+        return self.path / "predictions.jsonl"
+
+    @property
+    def policy(self) -> Path:
+        """The exported policy."""
+        return self.path / "policy"
+
+    def checkpoints(self, stage: str) -> Path:
+        """Where a stage keeps its checkpoints."""
+        return self.path / "checkpoints" / stage
+
+    def stage_predictions(self, stage: str) -> Path:
+        """Predictions made after a stage."""
+        return self.path / "evaluation" / stage / "predictions.jsonl"
+
+    def publish_predictions(self, stage: str) -> None:
+        """Make a stage's predictions those of the run."""
+        write_atomically(self.predictions, self.stage_predictions(stage).read_text(encoding="utf-8"))
+
+    def logs(self, stage: str) -> Path:
+        """Where a stage's loggers write."""
+        return self.path / "logs" / stage
+
+    def metrics(self) -> Metrics:
+        """The metrics so far, by stage."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def write_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the metrics."""
+        write_atomically(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file beside its place, then move it there."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(name, 0o644)
+    os.replace(name, path)

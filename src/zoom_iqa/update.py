@@ -1,0 +1,291 @@
+"""The optimizer steps made from one rollout batch: mini-batches, micro-batches, gradients; knows no Lightning.
+
+Everything ranked or normalised over the batch (token weights, the regularizer's plan) is fixed per optimizer step,
+over all processes, before micro-batching: the micro-batch budget changes memory and never results.
+
+Legend: K turn samples, T generated tokens of the rollout batch, S selected tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.objectives.aggregation import Aggregation
+from zoom_iqa.objectives.measures import Measures, mean_of, merge, peak_of, reduce_measures, to_floats
+from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
+from zoom_iqa.objectives.reducer import Reducer
+from zoom_iqa.objectives.regularizers.base import PenaltyInputs, Regularizer, RegularizerPlan, TokenBatch
+from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.rollout.builder import TrainingBatch
+
+
+@dataclass(frozen=True, eq=False)
+class MicroBatch:
+    """Some samples of the rollout batch, and where their tokens are in it."""
+
+    samples_K: tuple[int, ...]
+    tokens_T: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class MiniBatch:
+    """What one optimizer step learns from: its micro-batches and, by token of the rollout batch, weights and plan."""
+
+    micro_batches: tuple[MicroBatch, ...]
+    weights_T: Tensor
+    plan: RegularizerPlan
+
+
+@dataclass(frozen=True, eq=False)
+class Anchors:
+    """What was computed before the first step: by token, and by selected token per mini- and micro-batch."""
+
+    old_logp_T: Tensor
+    reference_logp_T: Tensor | None
+    distributions: dict[tuple[int, int], Tensor]
+
+
+class PolicyUpdate:
+    """Runs ``epochs`` passes over ``mini_batches`` parts of a rollout batch, one optimizer step each.
+
+    ``micro_batch_tokens`` bounds prompt and completion tokens that are forwarded together. ``old_logp`` is
+    ``sampled`` (the sampler's own log-probabilities) or ``recomputed`` (one more pass; for an engine whose numbers
+    differ from the scorer's: watch ``policy/sampler_gap``).
+
+    Raises:
+        ConfigError: a value is out of range, or the regularizer would silently do nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        loss: ClippedPolicyLoss,
+        aggregation: Aggregation,
+        regularizer: Regularizer,
+        epochs: int,
+        mini_batches: int,
+        micro_batch_tokens: int,
+        old_logp: str,
+    ) -> None:
+        for name, value in (
+            ("epochs", epochs),
+            ("mini_batches", mini_batches),
+            ("micro_batch_tokens", micro_batch_tokens),
+        ):
+            if value < 1:
+                raise ConfigError(f"update.{name}={value} must be at least 1")
+        if old_logp not in ("sampled", "recomputed"):
+            raise ConfigError(f"update.old_logp={old_logp!r}; choose one of sampled, recomputed")
+        regularizer.check(updates_per_rollout=epochs * mini_batches)
+        self.regularizer = regularizer
+        self._loss = loss
+        self._aggregation = aggregation
+        self._epochs = epochs
+        self._mini_batches = mini_batches
+        self._budget = micro_batch_tokens
+        self._recompute = old_logp == "recomputed"
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether a frozen reference policy has to be kept."""
+        return any(need.startswith("reference") for need in self.regularizer.needs)
+
+    def run(
+        self,
+        batch: TrainingBatch,
+        *,
+        scorer: Scorer,
+        reference: Scorer | None,
+        backward: Callable[[Tensor], None],
+        optimizer_step: Callable[[], float],
+        step: int,
+        reducer: Reducer,
+    ) -> dict[str, float]:
+        """Learn from one rollout batch.
+
+        ``backward`` accumulates gradients of a micro-batch's share of the loss; ``optimizer_step`` sums them over
+        processes, clips, steps, and returns their norm. ``step`` counts optimizer steps so far. Returns what to log.
+        """
+        parts = [self._mini_batch(batch, part, step, reducer) for part in split_trajectories(batch, self._mini_batches)]
+        anchors = self._anchors(batch, parts, scorer, reference)
+        measures: list[Measures] = []
+        for epoch in range(self._epochs):
+            for number, part in enumerate(parts):
+                first = epoch == 0 and number == 0
+                for index, micro in enumerate(part.micro_batches):
+                    loss, found = self._forward(
+                        batch, part, micro, anchors, anchors.distributions.get((number, index)), scorer
+                    )
+                    backward(loss)
+                    measures.append(found if first else _without_gap(found))
+                norm = torch.tensor(optimizer_step())
+                measures.append({"policy/grad_norm": mean_of(norm)})
+        figures = {name: value for part in parts for name, value in part.plan.figures.items()}
+        return {**to_floats(reduce_measures(merge(measures), reducer=reducer)), **figures}
+
+    def _mini_batch(self, batch: TrainingBatch, part: Sequence[int], step: int, reducer: Reducer) -> MiniBatch:
+        micro_batches = tuple(pack(batch, part, self._budget))
+        tokens = torch.cat([micro.tokens_T for micro in micro_batches])
+        trajectory = batch.trajectory_T[tokens]
+        counts = reducer.sum(torch.tensor([len(trajectory.unique()), len(tokens)], dtype=torch.float64))
+        weights = self._aggregation(trajectory, n_trajectories=int(counts[0]), n_tokens=int(counts[1]))
+        plan = self.regularizer.plan(
+            TokenBatch(
+                old_logp_T=batch.old_logp_T[tokens],
+                advantages_T=batch.advantages_T[tokens].float(),
+                weights_T=weights,
+                numeric_T=batch.numeric_T[tokens],
+            ),
+            step=step,
+            reducer=reducer,
+        )
+        return MiniBatch(micro_batches, _scattered(batch, tokens, weights), _scattered_plan(batch, tokens, plan))
+
+    @torch.no_grad()
+    def _anchors(
+        self, batch: TrainingBatch, parts: Sequence[MiniBatch], scorer: Scorer, reference: Scorer | None
+    ) -> Anchors:
+        needs = self.regularizer.needs
+        old_logp_T = batch.old_logp_T.clone()
+        reference_logp_T = torch.zeros_like(old_logp_T) if "reference_logp" in needs else None
+        distributions: dict[tuple[int, int], Tensor] = {}
+        for number, part in enumerate(parts):
+            for index, micro in enumerate(part.micro_batches):
+                samples = [batch.samples[k] for k in micro.samples_K]
+                select_S = part.plan.at(micro.tokens_T).selected.nonzero()[:, 0]
+                if self._recompute or "old_distribution" in needs:
+                    scores = scorer(samples, entropy=False, select_S=select_S if "old_distribution" in needs else None)
+                    if self._recompute:
+                        old_logp_T[micro.tokens_T] = scores.logp_T.cpu()
+                    if scores.log_dist_SV is not None:
+                        distributions[number, index] = scores.log_dist_SV
+                if self.needs_reference:
+                    assert reference is not None, "the regularizer needs a reference policy"
+                    wants = select_S if "reference_distribution" in needs else None
+                    scores = reference(samples, entropy=False, select_S=wants)
+                    if reference_logp_T is not None:
+                        reference_logp_T[micro.tokens_T] = scores.logp_T.cpu()
+                    if scores.log_dist_SV is not None:
+                        distributions[number, index] = scores.log_dist_SV
+        return Anchors(old_logp_T, reference_logp_T, distributions)
+
+    def _forward(
+        self,
+        batch: TrainingBatch,
+        part: MiniBatch,
+        micro: MicroBatch,
+        anchors: Anchors,
+        anchor_log_dist_SV: Tensor | None,
+        scorer: Scorer,
+    ) -> tuple[Tensor, Measures]:
+        """Loss share and measures of one micro-batch."""
+        needs, tokens = self.regularizer.needs, micro.tokens_T
+        plan = part.plan.at(tokens)
+        scores = scorer(
+            [batch.samples[k] for k in micro.samples_K],
+            entropy="entropy" in needs,
+            select_S=None if anchor_log_dist_SV is None else plan.selected.nonzero()[:, 0],
+        )
+        device = scores.logp_T.device
+        plan = RegularizerPlan(
+            coefficient_T=plan.coefficient_T.to(device), detached_T=plan.detached_T.to(device), figures=plan.figures
+        )
+        old_logp_T = anchors.old_logp_T[tokens].to(device)
+        loss, measures = self._loss(
+            PolicyInputs(
+                logp_T=plan.policy_logp(scores.logp_T),
+                old_logp_T=old_logp_T,
+                advantages_T=batch.advantages_T[tokens].to(device, scores.logp_T.dtype),
+                weights_T=part.weights_T[tokens].to(device),
+            )
+        )
+        reference_logp_T = anchors.reference_logp_T
+        penalty, found = self.regularizer.penalty(
+            PenaltyInputs(
+                plan=plan,
+                logp_T=scores.logp_T,
+                old_logp_T=old_logp_T,
+                reference_logp_T=None if reference_logp_T is None else reference_logp_T[tokens].to(device),
+                entropy_T=scores.entropy_T,
+                log_dist_SV=scores.log_dist_SV,
+                anchor_log_dist_SV=anchor_log_dist_SV,
+            )
+        )
+        gap_T = (scores.logp_T.detach() - batch.old_logp_T[tokens].to(device)).abs()
+        return loss + penalty, {**measures, **found, "policy/sampler_gap": peak_of(gap_T)}
+
+
+def split_trajectories(batch: TrainingBatch, parts: int) -> list[list[int]]:
+    """Sample indices of ``parts`` runs of whole trajectories, as equal as can be; groups stay together where they fit.
+
+    Raises:
+        ConfigError: there are fewer trajectories than parts.
+    """
+    lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
+    trajectory_K = batch.trajectory_T[lengths_K.cumsum(0) - 1]
+    total = int(trajectory_K.max()) + 1
+    if total < parts:
+        raise ConfigError(f"update.mini_batches={parts} exceeds the {total} trajectories of a rollout batch")
+    bounds = [round(total * i / parts) for i in range(parts + 1)]
+    return [
+        [k for k, n in enumerate(trajectory_K.tolist()) if low <= n < high] for low, high in itertools.pairwise(bounds)
+    ]
+
+
+def pack(batch: TrainingBatch, part: Sequence[int], budget: int) -> Iterator[MicroBatch]:
+    """Cut samples into runs of at most ``budget`` tokens, equal prompts side by side and counted once.
+
+    A sample over the budget makes a run of its own.
+    """
+    lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
+    starts_K = lengths_K.cumsum(0) - lengths_K
+    first_seen: dict[str, int] = {}
+    for k in part:
+        first_seen.setdefault(batch.samples[k].prompt_key, k)
+    run: list[int] = []
+    keys: set[str] = set()
+    size = 0
+    for k in sorted(part, key=lambda k: (first_seen[batch.samples[k].prompt_key], k)):
+        sample = batch.samples[k]
+        prompt = 0 if sample.prompt_key in keys else len(sample.prompt.ids_L)
+        cost = prompt + len(sample.completion_C)
+        if run and size + cost > budget:
+            yield _micro_batch(run, starts_K, lengths_K)
+            run, keys, size = [], set(), 0
+            cost = len(sample.prompt.ids_L) + len(sample.completion_C)
+        run.append(k)
+        keys.add(sample.prompt_key)
+        size += cost
+    if run:
+        yield _micro_batch(run, starts_K, lengths_K)
+
+
+def _micro_batch(run: Sequence[int], starts_K: Tensor, lengths_K: Tensor) -> MicroBatch:
+    tokens = [torch.arange(int(starts_K[k]), int(starts_K[k] + lengths_K[k])) for k in run]
+    return MicroBatch(tuple(run), torch.cat(tokens))
+
+
+def _scattered(batch: TrainingBatch, tokens: Tensor, values: Tensor) -> Tensor:
+    """Values of a mini-batch's tokens, placed at their index in the rollout batch."""
+    full = values.new_zeros(len(batch.old_logp_T))
+    full[tokens] = values
+    return full
+
+
+def _scattered_plan(batch: TrainingBatch, tokens: Tensor, plan: RegularizerPlan) -> RegularizerPlan:
+    return RegularizerPlan(
+        coefficient_T=_scattered(batch, tokens, plan.coefficient_T),
+        detached_T=_scattered(batch, tokens, plan.detached_T),
+        figures=plan.figures,
+    )
+
+
+def _without_gap(measures: Measures) -> Measures:
+    """Later steps leave the sampling policy on purpose: only the first shows how sampler and scorer differ."""
+    return {name: measure for name, measure in measures.items() if name != "policy/sampler_gap"}
