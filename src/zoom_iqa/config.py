@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from zoom_iqa.errors import ConfigError, ZoomIQAError
+from zoom_iqa.policy.tiny import tiny_policy_folder
 
 OmegaConf.register_new_resolver("product", lambda *factors: math.prod(int(factor) for factor in factors), replace=True)
+OmegaConf.register_new_resolver("shipped_policy", lambda: str(tiny_policy_folder()), replace=True)
 
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 
@@ -90,17 +93,24 @@ def one_line(error: Exception) -> str:
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run an entry point; errors made on purpose become one line on stderr and exit status 2."""
+    """Run an entry point; a configuration that does not compose is one line on stderr and exit status 2."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
-    try:
+    with expected_errors():
         command()
+
+
+@contextmanager
+def expected_errors() -> Iterator[None]:
+    """Turn errors made on purpose into one line on stderr and exit status 2; others keep their traceback."""
+    try:
+        yield
     except ZoomIQAError as error:
-        sys.exit(_report(error, str(error)))
+        sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, ZoomIQAError) else error
-        sys.exit(_report(cause, one_line(cause)))
+        cause = error.__cause__
+        sys.exit(_report(str(cause) if isinstance(cause, ZoomIQAError) else one_line(error)))
 
 
-def _report(error: Exception, message: str) -> int:
+def _report(message: str) -> int:
     print(f"error: {message}", file=sys.stderr)
     return 2

@@ -6,6 +6,7 @@ again with the same ``paths.run_dir`` and config, it goes on where it was stoppe
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import hydra
 import lightning as L
 import torch
+import transformers
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.callbacks.stage_progress import StageProgress
-from zoom_iqa.config import check_config, conf_dir, run_command
+from zoom_iqa.config import check_config, conf_dir, expected_errors, run_command
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.scoring import StageMetrics, score_predictions
 from zoom_iqa.evaluation.table import print_table
@@ -31,7 +32,8 @@ CHECKPOINT_LAST = "last.ckpt"
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
 def _main(cfg: DictConfig) -> float | None:
-    return train(cfg, Path(HydraConfig.get().runtime.output_dir))
+    with expected_errors():  # inside the job too: Hydra announces failed jobs in lines of its own
+        return train(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:
@@ -42,13 +44,14 @@ def main() -> None:
 def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
     check_config(cfg)
+    OmegaConf.resolve(cfg)
     _quiet_libraries()
     L.seed_everything(cfg.seed, verbose=False)
     parts = {name: _StageParts(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluation.run)
     rubric_terms = instantiate(cfg.reward)
     folder = RunFolder(run_dir)
-    folder.open(OmegaConf.to_yaml(cfg, resolve=True))
+    folder.open(OmegaConf.to_yaml(cfg))
     policy: Policy = instantiate(cfg.policy)
 
     metrics = folder.metrics()
@@ -74,7 +77,7 @@ class _StageParts:
         self._name, self._stage = name, cfg[name]
         self._module = instantiate(self._stage.module)
         self._data: L.LightningDataModule = instantiate(self._stage.data)
-        self._trainer_config = OmegaConf.merge(cfg.trainer, self._stage.trainer)
+        self._trainer_config = {**cfg.trainer, **self._stage.trainer}
         self._callbacks, self._loggers, self._seed = cfg.callbacks, cfg.logger, cfg.seed
 
     def train(self, policy: Policy, folder: RunFolder) -> None:
@@ -88,7 +91,7 @@ class _StageParts:
         module = self._module(policy=policy)
         last = folder.checkpoints(self._name) / CHECKPOINT_LAST
         trainer.fit(module, datamodule=self._data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
-        trainer.save_checkpoint(done)
+        trainer.save_checkpoint(done, weights_only=False)
         policy.model.requires_grad_(True).to("cpu" if trainer.strategy.root_device.type == "cpu" else policy.device)
 
     def _trainer(self, folder: RunFolder) -> L.Trainer:
@@ -126,9 +129,17 @@ def _optimized(name: str | None, metrics: dict[str, StageMetrics]) -> float | No
 
 
 def _quiet_libraries() -> None:
-    """Advice of libraries that does not apply here: loaders are sized by config, and one epoch is the whole stage."""
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    """Hush advice that does not apply: loaders are sized by config, one epoch is the whole stage, bars are ours."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    transformers.utils.logging.disable_progress_bar()
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*module.s. in eval mode at the start of training.*",
+        ".*treespec, LeafSpec.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
 
 
 if __name__ == "__main__":

@@ -165,19 +165,3 @@ class RolloutGroup:
 
     item: ImageItem
     rollouts: tuple[Rollout, ...] = field(default_factory=tuple)
-
-
-@dataclass(frozen=True, eq=False)
-class SupervisedTurn:
-    """A prompt and the answer a policy should write to it."""
-
-    prompt: tuple[Message, ...]
-    completion: str
-
-
-@dataclass(frozen=True, eq=False)
-class Trajectory:
-    """A written-out trajectory over an image, of one or two turns: what supervised fine-tuning learns from."""
-
-    item: ImageItem
-    turns: tuple[SupervisedTurn, ...]

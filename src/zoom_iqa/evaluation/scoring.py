@@ -20,7 +20,7 @@ BOOTSTRAP_SEED = 0
 
 
 def score_predictions(predictions: Sequence[Prediction], reward: Mapping[str, RewardTerm] | None) -> StageMetrics:
-    """JSON-safe figures over predictions with one trajectory per image; ``mean_reward`` only where a rubric is given."""
+    """JSON-safe figures over predictions, one trajectory per image; ``mean_reward`` only where a rubric is given."""
     summary = summarize([_outcome(p) for p in predictions], n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures: StageMetrics = summary.as_dict()
     if reward is not None:

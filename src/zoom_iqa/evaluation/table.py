@@ -36,4 +36,4 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    return "-" if value is None else str(value)
+    return "-" if value is None else str(value).partition(" (")[0]  # metrics.json says why one is undefined

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
+from zoom_iqa.data.trajectory_sets import Trajectory
 from zoom_iqa.distributed import current_reducer, world_size
 from zoom_iqa.modules.optimization import OptimizerFactory, configure
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
@@ -18,7 +19,6 @@ from zoom_iqa.policy.freezing import freeze_vision
 from zoom_iqa.policy.logprobs import PromptCompletion, Scorer
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.rollout.builder import numeric_tokens
-from zoom_iqa.types import Trajectory
 
 
 class SFTModule(L.LightningModule):
@@ -70,8 +70,8 @@ def supervised_samples(trajectories: Sequence[Trajectory], policy: Policy) -> tu
     numeric: list[bool] = []
     for trajectory in trajectories:
         for number, turn in enumerate(trajectory.turns, start=1):
-            ids = policy.completion_ids(turn.completion)
+            ids = policy.completion_ids(turn.response)
             key = f"{trajectory.item.dataset}:{trajectory.item.id}/{number}"
             samples.append(PromptCompletion(policy.encode(turn.prompt), key, torch.tensor(ids)))
-            numeric.extend(numeric_tokens(policy, ids, turn.completion))
+            numeric.extend(numeric_tokens(policy, ids, turn.response))
     return samples, torch.tensor(numeric)

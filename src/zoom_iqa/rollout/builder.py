@@ -74,7 +74,7 @@ def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
 
 
 def numeric_tokens(policy: Policy, ids: Sequence[int], text: str) -> list[bool]:
-    """Which tokens of a completion hold digits of numbers inside its first ``<answer>``; ``text`` is ``ids`` decoded."""
+    """Which tokens of a completion hold digits of numbers in its first ``<answer>``; ``text`` is ``ids`` decoded."""
     return _touches(token_spans(policy, ids), locate_answer_numbers(text))
 
 
