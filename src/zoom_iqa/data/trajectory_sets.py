@@ -12,6 +12,7 @@ from zoom_iqa.data.embedded import EmbeddedSet
 from zoom_iqa.data.images import load_image
 from zoom_iqa.data.rationales import RationaleWriter
 from zoom_iqa.data.trajectories import SupervisedTurn, load_turn, read_records, supervised_turns
+from zoom_iqa.errors import DataError
 from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.types import ImageItem
 
@@ -49,9 +50,15 @@ class WrittenTrajectories(Dataset[Trajectory]):
 
 
 class FileTrajectories(Dataset[Trajectory]):
-    """The turns of a JSONL file, one trajectory of one turn each; images are opened when they are asked for."""
+    """The turns of a JSONL file, one trajectory of one turn each; images are opened when they are asked for.
 
-    def __init__(self, *, path: str, image_root: str, max_pixels: int) -> None:
+    Raises:
+        DataError: there is no file, or lines of it are unusable.
+    """
+
+    def __init__(self, *, path: str | None, image_root: str, max_pixels: int) -> None:
+        if path is None:
+            raise DataError("data.trajectories.path is not set: give a JSONL file of supervised trajectories")
         self._records = read_records(path, image_root=image_root)
         self._max_pixels = max_pixels
         self._items = tuple(ImageItem(id=r.id, dataset="trajectories", mos=r.mos) for r in self._records)
