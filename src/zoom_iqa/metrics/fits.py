@@ -29,6 +29,8 @@ def plcc_logistic4(predictions: ArrayLike, mos: ArrayLike) -> float:
     """
     x, y = paired("plcc_logistic4", predictions, mos, at_least=N_PARAMETERS + 1)
     require_spread("plcc_logistic4", x, y)
+    order = np.lexsort((y, x))  # the fit has several minima; sorted, the images' order cannot choose among them
+    x, y = x[order], y[order]
     return pearson("plcc_logistic4", logistic4_fit(x, y), y)
 
 

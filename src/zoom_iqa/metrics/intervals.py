@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from zoom_iqa.errors import UndefinedMetricError
-from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired
+from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, require_spread
 
 Correlation = Literal["srcc", "plcc"]
 Matrix = NDArray[np.float64]
@@ -39,9 +39,10 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a correlation (Efron & Tibshirani 1993).
 
     Raises:
-        UndefinedMetricError: fewer than 3 images, or most resamples are constant.
+        UndefinedMetricError: fewer than 3 images, constant inputs, or mostly constant resamples.
     """
     x, y = paired(f"{metric} interval", predictions, mos)
+    require_spread(f"{metric} interval", x, y)
     draws = [CORRELATIONS[metric](x[rows], y[rows]) for rows in _resamples(len(x), n_resamples, seed)]
     return _percentiles(f"{metric} interval", np.concatenate(draws), level)
 
@@ -63,6 +64,8 @@ def bootstrap_difference(
     """
     x, y = paired(f"{metric} difference", predictions, mos)
     base, _ = paired(f"{metric} difference", baseline, mos)
+    require_spread(f"{metric} difference", x, y)
+    require_spread(f"{metric} difference", base, y)
     of = CORRELATIONS[metric]
     draws = [of(x[rows], y[rows]) - of(base[rows], y[rows]) for rows in _resamples(len(x), n_resamples, seed)]
     return _percentiles(f"{metric} difference", np.concatenate(draws), level)

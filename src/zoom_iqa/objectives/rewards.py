@@ -100,9 +100,9 @@ def rank_reward_against(
 
 
 def _preference(difference: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Phi(z) and Phi(-z); the second is computed by itself because 1 - Phi(z) loses its digits in the tail."""
-    z = difference / variance.sqrt()
-    return torch.special.ndtr(z), torch.special.ndtr(-z)
+    """Phi(z) and Phi(-z), through erfc: 1 - Phi(z), and torch.special.ndtr itself, lose their digits in the tail."""
+    z = difference / (2.0 * variance).sqrt()
+    return 0.5 * torch.special.erfc(-z), 0.5 * torch.special.erfc(z)
 
 
 def _human_preference(

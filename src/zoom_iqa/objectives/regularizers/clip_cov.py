@@ -33,7 +33,8 @@ class ClipCov(Regularizer):
         """Draw the tokens to detach; no token is penalised."""
         covariance = gathered_covariance(batch, reducer=reducer)
         candidates_N = (covariance.cov_N >= self._low) & (covariance.cov_N <= self._high)
-        generator = torch.Generator().manual_seed((self._seed << 32) + step)
+        # torch's CPU generator reads the low 32 bits of a seed only, so seed and step must mix there
+        generator = torch.Generator().manual_seed((1_000_003 * self._seed + step) % 2**32)
         mask_N = random_mask(candidates_N, count=count_of(self._fraction, len(candidates_N)), generator=generator)
         return RegularizerPlan(
             coefficient_T=torch.zeros_like(batch.weights_T),

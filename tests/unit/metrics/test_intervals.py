@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.metrics import intervals
+from zoom_iqa.metrics.correlation import plcc, srcc
+from zoom_iqa.metrics.intervals import bootstrap_difference, bootstrap_interval, pearson_rows, spearman_rows
+
+
+def pairs(n=80, noise=0.8, seed=0):
+    rng = np.random.default_rng(seed)
+    mos = rng.uniform(1, 5, n)
+    return (mos + rng.normal(0, noise, n)).round(1), mos
+
+
+def test_rows_equal_the_scalar_metrics():
+    x = np.stack([pairs(seed=s)[0] for s in range(6)])
+    y = np.stack([pairs(seed=s + 10)[1] for s in range(6)])
+    np.testing.assert_allclose(pearson_rows(x, y), [plcc(a, b) for a, b in zip(x, y, strict=True)])
+    np.testing.assert_allclose(spearman_rows(x, y), [srcc(a, b) for a, b in zip(x, y, strict=True)])
+
+
+def test_constant_rows_are_marked():
+    x = np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]])
+    assert np.isnan(pearson_rows(x, x)).tolist() == [False, True]
+
+
+def test_interval_equals_a_loop_over_the_same_draws():
+    x, y = pairs()
+    rows = np.random.default_rng(5).integers(80, size=(300, 80))
+    values = [stats.spearmanr(x[r], y[r]).statistic for r in rows]
+    interval = bootstrap_interval(x, y, metric="srcc", n_resamples=300, seed=5)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    assert (interval.level, interval.n_resamples) == (0.95, 300)
+
+
+@pytest.mark.parametrize("metric", ["srcc", "plcc"])
+def test_seeded_and_around_the_estimate(metric):
+    x, y = pairs()
+    first, again, other = (bootstrap_interval(x, y, metric=metric, n_resamples=500, seed=s) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first.low < {"srcc": srcc, "plcc": plcc}[metric](x, y) < first.high
+
+
+def test_more_images_narrow_the_interval():
+    widths = []
+    for n in (30, 300, 3000):
+        interval = bootstrap_interval(*pairs(n=n), metric="plcc", n_resamples=300, seed=0)
+        widths.append(interval.high - interval.low)
+    assert widths[0] > 2 * widths[1] > 4 * widths[2]
+
+
+def test_coverage_is_near_its_level():
+    """Of 200 samples from a bivariate normal of known correlation, about 95 % of intervals hold it."""
+    rng = np.random.default_rng(0)
+    hits = 0
+    for seed in range(200):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.7], [0.7, 1]], size=100).T
+        interval = bootstrap_interval(x, y, metric="plcc", n_resamples=200, seed=seed)
+        hits += interval.low <= 0.7 <= interval.high
+    assert 175 <= hits <= 198
+
+
+def test_blocks_do_not_change_the_result(monkeypatch):
+    x, y = pairs()
+    whole = bootstrap_interval(x, y, metric="srcc", n_resamples=200, seed=3)
+    monkeypatch.setattr(intervals, "BLOCK_ELEMENTS", 80 * 7)
+    assert bootstrap_interval(x, y, metric="srcc", n_resamples=200, seed=3) == whole
+
+
+def test_paired_difference_is_sharper_than_two_intervals():
+    rng = np.random.default_rng(1)
+    base, mos = pairs(n=300)
+    better = base + 0.3 * (mos - base) + rng.normal(0, 0.01, 300)
+    difference = bootstrap_difference(better, base, mos, metric="srcc", n_resamples=400, seed=0)
+    assert 0 < difference.low < srcc(better, mos) - srcc(base, mos) < difference.high
+    separate = [bootstrap_interval(p, mos, metric="srcc", n_resamples=400, seed=0) for p in (better, base)]
+    assert difference.high - difference.low < sum(i.high - i.low for i in separate)
+
+
+def test_a_policy_does_not_differ_from_itself():
+    x, y = pairs()
+    difference = bootstrap_difference(x, x, y, metric="plcc", n_resamples=50, seed=0)
+    assert (difference.low, difference.high) == (0.0, 0.0)
+
+
+def test_constant_resamples_are_left_out():
+    # about 1 resample in e misses the only differing image
+    interval = bootstrap_interval([1.0] * 40 + [2.0], list(range(41)), metric="srcc", n_resamples=400, seed=0)
+    assert 200 < interval.n_resamples < 300
+
+
+def test_mostly_constant_resamples_are_undefined():
+    # the odd image differs between predictions and MOS: some 60 % of resamples miss one or the other
+    with pytest.raises(UndefinedMetricError, match="of 400 resamples are constant"):
+        bootstrap_interval([1.0] * 40 + [2.0], [2.0] + [1.0] * 40, metric="plcc", n_resamples=400, seed=0)
+
+
+def test_constant_inputs_are_undefined():
+    x, y = pairs()
+    with pytest.raises(UndefinedMetricError, match="all predictions are equal"):
+        bootstrap_interval([3.0] * 80, y, metric="srcc", n_resamples=10, seed=0)
+    with pytest.raises(UndefinedMetricError, match="all predictions are equal"):
+        bootstrap_difference(x, [3.0] * 80, y, metric="srcc", n_resamples=10, seed=0)

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+import torch
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.objectives.advantages import GroupAdvantages, group_advantages
+
+
+def test_by_hand():
+    # mean 2, deviations -2, 0, 2: unbiased std 2
+    rewards = torch.tensor([[0.0, 2.0, 4.0]])
+    assert group_advantages(rewards, normalize_std=False, eps=0.0).tolist() == [[-2.0, 0.0, 2.0]]
+    assert group_advantages(rewards, normalize_std=True, eps=0.0).tolist() == [[-1.0, 0.0, 1.0]]
+    assert group_advantages(rewards, normalize_std=True, eps=2.0).tolist() == [[-0.5, 0.0, 0.5]]
+
+
+def test_against_numpy():
+    rewards = np.random.default_rng(0).normal(size=(5, 8))
+    expected = (rewards - rewards.mean(1, keepdims=True)) / (rewards.std(1, ddof=1, keepdims=True) + 1e-4)
+    actual = GroupAdvantages(normalize_std=True, eps=1e-4)(torch.tensor(rewards))
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 3.7, 0.0])
+@pytest.mark.parametrize("size", [1, 3, 7, 8])
+@pytest.mark.parametrize("normalize", [True, False])
+def test_constant_group_is_exactly_zero(value, size, normalize):
+    rewards = torch.full((2, size), value)
+    rewards[1] = torch.linspace(0, 1, size)
+    advantages = group_advantages(rewards, normalize_std=normalize, eps=0.0)
+    assert advantages[0].tolist() == [0.0] * size
+    assert size == 1 or advantages[1].abs().max() > 0
+
+
+def test_negative_eps_is_refused():
+    with pytest.raises(ConfigError, match=r"eps=-1"):
+        GroupAdvantages(normalize_std=True, eps=-1)

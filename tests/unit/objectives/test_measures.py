@@ -1,0 +1,36 @@
+import pytest
+import torch
+
+from zoom_iqa.objectives.measures import mean_of, merge, peak_of, reduce_measures, to_floats
+
+
+def test_merge_weighs_by_count():
+    parts = [
+        {"kl": mean_of(torch.tensor([1.0, 2.0])), "ratio": peak_of(torch.tensor([1.0, 4.0]))},
+        {"kl": mean_of(torch.tensor([6.0])), "ratio": peak_of(torch.tensor([2.0]))},
+        {"kl": mean_of(torch.tensor([])), "extra": mean_of(torch.tensor([5.0]))},
+    ]
+    assert to_floats(merge(parts)) == {"kl": 3.0, "ratio": 4.0, "extra": 5.0}
+
+
+def test_what_saw_nothing_is_left_out():
+    assert to_floats({"kl": mean_of(torch.tensor([])), "peak": peak_of(torch.tensor([]))}) == {}
+
+
+def test_a_name_keeps_its_kind():
+    with pytest.raises(TypeError, match="'kl' is a mean in one part"):
+        merge([{"kl": mean_of(torch.ones(1))}, {"kl": peak_of(torch.ones(1))}])
+
+
+def test_ranks_reduce_to_the_whole(on_ranks):
+    values = [torch.tensor([1.0, 2.0]), torch.tensor([6.0])]
+
+    def work(rank, reducer):
+        measures = {"kl": mean_of(values[rank]), "nll": mean_of(-values[rank]), "peak": peak_of(values[rank])}
+        return to_floats(reduce_measures(measures, reducer=reducer))
+
+    assert on_ranks(2, work) == [{"kl": 3.0, "nll": -3.0, "peak": 6.0}] * 2
+
+
+def test_measures_hold_no_graph():
+    assert not mean_of(torch.ones(2, requires_grad=True) * 2).total.requires_grad

@@ -1,0 +1,127 @@
+"""The shipped choices compose, take the documented overrides, refuse typos, and build what they name."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, InstantiationException
+from hydra.utils import instantiate
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.objectives.advantages import GroupAdvantages
+from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
+from zoom_iqa.objectives.reducer import LocalReducer
+from zoom_iqa.objectives.regularizers.base import Regularizer
+from zoom_iqa.objectives.rubric import RewardInputs, Rubric
+from zoom_iqa.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(config_name=None, overrides=list(overrides))
+
+
+def choices(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def two_images():
+    groups = []
+    for name, mos, ratings in (("a", 4.0, (4.0, 2.0)), ("b", 2.0, (3.0, 1.0))):
+        item = ImageItem(id=name, dataset="d", mos=mos)
+        generation = Generation(key="k", text="", token_ids=(), logprobs=(), entropies=(), finish="stop")
+        turns = [
+            Turn(
+                prompt=(),
+                prompt_key="p",
+                generation=generation,
+                answer=ParseFailure("missing_answer", ""),
+                rating=rating,
+                well_formed=True,
+            )
+            for rating in ratings
+        ]
+        rollouts = tuple(Rollout(item=item, index=i, turns=(turn,)) for i, turn in enumerate(turns))
+        groups.append(RolloutGroup(item=item, rollouts=rollouts))
+    return RewardInputs.from_groups(groups, reducer=LocalReducer())
+
+
+def rubric(*overrides):
+    return Rubric(terms=instantiate(composed(*overrides).reward))
+
+
+@pytest.mark.parametrize(
+    ("choice", "terms"),
+    [("full", {"format", "score", "rank"}), ("score_only", {"format", "score"}), ("rank_only", {"format", "rank"})],
+)
+def test_reward_choices_hold_their_terms(choice, terms):
+    assert set(rubric(f"+reward={choice}").score(two_images(), step=0).terms) == terms
+
+
+def test_paper_weights():
+    assert rubric("+reward=full").score(two_images(), step=0).weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
+
+
+def test_command_line_paths():
+    overrides = ["reward.format.weight=0.5", "reward.score.weight=3", "reward.score.sigma=0.7", "reward.rank.weight=0"]
+    rewards = rubric("+reward=full", *overrides).score(two_images(), step=0)
+    assert rewards.weights == {"format": 0.5, "score": 3.0, "rank": 0.0}
+    # rating 2 against MOS 4: exp(-4 / (2 * 0.49))
+    assert rewards.terms["score"][0, 1].item() == pytest.approx(torch.exp(torch.tensor(-4 / 0.98)).item())
+
+
+def test_a_weight_may_be_a_schedule_from_the_command_line():
+    schedule = "{_target_:zoom_iqa.objectives.schedules.Linear,start:0,end:2,steps:10}"
+    built = rubric("+reward=full", f"reward.rank.weight={schedule}")
+    assert built.score(two_images(), step=5).weights["rank"] == 1.0
+
+
+def test_a_term_can_be_dropped():
+    assert set(rubric("+reward=full", "~reward.rank").score(two_images(), step=0).terms) == {"format", "score"}
+
+
+def test_unknown_keys_are_errors():
+    with pytest.raises(ConfigCompositionException, match="sgima"):
+        rubric("+reward=full", "reward.score.sgima=1")
+    with pytest.raises(InstantiationException, match="sgima"):
+        rubric("+reward=full", "+reward.score.sgima=1")
+    with pytest.raises(ConfigError, match=r"reward\.foo is not a reward term"):
+        rubric("+reward=full", "+reward.foo.weight=1")
+
+
+@pytest.mark.parametrize("choice", choices("regularizer"))
+def test_regularizers_build(choice):
+    assert isinstance(instantiate(composed(f"+regularizer={choice}").regularizer), Regularizer)
+
+
+def test_regularizer_choices():
+    assert choices("regularizer") == ["clip_cov", "entropy", "kl_cov", "kl_coverage", "kl_reference", "none"]
+
+
+@pytest.mark.parametrize("anchor", ["old", "reference"])
+@pytest.mark.parametrize("divergence", ["sampled", "exact"])
+def test_coverage_options(anchor, divergence):
+    overrides = ["+regularizer=kl_coverage", f"regularizer.anchor={anchor}", f"regularizer.divergence={divergence}"]
+    built = instantiate(composed(*overrides).regularizer)
+    refused = anchor == "old"
+    if refused:
+        with pytest.raises(ConfigError, match="exactly zero"):
+            built.check(updates_per_rollout=1)
+    else:
+        built.check(updates_per_rollout=1)
+    assert bool(built.needs) is not (anchor == "old" and divergence == "sampled")
+
+
+@pytest.mark.parametrize(("choice", "expected"), [("std", 1 / 2**0.5), ("no_std", 1.0)])
+def test_advantage_choices(choice, expected):
+    advantages = instantiate(composed(f"+advantage={choice}").advantage)
+    assert isinstance(advantages, GroupAdvantages)
+    assert advantages(torch.tensor([[1.0, 3.0]]))[0, 1].item() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(("choice", "kind"), [("sequence_mean", SequenceMean), ("token_mean", TokenMean)])
+def test_aggregation_choices(choice, kind):
+    assert isinstance(instantiate(composed(f"+aggregation={choice}").aggregation), kind)

@@ -1,0 +1,156 @@
+import math
+
+import pytest
+import torch
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.objectives.reducer import LocalReducer
+from zoom_iqa.objectives.reward_terms import FormatTerm, RankTerm, ScoreTerm
+from zoom_iqa.objectives.rewards import rank_reward, score_reward
+from zoom_iqa.objectives.rubric import RewardInputs, Rubric
+from zoom_iqa.objectives.schedules import Linear, as_schedule
+from zoom_iqa.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+
+FAILED = ParseFailure("missing_answer", "no <answer>")
+
+
+def turn(rating, well_formed=True):
+    generation = Generation(key="k", text="", token_ids=(), logprobs=(), entropies=(), finish="stop")
+    return Turn(prompt=(), prompt_key="p", generation=generation, answer=FAILED, rating=rating, well_formed=well_formed)
+
+
+def group(name, mos, ratings, mos_std=None, well_formed=True):
+    item = ImageItem(id=name, dataset="d", mos=mos, mos_std=mos_std)
+    rollouts = tuple(Rollout(item=item, index=i, turns=(turn(r, well_formed),)) for i, r in enumerate(ratings))
+    return RolloutGroup(item=item, rollouts=rollouts)
+
+
+GROUPS = [
+    group("a", 4.0, [4.0, 3.5, FAILED]),
+    group("b", 2.0, [2.5, 2.0, 4.5], well_formed=False),
+    group("c", 3.0, [3.0, 1.0, 2.25]),
+]
+
+
+def full_rubric(rank_weight=2.0):
+    terms = {
+        "format": FormatTerm(weight=1.0),
+        "score": ScoreTerm(weight=1.0, sigma=0.35),
+        "rank": RankTerm(weight=rank_weight, eps=1e-6, preference="ordinal"),
+    }
+    return Rubric(terms=terms)
+
+
+def test_inputs_are_read_off_the_rollouts():
+    inputs = RewardInputs.from_groups(GROUPS, reducer=LocalReducer())
+    assert inputs.ratings_BG[0, :2].tolist() == [4.0, 3.5]
+    assert math.isnan(inputs.ratings_BG[0, 2])
+    assert inputs.well_formed_BG.tolist() == [[True] * 3, [False] * 3, [True] * 3]
+    assert inputs.mos_B.tolist() == [4.0, 2.0, 3.0]
+    assert inputs.statistics.mean_N.tolist() == [3.75, 3.0, pytest.approx(6.25 / 3)]
+
+
+def test_last_turn_rates_and_every_turn_must_be_well_formed():
+    item = ImageItem(id="a", dataset="d", mos=3.0)
+    two_turns = Rollout(item=item, index=0, turns=(turn(1.0, well_formed=False), turn(4.0)))
+    inputs = RewardInputs.from_groups([RolloutGroup(item=item, rollouts=(two_turns,))], reducer=LocalReducer())
+    assert inputs.ratings_BG.tolist() == [[4.0]]
+    assert inputs.well_formed_BG.tolist() == [[False]]
+
+
+def test_total_is_the_weighted_sum_of_its_breakdown():
+    rewards = full_rubric().score(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
+    ratings = RewardInputs.from_groups(GROUPS, reducer=LocalReducer()).ratings_BG
+    mos = torch.tensor([4.0, 2.0, 3.0], dtype=torch.float64)
+    expected = (
+        torch.tensor([[1.0], [0.0], [1.0]]) + score_reward(ratings, mos, sigma=0.35) + 2 * rank_reward(ratings, mos)
+    )
+    torch.testing.assert_close(rewards.total_BG, expected.float())
+    rebuilt = sum(rewards.weights[name] * term for name, term in rewards.terms.items())
+    torch.testing.assert_close(rewards.total_BG, rebuilt)
+    assert set(rewards.terms) == {"format", "score", "rank"}
+
+
+def test_weight_may_follow_a_schedule():
+    rubric = full_rubric(rank_weight=Linear(start=0.0, end=2.0, steps=10))
+    inputs = RewardInputs.from_groups(GROUPS, reducer=LocalReducer())
+    assert [rubric.score(inputs, step=s).weights["rank"] for s in (0, 5, 99)] == [0.0, 1.0, 2.0]
+
+
+def test_split_over_ranks_changes_nothing(on_ranks):
+    whole = full_rubric().score(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0).total_BG
+    shares = [GROUPS[:1], GROUPS[1:]]
+    parts = on_ranks(
+        2, lambda rank, red: full_rubric().score(RewardInputs.from_groups(shares[rank], reducer=red), step=0).total_BG
+    )
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_one_image_a_rank_still_forms_pairs(on_ranks):
+    term = RankTerm(weight=1.0, eps=1e-6, preference="ordinal")
+    parts = on_ranks(3, lambda rank, red: term.reward(RewardInputs.from_groups([GROUPS[rank]], reducer=red)))
+    assert all(part.max() > 0 for part in parts)
+
+
+def test_single_image_in_all_is_refused():
+    inputs = RewardInputs.from_groups(GROUPS[:1], reducer=LocalReducer())
+    with pytest.raises(ConfigError, match="at least 2 images"):
+        full_rubric().score(inputs, step=0)
+
+
+def test_thurstone_reads_the_deviations_and_refuses_their_absence():
+    term = RankTerm(weight=1.0, eps=1e-6, preference="thurstone")
+    known = [group("a", 4.0, [4.0, 2.0], mos_std=0.5), group("b", 2.0, [3.0, 1.0], mos_std=0.7)]
+    inputs = RewardInputs.from_groups(known, reducer=LocalReducer())
+    expected = rank_reward(inputs.ratings_BG, inputs.mos_B, mos_std_B=torch.tensor([0.5, 0.7], dtype=torch.float64))
+    assert torch.equal(term.reward(inputs), expected)
+    with pytest.raises(ConfigError, match="3 of 3 lack it"):
+        term.reward(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()))
+
+
+def test_groups_of_different_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"sizes \[1, 3\]"):
+        RewardInputs.from_groups([GROUPS[0], group("z", 1.0, [1.0])], reducer=LocalReducer())
+    with pytest.raises(ValueError, match="got 0 groups"):
+        RewardInputs.from_groups([], reducer=LocalReducer())
+
+
+class BrokenTerm:
+    def __init__(self, value):
+        self.weight = as_schedule("w", 1.0)
+        self._value = value
+
+    def reward(self, inputs):
+        return self._value
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(torch.ones(3), r"'broken' returned shape \(3,\)"), (torch.full((3, 3), math.nan), "not finite")],
+)
+def test_a_broken_term_is_named(value, message):
+    rubric = Rubric(terms={"broken": BrokenTerm(value)})
+    with pytest.raises(ConfigError, match=message):
+        rubric.score(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
+
+
+def test_rubric_refuses_what_is_not_a_term():
+    with pytest.raises(ConfigError, match=r"reward\.foo is not a reward term"):
+        Rubric(terms={"foo": {"weight": 2.0}})
+    with pytest.raises(ConfigError, match="no terms"):
+        Rubric(terms={})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ScoreTerm(weight=1.0, sigma=0.0),
+        lambda: RankTerm(weight=1.0, eps=0.0, preference="ordinal"),
+        lambda: RankTerm(weight=1.0, eps=1e-6, preference="alphabetical"),
+        lambda: FormatTerm(weight=math.nan),
+        lambda: FormatTerm(weight="high"),
+    ],
+)
+def test_bad_settings_are_refused(make):
+    with pytest.raises(ConfigError):
+        make()

@@ -1,0 +1,86 @@
+"""One process and two over gloo give the same rank rewards, the same regularizer plan and the same figures."""
+
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from zoom_iqa.distributed import DistributedReducer
+from zoom_iqa.objectives.measures import mean_of, peak_of, reduce_measures, to_floats
+from zoom_iqa.objectives.reducer import LocalReducer, Reducer
+from zoom_iqa.objectives.regularizers.base import TokenBatch
+from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
+from zoom_iqa.objectives.reward_terms import RankTerm
+from zoom_iqa.objectives.rubric import RewardInputs, Rubric
+from zoom_iqa.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+
+IMAGES = (("a", 4.0, (4.0, 3.5, None)), ("b", 2.0, (2.5, 2.0, 4.5)), ("c", 3.0, (3.0, 1.0, 2.25)))
+SHARES = ((0, 1), (1, 3))
+TOKEN_SHARES = ((0, 37), (37, 100))
+
+
+def make_groups(images):
+    generation = Generation(key="k", text="", token_ids=(), logprobs=(), entropies=(), finish="stop")
+    groups = []
+    for name, mos, ratings in images:
+        item = ImageItem(id=name, dataset="d", mos=mos)
+        failed = ParseFailure("missing_answer", "")
+        turns = [
+            Turn(
+                prompt=(),
+                prompt_key="p",
+                generation=generation,
+                answer=failed,
+                rating=failed if rating is None else rating,
+                well_formed=True,
+            )
+            for rating in ratings
+        ]
+        rollouts = tuple(Rollout(item=item, index=i, turns=(turn,)) for i, turn in enumerate(turns))
+        groups.append(RolloutGroup(item=item, rollouts=rollouts))
+    return groups
+
+
+def results(images, tokens: slice, reducer: Reducer) -> dict:
+    rubric = Rubric(terms={"rank": RankTerm(weight=2.0, eps=1e-6, preference="ordinal")})
+    rewards = rubric.score(RewardInputs.from_groups(make_groups(images), reducer=reducer), step=0)
+    g = torch.Generator().manual_seed(0)
+    columns = -torch.rand(4, 100, generator=g)
+    batch = TokenBatch(
+        old_logp_T=columns[0, tokens],
+        advantages_T=columns[1, tokens],
+        weights_T=columns[2, tokens],
+        numeric_T=columns[3, tokens] < -0.5,
+    )
+    regularizer = KLCoverage(beta=1.0, fraction=0.1, anchor="reference", divergence="sampled")
+    plan = regularizer.plan(batch, step=0, reducer=reducer)
+    measures = {"mean": mean_of(batch.old_logp_T), "peak": peak_of(batch.old_logp_T)}
+    return {
+        "rewards": rewards.total_BG,
+        "selected": plan.selected,
+        "figures": {**plan.figures, **to_floats(reduce_measures(measures, reducer=reducer))},
+    }
+
+
+def worker(rank: int, port: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    images, tokens = slice(*SHARES[rank]), slice(*TOKEN_SHARES[rank])
+    torch.save(results(IMAGES[images], tokens, DistributedReducer()), Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_gloo_processes_equal_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    whole = results(IMAGES, slice(0, 100), LocalReducer())
+    assert whole["rewards"].max() > 0
+    assert torch.equal(torch.cat([part["rewards"] for part in parts]), whole["rewards"])
+    assert torch.equal(torch.cat([part["selected"] for part in parts]), whole["selected"])
+    assert all(part["figures"] == pytest.approx(whole["figures"]) for part in parts)
