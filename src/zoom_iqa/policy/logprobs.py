@@ -13,20 +13,13 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.errors import PolicyError
-from zoom_iqa.policy.embedding import embed_prompt
-from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
+from zoom_iqa.policy.embedding import embed
+from zoom_iqa.policy.encoding import EncodedImage
 from zoom_iqa.policy.head import banned_bias, log_distributions, token_log_probs
+from zoom_iqa.policy.packing import PromptCompletion, pack
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.shared_prefix import forward_packed, install
 from zoom_iqa.policy.vision_cache import VisionCache, encode_images
-
-
-@dataclass(frozen=True, eq=False)
-class PromptCompletion:
-    """A prompt and one completion of it. Equal ``prompt_key`` means an identical prompt, which is forwarded once."""
-
-    prompt: EncodedPrompt
-    prompt_key: str
-    completion_C: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +45,7 @@ class Scorer:
         head = policy.model.lm_head
         if type(head) is not torch.nn.Linear:
             raise PolicyError(f"lm_head is a {type(head).__name__}; adapters on the output head are not supported")
+        install(policy.model)
         self._policy = policy
         self._temperature = temperature
         self._features = features
@@ -79,26 +73,19 @@ class Scorer:
         return TokenScores(logp_T, entropy_T, log_dist_SV)
 
     def _hidden(self, samples: Sequence[PromptCompletion]) -> Tensor:
-        images = {image.key: image for sample in samples for image in sample.prompt.images}
-        features = dict(zip(images, self._encode(list(images.values())), strict=True)) if images else {}
-        return torch.cat([self._completion_hidden(sample, features) for sample in samples])
+        """Hidden states (T, H) that predict the completion tokens."""
+        batch = pack(samples)
+        model, device = self._policy.model, self._policy.device
+        ids = batch.ids_T.to(device)
+        embedded = embed(self._policy, ids, self._encode(batch.images))
+        hidden = forward_packed(model, embedded, batch.positions_3T, batch.layout)
+        return hidden[batch.predicting_N.to(device)]
 
     def _encode(self, images: Sequence[EncodedImage]) -> list[Tensor]:
+        """Features of images of which some may be the same, each encoded once."""
         if self._features is not None:
             return self._features(images)
-        return encode_images(self._policy.model, images)
-
-    def _completion_hidden(self, sample: PromptCompletion, features: dict[str, Tensor]) -> Tensor:
-        """Hidden states (C, H) that predict the completion's tokens."""
-        model, prompt, count = self._policy.model, sample.prompt, len(sample.completion_C)
-        prompt_LH = embed_prompt(self._policy, prompt, lambda images: [features[image.key] for image in images])
-        tail_H = model.get_input_embeddings()(sample.completion_C[:-1].to(prompt_LH.device))
-        tail_positions = prompt.next_position + torch.arange(count - 1)
-        positions_3L = torch.cat([prompt.positions_3L, tail_positions.expand(3, -1)], 1)
-        out = model.model.language_model(
-            inputs_embeds=torch.cat([prompt_LH, tail_H])[None],
-            position_ids=positions_3L[:, None].to(prompt_LH.device),
-            use_cache=False,
-        )
-        hidden: Tensor = out.last_hidden_state[0, -count:]
-        return hidden
+        distinct = {image.key: image for image in images}
+        features = encode_images(self._policy.model, list(distinct.values())) if distinct else []
+        of_key = dict(zip(distinct, features, strict=True))
+        return [of_key[image.key] for image in images]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.policy.encoding import EncodedPrompt
-from zoom_iqa.policy.logprobs import PromptCompletion
+from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.protocol.answer import Span, locate_answer_numbers
 from zoom_iqa.types import Rollout

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from zoom_iqa.policy.embedding import embed_prompt
+from zoom_iqa.policy.embedding import embed
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.engine import SamplingParams
@@ -50,7 +50,8 @@ class TransformersEngine:
         draws_C = uniform_draws(request.seed, self.sampling.max_new_tokens).to(self._policy.device)
         prompt = self._policy.encode(request.prompt)
         cache = DynamicCache(config=self._policy.model.config.get_text_config())
-        hidden_1H = self._forward(embed_prompt(self._policy, prompt, self._features), prompt.positions_3L, cache)
+        embedded_LH = embed(self._policy, prompt.ids_L.to(self._policy.device), self._features(prompt.images))
+        hidden_1H = self._forward(embedded_LH, prompt.positions_3L, cache)
         ids: list[int] = []
         logprobs: list[float] = []
         entropies: list[float] = []

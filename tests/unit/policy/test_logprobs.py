@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 from random_policy import build_random_policy, turn1_prompt, turn2_prompt
 from zoom_iqa.errors import PolicyError
-from zoom_iqa.policy.logprobs import PromptCompletion, Scorer
+from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.types import Message

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from random_policy import turn1_prompt, turn2_prompt
-from zoom_iqa.policy.logprobs import PromptCompletion, Scorer
+from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.engine import SamplingParams

@@ -1,0 +1,91 @@
+"""Attention over one block of keys, with the log-sum-exp that lets blocks be merged, and its exact backward.
+
+softmax over several blocks of keys is a weighted sum of the softmax over each, weighted by exp(log-sum-exp); and the
+backward of a block needs only the merged output and the merged log-sum-exp (FlashAttention, arXiv 2205.14135, section
+3.1; the same identity carries ring attention). The kernels are torch's own FlashAttention: the CPU one, or version 2 on
+CUDA in 16-bit types; elsewhere the textbook formula, which needs memory for every score.
+
+Legend: B batch, H heads, Q queries, K keys, D head width.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Kernel = Literal["flash_cpu", "flash_cuda", "explicit"]
+
+
+def choose_kernel(query: Tensor, attention: str) -> Kernel:
+    """The kernel for a tensor's device and type; ``attention`` "eager" asks for the explicit formula."""
+    if attention == "eager":
+        return "explicit"
+    if query.device.type == "cpu":
+        return "flash_cpu"
+    half = query.dtype in (torch.bfloat16, torch.float16)
+    return "flash_cuda" if query.is_cuda and half else "explicit"
+
+
+def attend(
+    kernel: Kernel, q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, *, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Output (B, H, Q, D) and log-sum-exp (B, H, Q) in nats. ``causal`` needs as many queries as keys."""
+    if kernel == "flash_cpu":
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            q_BHQD, k_BHKD, v_BHKD, 0.0, causal, scale=scale
+        )
+        return out, lse
+    if kernel == "flash_cuda":
+        found = torch.ops.aten._scaled_dot_product_flash_attention(q_BHQD, k_BHKD, v_BHKD, 0.0, causal, scale=scale)
+        return found[0], found[1][..., : q_BHQD.shape[2]]
+    scores_BHQK = _scores(q_BHQD, k_BHKD, causal, scale)
+    lse_BHQ = scores_BHQK.logsumexp(-1)
+    p_BHQK = torch.exp(scores_BHQK - lse_BHQ[..., None])
+    return (p_BHQK @ v_BHKD.to(p_BHQK.dtype)).to(q_BHQD.dtype), lse_BHQ
+
+
+def attend_backward(
+    kernel: Kernel,
+    grad_BHQD: Tensor,
+    q_BHQD: Tensor,
+    k_BHKD: Tensor,
+    v_BHKD: Tensor,
+    out_BHQD: Tensor,
+    lse_BHQ: Tensor,
+    *,
+    causal: bool,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """This block's share of the gradients of queries, keys and values; ``out`` and ``lse`` are the merged ones."""
+    if kernel == "flash_cpu":
+        dq, dk, dv = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad_BHQD, q_BHQD, k_BHKD, v_BHKD, out_BHQD, lse_BHQ, 0.0, causal, scale=scale
+        )
+        return dq, dk, dv
+    if kernel == "flash_cuda":
+        no_dropout = torch.zeros((), dtype=torch.uint64, device=q_BHQD.device)
+        dq, dk, dv = torch.ops.aten._scaled_dot_product_flash_attention_backward(
+            grad_BHQD, q_BHQD, k_BHKD, v_BHKD, out_BHQD, lse_BHQ.contiguous(), None, None,
+            q_BHQD.shape[2], k_BHKD.shape[2], 0.0, causal, no_dropout, no_dropout, scale=scale,
+        )  # fmt: skip
+        return dq, dk, dv
+    p_BHQK = torch.exp(_scores(q_BHQD, k_BHKD, causal, scale) - lse_BHQ[..., None])
+    grad = grad_BHQD.to(p_BHQK.dtype)
+    weight_BHQ1 = (grad * out_BHQD).sum(-1, keepdim=True)
+    slope_BHQK = p_BHQK * (grad @ v_BHKD.to(p_BHQK.dtype).mT - weight_BHQ1) * scale
+    return (
+        (slope_BHQK @ k_BHKD.to(p_BHQK.dtype)).to(q_BHQD.dtype),
+        (slope_BHQK.mT @ q_BHQD.to(p_BHQK.dtype)).to(k_BHKD.dtype),
+        (p_BHQK.mT @ grad).to(v_BHKD.dtype),
+    )
+
+
+def _scores(q_BHQD: Tensor, k_BHKD: Tensor, causal: bool, scale: float) -> Tensor:
+    scores_BHQK = (q_BHQD @ k_BHKD.mT).to(torch.promote_types(q_BHQD.dtype, torch.float32)) * scale
+    if causal:
+        count = q_BHQD.shape[2]
+        later = torch.ones(count, count, dtype=torch.bool, device=q_BHQD.device).triu_(1)
+        scores_BHQK = scores_BHQK.masked_fill(later, -torch.inf)
+    return scores_BHQK

@@ -1,0 +1,211 @@
+"""Attention over a packed sequence of prompts, each followed by its completions, in which a prompt exists once.
+
+[prompt a | completion a1 | completion a2 | prompt b | completion b1 | ...]: a prompt token sees its prompt up to itself;
+a completion token sees its whole prompt and its own completion up to itself. Completions of one prompt attend to it in
+a single block (as in Hydragen, arXiv 2402.05099), so keys and values are never copied per completion, and the gradient
+flows into the prompt from all of them.
+
+It plugs in through transformers' attention interface: every module of the model, adapters and gradient checkpointing
+included, works unchanged; a forward without a layout is attended as before.
+
+Legend: T packed tokens, H query heads, J key-value heads, D head width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.attention_blocks import Kernel, attend, attend_backward, choose_kernel
+
+PREFIX = "shared_prefix_"
+
+
+@dataclass(frozen=True)
+class Run:
+    """``count`` adjacent completions of ``length`` tokens each, from token ``start`` of the packed sequence."""
+
+    start: int
+    count: int
+    length: int
+
+    @property
+    def span(self) -> slice:
+        """The tokens of the run."""
+        return slice(self.start, self.start + self.count * self.length)
+
+
+@dataclass(frozen=True)
+class PromptGroup:
+    """A prompt's tokens ``start``..``stop`` and the runs of completions that follow it at once."""
+
+    start: int
+    stop: int
+    runs: tuple[Run, ...]
+
+    @property
+    def prompt(self) -> slice:
+        """The tokens of the prompt."""
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedLayout:
+    """Who sees whom. ``kept``, when given, receives each layer's keys and values (1, J, T, D)."""
+
+    groups: tuple[PromptGroup, ...]
+    kept: dict[int, tuple[Tensor, Tensor]] | None = field(default=None)
+
+
+def forward_packed(model: Any, embedded_TH: Tensor, positions_3T: Tensor, layout: PackedLayout) -> Tensor:
+    """Last hidden states (T, hidden width) of a packed sequence; ``install`` must have been called on the model."""
+    out = model.model.language_model(
+        inputs_embeds=embedded_TH[None],
+        position_ids=positions_3T[:, None].to(embedded_TH.device),
+        attention_mask={"full_attention": None},
+        use_cache=False,
+        layout=layout,
+    )
+    hidden: Tensor = out.last_hidden_state[0]
+    return hidden
+
+
+def install(model: Any) -> None:
+    """Let the language model attend by layouts; anything without one goes through the implementation it had.
+
+    Raises:
+        PolicyError: the model uses sliding-window attention.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
+
+    config = model.model.language_model.config
+    before = config._attn_implementation
+    if before.startswith(PREFIX):
+        return
+    if set(config.layer_types) != {"full_attention"}:
+        raise PolicyError("use_sliding_window=true is not supported; load a model with full attention")
+    usual = ALL_ATTENTION_FUNCTIONS.get_interface(before, eager_attention_forward)
+    AttentionInterface.register(PREFIX + before, partial(_packed_or_usual, usual=usual, attention=before))
+    AttentionMaskInterface.register(PREFIX + before, ALL_MASK_ATTENTION_FUNCTIONS[before])
+    config._attn_implementation = PREFIX + before
+
+
+def _packed_or_usual(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    usual: Any,
+    attention: str,
+    layout: PackedLayout | None = None,
+    **rest: Any,  # transformers' own signature
+) -> tuple[Tensor, Tensor | None]:
+    if layout is None:
+        found: tuple[Tensor, Tensor | None] = usual(module, query, key, value, attention_mask, **rest)
+        return found
+    if layout.kept is not None:
+        layout.kept[int(module.layer_idx)] = (key, value)  # type: ignore[arg-type]  # a plain int
+    kernel = choose_kernel(query, attention)
+    return _SharedPrefixAttention.apply(query, key, value, layout.groups, rest["scaling"], kernel), None
+
+
+class _SharedPrefixAttention(torch.autograd.Function):
+    """Saves queries, keys, values, output and log-sum-exp once per token, whatever the number of completions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        q_1HTD: Tensor,
+        k_1JTD: Tensor,
+        v_1JTD: Tensor,
+        groups: tuple[PromptGroup, ...],
+        scale: float,
+        kernel: Kernel,
+    ) -> Tensor:
+        k, v = _per_query_head(q_1HTD, k_1JTD), _per_query_head(q_1HTD, v_1JTD)
+        _, heads, total, width = q_1HTD.shape
+        out = q_1HTD.new_empty(1, total, heads, width).transpose(1, 2)
+        lse = q_1HTD.new_empty(1, heads, total, dtype=torch.promote_types(q_1HTD.dtype, torch.float32))
+        for group in groups:
+            p = group.prompt
+            out[:, :, p], lse[:, :, p] = attend(
+                kernel, q_1HTD[:, :, p], k[:, :, p], v[:, :, p], causal=True, scale=scale
+            )
+            for c in _completions(group):
+                out[:, :, c], lse[:, :, c] = attend(
+                    kernel, q_1HTD[:, :, c], k[:, :, p], v[:, :, p], causal=False, scale=scale
+                )
+            for run in group.runs:
+                own, own_lse = attend(
+                    kernel, _rows(q_1HTD, run), _rows(k, run), _rows(v, run), causal=True, scale=scale
+                )
+                _merge(out, lse, run, own, own_lse)
+        ctx.save_for_backward(q_1HTD, k_1JTD, v_1JTD, out, lse)
+        ctx.groups, ctx.scale, ctx.kernel = groups, scale, kernel
+        return out.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k_1JTD, v_1JTD, out, lse = ctx.saved_tensors
+        grad = grads[0].transpose(1, 2)
+        k, v = _per_query_head(q, k_1JTD), _per_query_head(q, v_1JTD)
+        dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        for group in ctx.groups:
+            p = group.prompt
+            dq[:, :, p], dk[:, :, p], dv[:, :, p] = attend_backward(
+                ctx.kernel, grad[:, :, p], q[:, :, p], k[:, :, p], v[:, :, p], out[:, :, p], lse[:, :, p],
+                causal=True, scale=ctx.scale,
+            )  # fmt: skip
+            for c in _completions(group):
+                dq[:, :, c], from_k, from_v = attend_backward(
+                    ctx.kernel, grad[:, :, c], q[:, :, c], k[:, :, p], v[:, :, p], out[:, :, c], lse[:, :, c],
+                    causal=False, scale=ctx.scale,
+                )  # fmt: skip
+                dk[:, :, p] += from_k
+                dv[:, :, p] += from_v
+            for run in group.runs:
+                own = attend_backward(
+                    ctx.kernel, _rows(grad, run), _rows(q, run), _rows(k, run), _rows(v, run), _rows(out, run),
+                    _rows(lse[..., None], run)[..., 0], causal=True, scale=ctx.scale,
+                )  # fmt: skip
+                _rows(dq, run).add_(own[0])
+                _rows(dk, run).copy_(own[1])
+                _rows(dv, run).copy_(own[2])
+        return dq, _per_key_head(dk, k_1JTD), _per_key_head(dv, v_1JTD), None, None, None
+
+
+def _completions(group: PromptGroup) -> list[slice]:
+    """The tokens of all completions of a group, as one slice; none if there are no tokens."""
+    return [slice(group.runs[0].start, group.runs[-1].span.stop)] if group.runs else []
+
+
+def _rows(x_1HTD: Tensor, run: Run) -> Tensor:
+    """A view (count, H, length, D) of a run's tokens."""
+    return x_1HTD[0, :, run.span].unflatten(1, (run.count, run.length)).transpose(0, 1)
+
+
+def _merge(out: Tensor, lse: Tensor, run: Run, own: Tensor, own_lse: Tensor) -> None:
+    """Add a run's own block to what its tokens took from the prompt."""
+    out_rows, lse_rows = _rows(out, run), _rows(lse[..., None], run)[..., 0]
+    share = torch.sigmoid(own_lse - lse_rows)[..., None].to(out.dtype)
+    out_rows.lerp_(own, share.expand_as(out_rows))
+    lse_rows.copy_(torch.logaddexp(lse_rows, own_lse))
+
+
+def _per_query_head(q_1HTD: Tensor, k_1JTD: Tensor) -> Tensor:
+    times = q_1HTD.shape[1] // k_1JTD.shape[1]
+    return k_1JTD if times == 1 else k_1JTD.repeat_interleave(times, 1)
+
+
+def _per_key_head(grad_1HTD: Tensor, k_1JTD: Tensor) -> Tensor:
+    return grad_1HTD.unflatten(1, (k_1JTD.shape[1], -1)).sum(2)
