@@ -136,7 +136,7 @@ class FullWording:
         )
         decision = _pick(
             (
-                f"The first rating is {facts.guess}. A crop of the {facts.place} will show whether there is {suspicion}.",
+                f"The first rating is {facts.guess}. A crop of the {facts.place} shows whether there is {suspicion}.",
                 f"I start from {facts.guess} and crop the {facts.place}, because {suspicion} would change the score.",
             ),
             rng,
