@@ -88,11 +88,13 @@ class _StageParts:
             return
         L.seed_everything(self._seed, verbose=False)
         trainer = self._trainer(folder)
+        trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
         module = self._module(policy=policy)
         last = folder.checkpoints(self._name) / CHECKPOINT_LAST
         trainer.fit(module, datamodule=self._data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
         trainer.save_checkpoint(done, weights_only=False)
-        policy.model.requires_grad_(True).to("cpu" if trainer.strategy.root_device.type == "cpu" else policy.device)
+        for parameter, trained in zip(policy.model.parameters(), trainable, strict=True):
+            parameter.requires_grad_(trained)  # what this stage froze, the next may train
 
     def _trainer(self, folder: RunFolder) -> L.Trainer:
         logs = folder.logs(self._name)

@@ -22,6 +22,7 @@ from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
 from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import PenaltyInputs, Regularizer, RegularizerPlan, TokenBatch
 from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.reference import AdapterlessScorer
 from zoom_iqa.rollout.builder import TrainingBatch
 
 
@@ -101,7 +102,7 @@ class PolicyUpdate:
         batch: TrainingBatch,
         *,
         scorer: Scorer,
-        reference: Scorer | None,
+        reference: Scorer | AdapterlessScorer | None,
         backward: Callable[[Tensor], None],
         optimizer_step: Callable[[], float],
         step: int,
@@ -149,7 +150,11 @@ class PolicyUpdate:
 
     @torch.no_grad()
     def _anchors(
-        self, batch: TrainingBatch, parts: Sequence[MiniBatch], scorer: Scorer, reference: Scorer | None
+        self,
+        batch: TrainingBatch,
+        parts: Sequence[MiniBatch],
+        scorer: Scorer,
+        reference: Scorer | AdapterlessScorer | None,
     ) -> Anchors:
         needs = self.regularizer.needs
         old_logp_T = batch.old_logp_T.clone()

@@ -23,8 +23,9 @@ from zoom_iqa.objectives.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
 from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.lora import has_adapters
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.reference import frozen_copy
+from zoom_iqa.policy.reference import AdapterlessScorer, frozen_copy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.protocol.session import derive_seed
@@ -80,9 +81,12 @@ class GRPOModule(L.LightningModule):
         self._engine = engine(policy=policy, sampling=sampling, features=features)
         shared = features if vision_is_frozen(policy) else None
         self._scorer = Scorer(policy=policy, temperature=sampling.temperature, features=shared, logit_chunk=logit_chunk)
-        self._reference: Scorer | None = None
+        self._reference: Scorer | AdapterlessScorer | None = None
         self._reference_policy: Policy | None = None
-        if update.needs_reference:
+        self._reference_features = features
+        if update.needs_reference and has_adapters(policy.model):
+            self._reference = AdapterlessScorer(scorer=self._scorer, policy=policy)
+        elif update.needs_reference:
             self._reference_policy = frozen_copy(policy)
             own = VisionCache(model=self._reference_policy.model, capacity=features_capacity)
             self._reference_features = own if shared is None else shared

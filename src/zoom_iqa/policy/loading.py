@@ -8,19 +8,31 @@ from typing import Any
 import torch
 
 from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def load_policy(
-    *, path: str, dtype: str, attention: str, min_pixels: int | None, max_pixels: int | None, image_cache: int
+    *,
+    path: str,
+    dtype: str,
+    attention: str,
+    min_pixels: int | None,
+    max_pixels: int | None,
+    image_cache: int,
+    lora: LoraSettings | None,
+    gradient_checkpointing: bool,
 ) -> Policy:
     """Load model, tokenizer and image processor from one place.
 
     ``min_pixels`` and ``max_pixels`` bound the image area the tower sees (None keeps the processor's own bound);
-    ``attention`` is ``sdpa``, ``eager`` or ``flash_attention_2``. Raises PolicyError when nothing is there, when a
-    weight is missing or left over, or when a value is not one of the valid ones.
+    ``attention`` is ``sdpa``, ``eager`` or ``flash_attention_2``; ``lora`` adds adapters that alone are trained;
+    ``gradient_checkpointing`` recomputes activations in the backward pass.
+
+    Raises:
+        PolicyError: nothing is there, a weight is missing or left over, or a value is not one of the valid ones.
     """
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
@@ -32,6 +44,10 @@ def load_policy(
     )
     model, report = loaded
     _check_report(report, path)
+    if lora is not None:
+        add_adapters(model, lora)
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     tokenizer = AutoTokenizer.from_pretrained(source)
     processor = load_image_processor(source, min_pixels=min_pixels, max_pixels=max_pixels)
     return Policy(model=model, tokenizer=tokenizer, image_processor=processor, image_cache=image_cache)

@@ -12,6 +12,7 @@ import torch
 
 from zoom_iqa.errors import PolicyError
 from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
+from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.token_bytes import TokenBytes
 from zoom_iqa.types import Message
 
@@ -72,7 +73,7 @@ class Policy:
         if folder.exists():
             raise PolicyError(f"export folder {folder} exists; remove it or choose another")
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        self.model.save_pretrained(staging)
+        self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
         self.tokenizer.save_pretrained(staging)
         self.image_processor.save_pretrained(staging)
         staging.chmod(0o755)

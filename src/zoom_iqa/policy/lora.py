@@ -1,0 +1,87 @@
+"""Low-rank adapters (LoRA, arXiv 2106.09685) on the language model, by peft; the policy's structure stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoom_iqa.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """Rank, scale numerator, and which linear layers of the language model's blocks get an adapter."""
+
+    rank: int
+    alpha: int
+    targets: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ConfigError(f"lora.rank={self.rank} must be at least 1")
+        if not self.targets:
+            raise ConfigError("lora.targets is empty; name linear layers such as q_proj")
+
+
+def add_adapters(model: Any, settings: LoraSettings) -> None:
+    """Put adapters that change nothing yet beside the target layers; only they are trainable afterwards.
+
+    Raises:
+        ConfigError: no layer of the language model has one of the names.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    names = "|".join(settings.targets)
+    pattern = rf".*language_model\.layers\.\d+\.(self_attn|mlp)\.({names})"
+    config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=pattern, lora_dropout=0.0)
+    try:
+        inject_adapter_in_model(config, model)
+    except ValueError as error:
+        raise ConfigError(f"lora.targets={list(settings.targets)}: the language model has no such layers") from error
+
+
+def has_adapters(model: nn.Module) -> bool:
+    """Whether the model carries adapters."""
+    return next(_adapted(model), None) is not None
+
+
+@contextmanager
+def adapters_off(model: nn.Module) -> Iterator[None]:
+    """The model as it was without its adapters: the reference policy, at no memory."""
+    layers = [layer for _, layer in _adapted(model)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
+
+
+def effective_weight(layer: Any) -> Tensor:
+    """The weight a linear layer acts with, its adapter's part added."""
+    if not _is_adapted(layer):
+        weight: Tensor = layer.weight
+        return weight
+    base = layer.get_base_layer().weight
+    return base + layer.get_delta_weight(layer.active_adapters[0]).to(base.dtype)
+
+
+def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict of the same model without adapters, their parts added to the weights."""
+    state = {name: value for name, value in model.state_dict().items() if ".lora_" not in name}
+    for name, layer in _adapted(model):
+        state[f"{name}.base_layer.weight"] = effective_weight(layer).detach()
+    return {name.replace(".base_layer.", "."): value for name, value in state.items()}
+
+
+def _is_adapted(layer: nn.Module) -> bool:
+    return hasattr(layer, "lora_A") and hasattr(layer, "get_delta_weight")
+
+
+def _adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
+    return ((name, layer) for name, layer in model.named_modules() if _is_adapted(layer))
