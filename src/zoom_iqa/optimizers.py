@@ -74,7 +74,7 @@ class MasterAdamW(Optimizer):
         for i, master in self._masters.items():
             master.copy_(states[i]["master"])
             if "step" in states[i]:
-                moments = {key: states[i][key].to(master.device) for key in ("exp_avg", "exp_avg_sq")}
+                moments = {key: states[i][key].to(master.device, copy=True) for key in ("exp_avg", "exp_avg_sq")}
                 self._inner.state[master] = {"step": states[i]["step"].clone(), **moments}
         self._publish()
 
