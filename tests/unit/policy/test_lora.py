@@ -1,0 +1,82 @@
+"""Adapters: what they train, that switching them off gives the base back, and that an export holds their part."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoom_iqa.errors import ConfigError, PolicyError
+from zoom_iqa.policy.loading import load_policy
+from zoom_iqa.policy.lora import LoraSettings, adapters_off, add_adapters, effective_weight, has_adapters
+from zoom_iqa.policy.policy import Policy
+
+IDS = torch.arange(20, 50)[None]
+
+
+@pytest.fixture
+def adapted(random_policy: Policy) -> Policy:
+    """A copy of the random policy with adapters that do something."""
+    policy = copy.copy(random_policy)
+    policy.model = copy.deepcopy(random_policy.model)
+    add_adapters(policy.model, LoraSettings(rank=4, alpha=8, targets=["q_proj", "down_proj"]))
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in policy.model.named_parameters():
+        if "lora_B" in name:
+            parameter.data = torch.randn(parameter.shape, generator=generator)
+    return policy
+
+
+@torch.no_grad()
+def _logits(policy: Policy) -> torch.Tensor:
+    return policy.model(input_ids=IDS).logits
+
+
+def test_only_adapters_are_trained(adapted: Policy):
+    trained = [name for name, parameter in adapted.model.named_parameters() if parameter.requires_grad]
+    assert trained
+    assert all(".lora_" in name and "language_model" in name for name in trained)
+    assert len(trained) == 2 * 2 * 2  # A and B of two targets in two layers
+
+
+def test_switched_off_they_give_the_base_back(adapted: Policy, random_policy: Policy):
+    assert has_adapters(adapted.model)
+    assert not has_adapters(random_policy.model)
+    before = _logits(adapted)
+    with adapters_off(adapted.model):
+        assert torch.equal(_logits(adapted), _logits(random_policy))
+    assert torch.equal(_logits(adapted), before)
+    assert (before - _logits(random_policy)).abs().max() > 0.1
+
+
+def test_the_effective_weight_is_base_plus_scaled_product(adapted: Policy):
+    layer = adapted.model.model.language_model.layers[0].self_attn.q_proj
+    product = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+    torch.testing.assert_close(effective_weight(layer), layer.base_layer.weight + 8 / 4 * product)
+
+
+def test_an_export_is_a_plain_policy_that_acts_the_same(adapted: Policy, tmp_path: Path):
+    adapted.save(tmp_path / "policy")
+    loaded = load_policy(
+        path=str(tmp_path / "policy"),
+        dtype="float32",
+        attention="sdpa",
+        min_pixels=None,
+        max_pixels=None,
+        image_cache=4,
+        lora=None,
+        gradient_checkpointing=False,
+    )
+    assert not has_adapters(loaded.model)
+    torch.testing.assert_close(_logits(loaded), _logits(adapted), atol=1e-4, rtol=1e-4)
+    with pytest.raises(PolicyError, match="exists"):
+        adapted.save(tmp_path / "policy")
+
+
+def test_wrong_settings_are_named(random_policy: Policy):
+    with pytest.raises(ConfigError, match=r"lora.rank=0"):
+        LoraSettings(rank=0, alpha=1, targets=["q_proj"])
+    with pytest.raises(ConfigError, match="no_such"):
+        add_adapters(copy.deepcopy(random_policy.model), LoraSettings(rank=2, alpha=2, targets=["no_such"]))
