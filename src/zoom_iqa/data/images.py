@@ -1,0 +1,135 @@
+"""Images from files, as a viewer would show them: RGB, upright, at most so many pixels.
+
+What is converted: EXIF orientation is applied; CMYK, grey, palette and YCbCr become RGB; 16-bit and floating-point grey
+is scaled, not clipped; transparency is laid on white; of an animation or a stack the first frame is taken. A 1 x 1
+image is an image. What cannot be shown is an ImageError that names the file and the reason. Profiles of RGB images
+are not applied, as in the loaders behind published results.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from zoom_iqa.errors import ImageError
+
+MAX_DECODED_PIXELS = 120_000_000
+"""Largest image decoded whole (360 MB as RGB). A larger baseline JPEG is decoded at 1/2, 1/4 or 1/8 of its sides."""
+
+_WHITE = (255, 255, 255)
+
+# What Pillow's decoders raise on damaged data.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    RuntimeError,  # libavif
+    Image.DecompressionBombError,
+)
+
+
+def load_image(path: str | Path, *, max_pixels: int) -> Image.Image:
+    """The image in ``path`` as RGB with at most ``max_pixels`` pixels, its aspect ratio kept.
+
+    Raises:
+        ImageError: the file is missing, empty, truncated, of no known format, or too large to decode.
+    """
+    path = Path(path)
+    if max_pixels < 1:
+        raise ImageError(f"max_pixels={max_pixels} for {path}: give at least 1")
+    try:
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path}: the file is empty; fetch it again")
+        with _open(path) as opened:
+            _bound_decoding(opened, max_pixels, path)
+            opened.load()
+            return _reduced(_as_shown(opened), max_pixels)
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: there is no such file") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path}: not an image of a known format") from error
+    except _DAMAGE as error:
+        raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
+
+
+def _open(path: Path) -> Image.Image:
+    """Open without decoding; our own limit replaces Pillow's, which counts pixels before JPEG's reduced decoding."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        return Image.open(path)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:
+    """Let a JPEG decode at reduced size if that suffices; refuse what would not fit in memory."""
+    width, height = image.size
+    # The decoder keeps a progressive JPEG whole, at whatever size it is asked for.
+    whole = image.format not in ("JPEG", "MPO") or "progressive" in image.info
+    if not whole and width * height > max_pixels:
+        scale = (max_pixels / (width * height)) ** 0.5
+        image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
+    if (width * height if whole else image.width * image.height) > MAX_DECODED_PIXELS:
+        raise ImageError(
+            f"{path}: {width} x {height} pixels are too many to decode whole (limit {MAX_DECODED_PIXELS:,});"
+            " make the file smaller, or save it as baseline JPEG, which decodes at reduced size"
+        )
+
+
+def _as_shown(image: Image.Image) -> Image.Image:
+    """Upright RGB of a loaded image."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+        return _from_deep_grey(image)
+    if image.mode == "CMYK":
+        return _from_cmyk(image)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        backdrop = Image.new("RGB", rgba.size, _WHITE)
+        backdrop.paste(rgba, mask=rgba.getchannel("A"))
+        return backdrop
+    return image.convert("RGB")
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits, scaled by its white: 65535 of integers, 1 of floats, or the largest value above."""
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    white = max(1.0 if image.mode == "F" else 65535.0, float(values.max(initial=0.0)))
+    return Image.fromarray(np.rint(255 * np.clip(values / white, 0, 1)).astype(np.uint8)).convert("RGB")
+
+
+def _from_cmyk(image: Image.Image) -> Image.Image:
+    """Through the embedded profile where there is a usable one, else by the plain formula."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            shown = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except ImageCms.PyCMSError:
+            shown = None
+        if shown is not None:
+            return shown
+    return image.convert("RGB")
+
+
+def _reduced(image: Image.Image, max_pixels: int) -> Image.Image:
+    width, height = image.size
+    if width * height <= max_pixels:
+        return image
+    scale = (max_pixels / (width * height)) ** 0.5
+    size = max(1, int(width * scale)), max(1, int(height * scale))
+    if size[0] * size[1] > max_pixels:  # a side of a very thin image could not fall below one pixel
+        size = min(size[0], max_pixels), min(size[1], max_pixels)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

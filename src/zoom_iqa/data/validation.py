@@ -1,0 +1,47 @@
+"""Checks of labelled items before anybody waits for a training run."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoom_iqa.errors import DataError
+from zoom_iqa.types import ImageItem
+
+MOS_MIN, MOS_MAX = 1.0, 5.0
+
+
+def validate_items(items: Sequence[ImageItem]) -> None:
+    """Pass, or name every offending row at once. Files are looked for, not opened.
+
+    Raises:
+        DataError: no items; a score that is not a number from 1 to 5; a negative spread; an id that comes twice in a
+            data set; a file that is missing. ``rows`` has a line for each, with the item's place in the list.
+    """
+    if not items:
+        raise DataError("the split is empty: give at least one labelled image")
+    counts = Counter((item.dataset, item.id) for item in items)
+    rows = [
+        f"row {number}, {item.dataset}:{item.id}: {problem}"
+        for number, item in enumerate(items)
+        for problem in _problems(item, counts[item.dataset, item.id])
+    ]
+    if rows:
+        raise DataError(f"{len(rows)} problems in {len(items)} labelled images", rows)
+
+
+def _problems(item: ImageItem, occurrences: int) -> list[str]:
+    problems = []
+    if not math.isfinite(item.mos):
+        problems.append(f"mos={item.mos} is not a number")
+    elif not MOS_MIN <= item.mos <= MOS_MAX:
+        problems.append(f"mos={item.mos} is outside 1-5; give the scale of the data set, so that it is converted")
+    if item.mos_std is not None and not (math.isfinite(item.mos_std) and item.mos_std >= 0):
+        problems.append(f"mos_std={item.mos_std} is not a spread")
+    if occurrences > 1:
+        problems.append(f"the id comes {occurrences} times")
+    if item.path is not None and not Path(item.path).is_file():
+        problems.append(f"no file {item.path}")
+    return problems
