@@ -116,7 +116,7 @@ def selection_on_ranks(regularizer, tokens, cuts, on_ranks):
 @pytest.mark.parametrize(
     "regularizer",
     [
-        coverage(),
+        coverage(fraction=0.2),
         KLCov(beta=1.0, fraction=0.05),
         ClipCov(fraction=0.1, low=0.0, high=5.0, seed=3),
         KLReference(beta=0.1),
