@@ -186,7 +186,7 @@ def _parse_line(line: bytes, image_root: Path) -> TurnRecord:
         raise DataError(f"{name}: images is {images!r}; a list of paths is needed")
     messages = _parse_messages(name, value["messages"], len(images))
     paths = tuple(str(image_root / image) for image in images)
-    lost = [path for path in paths if not Path(path).is_file()]
+    lost = [path for path in paths if not os.path.isfile(path)]  # unlike Path.is_file, false for impossible names
     if lost:
         raise DataError(f"{name}: no file {', '.join(lost)}")
     return TurnRecord(name, float(mos), messages, paths)
