@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
 
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.rollout.engine import SamplingParams
@@ -15,8 +19,9 @@ class StopCheck:
         self._ends = frozenset(policy.stop_ids)
         self._strings = tuple(text.encode() for text in sampling.stop_strings)
         self._last_bytes = frozenset(text[-1] for text in self._strings)
-        self._window = max(map(len, self._strings), default=0)  # a token spells at least one byte
+        self.window = max(map(len, self._strings), default=1)  # tokens that may matter: each spells at least one byte
         self._bytes = policy.token_bytes
+        self._vocabulary = len(policy.tokenizer)
 
     def __call__(self, ids: Sequence[int]) -> bool:
         """Whether the generation ends with its last token."""
@@ -24,5 +29,18 @@ class StopCheck:
             return True
         if self._last_bytes.isdisjoint(self._bytes[ids[-1]]):
             return False
-        tail = b"".join(self._bytes[token] for token in ids[-self._window :])
+        tail = b"".join(self._bytes[token] for token in ids[-self.window :])
         return any(text in tail for text in self._strings)
+
+    def suspects(self, token_R: Tensor) -> list[int]:
+        """Rows whose newest token may have ended them; the others need no look."""
+        may_end_R = self._may_end_V.to(token_R.device)[token_R]
+        rows: list[int] = may_end_R.nonzero()[:, 0].tolist() if may_end_R.any() else []
+        return rows
+
+    @cached_property
+    def _may_end_V(self) -> Tensor:
+        """Whether a token ends generations or spells a stop string's last byte."""
+        return torch.tensor(
+            [i in self._ends or not self._last_bytes.isdisjoint(self._bytes[i]) for i in range(self._vocabulary)]
+        )

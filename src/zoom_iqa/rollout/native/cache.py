@@ -1,0 +1,118 @@
+"""Keys and values of rows that were admitted together: each prompt's once, shared by its rows, and each row's own.
+
+Legend: n prompts, g rows of each, R = n * g rows, J key heads, E query heads per key head, P prompt tokens (padded to
+the longest), C own tokens, D head width. The first axis of n and J, or R and J, is flattened where "nJ" or "RJ" stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+GROWTH = 128  # own tokens the cache grows by when full
+
+
+class CohortCache:
+    """All layers' keys and values of one cohort, and attention over them.
+
+    Both blocks of scores are normalised by one softmax. A group's queries read the prompt's keys in one product, so a
+    prompt is read once for its g rows.
+    """
+
+    def __init__(
+        self, *, prefix: Sequence[tuple[Tensor, Tensor]], lengths_n: Sequence[int], rows_per_prompt: int
+    ) -> None:
+        """``prefix`` holds keys and values (n, J, P, D) of each layer; ``lengths_n`` the prompts' true lengths."""
+        self._n, self._heads, longest, self._width = prefix[0][0].shape
+        self._g = rows_per_prompt
+        self._prefix_k = [keys.flatten(0, 1) for keys, _ in prefix]
+        self._prefix_v = [values.flatten(0, 1) for _, values in prefix]
+        self._padding = _padding_bias(lengths_n, longest, self._heads, like=prefix[0][0])
+        self._own = prefix[0][0].new_empty(len(prefix), 2, self.rows * self._heads, 0, self._width)
+        self.stored = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows attend."""
+        return self._n * self._g
+
+    @property
+    def rows_per_prompt(self) -> int:
+        """How many rows share a prompt."""
+        return self._g
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many prompt tokens are held, padding included."""
+        return self._n * self._prefix_k[0].shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where keys and values are."""
+        return self._own.device
+
+    def advance(self) -> None:
+        """Make room for one more own token of every row; call before a step's first ``attend``."""
+        if self.stored == self._own.shape[3]:
+            grown = self._own.new_empty(*self._own.shape[:3], self.stored + GROWTH, self._width)
+            grown[:, :, :, : self.stored] = self._own
+            self._own = grown
+        self.stored += 1
+
+    def attend(self, layer: int, q_RHD: Tensor, k_RJD: Tensor, v_RJD: Tensor) -> Tensor:
+        """Append this token's keys and values, then attend: (R, H * D). Queries come scaled."""
+        n, g, J, D, t = self._n, self._g, self._heads, self._width, self.stored
+        own_k, own_v = self._own[layer]
+        own_k[:, t - 1] = k_RJD.reshape(-1, D)
+        own_v[:, t - 1] = v_RJD.reshape(-1, D)
+        q_ngJED = q_RHD.view(n, g, J, -1, D)
+        E = q_ngJED.shape[3]
+        grouped = q_ngJED.transpose(1, 2).reshape(n * J, g * E, D)
+        to_prefix = _scores(grouped, self._prefix_k[layer], self._padding)
+        to_own = _scores(q_ngJED.reshape(-1, E, D), own_k[:, :t], None)
+        scores = torch.cat((to_prefix.view(n, J, g, E, -1), to_own.view(n, g, J, E, t).transpose(1, 2)), -1)
+        p = scores.softmax(-1).to(q_RHD.dtype)
+        from_prefix = torch.bmm(p[..., :-t].reshape(n * J, g * E, -1), self._prefix_v[layer])
+        from_own = torch.bmm(p[..., -t:].transpose(1, 2).reshape(-1, E, t), own_v[:, :t])
+        attended = from_own.view(n, g, J, E, D) + from_prefix.view(n, J, g, E, D).transpose(1, 2)
+        return attended.view(self.rows, -1)
+
+    def keep(self, prompts: Sequence[int], rows: Sequence[int]) -> None:
+        """Drop all others; ``rows`` are row indices, equally many for each kept prompt and in its order."""
+        device = self._own.device
+        prompt_heads = _with_heads(prompts, self._heads, device)
+        self._prefix_k = [keys[prompt_heads] for keys in self._prefix_k]
+        self._prefix_v = [values[prompt_heads] for values in self._prefix_v]
+        if self._padding is not None:
+            self._padding = self._padding[prompt_heads]
+        self._own = self._own[:, :, _with_heads(rows, self._heads, device)]
+        self._n, self._g = len(prompts), len(rows) // len(prompts)
+
+
+def _scores(q: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
+    """Scores (batch, queries, keys), at least float32."""
+    if q.dtype != torch.float32 and q.is_cuda:
+        scores = torch.bmm(q, keys.mT, out_dtype=torch.float32)
+    elif q.dtype.itemsize < 4:
+        scores = torch.bmm(q.float(), keys.float().mT)
+    else:
+        return torch.bmm(q, keys.mT) if bias is None else torch.baddbmm(bias, q, keys.mT)
+    return scores if bias is None else scores + bias
+
+
+def _padding_bias(lengths: Sequence[int], longest: int, heads: int, *, like: Tensor) -> Tensor | None:
+    """-inf on the padding of shorter prompts, (nJ, 1, P) in at least float32; None when all are equally long."""
+    if min(lengths) == longest:
+        return None
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    padding = torch.arange(longest) >= torch.tensor(lengths)[:, None]
+    bias = torch.zeros(padding.shape, dtype=dtype).masked_fill_(padding, -torch.inf)
+    return bias.repeat_interleave(heads, 0)[:, None].to(like.device)
+
+
+def _with_heads(indices: Sequence[int], heads: int, device: torch.device) -> Tensor:
+    """Indices along an axis where every entry stands ``heads`` times."""
+    first = torch.tensor(indices)[:, None] * heads
+    return (first + torch.arange(heads)).flatten().to(device)

@@ -1,0 +1,112 @@
+"""Rows that were admitted together: their requests, their cache, and what has been drawn for them so far.
+
+Legend: R rows, C completion tokens at most, g rows of each prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.rollout.native.cache import CohortCache
+from zoom_iqa.rollout.sampler import Draw, uniform_draws
+from zoom_iqa.types import GenerationRequest
+
+WORTH_SHRINKING = 0.75  # rows are dropped once at most this share of them would remain
+
+
+class Cohort:
+    """All rows have drawn equally many tokens. A finished row stays, unused, until enough of them can be dropped."""
+
+    def __init__(
+        self, *, cache: CohortCache, requests: Sequence[GenerationRequest], positions: Sequence[int], limit: int
+    ) -> None:
+        """``requests`` by prompt; ``positions`` is where each row's first completion token stands."""
+        device = cache.device
+        self.cache = cache
+        self._requests: list[GenerationRequest | None] = list(requests)
+        self._limit = limit
+        self.drawn = 0
+        self._first_position_R = torch.tensor(positions, device=device)
+        self._uniform_RC = torch.stack([uniform_draws(request.seed, limit) for request in requests]).to(device)
+        self._token_RC = torch.zeros(len(requests), limit, dtype=torch.long, device=device)
+        self._logp_RC = torch.zeros(len(requests), limit, device=device)
+        self._entropy_RC = torch.zeros(len(requests), limit, device=device)
+
+    @property
+    def alive(self) -> int:
+        """How many rows are unfinished."""
+        return sum(request is not None for request in self._requests)
+
+    @property
+    def reserved(self) -> int:
+        """Tokens whose keys and values this cohort may come to hold."""
+        return self.cache.prompt_tokens + self.cache.rows * self._limit
+
+    @property
+    def uniform_R(self) -> Tensor:
+        """The uniform numbers of the next draw."""
+        return self._uniform_RC[:, self.drawn]
+
+    @property
+    def last_token_R(self) -> Tensor:
+        """The tokens drawn last."""
+        return self._token_RC[:, self.drawn - 1]
+
+    def next_position_R(self) -> Tensor:
+        """Where the tokens drawn last stand."""
+        return self._first_position_R + (self.drawn - 1)
+
+    def tail(self, row: int, count: int) -> list[int]:
+        """The last ``count`` tokens of a row, or all there are."""
+        ids: list[int] = self._token_RC[row, max(0, self.drawn - count) : self.drawn].tolist()
+        return ids
+
+    def record(self, draw: Draw) -> None:
+        """Append a draw for every row."""
+        self._token_RC[:, self.drawn] = draw.token_R
+        self._logp_RC[:, self.drawn] = draw.logp_R
+        self._entropy_RC[:, self.drawn] = draw.entropy_R
+        self.drawn += 1
+
+    @property
+    def full(self) -> bool:
+        """Whether rows have reached the limit."""
+        return self.drawn == self._limit
+
+    def unfinished(self, rows: Sequence[int]) -> Iterator[tuple[int, GenerationRequest]]:
+        """Those of ``rows`` that are unfinished, with their requests."""
+        for row in rows:
+            request = self._requests[row]
+            if request is not None:
+                yield row, request
+
+    def finish(self, row: int) -> tuple[list[int], list[float], list[float]]:
+        """Mark a row finished; its tokens, log-probabilities and entropies."""
+        self._requests[row] = None
+        found = (x[row, : self.drawn].tolist() for x in (self._token_RC, self._logp_RC, self._entropy_RC))
+        ids, logprobs, entropies = found
+        return ids, logprobs, entropies
+
+    def shrink(self) -> None:
+        """Drop finished rows if that pays: prompts keep equally many rows, so some finished ones may have to stay."""
+        g = self.cache.rows_per_prompt
+        alive = [
+            [row for row in range(p, p + g) if self._requests[row] is not None] for p in range(0, self.cache.rows, g)
+        ]
+        prompts = [i for i, rows in enumerate(alive) if rows]
+        width = max((len(rows) for rows in alive), default=0)
+        if not prompts or len(prompts) * width > WORTH_SHRINKING * self.cache.rows:
+            return
+        kept: list[int] = []
+        for i in prompts:
+            finished = [row for row in range(i * g, (i + 1) * g) if self._requests[row] is None]
+            kept.extend(sorted([*alive[i], *finished[: width - len(alive[i])]]))
+        self.cache.keep(prompts, kept)
+        self._requests = [self._requests[row] for row in kept]
+        index = torch.tensor(kept, device=self.cache.device)
+        self._first_position_R = self._first_position_R[index]
+        self._uniform_RC, self._token_RC = self._uniform_RC[index], self._token_RC[index]
+        self._logp_RC, self._entropy_RC = self._logp_RC[index], self._entropy_RC[index]

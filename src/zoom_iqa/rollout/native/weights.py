@@ -1,0 +1,90 @@
+"""The language model's weights as the decode loop wants them: q, k, v in one matrix, gate and up in one, adapters added.
+
+Legend: H hidden width, Q query + key + value width, A query width, M MLP width, V vocabulary, F half a head's width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.lora import effective_weight
+
+
+@dataclass(frozen=True, eq=False)
+class LayerWeights:
+    """One decoder layer. The softmax scale is part of the query rows, so scores need no further factor."""
+
+    norm_H: Tensor
+    qkv_QH: Tensor
+    qkv_bias_Q: Tensor
+    out_HA: Tensor
+    mlp_norm_H: Tensor
+    gate_up_MH: Tensor
+    down_HM: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderWeights:
+    """What a decode step reads. ``frequencies_F`` turn positions into rotary angles, ``rotary_gain`` scales them."""
+
+    layers: tuple[LayerWeights, ...]
+    embedding_VH: Tensor
+    norm_H: Tensor
+    eps: float
+    query_heads: int
+    key_heads: int
+    head_width: int
+    frequencies_F: Tensor
+    rotary_gain: float
+
+
+@torch.no_grad()
+def read_weights(model: Any) -> DecoderWeights:
+    """Copy and fuse; must be repeated when the weights change.
+
+    Raises:
+        PolicyError: the model does something the decode loop does not.
+    """
+    text = model.model.language_model
+    config = text.config
+    if (
+        config.hidden_act != "silu"
+        or "dynamic" in text.rotary_emb.rope_type
+        or "sliding_attention" in config.layer_types
+    ):
+        raise PolicyError(
+            f"hidden_act={config.hidden_act}, rope_type={text.rotary_emb.rope_type}, sliding attention: the native "
+            "engine knows silu, fixed rotary frequencies and full attention; use rollout=transformers"
+        )
+    head_width = config.hidden_size // config.num_attention_heads
+    return DecoderWeights(
+        layers=tuple(_layer(layer, head_width**-0.5) for layer in text.layers),
+        embedding_VH=model.get_input_embeddings().weight.detach(),
+        norm_H=text.norm.weight.detach(),
+        eps=config.rms_norm_eps,
+        query_heads=config.num_attention_heads,
+        key_heads=config.num_key_value_heads,
+        head_width=head_width,
+        frequencies_F=text.rotary_emb.inv_freq.float(),
+        rotary_gain=text.rotary_emb.attention_scaling,
+    )
+
+
+def _layer(layer: Any, scale: float) -> LayerWeights:
+    attention, mlp = layer.self_attn, layer.mlp
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    factors = (scale, 1.0, 1.0)
+    return LayerWeights(
+        norm_H=layer.input_layernorm.weight.detach(),
+        qkv_QH=torch.cat([effective_weight(p) * factor for p, factor in zip(projections, factors, strict=True)]),
+        qkv_bias_Q=torch.cat([p.bias * factor for p, factor in zip(projections, factors, strict=True)]),
+        out_HA=effective_weight(attention.o_proj),
+        mlp_norm_H=layer.post_attention_layernorm.weight.detach(),
+        gate_up_MH=torch.cat([effective_weight(mlp.gate_proj), effective_weight(mlp.up_proj)]),
+        down_HM=effective_weight(mlp.down_proj),
+    )
