@@ -1,6 +1,6 @@
 """Attention over a packed sequence of prompts, each followed by its completions, in which a prompt exists once.
 
-[prompt a | completion a1 | completion a2 | prompt b | completion b1 | ...]: a prompt token sees its prompt up to itself, a
+[prompt a | completion a1 | completion a2 | prompt b | ...]: a prompt token sees its prompt up to itself, a
 completion token sees its whole prompt and its own completion up to itself. Completions of one prompt attend to it in
 a single block (as in Hydragen, arXiv 2402.05099), so keys and values are never copied per completion, and the gradient
 flows into the prompt from all of them.

@@ -34,12 +34,12 @@ class StopCheck:
 
     def suspects(self, token_R: Tensor) -> list[int]:
         """Rows whose newest token may have ended them; the others need no look."""
-        may_end_R = self._may_end_V.to(token_R.device)[token_R]
+        may_end_R = self._may_end.to(token_R.device)[token_R]
         rows: list[int] = may_end_R.nonzero()[:, 0].tolist() if may_end_R.any() else []
         return rows
 
     @cached_property
-    def _may_end_V(self) -> Tensor:
+    def _may_end(self) -> Tensor:
         """Whether a token ends generations or spells a stop string's last byte."""
         return torch.tensor(
             [i in self._ends or not self._last_bytes.isdisjoint(self._bytes[i]) for i in range(self._vocabulary)]

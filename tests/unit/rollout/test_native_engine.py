@@ -1,4 +1,4 @@
-"""The native engine against transformers: greedy and sampled, mixed prompts, two images, any batching; joining; leaving."""
+"""The native engine against transformers: mixed prompts, two images, any batching, joining and leaving."""
 
 from __future__ import annotations
 

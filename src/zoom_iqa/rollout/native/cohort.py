@@ -46,16 +46,17 @@ class Cohort:
         return self.cache.prompt_tokens + self.cache.rows * self._limit
 
     @property
-    def uniform_R(self) -> Tensor:
+    def next_uniform(self) -> Tensor:
         """The uniform numbers of the next draw."""
         return self._uniform_RC[:, self.drawn]
 
     @property
-    def last_token_R(self) -> Tensor:
+    def last_token(self) -> Tensor:
         """The tokens drawn last."""
         return self._token_RC[:, self.drawn - 1]
 
-    def next_position_R(self) -> Tensor:
+    @property
+    def last_position(self) -> Tensor:
         """Where the tokens drawn last stand."""
         return self._first_position_R + (self.drawn - 1)
 
@@ -93,16 +94,15 @@ class Cohort:
     def shrink(self) -> None:
         """Drop finished rows if that pays: prompts keep equally many rows, so some finished ones may have to stay."""
         g = self.cache.rows_per_prompt
-        alive = [
-            [row for row in range(p, p + g) if self._requests[row] is not None] for p in range(0, self.cache.rows, g)
-        ]
+        by_prompt = [range(first, first + g) for first in range(0, self.cache.rows, g)]
+        alive = [[row for row in rows if self._requests[row] is not None] for rows in by_prompt]
         prompts = [i for i, rows in enumerate(alive) if rows]
         width = max((len(rows) for rows in alive), default=0)
         if not prompts or len(prompts) * width > WORTH_SHRINKING * self.cache.rows:
             return
         kept: list[int] = []
         for i in prompts:
-            finished = [row for row in range(i * g, (i + 1) * g) if self._requests[row] is None]
+            finished = [row for row in by_prompt[i] if self._requests[row] is None]
             kept.extend(sorted([*alive[i], *finished[: width - len(alive[i])]]))
         self.cache.keep(prompts, kept)
         self._requests = [self._requests[row] for row in kept]

@@ -112,17 +112,17 @@ class NativeEngine:
         )
         hidden_RH = prefilled.hidden_nH[list(prompts)].repeat_interleave(size, 0)
         self._cohorts.append(cohort)
-        return self._record([cohort], self._sampler(hidden_RH, cohort.uniform_R))
+        return self._record([cohort], self._sampler(hidden_RH, cohort.next_uniform))
 
     def _advance(self) -> list[Generation]:
         cohorts = self._cohorts
         hidden_RH = decode(
             self._weights,
             [cohort.cache for cohort in cohorts],
-            _joined([cohort.last_token_R for cohort in cohorts]),
-            _joined([cohort.next_position_R() for cohort in cohorts]),
+            _joined([cohort.last_token for cohort in cohorts]),
+            _joined([cohort.last_position for cohort in cohorts]),
         )
-        drawn = self._sampler(hidden_RH, _joined([cohort.uniform_R for cohort in cohorts]))
+        drawn = self._sampler(hidden_RH, _joined([cohort.next_uniform for cohort in cohorts]))
         return self._record(cohorts, drawn)
 
     def _record(self, cohorts: Sequence[Cohort], drawn: Draw) -> list[Generation]:
@@ -141,7 +141,7 @@ class NativeEngine:
         return finished
 
     def _completed(self, cohort: Cohort) -> list[Generation]:
-        suspects = range(cohort.cache.rows) if cohort.full else self._stop.suspects(cohort.last_token_R)
+        suspects = range(cohort.cache.rows) if cohort.full else self._stop.suspects(cohort.last_token)
         found: list[Generation] = []
         for row, request in cohort.unfinished(suspects):
             stopped = self._stop(cohort.tail(row, self._stop.window))

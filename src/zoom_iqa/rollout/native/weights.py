@@ -1,4 +1,4 @@
-"""The language model's weights as the decode loop wants them: q, k, v in one matrix, gate and up in one, adapters added.
+"""The language model's weights for the decode loop: q, k, v in one matrix, gate and up in one, adapters added.
 
 Legend: H hidden width, Q query + key + value width, A query width, M MLP width, V vocabulary, F half a head's width.
 """
@@ -52,14 +52,11 @@ def read_weights(model: Any) -> DecoderWeights:
     """
     text = model.model.language_model
     config = text.config
-    if (
-        config.hidden_act != "silu"
-        or "dynamic" in text.rotary_emb.rope_type
-        or "sliding_attention" in config.layer_types
-    ):
+    rope, kinds = text.rotary_emb.rope_type, set(config.layer_types)
+    if config.hidden_act != "silu" or "dynamic" in rope or kinds != {"full_attention"}:
         raise PolicyError(
-            f"hidden_act={config.hidden_act}, rope_type={text.rotary_emb.rope_type}, sliding attention: the native "
-            "engine knows silu, fixed rotary frequencies and full attention; use rollout=transformers"
+            f"hidden_act={config.hidden_act}, rope_type={rope}, layer_types={sorted(kinds)}: the native engine knows "
+            "silu, fixed rotary frequencies and full attention; use rollout=transformers"
         )
     head_width = config.hidden_size // config.num_attention_heads
     return DecoderWeights(
