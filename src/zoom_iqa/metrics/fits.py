@@ -15,8 +15,13 @@ from zoom_iqa.errors import UndefinedMetricError
 from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, pearson, require_spread, srcc
 
 N_PARAMETERS = 4
-START_SCALES = (0.25, 1.0, 4.0)
-"""Slopes of the starting logistics in standard deviations of the predictions: steep, medium, nearly straight."""
+START_QUANTILES = (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.98)
+START_SCALES = (0.03, 0.15, 0.7, 3.0)
+"""Where the logistic may be centred and how wide it may be at the start, in standard deviations of the predictions."""
+CENTRE_BOUND = 20.0
+SCALE_BOUNDS = (0.001, 100.0)
+"""From a step to a straight line: data on a line would otherwise send the parameters to infinity."""
+N_REFINED = 6
 
 
 def plcc_logistic4(predictions: ArrayLike, mos: ArrayLike) -> float:
@@ -35,24 +40,36 @@ def plcc_logistic4(predictions: ArrayLike, mos: ArrayLike) -> float:
 
 
 def logistic4_fit(predictions: Vector, mos: Vector) -> Vector:
-    """Return the logistic least-squares fit at the predictions, the best of several starts.
+    """Return the logistic least-squares fit at the predictions.
+
+    Given b3 and b4 the other two follow from linear regression, so only those are searched: a coarse grid, of which the
+    best few are refined within bounds.
 
     Raises:
         UndefinedMetricError: no start converges.
     """
     z = (predictions - predictions.mean()) / predictions.std()
-    rising = np.sign(np.mean(z * (mos - mos.mean()))) >= 0
-    right, left = (mos.max(), mos.min()) if rising else (mos.min(), mos.max())
 
-    def curve(b: Vector) -> Vector:
-        return b[1] + (b[0] - b[1]) * expit((z - b[2]) / np.abs(b[3]))
+    def residual(b: Vector) -> Vector:
+        return _regressed_logistic(z, mos, centre=b[0], log_scale=b[1]) - mos
 
-    starts = [(right, left, 0.0, scale) for scale in START_SCALES]
-    fits = [least_squares(lambda b: curve(b) - mos, start, method="lm", max_nfev=4000) for start in starts]
-    converged = [fit for fit in fits if fit.success and np.isfinite(fit.cost)]
+    grid = [(np.quantile(z, q), np.log(scale)) for q in START_QUANTILES for scale in START_SCALES]
+    starts = sorted(grid, key=lambda b: float(np.sum(residual(np.array(b)) ** 2)))[:N_REFINED]
+    low, high = (-CENTRE_BOUND, np.log(SCALE_BOUNDS[0])), (CENTRE_BOUND, np.log(SCALE_BOUNDS[1]))
+    fits = [least_squares(residual, np.clip(start, low, high), bounds=(low, high), method="dogbox") for start in starts]
+    converged = [fit for fit in fits if fit.success]
     if not converged:
         raise UndefinedMetricError("plcc_logistic4", "the logistic fit did not converge")
-    return curve(min(converged, key=lambda fit: fit.cost).x)
+    return mos + residual(min(converged, key=lambda fit: fit.cost).x)
+
+
+def _regressed_logistic(z: Vector, mos: Vector, *, centre: float, log_scale: float) -> Vector:
+    """The curve of this centre and scale whose height and offset fit the MOS best."""
+    curve = expit((z - centre) / np.exp(log_scale))
+    deviation = curve - curve.mean()
+    spread = deviation @ deviation
+    slope = (deviation @ mos) / spread if spread > 0 else 0.0
+    return mos.mean() + slope * deviation
 
 
 def plcc_isotonic(predictions: ArrayLike, mos: ArrayLike) -> float:

@@ -7,6 +7,7 @@ from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 def test_distinct_two_decimal_scores_over_images():
     assert unique_score_ratio([3.1, 3.1, 3.104, 4.2], n_images=4) == 0.5
     assert unique_score_ratio([3.1, 4.2], n_images=8) == 0.25
+    assert unique_score_ratio([3.11, 3.12, 3.13, 3.131], n_images=4) == 0.75
     assert unique_score_ratio([], n_images=3) == 0.0
 
 

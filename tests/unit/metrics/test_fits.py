@@ -95,6 +95,7 @@ def test_logistic_is_as_good_as_curve_fit(seed):
         ("step", lambda y, rng: (y > 3) * 1.0),
         ("outlier", lambda y, rng: np.append(y[:-1], 1e4)),
         ("unrelated", lambda y, rng: rng.normal(size=len(y))),
+        ("reversed", lambda y, rng: -y + rng.normal(size=len(y))),
         ("tiny scale", lambda y, rng: 1e-9 * y + 1e-9 * rng.normal(size=len(y))),
         ("large offset", lambda y, rng: 1e6 + y + rng.normal(size=len(y))),
     ],
