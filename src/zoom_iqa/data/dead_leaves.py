@@ -2,6 +2,7 @@
 
 Natural images share these statistics (Lee, Mumford, Huang, IJCV 2001), and networks trained on such scenes carry over
 to photographs (Baradad et al., NeurIPS 2021). Colours are drawn from a palette, usually pixels of a photograph.
+Shapes: H, W the scene; S shapes; C corners.
 """
 
 from __future__ import annotations
@@ -15,50 +16,47 @@ TEXTURE_SIZE = 512
 TEXTURES = 6
 SHAPES = 420
 SMALLEST, LARGEST = 5.0, 180.0  # radius in pixels
+STRONGEST = 0.3  # standard deviation of a leaf's texture, as a share of its intensity
 
 
 def dead_leaves(*, width: int, height: int, palette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A scene of (height, width, 3) uint8 RGB. ``palette`` (N, 3): colours to draw from."""
-    leaf_HW = _leaves(width, height, rng)
-    count = SHAPES + 1
-    color_L3 = palette[rng.integers(0, len(palette), size=count)].astype(np.float32)
-    contrast_L = np.minimum(rng.gamma(1.2, 0.1, size=count), 0.3).astype(np.float32)
-    shade_L2 = rng.normal(0, 0.25, size=(count, 2)).astype(np.float32)
-
+    """A scene of (height, width, 3) uint8 RGB. ``palette`` (N, 3) uint8: colours to draw from."""
+    leaves_HW4 = _leaves(width, height, palette, rng)
     texture = _texture(int(rng.integers(TEXTURES)))
-    offset_L2 = rng.integers(0, TEXTURE_SIZE, size=(count, 2))
-    rows, columns = np.mgrid[:height, :width]
-    grain_HW = texture[(rows + offset_L2[leaf_HW, 0]) % TEXTURE_SIZE, (columns + offset_L2[leaf_HW, 1]) % TEXTURE_SIZE]
-    x_HW = columns.astype(np.float32) / width - 0.5
-    y_HW = rows.astype(np.float32) / height - 0.5
-    light_HW = 1 + contrast_L[leaf_HW] * grain_HW + shade_L2[leaf_HW, 0] * x_HW + shade_L2[leaf_HW, 1] * y_HW
-    scene = color_L3[leaf_HW] * light_HW[..., None]
-    scene = cv2.GaussianBlur(scene, (3, 3), rng.uniform(0.4, 0.6))  # the lens: soft steps instead of stairs
-    return np.clip(scene, 0, 255).astype(np.uint8)
+    y, x = rng.integers(0, TEXTURE_SIZE, size=2)
+    grain_HW = texture[np.ix_((y + np.arange(height)) % TEXTURE_SIZE, (x + np.arange(width)) % TEXTURE_SIZE)]
+    contrast_HW = cv2.extractChannel(leaves_HW4, 3)
+    light_HW = 1 + cv2.multiply(contrast_HW, grain_HW, scale=STRONGEST / 255, dtype=cv2.CV_32F)
+    scene = cv2.multiply(leaves_HW4[..., :3], cv2.merge([light_HW] * 3), dtype=cv2.CV_8U)
+    return cv2.GaussianBlur(scene, (3, 3), rng.uniform(0.4, 0.6))  # the lens: soft steps instead of stairs
 
 
-def _leaves(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Number of the front-most shape at each pixel, (height, width) int32; 0 where none lies."""
-    leaf_HW = np.zeros((height, width), np.int32)
+def _leaves(width: int, height: int, palette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Flat shapes that hide each other: (height, width, 4) uint8, colour and contrast of texture (255 strongest)."""
+    colors = palette[rng.integers(0, len(palette), size=SHAPES + 1)].tolist()
+    contrasts = np.minimum(255, 255 * rng.gamma(1.2, 0.3, size=SHAPES + 1)).astype(int).tolist()
+    leaves_HW4 = np.full((height, width, 4), (*colors[-1], contrasts[-1]), np.uint8)
     # Radii of density r^-3, by inverse transform: every scale covers a like share of the area.
     u = rng.random(SHAPES)
     radii = 1 / np.sqrt(u / SMALLEST**2 + (1 - u) / LARGEST**2)
     radii[: SHAPES // 20] = rng.uniform(80, LARGEST, size=SHAPES // 20)  # the ground, drawn first
-    centres = rng.random((SHAPES, 2)) * (width, height)
-    kinds = rng.random(SHAPES)
-    corners = rng.integers(3, 8, size=SHAPES)
-    angles = rng.uniform(0, 2 * np.pi, size=SHAPES)
-    aspects = rng.uniform(0.15, 1.0, size=SHAPES)
-    jitters = rng.uniform(0.6, 1.0, size=(SHAPES, 8))
+    corners_S = np.where(rng.random(SHAPES) < 0.5, rng.integers(3, 8, size=SHAPES), 24)  # polygons and ellipses
+    outlines = _outlines(radii, corners_S, rng) + rng.random((SHAPES, 1, 2)) * (width, height)
+    points = np.rint(outlines).astype(np.int32)
     for index in range(SHAPES):
-        count = int(corners[index]) if kinds[index] < 0.5 else 24
-        turn = np.arange(count) * (2 * np.pi / count)
-        reach = radii[index] * (jitters[index, :count] if count < 8 else 1.0)
-        x, y = reach * np.cos(turn), reach * np.sin(turn) * aspects[index]
-        cos, sin = np.cos(angles[index]), np.sin(angles[index])
-        outline = np.stack([x * cos - y * sin, x * sin + y * cos], axis=1) + centres[index]
-        cv2.fillPoly(leaf_HW, [np.rint(outline).astype(np.int32)], index + 1)
-    return leaf_HW
+        cv2.fillPoly(leaves_HW4, [points[index, : corners_S[index]]], (*colors[index], contrasts[index]))
+    return leaves_HW4
+
+
+def _outlines(radii_S: np.ndarray, corners_S: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Corners around the origin, (S, 24, 2), of which shape s uses the first ``corners_S[s]``; squeezed and turned."""
+    turn_SC = np.arange(24) * (2 * np.pi / corners_S[:, None])
+    uneven_SC = np.where(corners_S[:, None] < 24, rng.uniform(0.6, 1.0, size=(SHAPES, 24)), 1.0)
+    x_SC = radii_S[:, None] * uneven_SC * np.cos(turn_SC)
+    y_SC = radii_S[:, None] * uneven_SC * np.sin(turn_SC) * rng.uniform(0.15, 1.0, size=(SHAPES, 1))
+    angle_S1 = rng.uniform(0, 2 * np.pi, size=(SHAPES, 1))
+    cos, sin = np.cos(angle_S1), np.sin(angle_S1)
+    return np.stack([x_SC * cos - y_SC * sin, x_SC * sin + y_SC * cos], axis=2)
 
 
 @lru_cache(maxsize=TEXTURES)

@@ -20,8 +20,8 @@ def from_lab(lab: np.ndarray) -> np.ndarray:
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:
-    """Rounded and clipped to 0-255."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    """Rounded and clipped to 0-255; OpenCV's saturating cast does it in one pass."""
+    return cv2.addWeighted(values, 1.0, values, 0.0, 0.0, dtype=cv2.CV_8U).reshape(values.shape)
 
 
 def color_diffusion(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
@@ -71,8 +71,9 @@ def saturation_hsv(image: np.ndarray, factor: float, rng: np.random.Generator) -
 
     With value v = max(R, G, B), hue and value fixed, each channel c of HSV is v - s (v - c) / s0: linear in s.
     """
-    value = image.max(axis=2, keepdims=True).astype(np.float32)
-    return to_uint8(value - factor * (value - image))
+    red, green, blue = cv2.split(image)
+    value = cv2.cvtColor(cv2.max(cv2.max(red, green), blue), cv2.COLOR_GRAY2RGB)
+    return cv2.addWeighted(value, 1 - factor, image, factor, 0)
 
 
 def saturation_lab(image: np.ndarray, factor: float, rng: np.random.Generator) -> np.ndarray:

@@ -19,12 +19,12 @@ WIENER = 1.3  # above 1, because the energy is itself estimated from 75 values
 
 def white_noise(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
     """Add Gaussian noise of ``variance`` to R, G and B alike."""
-    return to_uint8(image + _gaussian(image.shape, variance, rng))
+    return to_uint8(image + gaussian(image.shape, 255 * math.sqrt(variance), rng))
 
 
 def white_noise_ycbcr(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
     """Add Gaussian noise of ``variance`` to Y, Cb and Cr: coloured grain."""
-    return to_uint8(image + cv2.transform(_gaussian(image.shape, variance, rng), YCBCR_TO_RGB))
+    return to_uint8(image + cv2.transform(gaussian(image.shape, 255 * math.sqrt(variance), rng), YCBCR_TO_RGB))
 
 
 def impulse_noise(image: np.ndarray, density: float, rng: np.random.Generator) -> np.ndarray:
@@ -49,7 +49,7 @@ def denoise(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.
     1 - noise / energy (Mihcak et al. 1999), which smears alike in a hundredth of the time.
     """
     sigma = 255 * math.sqrt(variance)
-    current = np.clip(image + _gaussian(image.shape, variance, rng), 0, 255)
+    current = np.clip(image + gaussian(image.shape, 255 * math.sqrt(variance), rng), 0, 255)
     details = []
     for std in BAND_STD:
         if min(current.shape[:2]) < 2:
@@ -65,5 +65,11 @@ def denoise(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.
     return to_uint8(current)
 
 
-def _gaussian(shape: tuple[int, ...], variance: float, rng: np.random.Generator) -> np.ndarray:
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(255 * math.sqrt(variance))
+def gaussian(shape: tuple[int, ...], std: float, rng: np.random.Generator) -> np.ndarray:
+    """Independent normal values of mean 0, float32, from OpenCV's generator (three times faster) seeded by ``rng``."""
+    cv2.setRNGSeed(int(rng.integers(1, 2**31)))
+    values = np.empty(shape, np.float32)
+    cv2.randn(
+        values.reshape(shape[0], -1), np.zeros(1), np.full(1, std)
+    )  # one channel: a mean and std per channel else
+    return values

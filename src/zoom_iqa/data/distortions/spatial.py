@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from zoom_iqa.data.distortions.noise import gaussian
+
 PATCH = 16
 BLOCK = 32
 SCATTERINGS = 5
@@ -17,7 +19,7 @@ def jitter(image: np.ndarray, amount: float, rng: np.random.Generator) -> np.nda
     """
     height, width = image.shape[:2]
     margin = PATCH * (SCATTERINGS - 1)
-    steps = rng.standard_normal((2, height + margin, width + margin), dtype=np.float32) * np.float32(amount)
+    steps = gaussian((2, height + margin, width + margin), amount, rng)
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     for offset in range(0, margin + 1, PATCH):
         dx, dy = steps[:, offset : offset + height, offset : offset + width]
