@@ -30,7 +30,7 @@ def value_or_none(metric, x, y):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(pairs=PAIRS)
 def test_a_number_in_range_or_a_named_error(metric, pairs):
     value = value_or_none(metric, *split(pairs))
@@ -45,7 +45,7 @@ def test_extreme_floats_never_give_nan(pairs):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(pairs=PAIRS, random=st.randoms(use_true_random=False))
 def test_the_order_of_images_does_not_matter(metric, pairs, random):
     shuffled = list(pairs)

@@ -112,6 +112,6 @@ def test_logistic_does_not_depend_on_the_order_of_images():
     """These points allow a step at several places, and the last bits of a sum would choose among them."""
     x = np.array([1.0, 1.0, 1.0, 1.0, 1.06, 1.22, 1.34, 1.38, 1.52, 1.67, 1.65, 1.83, 1.58])
     y = np.array([1.0, 1.0, 1.0, 3.29, 1.55, 4.12, 2.64, 1.44, 1.59, 2.18, 1.08, 1.01, 1.0])
-    orders = [np.random.default_rng(seed).permutation(len(x)) for seed in range(30)]
+    orders = [np.random.default_rng(seed).permutation(len(x)) for seed in range(4)]
     values = [plcc_logistic4(x[order], y[order]) for order in orders]
-    assert max(values) - min(values) < 1e-12
+    assert len(set(values)) == 1
