@@ -6,12 +6,15 @@ import difflib
 import inspect
 import math
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -24,6 +27,8 @@ OmegaConf.register_new_resolver("product", lambda *factors: math.prod(int(factor
 OmegaConf.register_new_resolver("shipped_policy", lambda: str(tiny_policy_folder()), replace=True)
 
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+_INTERPOLATION = re.compile(r"\$\{(\.*)([A-Za-z_][\w.]*)\}")
+_OVERRIDDEN = re.compile(r"Could not override '([^']+)'\.\s*To append")
 
 
 def conf_dir() -> Path:
@@ -34,14 +39,122 @@ def conf_dir() -> Path:
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Raise ConfigError for the first missing value, unknown target, or key its target does not take."""
+    """Raise ConfigError for the first missing value, unknown target, or key or value its target does not take."""
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise ConfigError(
             f"{missing[0]} has no value; set {missing[0]}=... ({len(missing)} missing: {', '.join(missing)})"
         )
     for path, node in _targets(cfg, ""):
-        _check_target(path, node)
+        check_target(path, node)
+
+
+def check_target(path: str, node: DictConfig) -> None:
+    """Check one node with a ``_target_``; ``path`` is where it stands in the config.
+
+    Raises:
+        ConfigError: there is no such target, or it takes no such key or value, or lacks one.
+    """
+    try:
+        target = get_object(node["_target_"])
+    except (ImportError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}._target_={node['_target_']}: not found ({error})".splitlines()[0]) from error
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError:  # some C extensions have no signature; instantiation will tell
+        return
+    given = [str(key) for key in node if key not in HYDRA_KEYS]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in given:
+            if key not in parameters:
+                raise ConfigError(f"{path}.{key}: {node['_target_']} takes no such key{_hint(key, parameters)}")
+    hints = _type_hints(target)
+    for key in given:
+        if key in hints and not _fits(node[key], hints[key]):
+            raise ConfigError(f"{path}.{key}={_shown(node[key])}: {node['_target_']} needs {_named(hints[key])}")
+    required = [
+        n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    absent = sorted(set(required) - set(given))
+    if absent and not node.get("_partial_") and not node.get("_args_"):
+        raise ConfigError(f"{path}: {node['_target_']} needs {', '.join(absent)}; add to the YAML or the command line")
+
+
+def check_read(cfg: DictConfig, *, read: Collection[str]) -> None:
+    """Refuse what nothing reads: no target takes it, no interpolation names it, and it is not one of ``read``.
+
+    Hydra refuses unknown keys on the command line; those in a YAML file it adds, and they would be lost.
+
+    Raises:
+        ConfigError: naming the first such key and its neighbours.
+    """
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    known = {*read, *_interpolated(plain, ())}
+    for parts, siblings in _untargeted(plain, ()):
+        if not any(".".join(parts[:end]) in known for end in range(1, len(parts) + 1)):
+            path = ".".join(parts)
+            others = [key for key in siblings if key != parts[-1]]
+            raise ConfigError(f"{path}: nothing reads this key{_hint(parts[-1], others)}")
+
+
+def run_command(command: Callable[[], None], *, config_name: str | None = None) -> None:
+    """Run an entry point; a configuration that does not compose is one line on stderr and exit status 2.
+
+    With the name of its root config, a wrong key on the command line is shown with the valid ones beside it.
+    """
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
+    with expected_errors(config_name):
+        command()
+
+
+@contextmanager
+def expected_errors(config_name: str | None = None) -> Iterator[None]:
+    """Turn errors made on purpose into one line on stderr and exit status 2; others keep their traceback."""
+    try:
+        yield
+    except ZoomIQAError as error:
+        sys.exit(_report(str(error)))
+    except (HydraException, OmegaConfBaseException) as error:
+        overridden = _OVERRIDDEN.search(str(error))
+        if overridden and config_name is not None:
+            sys.exit(_report(_unknown_key(overridden[1], config_name, sys.argv[1:]) or one_line(error)))
+        sys.exit(_report(one_line(error)))
+
+
+def one_line(error: Exception) -> str:
+    """The message of a configuration error in one line: its key first, without Hydra's advice."""
+    lines = [line.strip() for line in str(error).split("Config search path:")[0].splitlines() if line.strip()]
+    keys = [line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")]
+    key = f"{keys[-1]}: " if keys else ""
+    if isinstance(error.__cause__, ZoomIQAError):
+        message = str(error.__cause__)
+        return message if message.startswith(key.partition(".")[0]) else key + message
+    advice = ("full_key:", "object_type=", "Set the environment", "provider=")
+    return key + " ".join(line for line in lines if not line.startswith(advice))
+
+
+def _unknown_key(key: str, config_name: str, arguments: Sequence[str]) -> str | None:
+    """What to say of a key the config does not have, from the config that the other arguments make."""
+    others = [a for a in arguments if "=" in a and not a.startswith("-") and a.lstrip("+~").partition("=")[0] != key]
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            node: Any = compose(config_name, overrides=[_first_choice(argument) for argument in others])
+    except (HydraException, OmegaConfBaseException):
+        return None  # something else is wrong as well; the first error will do
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(node, DictConfig):
+            return f"{'.'.join(parts[:depth])} is a value and holds no key {part}"
+        if part not in node:
+            return f"{'.'.join(parts[: depth + 1])}: there is no such key{_hint(part, [str(k) for k in node])}"
+        node = node._get_node(part)
+    return None
+
+
+def _first_choice(argument: str) -> str:
+    """A multirun's ``a=1,2`` as ``a=1``; values with brackets or quotes stay as they are."""
+    key, _, value = argument.partition("=")
+    return argument if re.search(r"[\[({'\"]", value) else f"{key}={value.partition(',')[0]}"
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
@@ -55,60 +168,77 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
             yield from _targets(item, f"{path}[{index}]")
 
 
-def _check_target(path: str, node: DictConfig) -> None:
+def _type_hints(target: Any) -> dict[str, Any]:
     try:
-        target = get_object(node["_target_"])
-    except (ImportError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}._target_={node['_target_']}: not found ({error})".splitlines()[0]) from error
-    try:
-        parameters = inspect.signature(target).parameters
-    except ValueError:  # some C extensions have no signature; instantiation will tell
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError, AttributeError):  # names known to type checkers only
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a config value can be what is annotated; in doubt yes."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if value is None or hint is type(None):
+        return value is None and hint in (type(None), Any)
+    if isinstance(value, DictConfig):
+        return hint not in (bool, int, float, str)
+    if isinstance(value, ListConfig):
+        return hint not in (bool, int, float, str) and not (inspect.isclass(origin) and issubclass(origin, dict))
+    if hint in (int, float):
+        return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    return isinstance(value, str) or not _holds_parts(hint)
+
+
+def _holds_parts(hint: Any) -> bool:
+    """Whether a number cannot stand for it: a sequence, a mapping, a function, or a class of this package."""
+    return get_origin(hint) is not None or getattr(hint, "__module__", "").startswith("zoom_iqa")
+
+
+def _named(hint: Any) -> str:
+    options = get_args(hint)
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, options))
+    if get_origin(hint) in (Union, types.UnionType):
+        return " or ".join(map(_named, options))
+    return "null" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _hint(key: str, valid: Collection[str]) -> str:
+    close = difflib.get_close_matches(key, valid, n=1)
+    guess = f"; did you mean {close[0]}?" if close else ";"
+    return f"{guess} Valid: {', '.join(sorted(valid))}"
+
+
+def _untargeted(node: Any, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Collection[str]]]:
+    """The paths of values that are outside every target, each with the keys beside it."""
+    if not isinstance(node, dict) or "_target_" in node:
         return
-    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        return
-    given = {str(key) for key in node} - HYDRA_KEYS
-    for key in sorted(given - parameters.keys()):
-        valid = sorted(parameters)
-        close = difflib.get_close_matches(key, valid, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ConfigError(f"{path}.{key}: {node['_target_']} takes no such key{hint} Valid: {', '.join(valid)}")
-    if node.get("_partial_"):
-        return
-    required = {
-        n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-    }
-    absent = sorted(required - given)
-    if absent and not node.get("_args_"):
-        raise ConfigError(f"{path}: {node['_target_']} needs {', '.join(absent)}; add to the YAML or the command line")
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from _untargeted(value, (*parts, str(key)))
+        elif not isinstance(value, dict):
+            yield (*parts, str(key)), [str(sibling) for sibling in node]
 
 
-def one_line(error: Exception) -> str:
-    """The message of a configuration error without Hydra's advice lines, in one line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    keep = [
-        line for line in lines if not line.startswith(("full_key:", "object_type=", "Set the environment", "provider="))
-    ]
-    keep = [line for line in keep if line != "Config search path:"]
-    return " ".join(keep)
-
-
-def run_command(command: Callable[[], None]) -> None:
-    """Run an entry point; a configuration that does not compose is one line on stderr and exit status 2."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
-    with expected_errors():
-        command()
-
-
-@contextmanager
-def expected_errors() -> Iterator[None]:
-    """Turn errors made on purpose into one line on stderr and exit status 2; others keep their traceback."""
-    try:
-        yield
-    except ZoomIQAError as error:
-        sys.exit(_report(str(error)))
-    except (HydraException, OmegaConfBaseException) as error:
-        cause = error.__cause__
-        sys.exit(_report(str(cause) if isinstance(cause, ZoomIQAError) else one_line(error)))
+def _interpolated(node: Any, parts: tuple[str, ...]) -> Iterator[str]:
+    """Absolute paths of everything that interpolations name; each dot before a name is a step up."""
+    if isinstance(node, dict | list):
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _interpolated(value, (*parts, str(key)))
+    elif isinstance(node, str):
+        for dots, name in _INTERPOLATION.findall(node):
+            base = parts[: len(parts) - len(dots)] if dots else ()
+            yield ".".join((*base, name))
 
 
 def _report(message: str) -> int:

@@ -73,7 +73,9 @@ class StageData(L.LightningDataModule):
         """The place in the stream of samples that training has used; what workers fetched ahead does not count."""
         assert self._resampler is not None, "checkpoints are written while training"
         assert self.trainer is not None
-        used = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed * self._batch_size * world_size()
+        # callbacks that save see a batch as processed, and only after them is it counted as completed
+        batches: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        used = batches * self._batch_size * world_size()
         state = self._resampler.state_dict()
         return self._resampler.state_dict(unused=state["position"] - used)
 

@@ -58,6 +58,12 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
+def wait_for_all() -> None:
+    """Return when every process has come here, so that what the others wrote before is there."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add the gradients of all processes in place. A parameter without a gradient takes part with zeros.
 

@@ -14,16 +14,17 @@ PLAIN_INTERVAL_S = 15.0
 
 
 class ProgressLine:
-    """Counts ``total`` steps under a title; ``figures`` are shown behind the bar."""
+    """Counts ``total`` steps under a title; ``figures`` are shown behind the bar. Several processes show one."""
 
-    def __init__(self, title: str, *, total: int) -> None:
+    def __init__(self, title: str, *, total: int, shown: bool = True) -> None:
         self._title = title
+        self._shown = shown
         self._total = total
         self._done = 0
         self._first = 0
         self._started = self._printed = time.monotonic()
         self._bar: Progress | None = None
-        if sys.stderr.isatty():
+        if shown and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -58,7 +59,7 @@ class ProgressLine:
         text = "  ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items())
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, figures=text)
-        elif time.monotonic() - self._printed >= PLAIN_INTERVAL_S or self._done == self._total:
+        elif self._shown and (time.monotonic() - self._printed >= PLAIN_INTERVAL_S or self._done == self._total):
             self._printed = time.monotonic()
             print(
                 f"{self._title} {self._done}/{self._total}, {self._left()}  {text}".rstrip(),

@@ -15,6 +15,9 @@ from typing import Any
 
 from zoom_iqa.errors import ConfigError
 
+CONFIG = "config.yaml"
+SHOWN_LINES = 10
+
 Metrics = dict[str, dict[str, Any]]
 
 
@@ -24,22 +27,32 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def check(self, config_yaml: str) -> None:
+        """Pass if the folder is new or holds a run of this config.
+
+        Raises:
+            ConfigError: it holds a run of another config; the message shows the difference in one line.
+        """
+        kept = self.path / CONFIG
+        if not kept.exists():
+            return
+        before = kept.read_text(encoding="utf-8")
+        if before != config_yaml:
+            lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), lineterm="", n=0)
+            changed = [f"{line[0]} {line[1:].strip()}" for line in list(lines)[2:] if not line.startswith("@@")]
+            shown = "; ".join(changed[:SHOWN_LINES]) + ("; ..." if len(changed) > SHOWN_LINES else "")
+            raise ConfigError(f"{self.path} holds a run of another config; choose another paths.run_dir. {shown}")
+
     def open(self, config_yaml: str) -> None:
         """Create the folder with its config, or continue one whose config is the same.
 
         Raises:
-            ConfigError: the folder holds a run of another config; the message shows the difference.
+            ConfigError: the folder holds a run of another config.
         """
+        self.check(config_yaml)
         self.path.mkdir(parents=True, exist_ok=True)
-        kept = self.path / "config.yaml"
-        if not kept.exists():
-            write_atomically(kept, config_yaml)
-            return
-        before = kept.read_text(encoding="utf-8")
-        if before != config_yaml:
-            lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), "run", "now", lineterm="", n=0)
-            shown = "; ".join(line for line in list(lines)[2:] if not line.startswith("@@"))
-            raise ConfigError(f"{self.path} holds a run of another config; choose another paths.run_dir. {shown}")
+        if not (self.path / CONFIG).exists():
+            write_atomically(self.path / CONFIG, config_yaml)
 
     @property
     def predictions(self) -> Path:

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import hydra
 import lightning as L
-import torch
 import transformers
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from zoom_iqa.config import check_config, conf_dir, expected_errors, run_command
+from zoom_iqa.config import check_config, check_read, conf_dir, expected_errors, run_command
+from zoom_iqa.distributed import rank, wait_for_all, world_size
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.scoring import StageMetrics, score_predictions
 from zoom_iqa.evaluation.table import print_table
+from zoom_iqa.metrics.summary import Summary
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.run_folder import RunFolder
+from zoom_iqa.stages import Stage, stage_names
 
-CHECKPOINT_DONE = "done.ckpt"
-CHECKPOINT_LAST = "last.ckpt"
+READ_HERE = ("name", "stages", "seed", "optimized_metric", "paths.run_dir")
+READ_OF_STAGES = ("checkpoint_every", "trainer")
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
@@ -38,95 +43,104 @@ def _main(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    run_command(_main)
+    run_command(_main, config_name="train")
 
 
 def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
-    check_config(cfg)
-    OmegaConf.resolve(cfg)
+    _check(cfg)
     _quiet_libraries()
+    OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    parts = {name: _StageParts(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
+    stages = {name: Stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluation.run)
     rubric_terms = instantiate(cfg.reward)
-    folder = RunFolder(run_dir)
-    folder.open(OmegaConf.to_yaml(cfg))
+    config_yaml = OmegaConf.to_yaml(cfg)
+    fabric = _processes(cfg.trainer)
+    if fabric.node_rank == 0 and fabric.local_rank == 0:
+        RunFolder(run_dir).check(config_yaml)
+    fabric.launch()
+    folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
+    for stage in stages.values():
+        stage.check_batch(processes=world_size())
     policy: Policy = instantiate(cfg.policy)
+    policy.model.to(fabric.device)
+    if rank() == 0:
+        folder.open(config_yaml)
+    wait_for_all()
 
     metrics = folder.metrics()
-    for name, stage in parts.items():
+    for name, stage in stages.items():
         stage.train(policy, folder)
+        policy.model.to(fabric.device)
         predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
         metrics[name] = score_predictions(predictions, rubric_terms)
-        folder.write_metrics(metrics)
-    folder.publish_predictions(list(parts)[-1])
-    if not folder.policy.exists():
-        policy.save(folder.policy)
-    print_table(metrics, run_dir)
+        if rank() == 0:
+            folder.write_metrics(metrics)
+    if rank() == 0:
+        _finish(folder, policy, metrics, last=list(stages)[-1])
+    wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
 
 
-class _StageParts:
-    """The module, data and trainer of one stage, made from its config; the module waits for its policy."""
+def _check(cfg: DictConfig) -> None:
+    """Everything that can be wrong with the config before a part of it is made."""
+    check_config(cfg)
+    read = [f"{name}.{key}" for name in stage_names(cfg) for key in READ_OF_STAGES]
+    check_read(cfg, read=[*READ_HERE, *read])
+    if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
+        raise ConfigError(f"seed={cfg.seed} must be a whole number from 0 to {2**32 - 1}")
+    if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
+        raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
+    _check_optimized(cfg.optimized_metric, cfg.stages)
 
-    def __init__(self, name: str, cfg: DictConfig) -> None:
-        if name not in cfg or "module" not in cfg[name]:
-            valid = [str(key) for key, node in cfg.items() if isinstance(node, DictConfig) and "module" in node]
-            raise ConfigError(f"stages: no stage is named {name!r}; choose from {', '.join(valid)}")
-        self._name, self._stage = name, cfg[name]
-        self._module = instantiate(self._stage.module)
-        self._data: L.LightningDataModule = instantiate(self._stage.data)
-        self._trainer_config = {**cfg.trainer, **self._stage.trainer}
-        self._callbacks, self._loggers, self._seed = cfg.callbacks, cfg.logger, cfg.seed
 
-    def train(self, policy: Policy, folder: RunFolder) -> None:
-        """Fit, or take the weights of a stage that is already done."""
-        done = folder.checkpoints(self._name) / CHECKPOINT_DONE
-        if done.exists():
-            _load_weights(policy, done)
-            return
-        L.seed_everything(self._seed, verbose=False)
-        trainer = self._trainer(folder)
-        trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
-        module = self._module(policy=policy)
-        last = folder.checkpoints(self._name) / CHECKPOINT_LAST
-        trainer.fit(module, datamodule=self._data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
-        trainer.save_checkpoint(done, weights_only=False)
-        for parameter, trained in zip(policy.model.parameters(), trainable, strict=True):
-            parameter.requires_grad_(trained)  # what this stage froze, the next may train
+def _processes(trainer: DictConfig) -> L.Fabric:
+    """What starts the processes that ``trainer`` asks for and joins them, once for all stages and evaluations.
 
-    def _trainer(self, folder: RunFolder) -> L.Trainer:
-        logs = folder.logs(self._name)
-        loggers = [instantiate(node)(save_dir=str(logs)) for node in self._loggers.values()]
-        callbacks = [instantiate(node) for node in self._callbacks.values()]
-        checkpoints = L.pytorch.callbacks.ModelCheckpoint(
-            dirpath=folder.checkpoints(self._name), filename="last", every_n_train_steps=self._stage.checkpoint_every
+    Raises:
+        ConfigError: the machine does not have what is asked for, or it is a multirun that would start processes.
+    """
+    keys = ("accelerator", "strategy", "devices", "num_nodes")
+    try:
+        fabric = L.Fabric(**{key: trainer[key] for key in keys if key in trainer})
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+    environment: Any = getattr(fabric.strategy, "cluster_environment", None)
+    starts = fabric.strategy.launcher is not None and not environment.creates_processes_externally
+    if starts and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise ConfigError(
+            "trainer: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
         )
-        made: L.Trainer = instantiate(self._trainer_config)(
-            max_epochs=1,
-            logger=loggers,
-            callbacks=[*callbacks, checkpoints],
-            enable_progress_bar=any(isinstance(c, L.pytorch.callbacks.ProgressBar) for c in callbacks),
+    return fabric
+
+
+def _finish(folder: RunFolder, policy: Policy, metrics: dict[str, StageMetrics], *, last: str) -> None:
+    folder.publish_predictions(last)
+    if not folder.policy.exists():
+        policy.save(folder.policy)
+    print_table(metrics, folder.path)
+
+
+def _check_optimized(name: str | None, stages: Iterable[str]) -> None:
+    if name is None:
+        return
+    stage, _, key = str(name).partition(".")
+    numbers = [field.name for field in fields(Summary) if field.type in ("int", "float", "Value")] + ["mean_reward"]
+    if stage not in stages or key not in numbers:
+        raise ConfigError(
+            f"optimized_metric={name}: give one of {', '.join(f'{s}.METRIC' for s in stages)} with METRIC one of "
+            f"{', '.join(numbers)}"
         )
-        return made
-
-
-def _load_weights(policy: Policy, checkpoint: Path) -> None:
-    """Strictly: every weight of the policy must be in the checkpoint."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=False, mmap=True)["state_dict"]
-    policy.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()}, strict=True)
 
 
 def _optimized(name: str | None, metrics: dict[str, StageMetrics]) -> float | None:
     if name is None:
         return None
     stage, _, key = name.partition(".")
-    value: Any = metrics.get(stage, {}).get(key)
+    value: Any = metrics[stage][key]
     if not isinstance(value, int | float):
-        raise ConfigError(
-            f"optimized_metric={name}: the run has no such number; choose stage.metric, such as grpo.srcc"
-        )
+        raise ConfigError(f"optimized_metric={name} is {value}: there is nothing to optimize")
     return float(value)
 
 
@@ -137,9 +151,9 @@ def _quiet_libraries() -> None:
     transformers.utils.logging.disable_progress_bar()
     for message in (
         ".*does not have many workers.*",
-        ".*Checkpoint directory .* exists and is not empty.*",
         ".*module.s. in eval mode at the start of training.*",
         ".*treespec, LeafSpec.*",
+        ".*your dataloader is not resumable.*",  # StageData keeps the place
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.objectives.aggregation import Aggregation
-from zoom_iqa.objectives.measures import Measures, mean_of, merge, peak_of, reduce_measures, to_floats
+from zoom_iqa.objectives.measures import Mean, Measures, mean_of, merge, peak_of, reduce_measures, to_floats
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
 from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import PenaltyInputs, Regularizer, RegularizerPlan, TokenBatch
@@ -92,6 +92,17 @@ class PolicyUpdate:
         self._budget = micro_batch_tokens
         self._recompute = old_logp == "recomputed"
 
+    def check_trajectories(self, count: int) -> None:
+        """Refuse more mini-batches than a rollout batch has trajectories.
+
+        Raises:
+            ConfigError: there are.
+        """
+        if count < self._mini_batches:
+            raise ConfigError(
+                f"update.mini_batches={self._mini_batches} exceeds the {count} trajectories of a rollout batch"
+            )
+
     @property
     def needs_reference(self) -> bool:
         """Whether a frozen reference policy has to be kept."""
@@ -111,8 +122,10 @@ class PolicyUpdate:
         """Learn from one rollout batch.
 
         ``backward`` accumulates gradients of a micro-batch's share of the loss; ``optimizer_step`` sums them over
-        processes, clips, steps, and returns their norm. ``step`` counts optimizer steps so far. Returns what to log.
+        processes, clips, steps, and returns their norm. ``step`` counts rollouts so far. Returns what to log: means
+        over the optimizer steps made.
         """
+        self.check_trajectories(int(batch.trajectory_T.max()) + 1)
         parts = [self._mini_batch(batch, part, step, reducer) for part in split_trajectories(batch, self._mini_batches)]
         anchors = self._anchors(batch, parts, scorer, reference)
         measures: list[Measures] = []
@@ -127,8 +140,7 @@ class PolicyUpdate:
                     measures.append(found if first else _without_gap(found))
                 norm = torch.tensor(optimizer_step())
                 measures.append({"policy/grad_norm": mean_of(norm)})
-        figures = {name: value for part in parts for name, value in part.plan.figures.items()}
-        return {**to_floats(reduce_measures(merge(measures), reducer=reducer)), **figures}
+        return {**to_floats(reduce_measures(merge(measures), reducer=reducer)), **_mean_figures(parts)}
 
     def _mini_batch(self, batch: TrainingBatch, part: Sequence[int], step: int, reducer: Reducer) -> MiniBatch:
         micro_batches = tuple(pack(batch, part, self._budget))
@@ -223,20 +235,17 @@ class PolicyUpdate:
             )
         )
         gap_T = (scores.logp_T.detach() - batch.old_logp_T[tokens].to(device)).abs()
-        return loss + penalty, {**measures, **found, "policy/sampler_gap": peak_of(gap_T)}
+        total = loss + penalty
+        # weights sum to 1 over the micro-batches of all processes: the mean is that of the steps' whole losses
+        whole = Mean(total.detach().double(), part.weights_T[tokens].sum(dtype=torch.float64).to(device))
+        return total, {**measures, **found, "policy/loss": whole, "policy/sampler_gap": peak_of(gap_T)}
 
 
 def split_trajectories(batch: TrainingBatch, parts: int) -> list[list[int]]:
-    """Sample indices of ``parts`` runs of whole trajectories, as equal as can be; groups stay together where they fit.
-
-    Raises:
-        ConfigError: there are fewer trajectories than parts.
-    """
+    """Sample indices of ``parts`` runs of whole trajectories, as equal as can be."""
     lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
     trajectory_K = batch.trajectory_T[lengths_K.cumsum(0) - 1]
     total = int(trajectory_K.max()) + 1
-    if total < parts:
-        raise ConfigError(f"update.mini_batches={parts} exceeds the {total} trajectories of a rollout batch")
     bounds = [round(total * i / parts) for i in range(parts + 1)]
     return [
         [k for k, n in enumerate(trajectory_K.tolist()) if low <= n < high] for low, high in itertools.pairwise(bounds)
@@ -294,3 +303,12 @@ def _scattered_plan(batch: TrainingBatch, tokens: Tensor, plan: RegularizerPlan)
 def _without_gap(measures: Measures) -> Measures:
     """Later steps leave the sampling policy on purpose: only the first shows how sampler and scorer differ."""
     return {name: measure for name, measure in measures.items() if name != "policy/sampler_gap"}
+
+
+def _mean_figures(parts: Sequence[MiniBatch]) -> dict[str, float]:
+    """What plans say of their selections; a figure that some lack is averaged over those that have it."""
+    found: dict[str, list[float]] = {}
+    for part in parts:
+        for name, value in part.plan.figures.items():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}

@@ -21,7 +21,8 @@ class StageProgress(L.Callback):
         """Open the line, at the step a continued run has reached."""
         if trainer.is_global_zero:
             self._line = ProgressLine(type(pl_module).__name__, total=int(trainer.num_training_batches))
-            self._line.start_at(trainer.fit_loop.epoch_loop.batch_progress.current.completed)
+            done: int = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+            self._line.start_at(done)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

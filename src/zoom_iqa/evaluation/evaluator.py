@@ -11,8 +11,16 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.distributed import rank, wait_for_all, world_size
 from zoom_iqa.errors import ConfigError
-from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, prediction_of
+from zoom_iqa.evaluation.predictions import (
+    Prediction,
+    PredictionFile,
+    merge_shares,
+    prediction_of,
+    read_predictions,
+    share_of,
+)
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.progress import ProgressLine
@@ -68,23 +76,36 @@ class Evaluator:
         self._seed = seed
 
     def run(self, policy: Policy, *, path: Path, title: str) -> tuple[Prediction, ...]:
-        """Predict what ``path`` does not hold yet and return all predictions in the data set's order."""
+        """Predict what ``path`` does not hold yet and return all predictions in the data set's order.
+
+        Every process must call it: each predicts a share, in a file of its own beside ``path``, and returns everything.
+        """
         items = self._dataset.items()
-        with PredictionFile(path) as file:
-            done = {prediction.key: prediction for prediction in file.written}
-            open_indices = [
-                index
-                for index, item in enumerate(items)
-                if any((item.dataset, item.id, sample) not in done for sample in range(self._samples))
-            ]
-            with ProgressLine(title, total=len(items)) as progress:
-                progress.start_at(len(items) - len(open_indices))
-                for predictions in self._predict(policy, open_indices):
-                    fresh = [p for p in predictions if p.key not in done]
-                    file.append(fresh)
-                    done.update((p.key, p) for p in fresh)
-                    progress.advance(len(predictions) // self._samples)
+        done = self._collected(path)  # a run of several processes may have been stopped before its shares were merged
+        open_indices = [
+            index
+            for index, item in enumerate(items)
+            if any((item.dataset, item.id, sample) not in done for sample in range(self._samples))
+        ]
+        own = open_indices[rank() :: world_size()]
+        before = len(items) - len(open_indices)
+        share = path if world_size() == 1 else share_of(path, rank())
+        line = ProgressLine(title, total=before + len(own), shown=rank() == 0)
+        with PredictionFile(share) as file, line as progress:
+            progress.start_at(before)
+            for predictions in self._predict(policy, own):
+                file.append(p for p in predictions if p.key not in done)
+                progress.advance(len(predictions) // self._samples)
+        done = self._collected(path)
         return tuple(done[item.dataset, item.id, sample] for item in items for sample in range(self._samples))
+
+    def _collected(self, path: Path) -> dict[tuple[str, str, int], Prediction]:
+        """What all processes have predicted so far, merged by the first."""
+        wait_for_all()
+        if rank() == 0:
+            merge_shares(path)
+        wait_for_all()
+        return {prediction.key: prediction for prediction in read_predictions(path)}
 
     @torch.no_grad()
     def _predict(self, policy: Policy, indices: Sequence[int]) -> Iterator[list[Prediction]]:

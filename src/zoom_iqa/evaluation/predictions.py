@@ -101,6 +101,23 @@ class PredictionFile:
         os.fsync(self._file.fileno())
 
 
+def share_of(path: Path, rank: int) -> Path:
+    """The file of one process of several that share the work of ``path``."""
+    return path.with_name(f"{path.stem}-{rank}{path.suffix}")
+
+
+def merge_shares(path: Path) -> None:
+    """Move what the shares beside ``path`` hold into it; stopped at any moment, it can be repeated."""
+    with PredictionFile(path) as file:
+        known = {prediction.key for prediction in file.written}
+        for share in sorted(path.parent.glob(f"{path.stem}-[0-9]*{path.suffix}")):
+            with PredictionFile(share) as part:
+                fresh = [prediction for prediction in part.written if prediction.key not in known]
+            file.append(fresh)
+            known.update(prediction.key for prediction in fresh)
+            share.unlink()
+
+
 def read_predictions(path: Path) -> tuple[Prediction, ...]:
     """Every prediction of a file.
 
@@ -121,7 +138,7 @@ def _recover(path: Path) -> tuple[Prediction, ...]:
 
 def _parse(path: Path, text: str) -> tuple[Prediction, ...]:
     predictions, wrong = [], []
-    for number, line in enumerate(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"), 1):
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             predictions.append(_from_json(line))
         except (ValueError, TypeError, KeyError) as error:

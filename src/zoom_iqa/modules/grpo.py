@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -16,9 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from zoom_iqa.distributed import current_reducer, rank, sum_gradients
 from zoom_iqa.errors import ConfigError
-from zoom_iqa.modules.optimization import OptimizerFactory, configure
+from zoom_iqa.modules.optimization import OptimizerFactory, check_optimizer, configure
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
+from zoom_iqa.objectives.reward_terms import RankTerm
 from zoom_iqa.objectives.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
@@ -37,65 +39,93 @@ from zoom_iqa.types import ImageSample, RolloutGroup
 from zoom_iqa.update import PolicyUpdate
 
 
+@dataclass(frozen=True, kw_only=True)
+class GRPOSettings:
+    """All of a GRPO stage but the policy; called with one, it makes the module. Wrong values show before there is one.
+
+    Raises:
+        ConfigError: a value is out of range, sampling is truncated, or the optimizer refuses a setting.
+    """
+
+    prompts: PromptSet
+    reward: Mapping[str, RewardTerm]
+    advantage: GroupAdvantages
+    update: PolicyUpdate
+    engine: Callable[..., Any]
+    sampling: SamplingParams
+    features_capacity: int
+    logit_chunk: int
+    optimizer: OptimizerFactory
+    lr_factor: Schedule
+    group_size: int
+    max_grad_norm: float
+    freeze_vision_tower: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.group_size < 2:
+            raise ConfigError(
+                f"grpo.module.group_size={self.group_size} must be at least 2; advantages compare a group"
+            )
+        if self.logit_chunk < 1:
+            raise ConfigError(f"grpo.module.logit_chunk={self.logit_chunk} must be at least 1")
+        if not self.max_grad_norm > 0:
+            raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
+        self.sampling.require_unbiased()
+        Rubric(terms=self.reward)
+        check_optimizer(self.optimizer)
+
+    def check_batch(self, *, images: int, processes: int) -> None:
+        """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
+
+        Raises:
+            ConfigError: one image in all and a rank reward, or more mini-batches than trajectories.
+        """
+        if images * processes < 2 and any(isinstance(term, RankTerm) for term in self.reward.values()):
+            raise ConfigError(
+                "grpo.data.batch_size=1 in one process: the rank reward compares images; use at least 2, or "
+                "reward=score_only"
+            )
+        self.update.check_trajectories(images * self.group_size)
+
+    def __call__(self, *, policy: Policy) -> GRPOModule:
+        """The module that trains ``policy``."""
+        return GRPOModule(policy=policy, settings=self)
+
+
 class GRPOModule(L.LightningModule):
     """Trains a policy on its own two-turn rollouts.
 
     A batch is a list of ImageSample: every image of one rollout, all accumulation included, so that the rank reward
-    can compare them. ``policy`` is given when the parts of the config are already made and checked.
+    can compare them.
     """
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        prompts: PromptSet,
-        reward: Mapping[str, RewardTerm],
-        advantage: GroupAdvantages,
-        update: PolicyUpdate,
-        engine: Callable[..., Any],
-        sampling: SamplingParams,
-        features_capacity: int,
-        logit_chunk: int,
-        optimizer: OptimizerFactory,
-        lr_factor: Schedule,
-        group_size: int,
-        max_grad_norm: float,
-        freeze_vision_tower: bool,
-        seed: int,
-    ) -> None:
+    def __init__(self, *, policy: Policy, settings: GRPOSettings) -> None:
         super().__init__()
-        if group_size < 2:
-            raise ConfigError(f"grpo.module.group_size={group_size} must be at least 2; advantages compare a group")
-        sampling.require_unbiased()
         self.automatic_optimization = False
         self.model = policy.model
         self.rollout_step = 0
         self.figures: dict[str, float] = {}
-        self._policy, self._prompts, self._seed = policy, prompts, seed
-        self._rubric, self._advantage, self._update = Rubric(terms=reward), advantage, update
-        self._optimizer, self._lr_factor = optimizer, lr_factor
-        self._group_size, self._max_grad_norm = group_size, max_grad_norm
-        if freeze_vision_tower:
+        self._policy, self._prompts, self._seed = policy, settings.prompts, settings.seed
+        self._rubric, self._advantage, self._update = Rubric(terms=settings.reward), settings.advantage, settings.update
+        self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
+        self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
+        if settings.freeze_vision_tower:
             freeze_vision(policy)
-        features = VisionCache(model=policy.model, capacity=features_capacity)
-        self._engine = engine(policy=policy, sampling=sampling, features=features)
+        features = VisionCache(model=policy.model, capacity=settings.features_capacity)
+        self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
         shared = features if vision_is_frozen(policy) else None
-        self._scorer = Scorer(policy=policy, temperature=sampling.temperature, features=shared, logit_chunk=logit_chunk)
+        self._scorer = _scorer(policy, settings, shared)
         self._reference: Scorer | AdapterlessScorer | None = None
         self._reference_policy: Policy | None = None
         self._reference_features = features
-        if update.needs_reference and has_adapters(policy.model):
+        if self._update.needs_reference and has_adapters(policy.model):
             self._reference = AdapterlessScorer(scorer=self._scorer, policy=policy)
-        elif update.needs_reference:
+        elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
-            own = VisionCache(model=self._reference_policy.model, capacity=features_capacity)
+            own = VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
             self._reference_features = own if shared is None else shared
-            self._reference = Scorer(
-                policy=self._reference_policy,
-                temperature=sampling.temperature,
-                features=self._reference_features,
-                logit_chunk=logit_chunk,
-            )
+            self._reference = _scorer(self._reference_policy, settings, self._reference_features)
 
     def on_fit_start(self) -> None:
         """Bring the reference to the device; it is no submodule, so that checkpoints do not hold it twice."""
@@ -174,3 +204,12 @@ class GRPOModule(L.LightningModule):
         self.figures = {**figures, "lr": rate}
         for logger in self.loggers:  # the x-axis is the rollout, not the optimizer step
             logger.log_metrics(self.figures, step=self.rollout_step)
+
+
+def _scorer(policy: Policy, settings: GRPOSettings, features: VisionCache | None) -> Scorer:
+    return Scorer(
+        policy=policy,
+        temperature=settings.sampling.temperature,
+        features=features,
+        logit_chunk=settings.logit_chunk,
+    )

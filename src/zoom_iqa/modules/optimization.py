@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 from torch.optim import Optimizer
@@ -13,6 +14,18 @@ from zoom_iqa.errors import ConfigError
 from zoom_iqa.objectives.schedules import Schedule
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+
+
+def check_optimizer(optimizer: OptimizerFactory) -> None:
+    """Try the settings on one number, so that a wrong one shows before there is a model.
+
+    Raises:
+        ConfigError: the optimizer refuses a setting.
+    """
+    try:
+        optimizer([nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"module.optimizer: {error}") from error
 
 
 def configure(model: nn.Module, optimizer: OptimizerFactory, factor: Schedule) -> OptimizerLRSchedulerConfig:

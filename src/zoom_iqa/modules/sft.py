@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import lightning as L
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from zoom_iqa.data.trajectory_sets import Trajectory
 from zoom_iqa.distributed import current_reducer, world_size
-from zoom_iqa.modules.optimization import OptimizerFactory, configure
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.modules.optimization import OptimizerFactory, check_optimizer, configure
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
@@ -21,6 +23,33 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.rollout.builder import numeric_tokens
 
 
+@dataclass(frozen=True, kw_only=True)
+class SFTSettings:
+    """All of an SFT stage but the policy; called with one, it makes the module. Wrong values show before there is one.
+
+    Raises:
+        ConfigError: a value is out of range, or the optimizer refuses a setting.
+    """
+
+    loss: ResponseCrossEntropy
+    logit_chunk: int
+    optimizer: OptimizerFactory
+    lr_factor: Schedule
+    freeze_vision_tower: bool
+
+    def __post_init__(self) -> None:
+        if self.logit_chunk < 1:
+            raise ConfigError(f"sft.module.logit_chunk={self.logit_chunk} must be at least 1")
+        check_optimizer(self.optimizer)
+
+    def check_batch(self, *, images: int, processes: int) -> None:
+        """Any batch will do."""
+
+    def __call__(self, *, policy: Policy) -> SFTModule:
+        """The module that trains ``policy``."""
+        return SFTModule(policy=policy, settings=self)
+
+
 class SFTModule(L.LightningModule):
     """Trains a policy to write the trajectories it is shown; a batch is a list of Trajectory.
 
@@ -28,24 +57,15 @@ class SFTModule(L.LightningModule):
     accumulated optimizer step count alike; within one, every token counts by its weight over all processes.
     """
 
-    def __init__(
-        self,
-        *,
-        policy: Policy,
-        loss: ResponseCrossEntropy,
-        logit_chunk: int,
-        optimizer: OptimizerFactory,
-        lr_factor: Schedule,
-        freeze_vision_tower: bool,
-    ) -> None:
+    def __init__(self, *, policy: Policy, settings: SFTSettings) -> None:
         super().__init__()
-        if freeze_vision_tower:
+        if settings.freeze_vision_tower:
             freeze_vision(policy)
         self.model = policy.model
         self.figures: dict[str, float] = {}
-        self._policy, self._loss = policy, loss
-        self._optimizer, self._lr_factor = optimizer, lr_factor
-        self._scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=logit_chunk)
+        self._policy, self._loss = policy, settings.loss
+        self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
+        self._scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, with its schedule."""
