@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from zoom_iqa.data.distortions import DISTORTIONS, Distortion, distort
 from zoom_iqa.data.embedded import LOCAL_LEVELS, LOCAL_NUMBERS
@@ -30,11 +30,12 @@ def contact_sheet(*, names: Sequence[str], kinds: Sequence[Distortion], tile_wid
     """Rows of tiles: five pristine, each of ``kinds`` all over at five levels, each that regions take at their levels.
 
     The photographs ``names`` take turns by row. A tile is ``tile_width`` pixels wide and shows the middle ``crop`` (a
-    fraction of each side) of the image: 1 for all of it, less to look closely.
+    fraction of each side) of the image: 1 for all of it, less to look closely. Captions:
+    number, name, level (r: in a region), score.
     """
     first = load_photograph(names[0])
     rows: list[list[Cell]] = [
-        [(Image.fromarray(load_photograph(name)), f"pristine  MOS {PRISTINE_MOS:.2f}") for name in _turns(names, 0, 5)]
+        [(Image.fromarray(load_photograph(name)), f"pristine: {PRISTINE_MOS:.2f}") for name in _turns(names, 0, 5)]
     ]
     for index, kind in enumerate(kinds):
         image = load_photograph(names[index % len(names)])
@@ -52,7 +53,7 @@ def _turns(names: Sequence[str], start: int, count: int) -> list[str]:
 
 def _everywhere(image: np.ndarray, kind: Distortion, level: int) -> Cell:
     out = distort(image, kind=kind, level=level, rng=np.random.default_rng(level))
-    return Image.fromarray(out), f"{kind.number} {kind.name}  level {level}  MOS {global_mos(kind, level):.2f}"
+    return Image.fromarray(out), f"{kind.number} {kind.name} {level}: {global_mos(kind, level):.2f}"
 
 
 def _in_region(image: np.ndarray, kind: Distortion, level: int) -> Cell:
@@ -64,7 +65,7 @@ def _in_region(image: np.ndarray, kind: Distortion, level: int) -> Cell:
     x1, y1, x2, y2 = (v * s for v, s in zip(region, (width, height, width, height), strict=True))
     ImageDraw.Draw(shown).rectangle((x1 - 1, y1 - 1, x2, y2), outline="yellow")
     mos = region_mos(kind, level, REGION_EXTENT[0] * REGION_EXTENT[1])
-    return shown, f"{kind.number} {kind.name} in a region  level {level}  MOS {mos:.2f}"
+    return shown, f"{kind.number} {kind.name} {level}r: {mos:.2f}"
 
 
 def _middle(image: Image.Image, crop: float) -> Image.Image:
@@ -78,11 +79,10 @@ def _paste(
 ) -> Image.Image:
     step = tile[0] + GAP, tile[1] + CAPTION
     sheet = Image.new("RGB", (GAP + step[0] * len(LEVELS), GAP + step[1] * len(rows)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(min(12, max(6, tile[0] // 22)))
     for y, row in enumerate(rows):
         for x, (image, caption) in enumerate(row):
-            shown = view(image)
-            shown.thumbnail(tile, Image.Resampling.LANCZOS)
+            shown = ImageOps.contain(view(image), tile, Image.Resampling.LANCZOS)
             corner = GAP + x * step[0], GAP + y * step[1]
             draw.text(corner, caption, fill="black", font=font)
             sheet.paste(shown, (corner[0], corner[1] + CAPTION - GAP))

@@ -11,7 +11,6 @@ Region = tuple[float, float, float, float]
 """(x1, y1, x2, y2) as fractions of width and height."""
 
 FEATHER = 6  # pixels over which the distortion fades in, inside the region
-CONTEXT = 24  # pixels around the region given to the distortion, so that filters do not see its border
 CANDIDATES = 4
 SMALLEST_SIDE = 0.85
 GAMMA = 0.2
@@ -53,13 +52,14 @@ def choose_region(image: np.ndarray, extent: tuple[float, float], rng: np.random
 def distort_region(
     image: np.ndarray, *, kind: Distortion, level: float, region: Region, rng: np.random.Generator
 ) -> np.ndarray:
-    """Distort ``image`` inside ``region`` only, fading in from the region's border inwards."""
+    """Distort ``image`` inside ``region`` only, fading in from the region's border inwards.
+
+    The whole image is distorted and the region taken from it: a codec spends as many bits on it as the score supposes.
+    """
     height, width = image.shape[:2]
     x1, x2 = round(region[0] * width), round(region[2] * width)
     y1, y2 = round(region[1] * height), round(region[3] * height)
-    left, top = max(0, x1 - CONTEXT), max(0, y1 - CONTEXT)
-    patch = image[top : min(height, y2 + CONTEXT), left : min(width, x2 + CONTEXT)]
-    changed = distort(patch, kind=kind, level=level, rng=rng)[y1 - top : y2 - top, x1 - left : x2 - left]
+    changed = distort(image, kind=kind, level=level, rng=rng)[y1:y2, x1:x2]
     weight_HW = np.minimum.outer(_ramp(y2 - y1), _ramp(x2 - x1))[..., None]
     out = image.copy()
     inside = out[y1:y2, x1:x2]
