@@ -1,7 +1,7 @@
 """Warms a randomly initialised vision tower up until its tokens tell what is wrong where.
 
-From random weights and a score alone the tower learns next to nothing in minutes of CPU time; a whitened patch
-embedding and dense targets in every cell carry it there (numbers: experiments/tiny_policy).
+From random weights and a score alone the tower learns next to nothing in minutes of CPU time. A first block that
+measures the energy of fine detail and dense targets in every cell carry it there (numbers: experiments/tiny_policy).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from torch.utils.data import DataLoader
 from zoom_iqa.data.collation import single_thread_worker
 from zoom_iqa.data.embedded import EmbeddedSet
 from zoom_iqa.objectives.schedules import Schedule
+from zoom_iqa.policy.energy_filters import install_energy_filters
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.whitening import whitening_filters
 from zoom_iqa.progress import ProgressLine
 from zoom_iqa.warmup.probe import VisionProbe
 from zoom_iqa.warmup.statistics import cell_statistics
 from zoom_iqa.warmup.views import ViewPairs, ViewPool, Views
 
-_PROBED_VIEWS = 256  # views from which whitening and the scale of the statistics are estimated
+_PROBED_VIEWS = 256  # views from which the scales of filters and statistics are estimated
 _CLIP_NORM = 1.0
 
 
@@ -33,8 +33,7 @@ class TowerWarmup:
     """``steps`` optimizer steps on ``batch_size`` sub-views of ``view_height`` x ``view_width`` pixels.
 
     ``images`` are distorted in one loader worker; each step replaces ``fresh_views`` of a pool of ``pool_views``.
-    ``probe`` makes the heads from the token width and the scale of the statistics. ``bias_std``: spread of the
-    attention biases; RMS norms discard contrast, and a constant beside the signal keeps it.
+    ``probe`` makes the heads from the token width and the scale of the statistics.
     """
 
     def __init__(
@@ -50,14 +49,13 @@ class TowerWarmup:
         view_width: int,
         pool_views: int,
         fresh_views: int,
-        bias_std: float,
         seed: int,
     ) -> None:
         self._images, self._probe, self._optimizer, self._lr_factor = images, probe, optimizer, lr_factor
         self._steps, self._batch_size = steps, batch_size
         self._height, self._width = view_height, view_width
         self._pool_views, self._fresh_views = pool_views, fresh_views
-        self._bias_std, self._seed = bias_std, seed
+        self._seed = seed
 
     def run(self, policy: Policy) -> VisionProbe:
         """Train the tower of ``policy`` in place; the probe is returned for whoever wants to measure with it."""
@@ -65,7 +63,7 @@ class TowerWarmup:
         rng = np.random.default_rng(self._seed)
         pool = ViewPool(stream=self._stream(), capacity=self._pool_views, rng=rng)
         first = pool.draw(_PROBED_VIEWS, height=self._height, width=self._width)
-        whiten_tower(policy, first.pixels_BHW3, bias_std=self._bias_std)
+        start_tower(policy, first.pixels_BHW3, seed=self._seed)
         probe = self._make_probe(policy, first)
         parameters = [*policy.model.model.visual.parameters(), *probe.parameters()]
         optimizer = self._optimizer(parameters)
@@ -98,15 +96,11 @@ class TowerWarmup:
         )
 
 
-def whiten_tower(policy: Policy, pixels_BHW3: Tensor, *, bias_std: float) -> None:
-    """Make the patch embedding whitened filters of these views, and give each attention output a random bias."""
-    visual = policy.model.model.visual
-    weight = visual.patch_embed.proj.weight
+def start_tower(policy: Policy, pixels_BHW3: Tensor, *, seed: int) -> None:
+    """Give the tower energy filters, scaled on these views."""
     patches, _ = patchify(policy, pixels_BHW3)
-    with torch.no_grad():
-        weight.copy_(whitening_filters(patches, weight.shape[0]).view_as(weight))
-        for block in visual.blocks:
-            block.attn.proj.bias.normal_(0, bias_std)
+    image_std = torch.tensor(policy.image_processor.image_std)
+    install_energy_filters(policy.model.model.visual, patches, image_std=image_std, seed=seed)
 
 
 def view_tokens(policy: Policy, pixels_BHW3: Tensor) -> Tensor:
