@@ -58,9 +58,8 @@ class Benchmark:
         path = self.folder / self.reader.labels
         if not path.exists():
             raise DataError(
-                f"{self.name}: no labels at {path}; set its root, or get {self.source.title} from "
-                f"{self.source.homepage}:",
-                self.source.download,
+                f"{self.name}: no labels at {path}; set root to where {self.source.title} lies, or get it from "
+                f"{self.source.homepage}"
             )
         return self.reader.read(self.folder)
 

@@ -1,0 +1,58 @@
+"""Benchmark images as a torch data set: pixels are read when asked for, in whichever worker asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch.utils.data import Dataset
+
+from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data.images import load_image
+from zoom_iqa.errors import DataError, ImageError
+from zoom_iqa.types import ImageItem, ImageSample
+
+
+class BenchmarkImages(Dataset[ImageSample]):
+    """Labelled image files, each as a viewer would show it and with at most ``max_pixels`` pixels.
+
+    Nothing is replaced or skipped: a file that cannot be shown is an error that names its item.
+    """
+
+    def __init__(self, *, items: Sequence[ImageItem], max_pixels: int) -> None:
+        """Keep the labels; no file is opened.
+
+        Raises:
+            DataError: there are no items, or some have no file.
+        """
+        if not items:
+            raise DataError("no images: the list of items is empty")
+        pathless = [f"{item.dataset}:{item.id}" for item in items if item.path is None]
+        if pathless:
+            raise DataError(f"{len(pathless)} items have no image file", pathless)
+        self._items = tuple(items)
+        self._max_pixels = max_pixels
+
+    def items(self) -> tuple[ImageItem, ...]:
+        """The labels, in the order of the indices."""
+        return self._items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> ImageSample:
+        item = self._items[index]
+        assert item.path is not None
+        try:
+            return ImageSample(item, load_image(item.path, max_pixels=self._max_pixels))
+        except ImageError as error:
+            raise ImageError(f"{item.dataset}:{item.id}: {error}") from error
+
+
+def benchmark_images(*, benchmark: Benchmark, split: str, max_pixels: int) -> BenchmarkImages:
+    """The images of a benchmark's split (train, val, test, or all).
+
+    Raises:
+        ConfigError: no such split.
+        DataError: labels are unusable or images missing; every offending row is listed.
+    """
+    return BenchmarkImages(items=benchmark.items(split), max_pixels=max_pixels)
