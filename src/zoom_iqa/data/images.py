@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -22,6 +23,7 @@ MAX_DECODED_PIXELS = 120_000_000
 """Largest image decoded whole (360 MB as RGB). A larger baseline JPEG is decoded at 1/2, 1/4 or 1/8 of its sides."""
 
 _WHITE = (255, 255, 255)
+_LIMIT_LOCK = threading.Lock()  # Pillow's limit is global: two threads would restore each other's
 
 # What Pillow's decoders raise on damaged data.
 _DAMAGE = (
@@ -66,11 +68,12 @@ def load_image(path: str | Path, *, max_pixels: int) -> Image.Image:
 
 def _open(path: Path) -> Image.Image:
     """Open without decoding; our own limit replaces Pillow's, which counts pixels before JPEG's reduced decoding."""
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        return Image.open(path)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _LIMIT_LOCK:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:

@@ -171,7 +171,9 @@ def test_the_command_ends_in_one_line_for_a_typo():
 
 
 def test_real_photographs_are_sound(shared_dir, capsys):
+    limit = Image.MAX_IMAGE_PIXELS
     check(["check", "benchmark=livewild_jpeg", f"root={shared_dir / 'livec'}"])
     printed = capsys.readouterr().out
     assert "627 images (train 455, val 50, test 122); standard deviation known for 627" in printed
     assert "627 of 627 readable" in printed
+    assert Image.MAX_IMAGE_PIXELS == limit  # decoding in several threads leaves Pillow's global guard in place
