@@ -176,4 +176,4 @@ def test_real_photographs_are_sound(shared_dir, capsys):
     printed = capsys.readouterr().out
     assert "627 images (train 455, val 50, test 122); standard deviation known for 627" in printed
     assert "627 of 627 readable" in printed
-    assert Image.MAX_IMAGE_PIXELS == limit  # decoding in several threads leaves Pillow's global guard in place
+    assert limit == Image.MAX_IMAGE_PIXELS  # decoding in several threads leaves Pillow's global guard in place

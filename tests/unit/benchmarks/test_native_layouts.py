@@ -183,3 +183,28 @@ def test_repackaged_tables_give_the_ids_of_the_native_layout(tmp_path, name, fil
     (item,) = at(tmp_path, f"{name}_table").labelled()
     assert (item.id, item.dataset, item.reference_id) == ("I01_01_01.png", name, reference)
     assert item.path == str(tmp_path / "set" / "images" / "I01_01_01.png")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a spreadsheet", b"PK\x03\x04 broken"])
+def test_a_damaged_spreadsheet_is_named(tmp_path, content):
+    (tmp_path / "csiq.DMOS.xlsx").write_bytes(content)
+    with pytest.raises(DataError, match=r"csiq\.DMOS\.xlsx is not a readable \.xlsx file"):
+        at(tmp_path, "csiq").labelled()
+
+
+@pytest.mark.parametrize("content", [b"", b"not MATLAB" * 50])
+def test_a_damaged_matlab_file_is_named(tmp_path, content):
+    write_livewild(tmp_path / "Data", ["a.bmp"] * 9, [50.0] * 9, [10.0] * 9)
+    (tmp_path / "Data" / "AllMOS_release.mat").write_bytes(content)
+    with pytest.raises(DataError, match=r"AllMOS_release\.mat is not a readable MATLAB file"):
+        at(tmp_path, "livew").labelled()
+
+
+def test_a_missing_column_is_named_with_those_there(tmp_path):
+    (tmp_path / "dmos.csv").write_text("dist_img,ref_img,mos\n")
+    with pytest.raises(DataError, match="has no column dmos, var; it has dist_img, ref_img, mos"):
+        at(tmp_path, "kadid").labelled()
+    (tmp_path / "Annotations").mkdir()
+    openpyxl.Workbook().save(tmp_path / "Annotations" / "MOS and Image attribute scores.xlsx")
+    with pytest.raises(DataError, match="has no column Image name, MOS; it has no header"):
+        at(tmp_path, "spaq").labelled()
