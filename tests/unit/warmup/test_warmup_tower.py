@@ -78,5 +78,5 @@ def _warm_up(steps: int) -> TowerWarmup:
     probe = partial(VisionProbe, score_weight=1.0, kind_weight=0.3, severity_weight=1.0, statistics_weight=1.0)
     return TowerWarmup(
         images=images, probe=probe, optimizer=partial(torch.optim.AdamW, lr=1e-3), lr_factor=Constant(value=1.0),
-        steps=steps, batch_size=8, view_height=96, view_width=128, pool_views=264, fresh_views=4, bias_std=0.5, seed=0,
+        steps=steps, batch_size=8, view_height=96, view_width=128, pool_views=264, fresh_views=4, seed=0,
     )  # fmt: skip
