@@ -51,13 +51,12 @@ class Sampler:
         if self._sampling.temperature != 1:
             logits_RV /= self._sampling.temperature
         if self._sampling.greedy:
-            p_RV = logits_RV.softmax(-1)
-            return _draw_at(p_RV, logits_RV.argmax(-1))
+            return _draw_at(logits_RV.softmax(-1), logits_RV.argmax(-1), logits_RV)
         if not self._truncated:
             p_RV = logits_RV.softmax(-1)
-            return _draw_at(p_RV, invert_cdf(p_RV, uniform_R))
+            return _draw_at(p_RV, invert_cdf(p_RV, uniform_R), logits_RV)
         p_RK, ids_RK = truncate(logits_RV, top_k=self._sampling.top_k, top_p=self._sampling.top_p)
-        drawn = _draw_at(p_RK, invert_cdf(p_RK, uniform_R))
+        drawn = _draw_at(p_RK, invert_cdf(p_RK, uniform_R), p_RK.clamp_min(1e-30).log())
         return Draw(ids_RK.gather(1, drawn.token_R[:, None])[:, 0], drawn.logp_R, drawn.entropy_R)
 
 
@@ -80,6 +79,9 @@ def truncate(logits_RV: Tensor, *, top_k: int, top_p: float) -> tuple[Tensor, Te
     return p_RK / p_RK.sum(-1, keepdim=True), ids_RK
 
 
-def _draw_at(p_RV: Tensor, token_R: Tensor) -> Draw:
-    logp_R = p_RV.gather(1, token_R[:, None])[:, 0].log()
-    return Draw(token_R, logp_R, torch.special.entr(p_RV).sum(-1))
+def _draw_at(p_RV: Tensor, token_R: Tensor, logits_RV: Tensor) -> Draw:
+    """The entropy is log-sum-exp less the mean logit, and the former is the token's logit less its log-probability."""
+    token_R1 = token_R[:, None]
+    logp_R = p_RV.gather(1, token_R1)[:, 0].log()
+    lse_R = logits_RV.gather(1, token_R1)[:, 0] - logp_R
+    return Draw(token_R, logp_R, lse_R - torch.linalg.vecdot(p_RV, logits_RV))

@@ -1,7 +1,8 @@
 """Keys and values of rows that were admitted together: each prompt's once, shared by its rows, and each row's own.
 
-Legend: n prompts, g rows of each, R = n * g rows, J key heads, E query heads per key head, P prompt tokens (padded to
-the longest), C own tokens, D head width. The first axis of n and J, or R and J, is flattened where "nJ" or "RJ" stands.
+Legend: n prompts, g rows of each, R = n * g rows, J key heads, E query heads per key head, H = J * E, P prompt tokens
+(padded to the longest), D head width. Caches are laid out so that one product serves a prompt's rows and heads:
+prompts (n * J, P, D), own tokens (n * J * g, tokens, D).
 """
 
 from __future__ import annotations
@@ -65,30 +66,34 @@ class CohortCache:
         """Append this token's keys and values, then attend: (R, H * D). Queries come scaled."""
         n, g, J, D, t = self._n, self._g, self._heads, self._width, self.stored
         own_k, own_v = self._own[layer]
-        own_k[:, t - 1] = k_RJD.reshape(-1, D)
-        own_v[:, t - 1] = v_RJD.reshape(-1, D)
-        q_ngJED = q_RHD.view(n, g, J, -1, D)
-        E = q_ngJED.shape[3]
-        grouped = q_ngJED.transpose(1, 2).reshape(n * J, g * E, D)
-        to_prefix = _scores(grouped, self._prefix_k[layer], self._padding)
-        to_own = _scores(q_ngJED.reshape(-1, E, D), own_k[:, :t], None)
-        scores = torch.cat((to_prefix.view(n, J, g, E, -1), to_own.view(n, g, J, E, t).transpose(1, 2)), -1)
+        own_k.view(n, J, g, -1, D)[:, :, :, t - 1] = k_RJD.view(n, g, J, D).transpose(1, 2)
+        own_v.view(n, J, g, -1, D)[:, :, :, t - 1] = v_RJD.view(n, g, J, D).transpose(1, 2)
+        q_nJgED = q_RHD.view(n, g, J, -1, D).transpose(1, 2).contiguous()
+        E = q_nJgED.shape[3]
+        to_prefix = _scores(q_nJgED.view(n * J, g * E, D), self._prefix_k[layer], self._padding)
+        to_own = _scores(q_nJgED.view(n * J * g, E, D), own_k[:, :t], None)
+        longest = to_prefix.shape[2]
+        scores = torch.cat((to_prefix.view(-1, longest), to_own.view(-1, t)), -1)
         p = scores.softmax(-1).to(q_RHD.dtype)
-        from_prefix = torch.bmm(p[..., :-t].reshape(n * J, g * E, -1), self._prefix_v[layer])
-        from_own = torch.bmm(p[..., -t:].transpose(1, 2).reshape(-1, E, t), own_v[:, :t])
-        attended = from_own.view(n, g, J, E, D) + from_prefix.view(n, J, g, E, D).transpose(1, 2)
-        return attended.view(self.rows, -1)
+        from_prefix = torch.bmm(p.view(n * J, g * E, -1)[..., :longest], self._prefix_v[layer])
+        from_own = torch.bmm(p.view(n * J * g, E, -1)[..., longest:], own_v[:, :t])
+        attended = from_prefix.view(n, J, g, E, D) + from_own.view(n, J, g, E, D)
+        return attended.transpose(1, 2).reshape(self.rows, -1)
 
     def keep(self, prompts: Sequence[int], rows: Sequence[int]) -> None:
         """Drop all others; ``rows`` are row indices, equally many for each kept prompt and in its order."""
         device = self._own.device
-        prompt_heads = _with_heads(prompts, self._heads, device)
-        self._prefix_k = [keys[prompt_heads] for keys in self._prefix_k]
-        self._prefix_v = [values[prompt_heads] for values in self._prefix_v]
+        heads = torch.arange(self._heads)
+        kept_nJ = (torch.tensor(prompts)[:, None] * self._heads + heads).flatten()
+        rows_ng = torch.tensor(rows).view(len(prompts), -1) % self._g
+        kept_nJg = (kept_nJ.view(len(prompts), -1, 1) * self._g + rows_ng[:, None]).flatten().to(device)
+        kept_nJ = kept_nJ.to(device)
+        self._prefix_k = [keys[kept_nJ] for keys in self._prefix_k]
+        self._prefix_v = [values[kept_nJ] for values in self._prefix_v]
         if self._padding is not None:
-            self._padding = self._padding[prompt_heads]
-        self._own = self._own[:, :, _with_heads(rows, self._heads, device)]
-        self._n, self._g = len(prompts), len(rows) // len(prompts)
+            self._padding = self._padding[kept_nJ]
+        self._own = self._own[:, :, kept_nJg]
+        self._n, self._g = rows_ng.shape
 
 
 def _scores(q: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
@@ -110,9 +115,3 @@ def _padding_bias(lengths: Sequence[int], longest: int, heads: int, *, like: Ten
     padding = torch.arange(longest) >= torch.tensor(lengths)[:, None]
     bias = torch.zeros(padding.shape, dtype=dtype).masked_fill_(padding, -torch.inf)
     return bias.repeat_interleave(heads, 0)[:, None].to(like.device)
-
-
-def _with_heads(indices: Sequence[int], heads: int, device: torch.device) -> Tensor:
-    """Indices along an axis where every entry stands ``heads`` times."""
-    first = torch.tensor(indices)[:, None] * heads
-    return (first + torch.arange(heads)).flatten().to(device)

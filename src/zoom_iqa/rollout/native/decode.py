@@ -29,7 +29,7 @@ def decode(weights: DecoderWeights, caches: Sequence[CohortCache], tokens_R: Ten
         cache.advance()
     x_RH = weights.embedding_VH[tokens_R]
     for index, layer in enumerate(weights.layers):
-        qkv = F.linear(rms_norm(x_RH, layer.norm_H, weights.eps), layer.qkv_QH, layer.qkv_bias_Q)
+        qkv = F.linear(rms_norm(x_RH, layer.norm_H, weights.root_eps), layer.qkv_QH, layer.qkv_bias_Q)
         qkv = qkv.view(len(tokens_R), queries + 2 * keys, weights.head_width)
         turned = _rotate(qkv[:, : queries + keys], cos, sin)
         blocks = zip(
@@ -38,14 +38,18 @@ def decode(weights: DecoderWeights, caches: Sequence[CohortCache], tokens_R: Ten
         )  # fmt: skip
         attended = [cache.attend(index, q, k, v) for cache, q, k, v in blocks]
         x_RH = x_RH + F.linear(attended[0] if len(attended) == 1 else torch.cat(attended), layer.out_HA)
-        gate, up = F.linear(rms_norm(x_RH, layer.mlp_norm_H, weights.eps), layer.gate_up_MH).chunk(2, -1)
+        gate, up = F.linear(rms_norm(x_RH, layer.mlp_norm_H, weights.root_eps), layer.gate_up_MH).chunk(2, -1)
         x_RH = x_RH + F.linear(F.silu(gate) * up, layer.down_HM)
-    return rms_norm(x_RH, weights.norm_H, weights.eps)
+    return rms_norm(x_RH, weights.norm_H, weights.root_eps)
 
 
-def rms_norm(x_RH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) * weight (arXiv 1910.07467)."""
-    return F.rms_norm(x_RH, x_RH.shape[-1:], weight_H, eps)
+def rms_norm(x_RH: Tensor, gain_H: Tensor, root_eps: Tensor) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * weight (arXiv 1910.07467) as x / sqrt(|x|^2 + H eps) * gain: fewer, smaller kernels.
+
+    ``gain_H`` is sqrt(H) * weight and ``root_eps`` sqrt(H * eps).
+    """
+    length_R1 = torch.linalg.vector_norm(x_RH, dim=-1, keepdim=True, dtype=torch.float32)
+    return (x_RH / torch.hypot(length_R1, root_eps)).to(x_RH.dtype) * gain_H
 
 
 def _rotation(weights: DecoderWeights, positions_R: Tensor) -> tuple[Tensor, Tensor]:

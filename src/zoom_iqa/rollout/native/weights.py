@@ -17,7 +17,7 @@ from zoom_iqa.policy.lora import effective_weight
 
 @dataclass(frozen=True, eq=False)
 class LayerWeights:
-    """One decoder layer. The softmax scale is part of the query rows, so scores need no further factor."""
+    """One decoder layer. The softmax scale is part of the query rows; norms are as ``decode.rms_norm`` wants them."""
 
     norm_H: Tensor
     qkv_QH: Tensor
@@ -35,7 +35,7 @@ class DecoderWeights:
     layers: tuple[LayerWeights, ...]
     embedding_VH: Tensor
     norm_H: Tensor
-    eps: float
+    root_eps: Tensor
     query_heads: int
     key_heads: int
     head_width: int
@@ -62,8 +62,8 @@ def read_weights(model: Any) -> DecoderWeights:
     return DecoderWeights(
         layers=tuple(_layer(layer, head_width**-0.5) for layer in text.layers),
         embedding_VH=model.get_input_embeddings().weight.detach(),
-        norm_H=text.norm.weight.detach(),
-        eps=config.rms_norm_eps,
+        norm_H=_gain(text.norm),
+        root_eps=torch.tensor((config.hidden_size * config.rms_norm_eps) ** 0.5, device=text.norm.weight.device),
         query_heads=config.num_attention_heads,
         key_heads=config.num_key_value_heads,
         head_width=head_width,
@@ -77,11 +77,16 @@ def _layer(layer: Any, scale: float) -> LayerWeights:
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     factors = (scale, 1.0, 1.0)
     return LayerWeights(
-        norm_H=layer.input_layernorm.weight.detach(),
+        norm_H=_gain(layer.input_layernorm),
         qkv_QH=torch.cat([effective_weight(p) * factor for p, factor in zip(projections, factors, strict=True)]),
         qkv_bias_Q=torch.cat([p.bias * factor for p, factor in zip(projections, factors, strict=True)]),
         out_HA=effective_weight(attention.o_proj),
-        mlp_norm_H=layer.post_attention_layernorm.weight.detach(),
+        mlp_norm_H=_gain(layer.post_attention_layernorm),
         gate_up_MH=torch.cat([effective_weight(mlp.gate_proj), effective_weight(mlp.up_proj)]),
         down_HM=effective_weight(mlp.down_proj),
     )
+
+
+def _gain(norm: Any) -> Tensor:
+    gain: Tensor = norm.weight * len(norm.weight) ** 0.5
+    return gain
