@@ -31,8 +31,10 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.run_folder import RunFolder
 from zoom_iqa.stages import Stage, stage_names
 
-READ_HERE = ("name", "stages", "seed", "optimized_metric", "paths.run_dir")
-READ_OF_STAGES = ("checkpoint_every", "trainer")
+# what is read, here or through interpolations that an override may have taken away
+READ_HERE = ("name", "stages", "seed", "optimized_metric", "paths.runs", "paths.run_dir")
+READ_OF_DATA = ("data.workers", "data.max_pixels")
+READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "accumulate")
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
@@ -87,7 +89,7 @@ def _check(cfg: DictConfig) -> None:
     """Everything that can be wrong with the config before a part of it is made."""
     check_config(cfg)
     read = [f"{name}.{key}" for name in stage_names(cfg) for key in READ_OF_STAGES]
-    check_read(cfg, read=[*READ_HERE, *read])
+    check_read(cfg, read=[*READ_HERE, *READ_OF_DATA, *read])
     if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise ConfigError(f"seed={cfg.seed} must be a whole number from 0 to {2**32 - 1}")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):

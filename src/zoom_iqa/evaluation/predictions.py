@@ -75,15 +75,15 @@ class PredictionFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._file: TextIO | None = None
         self.written: tuple[Prediction, ...] = ()
 
     def __enter__(self) -> PredictionFile:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if self._path.exists():
-            self.written = _recover(self._path)
-        self._file = self._path.open("a", encoding="utf-8")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            self.written = _recover(self.path)
+        self._file = self.path.open("a", encoding="utf-8")
         return self
 
     def __exit__(

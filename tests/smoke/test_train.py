@@ -1,0 +1,187 @@
+"""Whole runs of the main program in this process, small: what they leave, and that a stopped run ends the same."""
+
+from __future__ import annotations
+
+import csv
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from small_run import answers_of, metrics_of, save_policy, small_run, weights_of
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.evaluation.predictions import PredictionFile
+from zoom_iqa.policy.policy import Policy
+
+SETTINGS = ("grpo.module.update.epochs=2", "resampling=progressive")
+
+
+class KilledError(RuntimeError):
+    """Stands for the end of a process at an unlucky moment."""
+
+
+class KillBefore(L.Callback):
+    """Ends the run before a batch of a stage."""
+
+    def __init__(self, module: str, batch: int, error: type[BaseException]) -> None:
+        self._module, self._batch, self._error = module, batch, error
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == self._batch and type(pl_module).__name__ == self._module:
+            raise self._error
+
+
+@pytest.fixture(scope="session")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
+    """A run that nothing disturbed."""
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    small_run(run, policy, *SETTINGS)
+    return run
+
+
+def rows(run: Path, stage: str) -> list[dict[str, str]]:
+    with (run / "logs" / stage / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same_end(run: Path, finished: Path) -> None:
+    for stage in ("sft", "grpo"):
+        found, expected = weights_of(run, stage), weights_of(finished, stage)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+        assert answers_of(run, stage) == answers_of(finished, stage)
+        assert rows(run, stage) == rows(finished, stage)
+    assert metrics_of(run) == metrics_of(finished)
+
+
+def test_run_folder_holds_what_is_promised(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == {
+        "config.yaml",
+        "metrics.json",
+        "predictions.jsonl",
+        "checkpoints",
+        "evaluation",
+        "logs",
+        "policy",
+    }
+    metrics = metrics_of(finished)
+    assert list(metrics) == ["sft", "grpo"]
+    for figures in metrics.values():
+        assert {"srcc", "plcc", "unique_score_ratio", "valid_rate", "crop_rate", "mean_reward", "n"} <= figures.keys()
+        assert figures["n"] == 4
+        assert figures["valid_rate"] == 1.0
+    assert len((finished / "predictions.jsonl").read_text().splitlines()) == 4
+    assert (finished / "predictions.jsonl").read_text() == (finished / "evaluation/grpo/predictions.jsonl").read_text()
+    assert sorted(path.name for path in (finished / "checkpoints/grpo").iterdir()) == ["done.ckpt"]
+    assert not list(finished.rglob(".*"))  # no half of a file is left
+
+
+def test_the_exported_policy_is_the_one_trained_and_loads_anywhere(finished: Path) -> None:
+    model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(finished / "policy", output_loading_info=True)
+    assert not report["missing_keys"]
+    trained = weights_of(finished, "grpo")
+    exported = {f"model.{name}": value for name, value in model.state_dict().items()}
+    assert all(torch.equal(exported[name], trained[name]) for name in trained)
+    before = weights_of(finished, "sft")
+    assert any(not torch.equal(before[name], trained[name]) for name in trained)
+
+
+def test_every_step_is_logged(finished: Path) -> None:
+    assert [row["step"] for row in rows(finished, "sft")] == ["0", "1", "2", "3"]
+    grpo = rows(finished, "grpo")
+    assert [row["step"] for row in grpo] == ["0", "1", "2", "3"]
+    assert all(float(row["reward/group_std"]) > 0 for row in grpo)
+    assert any(float(row["rollout/crop_rate"]) > 0 for row in grpo)
+
+
+def killed_before(patched: pytest.MonkeyPatch, module: str, batch: int, error: type[BaseException]) -> None:
+    """Not by config: the config of a continued run must be that of the run."""
+    init: Callable[..., None] = L.Trainer.__init__
+
+    def with_killer(self: Any, *args: Any, callbacks: Any = (), **kwargs: Any) -> None:
+        init(self, *args, callbacks=[*callbacks, KillBefore(module, batch, error)], **kwargs)
+
+    patched.setattr(L.Trainer, "__init__", with_killer)
+
+
+def killed_at_call(patched: pytest.MonkeyPatch, owner: type, method: str, when: Callable[..., bool]) -> None:
+    """Ends the run instead of a call."""
+    usual = getattr(owner, method)
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if when(self, *args):
+            raise KilledError
+        return usual(self, *args, **kwargs)
+
+    patched.setattr(owner, method, call)
+
+
+Kill = Callable[[pytest.MonkeyPatch], None]
+MOMENTS: dict[str, Kill] = {
+    "SFT before a checkpoint": lambda patched: killed_before(patched, "SFTModule", 3, KilledError),
+    "SFT amid an accumulated step, by Control-C": lambda patched: killed_before(
+        patched, "SFTModule", 5, KeyboardInterrupt
+    ),
+    "SFT before it counts as done": lambda patched: killed_at_call(
+        patched, L.Trainer, "save_checkpoint", lambda _, path: path.match("sft/done.ckpt")
+    ),
+    "evaluation": lambda patched: killed_at_call(
+        patched, PredictionFile, "append", lambda file, *_: file.path.stat().st_size > 0
+    ),
+    "GRPO before a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 1, KilledError),
+    "GRPO right after a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 2, KilledError),
+    "GRPO, continued, before its next": lambda patched: killed_before(patched, "GRPOModule", 3, KilledError),
+    "GRPO before it counts as done": lambda patched: killed_at_call(
+        patched, L.Trainer, "save_checkpoint", lambda _, path: path.match("grpo/done.ckpt")
+    ),
+    "export": lambda patched: killed_at_call(patched, Policy, "save", lambda *_: True),
+}
+
+
+def kill(moment: str, run: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        MOMENTS[moment](patched)
+        with pytest.raises((KilledError, SystemExit)):
+            small_run(run, policy, *settings)
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores a second Control-C
+
+
+def test_a_run_killed_again_and_again_ends_the_same(
+    tmp_path: Path, policy: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    for moment in MOMENTS:
+        kill(moment, run, policy, monkeypatch, *SETTINGS)
+        if moment == "evaluation":
+            with (run / "evaluation/sft/predictions.jsonl").open("a") as file:
+                file.write('{"id": "half a li')
+    small_run(run, policy, *SETTINGS)
+    assert_same_end(run, finished)
+
+
+def test_batches_that_workers_fetched_ahead_are_not_lost(
+    tmp_path: Path, policy: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = (*SETTINGS, "data.workers=1")
+    kill("GRPO right after a checkpoint", tmp_path / "run", policy, monkeypatch, *workers)
+    small_run(tmp_path / "run", policy, *workers)
+    assert_same_end(tmp_path / "run", finished)
+
+
+def test_another_config_in_the_same_folder_is_refused_in_one_line(finished: Path, policy: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    with pytest.raises(ConfigError, match=r"holds a run of another config.*\+ seed: 1") as error:
+        small_run(finished, policy, *SETTINGS, "seed=1")
+    assert "\n" not in str(error.value)
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
