@@ -41,10 +41,17 @@ def requests(sizes: dict[str, int] = SIZES) -> list[GenerationRequest]:
 
 
 def native(
-    policy: Policy, sampling: SamplingParams = SAMPLING, *, budget: int = 100_000, share: float = 0.5
+    policy: Policy,
+    sampling: SamplingParams = SAMPLING,
+    *,
+    budget: int = 100_000,
+    share: float = 0.5,
+    graphs: bool = False,
 ) -> NativeEngine:
     features = VisionCache(model=policy.model, capacity=10_000)
-    return NativeEngine(policy=policy, sampling=sampling, features=features, token_budget=budget, join_share=share)
+    return NativeEngine(
+        policy=policy, sampling=sampling, features=features, token_budget=budget, join_share=share, cuda_graphs=graphs
+    )
 
 
 def run(engine: Engine, wanted: list[GenerationRequest]) -> dict[str, Generation]:
@@ -97,14 +104,15 @@ def test_greedy_equals_generate_token_by_token(random_policy: Policy) -> None:
         assert list(generation.token_ids) == generate(random_policy, key.partition("/")[0], 150)
 
 
-@pytest.mark.parametrize("budget", [100_000, 260])
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_results_do_not_depend_on_batching(random_policy: Policy, budget: int, share: float) -> None:
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize(("budget", "share"), [(100_000, 0.5), (260, 0.0), (260, 0.5), (260, 1.0)])
+def test_results_do_not_depend_on_batching(random_policy: Policy, budget: int, share: float, graphs: bool) -> None:
     """A small budget splits groups and admits in turns; noise is below 2e-5 in log-probabilities (asserted)."""
     plain = TransformersEngine(
         policy=random_policy, sampling=SAMPLING, features=VisionCache(model=random_policy.model, capacity=10_000)
     )
-    assert_same(run(native(random_policy, budget=budget, share=share), requests()), run(plain, requests()))
+    engine = native(random_policy, budget=budget, share=share, graphs=graphs)
+    assert_same(run(engine, requests()), run(plain, requests()))
 
 
 def test_sampling_log_probabilities_and_entropies_equal_rescoring(random_policy: Policy) -> None:
@@ -126,14 +134,15 @@ def test_sampling_log_probabilities_and_entropies_equal_rescoring(random_policy:
     assert float((scores.entropy_T - entropy).norm() / entropy.norm()) < 1e-5
 
 
-def test_rows_stop_at_their_own_time_and_leave(random_policy: Policy) -> None:
+@pytest.mark.parametrize("graphs", [False, True])
+def test_rows_stop_at_their_own_time_and_leave(random_policy: Policy, graphs: bool) -> None:
     """A stop string that random text often spells: rows finish at different steps, and cohorts shrink meanwhile."""
-    sampling = replace(SAMPLING, max_new_tokens=60, stop_strings=("a", "e"))
+    sampling = replace(SAMPLING, max_new_tokens=140, stop_strings=("a", "e"))
     wanted = requests({"short": 8, "long": 8, "turn 2": 3})
     plain = TransformersEngine(
         policy=random_policy, sampling=sampling, features=VisionCache(model=random_policy.model, capacity=10_000)
     )
-    found = run(native(random_policy, sampling), wanted)
+    found = run(native(random_policy, sampling, graphs=graphs), wanted)
     assert_same(found, run(plain, wanted))
     assert len({len(generation.token_ids) for generation in found.values()}) > 5
     assert Counter(generation.finish for generation in found.values())["stop"] > 10

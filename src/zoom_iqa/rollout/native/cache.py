@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 GROWTH = 128  # own tokens the cache grows by when full
@@ -19,11 +20,18 @@ class CohortCache:
     """All layers' keys and values of one cohort, and attention over them.
 
     Both blocks of scores are normalised by one softmax. A group's queries read the prompt's keys in one product, so a
-    prompt is read once for its g rows.
+    prompt is read once for its g rows. With ``fixed_shapes`` a step is the same sequence of kernels on the same memory
+    until the cache grows, so that it can be captured: the place to write is a tensor, and what is not yet written is
+    masked instead of sliced away.
     """
 
     def __init__(
-        self, *, prefix: Sequence[tuple[Tensor, Tensor]], lengths_n: Sequence[int], rows_per_prompt: int
+        self,
+        *,
+        prefix: Sequence[tuple[Tensor, Tensor]],
+        lengths_n: Sequence[int],
+        rows_per_prompt: int,
+        fixed_shapes: bool,
     ) -> None:
         """``prefix`` holds keys and values (n, J, P, D) of each layer; ``lengths_n`` the prompts' true lengths."""
         self._n, self._heads, longest, self._width = prefix[0][0].shape
@@ -32,7 +40,12 @@ class CohortCache:
         self._prefix_v = [values.flatten(0, 1) for _, values in prefix]
         self._padding = _padding_bias(lengths_n, longest, self._heads, like=prefix[0][0])
         self._own = prefix[0][0].new_empty(len(prefix), 2, self.rows * self._heads, 0, self._width)
-        self.stored = 0
+        self._stored = 0
+        self._slot: Tensor | None = None
+        self._unwritten: Tensor | None = None
+        if fixed_shapes:
+            self._slot = torch.tensor([-1], device=self.device)
+            self._unwritten = torch.empty(1, 1, 0, dtype=_score_type(self._own.dtype), device=self.device)
 
     @property
     def rows(self) -> int:
@@ -54,24 +67,33 @@ class CohortCache:
         """Where keys and values are."""
         return self._own.device
 
+    def reserve(self) -> bool:
+        """Make room for one more own token of every row; whether memory has moved for it."""
+        full = self._stored == self._own.shape[3]
+        if full:
+            self._own = F.pad(self._own, (0, 0, 0, GROWTH))
+            if self._unwritten is not None:
+                self._unwritten = F.pad(self._unwritten, (0, GROWTH), value=-torch.inf)
+        self._stored += 1
+        return full
+
     def advance(self) -> None:
-        """Make room for one more own token of every row; call before a step's first ``attend``."""
-        if self.stored == self._own.shape[3]:
-            grown = self._own.new_empty(*self._own.shape[:3], self.stored + GROWTH, self._width)
-            grown[:, :, :, : self.stored] = self._own
-            self._own = grown
-        self.stored += 1
+        """Go on to the place reserved; once a step, before its first ``attend``."""
+        if self._slot is not None and self._unwritten is not None:
+            self._slot += 1
+            self._unwritten.index_fill_(2, self._slot, 0.0)
 
     def attend(self, layer: int, q_RHD: Tensor, k_RJD: Tensor, v_RJD: Tensor) -> Tensor:
         """Append this token's keys and values, then attend: (R, H * D). Queries come scaled."""
-        n, g, J, D, t = self._n, self._g, self._heads, self._width, self.stored
+        n, g, J, D = self._n, self._g, self._heads, self._width
+        t = self._stored if self._slot is None else self._own.shape[3]
         own_k, own_v = self._own[layer]
-        own_k.view(n, J, g, -1, D)[:, :, :, t - 1] = k_RJD.view(n, g, J, D).transpose(1, 2)
-        own_v.view(n, J, g, -1, D)[:, :, :, t - 1] = v_RJD.view(n, g, J, D).transpose(1, 2)
+        self._write(own_k, k_RJD)
+        self._write(own_v, v_RJD)
         q_nJgED = q_RHD.view(n, g, J, -1, D).transpose(1, 2).contiguous()
         E = q_nJgED.shape[3]
         to_prefix = _scores(q_nJgED.view(n * J, g * E, D), self._prefix_k[layer], self._padding)
-        to_own = _scores(q_nJgED.view(n * J * g, E, D), own_k[:, :t], None)
+        to_own = _scores(q_nJgED.view(n * J * g, E, D), own_k[:, :t], self._unwritten)
         longest = to_prefix.shape[2]
         scores = torch.cat((to_prefix.view(-1, longest), to_own.view(-1, t)), -1)
         p = scores.softmax(-1).to(q_RHD.dtype)
@@ -79,6 +101,14 @@ class CohortCache:
         from_own = torch.bmm(p.view(n * J * g, E, -1)[..., longest:], own_v[:, :t])
         attended = from_prefix.view(n, J, g, E, D) + from_own.view(n, J, g, E, D)
         return attended.transpose(1, 2).reshape(self.rows, -1)
+
+    def _write(self, own: Tensor, new_RJD: Tensor) -> None:
+        places = own.view(self._n, self._heads, self._g, -1, self._width)
+        new = new_RJD.view(self._n, self._g, self._heads, self._width).transpose(1, 2)
+        if self._slot is None:
+            places[:, :, :, self._stored - 1] = new
+        else:
+            places.index_copy_(3, self._slot, new.unsqueeze(3))
 
     def keep(self, prompts: Sequence[int], rows: Sequence[int]) -> None:
         """Drop all others; ``rows`` are row indices, equally many for each kept prompt and in its order."""
@@ -107,11 +137,14 @@ def _scores(q: Tensor, keys: Tensor, bias: Tensor | None) -> Tensor:
     return scores if bias is None else scores + bias
 
 
+def _score_type(dtype: torch.dtype) -> torch.dtype:
+    return torch.promote_types(dtype, torch.float32)
+
+
 def _padding_bias(lengths: Sequence[int], longest: int, heads: int, *, like: Tensor) -> Tensor | None:
     """-inf on the padding of shorter prompts, (nJ, 1, P) in at least float32; None when all are equally long."""
     if min(lengths) == longest:
         return None
-    dtype = torch.promote_types(like.dtype, torch.float32)
     padding = torch.arange(longest) >= torch.tensor(lengths)[:, None]
-    bias = torch.zeros(padding.shape, dtype=dtype).masked_fill_(padding, -torch.inf)
+    bias = torch.zeros(padding.shape, dtype=_score_type(like.dtype)).masked_fill_(padding, -torch.inf)
     return bias.repeat_interleave(heads, 0)[:, None].to(like.device)

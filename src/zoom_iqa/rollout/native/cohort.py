@@ -5,6 +5,7 @@ Legend: R rows, C completion tokens at most, g rows of each prompt.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -17,8 +18,14 @@ from zoom_iqa.types import GenerationRequest
 WORTH_SHRINKING = 0.75  # rows are dropped once at most this share of them would remain
 
 
+_versions = itertools.count()
+
+
 class Cohort:
-    """All rows have drawn equally many tokens. A finished row stays, unused, until enough of them can be dropped."""
+    """All rows have drawn equally many tokens. A finished row stays, unused, until enough of them can be dropped.
+
+    ``drawn`` is what the host knows to have been recorded; ``version`` changes whenever memory or shapes do.
+    """
 
     def __init__(
         self, *, cache: CohortCache, requests: Sequence[GenerationRequest], positions: Sequence[int], limit: int
@@ -29,7 +36,10 @@ class Cohort:
         self._requests: list[GenerationRequest | None] = list(requests)
         self._limit = limit
         self.drawn = 0
-        self._first_position_R = torch.tensor(positions, device=device)
+        self.version = next(_versions)
+        self._drawn_1 = torch.zeros(1, dtype=torch.long, device=device)
+        self.last_token_R = torch.zeros(len(requests), dtype=torch.long, device=device)
+        self.last_position_R = torch.tensor(positions, device=device) - 1
         self._uniform_RC = torch.stack([uniform_draws(request.seed, limit) for request in requests]).to(device)
         self._token_RC = torch.zeros(len(requests), limit, dtype=torch.long, device=device)
         self._logp_RC = torch.zeros(len(requests), limit, device=device)
@@ -48,29 +58,26 @@ class Cohort:
     @property
     def next_uniform(self) -> Tensor:
         """The uniform numbers of the next draw."""
-        return self._uniform_RC[:, self.drawn]
-
-    @property
-    def last_token(self) -> Tensor:
-        """The tokens drawn last."""
-        return self._token_RC[:, self.drawn - 1]
-
-    @property
-    def last_position(self) -> Tensor:
-        """Where the tokens drawn last stand."""
-        return self._first_position_R + (self.drawn - 1)
+        return self._uniform_RC.index_select(1, self._drawn_1)[:, 0]
 
     def tail(self, row: int, count: int) -> list[int]:
         """The last ``count`` tokens of a row, or all there are."""
         ids: list[int] = self._token_RC[row, max(0, self.drawn - count) : self.drawn].tolist()
         return ids
 
+    def reserve(self) -> None:
+        """Make room for one more token of every row."""
+        if self.cache.reserve():
+            self.version = next(_versions)
+
     def record(self, draw: Draw) -> None:
-        """Append a draw for every row."""
-        self._token_RC[:, self.drawn] = draw.token_R
-        self._logp_RC[:, self.drawn] = draw.logp_R
-        self._entropy_RC[:, self.drawn] = draw.entropy_R
-        self.drawn += 1
+        """Append a draw for every row; work on the device alone, so that it may be part of a captured step."""
+        self._token_RC.index_copy_(1, self._drawn_1, draw.token_R[:, None])
+        self._logp_RC.index_copy_(1, self._drawn_1, draw.logp_R[:, None])
+        self._entropy_RC.index_copy_(1, self._drawn_1, draw.entropy_R[:, None])
+        self.last_token_R.copy_(draw.token_R)
+        self.last_position_R += 1
+        self._drawn_1 += 1
 
     @property
     def full(self) -> bool:
@@ -106,7 +113,8 @@ class Cohort:
             kept.extend(sorted([*alive[i], *finished[: width - len(alive[i])]]))
         self.cache.keep(prompts, kept)
         self._requests = [self._requests[row] for row in kept]
+        self.version = next(_versions)
         index = torch.tensor(kept, device=self.cache.device)
-        self._first_position_R = self._first_position_R[index]
+        self.last_token_R, self.last_position_R = self.last_token_R[index], self.last_position_R[index]
         self._uniform_RC, self._token_RC = self._uniform_RC[index], self._token_RC[index]
         self._logp_RC, self._entropy_RC = self._logp_RC[index], self._entropy_RC[index]

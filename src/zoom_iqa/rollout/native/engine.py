@@ -18,6 +18,7 @@ from zoom_iqa.rollout.engine import SamplingParams
 from zoom_iqa.rollout.native.cache import CohortCache
 from zoom_iqa.rollout.native.cohort import Cohort
 from zoom_iqa.rollout.native.decode import decode
+from zoom_iqa.rollout.native.graph import ReplayedStep
 from zoom_iqa.rollout.native.prefill import Prefilled, prefill
 from zoom_iqa.rollout.native.scheduler import Scheduler, WaitingGroup, by_size
 from zoom_iqa.rollout.native.weights import read_weights
@@ -29,7 +30,9 @@ from zoom_iqa.types import Generation, GenerationRequest
 class NativeEngine:
     """Continuous batching over a policy's own weights; one token per step for every running row.
 
-    ``refresh`` is needed after every change of the weights, before the first request that shall see it.
+    ``cuda_graphs`` captures the step and replays it, which spares a GPU the launching of its many small kernels; on a
+    CPU it only makes memory and shapes as fixed as a capture would need them. ``refresh`` is needed after every change
+    of the weights, before the first request that shall see it.
 
     Raises:
         ConfigError: ``token_budget`` is too small for a request.
@@ -44,6 +47,7 @@ class NativeEngine:
         features: VisionCache,
         token_budget: int,
         join_share: float,
+        cuda_graphs: bool,
     ) -> None:
         install(policy.model)
         self.sampling = sampling
@@ -54,6 +58,7 @@ class NativeEngine:
         )
         self._cohorts: list[Cohort] = []
         self._stop = StopCheck(sampling, policy)
+        self._fixed_shapes = cuda_graphs
         self.refresh()
 
     @property
@@ -71,6 +76,8 @@ class NativeEngine:
         self._features.clear()
         self._weights = read_weights(self._policy.model)
         self._sampler = Sampler(self.sampling, self._policy)
+        replayed = self._fixed_shapes and self._policy.device.type == "cuda"
+        self._step = ReplayedStep(self._draw_next) if replayed else self._draw_next
 
     def step(self) -> list[Generation]:
         """Let waiting requests join, then draw one token for every running row; what finished by it."""
@@ -103,6 +110,7 @@ class NativeEngine:
             prefix=prefilled.padded(prompts),
             lengths_n=[len(group.prompt.ids_L) for group in groups],
             rows_per_prompt=size,
+            fixed_shapes=self._fixed_shapes,
         )
         cohort = Cohort(
             cache=cache,
@@ -111,28 +119,36 @@ class NativeEngine:
             limit=self.sampling.max_new_tokens,
         )
         hidden_RH = prefilled.hidden_nH[list(prompts)].repeat_interleave(size, 0)
+        cohort.record(self._sampler(hidden_RH, cohort.next_uniform))
         self._cohorts.append(cohort)
-        return self._record([cohort], self._sampler(hidden_RH, cohort.next_uniform))
+        return self._harvest([cohort])
 
     def _advance(self) -> list[Generation]:
-        cohorts = self._cohorts
+        for cohort in self._cohorts:
+            cohort.reserve()
+        self._step(self._cohorts)
+        return self._harvest(self._cohorts)
+
+    def _draw_next(self, cohorts: Sequence[Cohort]) -> None:
+        """One token further for every row: work on the device alone, and the same until a cohort's version changes."""
         hidden_RH = decode(
             self._weights,
             [cohort.cache for cohort in cohorts],
-            _joined([cohort.last_token for cohort in cohorts]),
-            _joined([cohort.last_position for cohort in cohorts]),
+            _joined([cohort.last_token_R for cohort in cohorts]),
+            _joined([cohort.last_position_R for cohort in cohorts]),
         )
         drawn = self._sampler(hidden_RH, _joined([cohort.next_uniform for cohort in cohorts]))
-        return self._record(cohorts, drawn)
-
-    def _record(self, cohorts: Sequence[Cohort], drawn: Draw) -> list[Generation]:
-        """Note what was drawn, take out the rows it completes, and drop what nobody needs any more."""
-        finished: list[Generation] = []
         start = 0
         for cohort in cohorts:
             rows = slice(start, start + cohort.cache.rows)
-            start = rows.stop
             cohort.record(Draw(drawn.token_R[rows], drawn.logp_R[rows], drawn.entropy_R[rows]))
+            start = rows.stop
+
+    def _harvest(self, cohorts: Sequence[Cohort]) -> list[Generation]:
+        """After a draw: take out the rows it completes, and drop what nobody needs any more."""
+        finished: list[Generation] = []
+        for cohort in cohorts:
+            cohort.drawn += 1
             done = self._completed(cohort)
             finished.extend(done)
             if done:
@@ -141,7 +157,7 @@ class NativeEngine:
         return finished
 
     def _completed(self, cohort: Cohort) -> list[Generation]:
-        suspects = range(cohort.cache.rows) if cohort.full else self._stop.suspects(cohort.last_token)
+        suspects = range(cohort.cache.rows) if cohort.full else self._stop.suspects(cohort.last_token_R)
         found: list[Generation] = []
         for row, request in cohort.unfinished(suspects):
             stopped = self._stop(cohort.tail(row, self._stop.window))
