@@ -4,6 +4,8 @@ that vary, from a policy that could write none of them. Configs name it as ``wri
 
 from __future__ import annotations
 
+import zlib
+
 import torch
 
 from zoom_iqa.policy.logprobs import Scorer
@@ -46,10 +48,14 @@ class WrittenEngine:
     def refresh(self) -> None:
         pass
 
+    def number(self, request: GenerationRequest) -> int:
+        """What the candidates follow from."""
+        return request.seed
+
     @torch.no_grad()
     def step(self) -> list[Generation]:
         requests, self._waiting = self._waiting, []
-        texts = [text for request in requests for text in candidates(request)]
+        texts = [text for request in requests for text in candidates(request, self.number(request))]
         ids = [self._policy.completion_ids(text) for text in texts]
         prompts = {request.prompt_key: self._policy.encode(request.prompt) for request in requests}
         keys = [request.prompt_key for request in requests for _ in range(2)]
@@ -66,9 +72,16 @@ class WrittenEngine:
         ]
 
 
-def candidates(request: GenerationRequest) -> tuple[str, str]:
+class KeyedEngine(WrittenEngine):
+    """The same answers for an image wherever and whenever it is asked for: seeds differ between processes."""
+
+    def number(self, request: GenerationRequest) -> int:
+        return zlib.crc32(request.key.partition("|")[2].encode())
+
+
+def candidates(request: GenerationRequest, number: int) -> tuple[str, str]:
     """Two texts with different ratings; every second first turn asks for a crop."""
     turn = request.key.rpartition("/")[2]
-    crop = turn == "turn1" and request.seed % 2 == 0
-    first, second = 1 + (request.seed // 2) % 401 / 100, 1 + (request.seed // 1000) % 401 / 100
+    crop = turn == "turn1" and number % 2 == 0
+    first, second = 1 + (number // 2) % 401 / 100, 1 + (number // 1000) % 401 / 100
     return written(turn, rating=first, crop=crop), written(turn, rating=second, crop=crop)
