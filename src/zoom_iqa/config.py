@@ -6,6 +6,7 @@ import difflib
 import inspect
 import math
 import os
+import pkgutil
 import re
 import sys
 import types
@@ -16,7 +17,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
-from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -40,7 +40,8 @@ def conf_dir() -> Path:
 
 def check_config(cfg: DictConfig) -> None:
     """Raise ConfigError for the first missing value, unknown target, or key or value its target does not take."""
-    missing = sorted(OmegaConf.missing_keys(cfg))
+    plain = OmegaConf.to_container(cfg, resolve=False)
+    missing = sorted(".".join(parts) for parts, value in _leaves(plain, ()) if value == "???")
     if missing:
         raise ConfigError(
             f"{missing[0]} has no value; set {missing[0]}=... ({len(missing)} missing: {', '.join(missing)})"
@@ -56,9 +57,9 @@ def check_target(path: str, node: DictConfig) -> None:
         ConfigError: there is no such target, or it takes no such key or value, or lacks one.
     """
     try:
-        target = get_object(node["_target_"])
+        target = pkgutil.resolve_name(node["_target_"])
     except (ImportError, ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}._target_={node['_target_']}: not found ({error})".splitlines()[0]) from error
+        raise ConfigError(f"{path}._target_={node['_target_']}: not found ({error})") from error
     try:
         parameters = inspect.signature(target).parameters
     except ValueError:  # some C extensions have no signature; instantiation will tell
@@ -88,13 +89,14 @@ def check_read(cfg: DictConfig, *, read: Collection[str]) -> None:
     Raises:
         ConfigError: naming the first such key and its neighbours.
     """
-    plain = OmegaConf.to_container(cfg, resolve=False)
-    known = {*read, *_interpolated(plain, ())}
-    for parts, siblings in _untargeted(plain, ()):
-        if not any(".".join(parts[:end]) in known for end in range(1, len(parts) + 1)):
-            path = ".".join(parts)
-            others = [key for key in siblings if key != parts[-1]]
-            raise ConfigError(f"{path}: nothing reads this key{_hint(parts[-1], others)}")
+    plain: Any = OmegaConf.to_container(cfg, resolve=False)
+    known = {*read, *_interpolated(plain)}
+    for path in _unread(plain, "", known):
+        *parents, key = path.split(".")
+        siblings = plain
+        for parent in parents:
+            siblings = siblings[parent]
+        raise ConfigError(f"{path}: nothing reads this key{_hint(key, [str(k) for k in siblings if str(k) != key])}")
 
 
 def run_command(command: Callable[[], None], *, config_name: str | None = None) -> None:
@@ -192,12 +194,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
     if hint in (bool, str):
         return isinstance(value, hint)
-    return isinstance(value, str) or not _holds_parts(hint)
-
-
-def _holds_parts(hint: Any) -> bool:
-    """Whether a number cannot stand for it: a sequence, a mapping, a function, or a class of this package."""
-    return get_origin(hint) is not None or getattr(hint, "__module__", "").startswith("zoom_iqa")
+    made_elsewhere = origin is not None or getattr(hint, "__module__", "").startswith(("zoom_iqa", "torch"))
+    return not made_elsewhere  # a number or text stands for no function, sequence, tensor or part of ours
 
 
 def _named(hint: Any) -> str:
@@ -219,24 +217,30 @@ def _hint(key: str, valid: Collection[str]) -> str:
     return f"{guess} Valid: {', '.join(sorted(valid))}"
 
 
-def _untargeted(node: Any, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Collection[str]]]:
-    """The paths of values that are outside every target, each with the keys beside it."""
-    if not isinstance(node, dict) or "_target_" in node:
-        return
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            yield from _untargeted(value, (*parts, str(key)))
-        elif not isinstance(value, dict):
-            yield (*parts, str(key)), [str(sibling) for sibling in node]
-
-
-def _interpolated(node: Any, parts: tuple[str, ...]) -> Iterator[str]:
-    """Absolute paths of everything that interpolations name; each dot before a name is a step up."""
+def _leaves(node: Any, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every value of a plain config with the keys and indices that lead to it."""
     if isinstance(node, dict | list):
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            yield from _interpolated(value, (*parts, str(key)))
-    elif isinstance(node, str):
-        for dots, name in _INTERPOLATION.findall(node):
+            yield from _leaves(value, (*parts, str(key)))
+    else:
+        yield parts, node
+
+
+def _unread(node: dict[str, Any], path: str, known: Collection[str]) -> Iterator[str]:
+    """The highest keys under which there is no target and nothing known; nor are they under something known."""
+    for key, value in node.items():
+        here = f"{path}.{key}" if path else str(key)
+        if here in known or (isinstance(value, dict) and ("_target_" in value or not value)):
+            continue
+        below = value if isinstance(value, dict) else {}
+        unread = list(_unread(below, here, known))
+        yield from [here] if len(unread) == len(below) else unread
+
+
+def _interpolated(plain: Any) -> Iterator[str]:
+    """Absolute paths of everything that interpolations name; each dot before a name is a step up."""
+    for parts, value in _leaves(plain, ()):
+        for dots, name in _INTERPOLATION.findall(value) if isinstance(value, str) else ():
             base = parts[: len(parts) - len(dots)] if dots else ()
             yield ".".join((*base, name))
 

@@ -21,7 +21,7 @@ class StageData(L.LightningDataModule):
     ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
 
     Raises:
-        ConfigError: a number below 1.
+        ConfigError: a number is too small.
         DataError: the data set is empty.
     """
 
@@ -39,6 +39,8 @@ class StageData(L.LightningDataModule):
         for name, value in (("steps", steps), ("batch_size", batch_size)):
             if value < 1:
                 raise ConfigError(f"{name}={value} must be at least 1")
+        if workers < 0:
+            raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
         if len(dataset) == 0:
             raise DataError("the training split is empty; check the data set's root and split")
         self._dataset, self._resampling = dataset, resampling

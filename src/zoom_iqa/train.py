@@ -87,13 +87,13 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
 
 def _check(cfg: DictConfig) -> None:
     """Everything that can be wrong with the config before a part of it is made."""
-    check_config(cfg)
-    read = [f"{name}.{key}" for name in stage_names(cfg) for key in READ_OF_STAGES]
-    check_read(cfg, read=[*READ_HERE, *READ_OF_DATA, *read])
     if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise ConfigError(f"seed={cfg.seed} must be a whole number from 0 to {2**32 - 1}")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
+    check_config(cfg)
+    read = [f"{name}.{key}" for name in stage_names(cfg) for key in READ_OF_STAGES]
+    check_read(cfg, read=[*READ_HERE, *READ_OF_DATA, *read])
     _check_optimized(cfg.optimized_metric, cfg.stages)
 
 

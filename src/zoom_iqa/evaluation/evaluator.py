@@ -67,6 +67,8 @@ class Evaluator:
         for name, value in (("batch_size", batch_size), ("samples_per_image", samples_per_image)):
             if value < 1:
                 raise ConfigError(f"evaluation.{name}={value} must be at least 1")
+        if workers < 0:
+            raise ConfigError(f"evaluation.workers={workers} must be 0 (load in the process itself) or more")
         self._dataset = dataset
         self._prompts = prompts
         self._engine, self._sampling, self._features_capacity = engine, sampling, features_capacity
