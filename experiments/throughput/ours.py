@@ -1,0 +1,197 @@
+r"""One side of the benchmark: our GRPO trainer, with its logger, callbacks and entropy, on the shared workload.
+
+    python experiments/throughput/ours.py --setting A --out ours.json [--two-turns 1]
+    python experiments/throughput/ours.py --setting GPU --clock wall --cuda-graphs 1 --gradient-checkpointing 1 \
+        --micro-batch-tokens 16384 --out gpu.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from models import build_policy
+from torch.utils.data import DataLoader
+from workload import (
+    Memory,
+    Phases,
+    Workload,
+    add_arguments,
+    length_reward,
+    noise_images,
+    question,
+    read_workload,
+    single_thread,
+    write_result,
+)
+
+import zoom_iqa.modules.grpo as grpo
+from zoom_iqa.callbacks.stage_progress import StageProgress
+from zoom_iqa.data.collation import as_list
+from zoom_iqa.objectives.advantages import GroupAdvantages
+from zoom_iqa.objectives.aggregation import TokenMean
+from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
+from zoom_iqa.objectives.regularizers.kl_reference import KLReference
+from zoom_iqa.objectives.regularizers.none import NoRegularizer
+from zoom_iqa.objectives.rubric import RewardInputs
+from zoom_iqa.objectives.schedules import Constant, Schedule
+from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.protocol.prompts import PromptSet, build_turn1
+from zoom_iqa.rollout.engine import SamplingParams
+from zoom_iqa.rollout.native.engine import NativeEngine
+from zoom_iqa.types import Generation, ImageItem, ImagePart, ImageSample
+from zoom_iqa.update import PolicyUpdate
+
+
+@dataclass(frozen=True)
+class TextLength:
+    """The reward both sides use."""
+
+    weight: Schedule
+
+    def reward(self, inputs: RewardInputs) -> torch.Tensor:
+        texts = [[rollout.turns[-1].generation.text for rollout in group.rollouts] for group in inputs.groups]
+        return torch.tensor([[length_reward(text) for text in row] for row in texts], dtype=torch.float64)
+
+
+class CroppingEngine(NativeEngine):
+    """Makes every first turn ask for a crop, which random text never does."""
+
+    def step(self) -> list[Generation]:
+        return [_asking(generation) for generation in super().step()]
+
+
+def _asking(generation: Generation) -> Generation:
+    if not generation.key.endswith("turn1"):
+        return generation
+    answer = '<answer>{"bbox_2d": [0.1, 0.1, 0.6, 0.6], "rating": 3.00, "tool": "crop"}</answer>'
+    return replace(generation, text=generation.text + answer)
+
+
+class Laps(L.Callback):
+    """Tells the phases where steps end."""
+
+    def __init__(self, phases: Phases) -> None:
+        self._phases = phases
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        self._phases.restart()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        self._phases.lap()
+
+
+class Images(L.LightningDataModule):
+    def __init__(self, samples: list[ImageSample], batch_size: int) -> None:
+        super().__init__()
+        self._samples, self._batch_size = samples, batch_size
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(self._samples, batch_size=self._batch_size, collate_fn=as_list)  # type: ignore[arg-type]
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch
+
+
+def build_prompts(work: Workload) -> PromptSet:
+    sections = ["A", "B", "C", "D"]
+    return PromptSet(
+        questions=["?"],
+        turn1="{question} " + question(work),
+        turn2=question(work),
+        sections_turn1=sections,
+        sections_turn2=sections,
+        original_label="Original image: ",
+        crop_label="Cropped Image: ",
+        terse=False,
+    )
+
+
+def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro_batch_tokens: int) -> grpo.GRPOModule:
+    engine = CroppingEngine if args.two_turns else NativeEngine
+    graphs = bool(args.cuda_graphs)
+    regularizer = KLReference(beta=0.04) if work.kl_to_reference else NoRegularizer()
+    sampling = SamplingParams(
+        temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=work.completion, stop_strings=()
+    )
+    settings = grpo.GRPOSettings(
+        prompts=build_prompts(work),
+        reward={"length": TextLength(Constant(value=1.0))},
+        advantage=GroupAdvantages(normalize_std=True, eps=1e-4),
+        update=PolicyUpdate(
+            loss=ClippedPolicyLoss(clip_low=0.2, clip_high=0.2),
+            aggregation=TokenMean(),
+            regularizer=regularizer,
+            epochs=1,
+            mini_batches=1,
+            micro_batch_tokens=micro_batch_tokens,
+            old_logp="sampled",
+        ),
+        engine=lambda **parts: engine(token_budget=1_000_000, join_share=0.5, cuda_graphs=graphs, **parts),
+        sampling=sampling,
+        features_capacity=65536,
+        logit_chunk=1024,
+        optimizer=lambda parameters: torch.optim.AdamW(parameters, lr=1e-5, weight_decay=0.0, fused=True),
+        lr_factor=Constant(value=1.0),
+        group_size=work.group,
+        max_grad_norm=1.0,
+        freeze_vision_tower=work.freeze_vision,
+        seed=0,
+    )
+    return settings(policy=policy)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("--two-turns", type=int, choices=(0, 1), default=0)
+    parser.add_argument("--cuda-graphs", type=int, choices=(0, 1), default=0)
+    parser.add_argument("--gradient-checkpointing", type=int, choices=(0, 1), default=0)
+    parser.add_argument("--micro-batch-tokens", type=int, help="one prompt with its group if not given")
+    args = parser.parse_args()
+    single_thread()
+    work = read_workload(args)
+    policy = build_policy(work.shape, work.vocab)
+    policy.stop_ids = ()  # every completion runs to its full length
+    if args.gradient_checkpointing:
+        policy.model.gradient_checkpointing_enable({"use_reentrant": False})
+    count = work.prompts * (args.steps + args.warmup)
+    samples = [
+        ImageSample(ImageItem(id=str(i), dataset="noise", mos=3.0), image)
+        for i, image in enumerate(noise_images(work, count))
+    ]
+    first = build_turn1(build_prompts(work), question="?", image=ImagePart(samples[0].image, "first"))
+    prompt_tokens = len(policy.encode(first).ids_L)
+    one_group = prompt_tokens + work.group * work.completion
+    module = build_module(work, args, policy, args.micro_batch_tokens or one_group)
+    phases = Phases(args.clock)
+    for owner, name, phase in (
+        (module, "_collect", "rollout"),
+        (module._engine, "_admit", "prefill and vision"),
+        (grpo, "build_batch", "prepare"),
+        (policy, "encode", "prepare"),
+        (Scorer, "__call__", "forward"),
+        (module, "manual_backward", "backward"),
+        (module, "_optimizer_step", "optimizer"),
+    ):
+        phases.wrap(owner, name, phase)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = L.Trainer(
+            accelerator="auto", devices=1, max_epochs=1, logger=[CSVLogger(folder)], log_every_n_steps=1,
+            callbacks=[Laps(phases), StageProgress(figures=["reward/total"])], enable_model_summary=False,
+            default_root_dir=Path(folder),
+        )  # fmt: skip
+        memory = Memory()
+        trainer.fit(module, datamodule=Images(samples, work.prompts))
+    write_result(args, work, phases, memory, prompt_tokens=prompt_tokens, turns=1 + args.two_turns)
+
+
+if __name__ == "__main__":
+    main()
