@@ -63,7 +63,14 @@ class PackedLayout:
 
 
 def forward_packed(model: Any, embedded_TH: Tensor, positions_3T: Tensor, layout: PackedLayout) -> Tensor:
-    """Last hidden states (T, hidden width) of a packed sequence; ``install`` must have been called on the model."""
+    """Last hidden states (T, hidden width) of a packed sequence.
+
+    Raises:
+        PolicyError: ``install`` was not called on the model, or its attention was changed afterwards.
+    """
+    attention = model.model.language_model.config._attn_implementation
+    if not attention.startswith(PREFIX):
+        raise PolicyError(f"attention {attention} ignores layouts: every token would see all before it; call install")
     out = model.model.language_model(
         inputs_embeds=embedded_TH[None],
         position_ids=positions_3T[:, None].to(embedded_TH.device),

@@ -96,6 +96,25 @@ def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence() -> None:
     torch.testing.assert_close(selected, scores.logp_T[[0, 13, 20]], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("cuts", [[1, 2, 3, 4, 5, 6, 7], [3, 4], [2, 6]])
+def test_micro_batches_change_nothing(cuts: list[int]) -> None:
+    policy = build_random_policy()
+    samples = samples_of(policy)
+    scorer = Scorer(policy=policy, temperature=TEMPERATURE, features=None, logit_chunk=7)
+    weights = torch.linspace(-1, 1, sum(len(sample.completion_C) for sample in samples))
+    whole = scorer(samples, entropy=False, select_S=None).logp_T
+    (whole * weights).sum().backward()
+    expected_grad = gradients(policy)
+    parts, done = [], 0
+    for low, high in zip([0, *cuts], [*cuts, len(samples)], strict=True):
+        logp = scorer(samples[low:high], entropy=False, select_S=None).logp_T
+        (logp * weights[done : done + len(logp)]).sum().backward()
+        parts.append(logp)
+        done += len(logp)
+    assert relative_error(torch.cat(parts), whole) < 1e-5
+    assert relative_error(gradients(policy), expected_grad) < 1e-5
+
+
 def test_the_tower_learns_unless_features_are_cached() -> None:
     policy = build_random_policy()
     tower = policy.model.model.visual.patch_embed.proj.weight

@@ -136,6 +136,15 @@ def test_forwards_without_a_layout_are_as_before(attention: str) -> None:
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
+def test_a_model_that_would_ignore_the_layout_is_refused() -> None:
+    policy = build_random_policy()
+    samples = [PromptCompletion(policy.encode(turn1_prompt(0)), "a", torch.tensor([1, 2]))]
+    scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64)
+    policy.model.set_attn_implementation("eager")
+    with pytest.raises(PolicyError, match="attention eager ignores layouts"):
+        scorer(samples, entropy=False, select_S=None)
+
+
 def test_sliding_windows_are_refused() -> None:
     policy = build_random_policy()
     policy.model.model.language_model.config.layer_types[0] = "sliding_attention"

@@ -104,6 +104,33 @@ def test_greedy_equals_generate_token_by_token(random_policy: Policy) -> None:
         assert list(generation.token_ids) == generate(random_policy, key.partition("/")[0], 150)
 
 
+def test_greedy_equals_generate_on_a_left_padded_batch(random_policy: Policy) -> None:
+    encoded = {name: random_policy.encode(prompt) for name, prompt in PROMPTS.items()}
+    longest = max(len(prompt.ids_L) for prompt in encoded.values())
+    ids = torch.full((len(encoded), longest), random_policy.pad_id)
+    attended = torch.zeros_like(ids)
+    for row, prompt in enumerate(encoded.values()):
+        ids[row, longest - len(prompt.ids_L) :] = prompt.ids_L
+        attended[row, longest - len(prompt.ids_L) :] = 1
+    images = [image for prompt in encoded.values() for image in prompt.images]
+    expected = random_policy.model.generate(
+        input_ids=ids,
+        attention_mask=attended,
+        pixel_values=torch.cat([image.pixels_PD for image in images]),
+        image_grid_thw=torch.tensor([image.grid for image in images]),
+        mm_token_type_ids=(ids == random_policy.encoder.image_pad_id).int(),
+        do_sample=False,
+        max_new_tokens=24,
+        min_new_tokens=24,
+        suppress_tokens=[*random_policy.banned_ids, *random_policy.stop_ids],
+    )[:, longest:]
+    unstopped = build_random_policy()
+    unstopped.banned_ids = (*unstopped.banned_ids, *unstopped.stop_ids)
+    sampling = replace(SAMPLING, greedy=True, stop_strings=())
+    found = run(native(unstopped, sampling), requests(dict.fromkeys(PROMPTS, 1)))
+    assert [list(found[f"{name}/0"].token_ids) for name in PROMPTS] == expected.tolist()
+
+
 @pytest.mark.parametrize("graphs", [False, True])
 @pytest.mark.parametrize(("budget", "share"), [(100_000, 0.5), (260, 0.0), (260, 0.5), (260, 1.0)])
 def test_results_do_not_depend_on_batching(random_policy: Policy, budget: int, share: float, graphs: bool) -> None:
