@@ -88,6 +88,7 @@ def make_trainer(args: argparse.Namespace, work: Workload, folder: str) -> GRPOT
         generation_kwargs={"min_new_tokens": work.completion}, beta=0.04 if work.kl_to_reference else 0.0,
         max_steps=args.steps + args.warmup, logging_steps=1, report_to="none", save_strategy="no", seed=0,
         learning_rate=1e-5, temperature=1.0, shuffle_dataset=False, **checkpointing,
+        model_init_kwargs={"dtype": "bfloat16"} if gpu else None,
     )  # fmt: skip
     dataset = make_dataset(work, work.prompts * (args.steps + args.warmup))
     trainer = GRPOTrainer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -21,7 +20,9 @@ class StopCheck:
         self._last_bytes = frozenset(text[-1] for text in self._strings)
         self.window = max(map(len, self._strings), default=1)  # tokens that may matter: each spells at least one byte
         self._bytes = policy.token_bytes
-        self._vocabulary = len(policy.tokenizer)
+        self._may_end_V = torch.tensor(
+            [i in self._ends or not self._last_bytes.isdisjoint(self._bytes[i]) for i in range(len(policy.tokenizer))]
+        )
 
     def __call__(self, ids: Sequence[int]) -> bool:
         """Whether the generation ends with its last token."""
@@ -34,13 +35,8 @@ class StopCheck:
 
     def suspects(self, token_R: Tensor) -> list[int]:
         """Rows whose newest token may have ended them; the others need no look."""
-        may_end_R = self._may_end.to(token_R.device)[token_R]
+        if self._may_end_V.device != token_R.device:
+            self._may_end_V = self._may_end_V.to(token_R.device)
+        may_end_R = self._may_end_V[token_R]
         rows: list[int] = may_end_R.nonzero()[:, 0].tolist() if may_end_R.any() else []
         return rows
-
-    @cached_property
-    def _may_end(self) -> Tensor:
-        """Whether a token ends generations or spells a stop string's last byte."""
-        return torch.tensor(
-            [i in self._ends or not self._last_bytes.isdisjoint(self._bytes[i]) for i in range(self._vocabulary)]
-        )
