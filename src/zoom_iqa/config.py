@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -121,6 +122,8 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
         if overridden and config_name is not None:
             sys.exit(_report(_unknown_key(overridden[1], config_name, sys.argv[1:]) or one_line(error)))
         sys.exit(_report(one_line(error)))
+    except yaml.YAMLError as error:
+        sys.exit(_report(" ".join(str(error).split())))
 
 
 def one_line(error: Exception) -> str:

@@ -57,7 +57,8 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     stages = {name: Stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluation.run)
     rubric_terms = instantiate(cfg.reward)
-    config_yaml = OmegaConf.to_yaml(cfg)
+    # where a run lies is no part of what it is: it may be moved, and a sweep names its own folders
+    config_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "paths"]))
     fabric = _processes(cfg.trainer)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)

@@ -1,0 +1,277 @@
+"""Every config composes, every target exists and takes its keys, and what is wrong is said in one line at once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from command_line import Ended, run_train
+from zoom_iqa.config import HYDRA_KEYS, check_config, conf_dir, expected_errors
+from zoom_iqa.policy import loading
+from zoom_iqa.stages import Stage
+from zoom_iqa.train import _check, train
+
+CONF = conf_dir()
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+GROUPS = (
+    "advantage",
+    "aggregation",
+    "callbacks",
+    "data",
+    "evaluation",
+    "logger",
+    "paths",
+    "policy",
+    "prompts",
+    "rationales",
+    "regularizer",
+    "resampling",
+    "reward",
+    "rollout",
+    "scale",
+    "trainer",
+)
+
+
+def composed(*overrides: str, root: str = "train") -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(root, overrides=list(overrides))
+
+
+def targets(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield node
+        for value in node.values():
+            yield from targets(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from targets(value)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
+def test_every_target_exists_and_takes_its_keys(path: Path) -> None:
+    for node in targets(yaml.safe_load(path.read_text())):
+        parameters = inspect.signature(pkgutil.resolve_name(node["_target_"])).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            assert node.keys() - HYDRA_KEYS - {"defaults"} <= parameters.keys()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs_on_the_embedded_set_too(experiment: str) -> None:
+    cfg = composed(f"+experiment={experiment}", "policy=tiny", "data=embedded")
+    _check(cfg)
+    OmegaConf.resolve(cfg)
+    assert cfg.name == experiment
+
+
+def test_the_experiments_that_are_promised() -> None:
+    assert {"quickstart", "grpo_full", "sft_full"} <= set(EXPERIMENTS)
+    assert sum(name.startswith("table3_") for name in EXPERIMENTS) == 6
+
+
+CHOICES = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in GROUPS}
+
+
+@pytest.mark.parametrize("turn", range(max(map(len, CHOICES.values()))))
+def test_every_choice_composes_and_passes_the_checks(turn: int) -> None:
+    """``regularizer=kl_coverage`` and the like in place of the default, every group's next choice at once."""
+    cfg = composed(*(f"{group}={found[turn % len(found)]}" for group, found in CHOICES.items()))
+    _check(cfg)
+    OmegaConf.resolve(cfg)
+
+
+@pytest.mark.parametrize("root", sorted(path.stem for path in CONF.glob("*.yaml")))
+def test_every_root_passes_the_checks(root: str) -> None:
+    needs = {"data_check": ["benchmark=koniq"]}
+    check_config(composed(*needs.get(root, []), root=root))
+
+
+def test_no_group_is_forgotten_here() -> None:
+    tested_elsewhere = {"benchmark", "experiment", "lora", "optim", "stage", "sweep"}
+    found = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert found <= {*GROUPS, *tested_elsewhere}
+
+
+def test_adapters_are_one_override_away() -> None:
+    cfg = composed("policy=qwen2_5_vl_7b", "+lora@policy.lora=default")
+    _check(cfg)
+    assert cfg.policy.lora.rank > 0
+
+
+def test_the_papers_values_of_the_full_recipes() -> None:
+    """Design, section 3."""
+    sft = composed("+experiment=sft_full")
+    assert (sft.sft.data.batch_size, sft.sft.accumulate) == (2, 8)
+    assert (sft.sft.module.optimizer.lr, sft.sft.module.lr_factor.warmup) == (2.5e-6, 0.3)
+    grpo = composed("+experiment=grpo_full")
+    assert grpo.stages == ["grpo"]
+    assert (grpo.grpo.module.optimizer.lr, grpo.grpo.module.group_size) == (1e-6, 8)
+    assert grpo.regularizer.beta == 0.04
+    assert grpo.regularizer.fraction == 0.02
+    weights = {name: term.weight for name, term in grpo.reward.items()}
+    assert weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
+    assert grpo.reward.score.sigma == 0.35
+    assert grpo.policy.path == "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def sweep_jobs(*overrides: str) -> list[list[str]]:
+    """The overrides of each job that Hydra makes of a multirun's command line and its sweep config."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        one = [override for override in overrides if "," not in override]
+        params = compose("train", overrides=one, return_hydra_config=True).hydra.sweeper.params
+    arguments = [*overrides, *(f"{key}={value}" for key, value in params.items())]
+    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(arguments), max_batch_size=None)
+    return [list(job) for job in batch]
+
+
+def test_table3_is_six_jobs_that_differ_as_the_papers_rows_do() -> None:
+    rows = []
+    for job in sweep_jobs("+sweep=table3", "policy=tiny", "data=embedded"):
+        cfg = composed(*job)
+        _check(cfg)
+        OmegaConf.resolve(cfg)
+        assert cfg.policy.path.endswith("tiny_policy")
+        assert cfg.data.train._target_ == "zoom_iqa.data.embedded.EmbeddedSet"
+        regularizer = cfg.regularizer._target_.rpartition(".")[2]
+        rows.append((list(cfg.stages), sorted(cfg.reward), regularizer, list(cfg.resampling.exponents)))
+    both, full, natural = ["sft", "grpo"], ["format", "rank", "score"], [0.0]
+    assert rows == [
+        (["sft"], full, "NoRegularizer", natural),
+        (both, ["format", "rank"], "NoRegularizer", natural),
+        (both, ["format", "score"], "NoRegularizer", natural),
+        (both, full, "NoRegularizer", natural),
+        (both, full, "KLCoverage", natural),
+        (both, full, "KLCoverage", [0.0, 0.5, 1.0]),
+    ]
+
+
+def test_table3_takes_seeds() -> None:
+    assert len(sweep_jobs("+sweep=table3", "policy=tiny", "data=embedded", "seed=0,1,2")) == 18
+
+
+@pytest.fixture
+def nothing_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The test fails if a policy is loaded or a stage begins."""
+
+    @functools.wraps(loading.load_policy)
+    def load(**settings: Any) -> None:
+        raise AssertionError("a policy was loaded")
+
+    monkeypatch.setattr(loading, "load_policy", load)
+    monkeypatch.setattr(Stage, "train", lambda *_: pytest.fail("a stage began"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def refused(nothing_begins: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Compose and train as the command line does, without Hydra's own half a second."""
+
+    def run(*arguments: str) -> str:
+        small = [] if "data=koniq10k" in arguments else ["data.train.size=20", "data.test.size=5"]
+        monkeypatch.setattr("sys.argv", ["train.py", *arguments, *small])
+        with pytest.raises(SystemExit) as ended, expected_errors("train"):
+            train(composed(*arguments, *small), Path("run"))
+        return one_error(Ended(ended.value.code, "", capsys.readouterr().err))
+
+    return run
+
+
+def one_error(ended: Ended) -> str:
+    assert ended.status == 2
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    return ended.err
+
+
+WRONG = {
+    "group choice": (["policy=tinny"], ["policy/tinny", "qwen2_5_vl_7b", "tiny"]),
+    "group": (["polcy=tiny"], ["polcy", "did you mean policy?"]),
+    "experiment without +": (["experiment=quickstart"], ["+experiment=quickstart"]),
+    "key": (["grpo.module.group_sise=4"], ["grpo.module.group_sise", "did you mean group_size?", "lr_factor"]),
+    "key above": (["grpo.modul.group_size=4"], ["grpo.modul:", "did you mean module?", "checkpoint_every"]),
+    "key in a value": (["seed.x=1"], ["seed is a value"]),
+    "added key": (["+reward.rank.sigma=4"], ["reward.rank.sigma", "Valid: eps, preference, weight"]),
+    "added key of no target": (["+foo=4"], ["foo: nothing reads this key"]),
+    "type": (["grpo.module.group_size=many"], ["grpo.module.group_size=many", "needs int"]),
+    "type inside a library": (["sft.module.optimizer.lr=fast"], ["sft.module.optimizer.lr=fast", "needs float"]),
+    "value": (["grpo.module.group_size=1"], ["grpo.module.group_size=1 must be at least 2"]),
+    "value a library refuses": (["grpo.module.optimizer.lr=-1"], ["grpo.module", "optimizer", "-1"]),
+    "one of a few": (["regularizer.anchor=new"], ["regularizer.anchor=new", "old or reference"]),
+    "values that do not fit": (["regularizer.anchor=old"], ["updates_per_rollout=1", "exactly zero"]),
+    "truncated sampling": (["rollout.sampling.top_p=0.9"], ["top_p=0.9"]),
+    "missing value": (["grpo.steps=???"], ["grpo.steps has no value; set grpo.steps=..."]),
+    "no stage": (["stages=[]"], ["stages=[]", "[sft,grpo]"]),
+    "value as stage": (["stages=[seed]"], ["'seed'", "sft, grpo"]),
+    "path": (
+        ["data=koniq10k", "data.trajectories.path=/nowhere/t.jsonl"],
+        ["sft.data.dataset", "/nowhere/t.jsonl"],
+    ),
+    "device": (["trainer.accelerator=gpux"], ["trainer", "gpux"]),
+    "trainer's key": (["+sft.trainer.max_step=4"], ["sft.trainer.max_step", "did you mean max_steps?"]),
+    "trainer's precision": (["trainer.precision=13"], ["trainer.precision=13", "32-true"]),
+    "checkpoints": (["sft.checkpoint_every=0"], ["sft.checkpoint_every=0"]),
+    "rank of one image": (["grpo.data.batch_size=1"], ["grpo.data.batch_size=1", "at least 2"]),
+    "mini-batches": (["grpo.module.update.mini_batches=1000"], ["update.mini_batches=1000", "64 trajectories"]),
+    "target": (["callbacks.progress._target_=zoom_iqa.nope.X"], ["callbacks.progress._target_", "nope"]),
+    "metric to optimize": (["optimized_metric=grpo.src"], ["optimized_metric=grpo.src", "srcc"]),
+    "interpolation": (["seed=${sead}"], ["sead"]),
+    "grammar": (["sft.steps=[1"], ["[1"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_one_line_before_any_model(case: str, refused: Any) -> None:
+    arguments, named = WRONG[case]
+    said = refused(*arguments)
+    assert all(part in said for part in named), said
+
+
+@pytest.mark.usefixtures("nothing_begins")
+@pytest.mark.parametrize("flags", [[], ["-m", "seed=0,1"]], ids=["run", "multirun"])
+@pytest.mark.parametrize("case", ["key", "value"])
+def test_so_it_is_on_the_command_line(
+    case: str, flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, named = WRONG[case]
+    said = one_error(run_train([*flags, *arguments, "data.train.size=20", "paths.runs=."], monkeypatch, capsys))
+    assert all(part in said for part in named), said
+
+
+IN_YAML = {
+    "plain key": ("sft: {stepz: 5}", ["sft.stepz", "did you mean steps?"]),
+    "target's key": ("grpo: {module: {group_sise: 5}}", ["grpo.module.group_sise", "did you mean group_size?"]),
+    "top-level key": ("regulariser: none", ["regulariser", "did you mean regularizer?"]),
+    "mapping": ("grpo: {modul: {group_size: 4}}", ["grpo.modul:", "did you mean module?"]),
+    "value": ("sft: {steps: many}", ["steps", "many"]),
+    "syntax": ("sft: {steps: ???}", ["wrong.yaml", "line 2"]),
+}
+
+
+@pytest.mark.parametrize("case", IN_YAML)
+def test_a_mistake_in_a_yaml_file_is_one_line_too(case: str, refused: Any, tmp_path: Path) -> None:
+    text, named = IN_YAML[case]
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "wrong.yaml").write_text(f"# @package _global_\n{text}\n")
+    said = refused(f"hydra.searchpath=[file://{tmp_path}/mine]", "+experiment=wrong")
+    assert all(part in said for part in named), said
+
+
+def test_a_policy_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["policy.path=/nowhere/policy", "data.train.size=20", f"paths.run_dir={tmp_path}/run"]
+    ended = run_train(arguments, monkeypatch, capsys)
+    assert "policy.path=/nowhere/policy" in one_error(ended)
+    assert not (tmp_path / "run" / "config.yaml").exists()  # the corrected command may use the folder
