@@ -25,6 +25,7 @@ class TransformersEngine:
         self.sampling = sampling
         self._policy = policy
         self._features = features
+        self._stop = StopCheck(sampling, policy)
         self._waiting: list[GenerationRequest] = []
 
     @property
@@ -46,7 +47,7 @@ class TransformersEngine:
         return [self._generate(self._waiting.pop(0))] if self._waiting else []
 
     def _generate(self, request: GenerationRequest) -> Generation:
-        sampler, stop = Sampler(self.sampling, self._policy), StopCheck(self.sampling, self._policy)
+        sampler = Sampler(self.sampling, self._policy)
         draws_C = uniform_draws(request.seed, self.sampling.max_new_tokens).to(self._policy.device)
         prompt = self._policy.encode(request.prompt)
         cache = DynamicCache(config=self._policy.model.config.get_text_config())
@@ -64,7 +65,7 @@ class TransformersEngine:
             ids.append(int(drawn.token_R))
             logprobs.append(float(drawn.logp_R))
             entropies.append(float(drawn.entropy_R))
-            if stop(ids):
+            if self._stop(ids):
                 break
         return Generation(
             key=request.key,
@@ -72,7 +73,7 @@ class TransformersEngine:
             token_ids=tuple(ids),
             logprobs=tuple(logprobs),
             entropies=tuple(entropies),
-            finish="stop" if stop(ids) else "length",
+            finish="stop" if self._stop(ids) else "length",
         )
 
     def _forward(self, embedded_LH: Tensor, positions_3L: Tensor, cache: DynamicCache) -> Tensor:
