@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Subset
 
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.distributed import rank, wait_for_all, world_size
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.errors import ConfigError, DataError
 from zoom_iqa.evaluation.predictions import (
     Prediction,
     PredictionFile,
@@ -20,6 +20,7 @@ from zoom_iqa.evaluation.predictions import (
     prediction_of,
     read_predictions,
     share_of,
+    write_predictions,
 )
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
@@ -77,13 +78,18 @@ class Evaluator:
         self._workers = workers
         self._seed = seed
 
-    def run(self, policy: Policy, *, path: Path, title: str) -> tuple[Prediction, ...]:
+    def run(self, policy: Policy, *, path: Path, title: str | None) -> tuple[Prediction, ...]:
         """Predict what ``path`` does not hold yet and return all predictions in the data set's order.
 
         Every process must call it: each predicts a share, in a file of its own beside ``path``, and returns everything.
+        At the end ``path`` is in the data set's order too. Progress is shown under ``title``, or not without one.
+
+        Raises:
+            DataError: ``path`` holds predictions of images whose label is another one now.
         """
         items = self._dataset.items()
         done = self._collected(path)  # a run of several processes may have been stopped before its shares were merged
+        _check_labels(path, done, items)
         open_indices = [
             index
             for index, item in enumerate(items)
@@ -92,14 +98,18 @@ class Evaluator:
         own = open_indices[rank() :: world_size()]
         before = len(items) - len(open_indices)
         share = path if world_size() == 1 else share_of(path, rank())
-        line = ProgressLine(title, total=before + len(own), shown=rank() == 0)
+        line = ProgressLine(title or "", total=before + len(own), shown=rank() == 0 and title is not None)
         with PredictionFile(share) as file, line as progress:
             progress.start_at(before)
             for predictions in self._predict(policy, own):
                 file.append(p for p in predictions if p.key not in done)
                 progress.advance(len(predictions) // self._samples)
         done = self._collected(path)
-        return tuple(done[item.dataset, item.id, sample] for item in items for sample in range(self._samples))
+        ordered = tuple(done[item.dataset, item.id, sample] for item in items for sample in range(self._samples))
+        if rank() == 0 and ordered != tuple(done.values()):
+            write_predictions(path, ordered)  # shares and restarts have mixed the order
+        wait_for_all()
+        return ordered
 
     def _collected(self, path: Path) -> dict[tuple[str, str, int], Prediction]:
         """What all processes have predicted so far, merged by the first."""
@@ -131,3 +141,14 @@ class Evaluator:
             policy.images.clear()
             yield [prediction_of(rollout, seconds=seconds) for group in groups for rollout in group.rollouts]
         policy.model.train(was_training)
+
+
+def _check_labels(path: Path, done: Mapping[tuple[str, str, int], Prediction], items: Sequence[ImageItem]) -> None:
+    mos = {(item.dataset, item.id): item.mos for item in items}
+    changed = [
+        f"{p.dataset}:{p.id}: {p.mos:g} then, {mos[p.dataset, p.id]:g} now"
+        for p in done.values()
+        if mos.get((p.dataset, p.id), p.mos) != p.mos
+    ]
+    if changed:
+        raise DataError(f"{path} holds predictions made with other labels; remove it to predict again", changed)

@@ -96,7 +96,7 @@ class PredictionFile:
         """Write and flush to disk."""
         assert self._file is not None, "open the file with `with`"
         for prediction in predictions:
-            self._file.write(json.dumps(asdict(prediction), ensure_ascii=False) + "\n")
+            self._file.write(_line(prediction))
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -125,6 +125,20 @@ def read_predictions(path: Path) -> tuple[Prediction, ...]:
         DataError: a line is not a prediction, such as one cut off by a crash.
     """
     return _parse(path, path.read_text(encoding="utf-8"))
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Replace a file as a whole: stopped at any moment, either the old one or the new one is there."""
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(_line(prediction) for prediction in predictions)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _line(prediction: Prediction) -> str:
+    return json.dumps(asdict(prediction), ensure_ascii=False) + "\n"
 
 
 def _recover(path: Path) -> tuple[Prediction, ...]:

@@ -1,4 +1,4 @@
-"""The closing table of a run: one row per stage."""
+"""The closing tables: of a training run one row per stage, of an evaluation every figure by its full name."""
 
 from __future__ import annotations
 
@@ -19,6 +19,32 @@ COLUMNS = {
     "images": "n",
 }
 
+FIGURES = {
+    "images": "n",
+    "images with a readable rating": "n_valid",
+    "trajectories per image": "samples_per_image",
+    "SRCC": "srcc",
+    "SRCC, 95 % bootstrap interval": "srcc_interval",
+    "PLCC, raw": "plcc",
+    "PLCC, raw, 95 % bootstrap interval": "plcc_interval",
+    "PLCC, 4-parameter logistic": "plcc_logistic4",
+    "PLCC, isotonic (released code)": "plcc_isotonic",
+    "SRCC, isotonic (released code)": "srcc_isotonic",
+    "KRCC, tau-b": "krcc",
+    "RMSE on 1-5": "rmse",
+    "SRCC, unreadable as 3.00": "srcc_midpoint",
+    "PLCC, raw, unreadable as 3.00": "plcc_midpoint",
+    "unique-score ratio": "unique_score_ratio",
+    "rating spread within an image": "rating_spread",
+    "readable ratings": "valid_rate",
+    "valid format": "format_rate",
+    "crop rate": "crop_rate",
+    "routing warnings": "routing_warning_rate",
+    "unreadable, by reason": "failures",
+    "routing warnings, by reason": "routing_warnings",
+}
+PLAIN_WIDTH = 200
+
 
 def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
     """Print the stages' figures and where the run lies."""
@@ -33,7 +59,34 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
     console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
 
 
+def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    """Print every figure of every data set, the reason for each that is undefined, and where the run lies."""
+    table = Table(
+        title="agreement with mean opinion scores; unreadable answers are left out where nothing else is said"
+    )
+    table.add_column("figure")
+    for dataset in metrics:
+        table.add_column(dataset, justify="right")
+    for title, key in FIGURES.items():
+        values = [figures.get(key) for figures in metrics.values()]
+        if any(value is not None for value in values):
+            table.add_row(title, *map(_shown, values))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PLAIN_WIDTH)
+    console.print(table)
+    for dataset, figures in metrics.items():
+        for title, key in FIGURES.items():
+            if isinstance(figures.get(key), str):
+                console.print(f"{dataset}: {title} is {figures[key]}", soft_wrap=True, highlight=False)
+    console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
+    if isinstance(value, Mapping) and "low" in value:
+        return f"{value['low']:.3f} to {value['high']:.3f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{reason} {count}" for reason, count in value.items() if count) or "none"
     return "-" if value is None else str(value).partition(" (")[0]  # metrics.json says why one is undefined

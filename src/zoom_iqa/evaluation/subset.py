@@ -1,0 +1,45 @@
+"""A fixed part of a data set, for looking at it often or cheaply."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from torch.utils.data import Dataset
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.types import ImageItem, ImageSample
+
+
+class FixedSubset(Dataset[ImageSample]):
+    """At most ``limit`` images of ``dataset`` in its order, chosen by a hash of their names; None keeps all.
+
+    The choice follows from the labels alone, and a larger limit adds to it.
+
+    Raises:
+        ConfigError: ``limit`` is below 1.
+    """
+
+    def __init__(self, *, dataset: ImageDataset, limit: int | None) -> None:
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit={limit} must be at least 1; null keeps every image")
+        items = dataset.items()
+        by_hash = sorted(range(len(items)), key=lambda index: _digest(items[index]))
+        self._dataset = dataset
+        self._indices = sorted(by_hash[:limit])
+        self._items = tuple(items[index] for index in self._indices)
+
+    def items(self) -> Sequence[ImageItem]:
+        """The labels of the chosen images."""
+        return self._items
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> ImageSample:
+        return self._dataset[self._indices[index]]
+
+
+def _digest(item: ImageItem) -> bytes:
+    return hashlib.sha256(f"{item.dataset}:{item.id}".encode()).digest()
