@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write the files of tests/golden anew instead of comparing with them; look at the difference in git",
+    )
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """The folder of real label files and photographs beside the checkout; the test is skipped where it is absent."""

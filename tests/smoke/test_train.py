@@ -13,6 +13,8 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from command_line import run_train
+from small_run import SETTINGS as BASE
 from small_run import answers_of, metrics_of, save_policy, small_run, weights_of
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.predictions import PredictionFile
@@ -185,3 +187,17 @@ def test_another_config_in_the_same_folder_is_refused_in_one_line(finished: Path
         small_run(finished, policy, *SETTINGS, "seed=1")
     assert "\n" not in str(error.value)
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_the_ablation_is_one_multirun(
+    tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its first and its last row; the contract tests compose the others."""
+    arguments = ["-m", "+sweep=table3", "policy=tiny", "data=embedded", *BASE, "sft.steps=2", "grpo.steps=1"]
+    arguments += ["hydra.sweeper.params={+experiment:'table3_sft,table3_progressive'}"]
+    ended = run_train([*arguments, f"policy.path={policy}", f"paths.runs={tmp_path}"], monkeypatch, capsys)
+    assert ended.status == 0, ended.err
+    (sweep,) = (tmp_path / "table3").iterdir()
+    found = {run.name: list(metrics_of(run)) for run in sweep.iterdir() if run.is_dir()}
+    assert found == {"table3_sft-seed0": ["sft"], "table3_progressive-seed0": ["sft", "grpo"]}
+    assert ended.out.count("run folder:") == 2
