@@ -41,7 +41,7 @@ class RunFolder:
             lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), lineterm="", n=0)
             changed = [f"{line[0]} {line[1:].strip()}" for line in list(lines)[2:] if not line.startswith("@@")]
             shown = "; ".join(changed[:SHOWN_LINES]) + ("; ..." if len(changed) > SHOWN_LINES else "")
-            raise ConfigError(f"{self.path} holds a run of another config; choose another paths.run_dir. {shown}")
+            raise ConfigError(f"{self.path} holds a run of another config; choose another folder. {shown}")
 
     def open(self, config_yaml: str) -> None:
         """Create the folder with its config, or continue one whose config is the same.

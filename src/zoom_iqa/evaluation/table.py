@@ -61,9 +61,7 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
 
 def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     """Print every figure of every data set, the reason for each that is undefined, and where the run lies."""
-    table = Table(
-        title="agreement with mean opinion scores; unreadable answers are left out where nothing else is said"
-    )
+    table = Table()
     table.add_column("figure")
     for dataset in metrics:
         table.add_column(dataset, justify="right")
@@ -75,11 +73,15 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
     console.print(table)
+    lines = ["Unreadable answers are left out of correlations and RMSE where nothing else is said."]
     for dataset, figures in metrics.items():
+        undefined: dict[str, list[str]] = {}
         for title, key in FIGURES.items():
             if isinstance(figures.get(key), str):
-                console.print(f"{dataset}: {title} is {figures[key]}", soft_wrap=True, highlight=False)
-    console.print(f"run folder: {folder}", soft_wrap=True, highlight=False)
+                undefined.setdefault(figures[key], []).append(title)
+        lines.extend(f"{dataset}: {why}: {'; '.join(titles)}" for why, titles in undefined.items())
+    for line in [*lines, f"run folder: {folder}"]:
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _shown(value: Any) -> str:

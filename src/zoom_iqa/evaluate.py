@@ -1,0 +1,218 @@
+"""Evaluate a policy: ``python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=koniq,livew [key=value]``.
+
+Any Qwen2.5-VL in transformers' layout, on any of conf/benchmark or ``embedded``. ``benchmark.KEY=VALUE`` and
+``benchmark/split=CHOICE`` set a value of every benchmark named, ``benchmarks.NAME.KEY=VALUE`` of one. Stopped and
+started again with the same command it goes on; under torchrun the processes share the images.
+
+<output>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import transformers
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
+from omegaconf import DictConfig, OmegaConf
+
+from zoom_iqa.config import check_config, check_read, conf_dir, run_command
+from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data.datasets import benchmark_images
+from zoom_iqa.distributed import rank, wait_for_all
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.evaluation.evaluator import Evaluator, ImageDataset
+from zoom_iqa.evaluation.scoring import score_predictions, scores_csv
+from zoom_iqa.evaluation.subset import FixedSubset
+from zoom_iqa.evaluation.table import print_figures
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.run_folder import Metrics, RunFolder, write_atomically
+
+USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
+EMBEDDED = "embedded"
+NOT_COMPARED = ("machine", "run", "output")  # run holds what the rest says, put together
+READ_HERE = ("benchmarks", "split", "limit", "max_pixels", "output", "machine")
+SMALL_HIDDEN_SIZE = 1024
+FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
+
+
+def main() -> None:
+    """Entry point: errors made on purpose end in one line and status 2."""
+    run_command(_command, config_name="evaluate")
+
+
+def resolve_arguments(arguments: Sequence[str]) -> list[str]:
+    """The command line in Hydra's terms: ``benchmark=a,b`` adds conf/benchmark/a and b, and is no sweep.
+
+    Raises:
+        ConfigError: no benchmark is named, or an unknown one.
+    """
+    named = [value for key, value in map(_parted, arguments) if key == "benchmark"]
+    names = list(dict.fromkeys(name for value in named for name in value.split(",")))
+    known = [EMBEDDED, *sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ConfigError(f"benchmark={','.join(unknown)}: use one or more of {', '.join(known)}")
+    resolved: list[str] = []
+    for argument in arguments:
+        resolved.extend(_for_each(argument, names))
+    if not any(key == "policy" for key, _ in map(_parted, arguments)):
+        paths = [value for key, value in map(_parted, arguments) if key == "policy.path"]
+        resolved.extend(f"policy={_policy_choice(path)}" for path in paths[-1:])
+    return resolved
+
+
+def compose_config(arguments: Sequence[str]) -> DictConfig:
+    """The config of a resolved command line."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("evaluate", overrides=list(arguments))
+
+
+def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
+    """Predict and score every benchmark of ``cfg``; returns the figures by data set and the run's folder.
+
+    Labels, files and settings are looked at before there is a policy.
+
+    Raises:
+        ConfigError: a value is wrong, or the folder holds an evaluation of another config.
+        DataError: labels are unusable or images missing.
+    """
+    check_config(cfg)
+    check_read(cfg, read=READ_HERE)
+    OmegaConf.resolve(cfg)
+    evaluators = _evaluators(cfg)
+    config_yaml = _compared(cfg)
+    folder = RunFolder(Path(cfg.output) if cfg.output is not None else _default_output(cfg.policy.path, config_yaml))
+    fabric = _processes(cfg.machine)
+    if fabric.node_rank == 0 and fabric.local_rank == 0:
+        folder.check(config_yaml)
+    fabric.launch()
+    policy: Policy = instantiate(cfg.policy)
+    policy.model.to(fabric.device)
+    if rank() == 0:
+        folder.open(config_yaml)
+    wait_for_all()
+
+    metrics = {}
+    for name, evaluator in evaluators.items():
+        place = folder.path / name
+        predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
+        metrics[name] = score_predictions(predictions, None)
+        if rank() == 0:
+            write_atomically(place / "scores.csv", scores_csv(predictions))
+            folder.write_metrics(metrics)
+    wait_for_all()
+    return metrics, folder.path
+
+
+def _command() -> None:
+    sys.argv[1:] = resolve_arguments(sys.argv[1:])  # processes started by this one read them, and so do error messages
+    transformers.utils.logging.disable_progress_bar()
+    metrics, folder = evaluate(compose_config(sys.argv[1:]))
+    if rank() == 0:
+        print_figures(metrics, folder)
+
+
+def _parted(argument: str) -> tuple[str, str]:
+    key, _, value = argument.partition("=")
+    return key, value
+
+
+def _for_each(argument: str, names: Sequence[str]) -> list[str]:
+    """An argument about benchmarks once for each of them; another as it is."""
+    key, value = _parted(argument)
+    if key == "benchmark":
+        group = {name: "embedded" if name == EMBEDDED else "benchmark" for name in names}
+        return [f"+{group[name]}@benchmarks.{name}={'test' if name == EMBEDDED else name}" for name in names]
+    if key == "benchmark/split":
+        return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if name != EMBEDDED]
+    if key.startswith("benchmark."):
+        return [f"benchmarks.{name}.{key.removeprefix('benchmark.')}={value}" for name in names]
+    return [argument]
+
+
+def _policy_choice(path: str) -> str:
+    """conf/policy for what ``path`` names: tiny for a folder that holds a small model, else that of a large one."""
+    config = Path(path) / "config.json"
+    if not config.is_file():
+        return "qwen2_5_vl_7b"
+    values = json.loads(config.read_text(encoding="utf-8"))
+    hidden_size = values.get("text_config", values).get("hidden_size", SMALL_HIDDEN_SIZE)
+    return "tiny" if hidden_size < SMALL_HIDDEN_SIZE else "qwen2_5_vl_7b"
+
+
+def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
+    """One evaluator for each data set, by the data set's own name."""
+    if not cfg.benchmarks:
+        raise ConfigError(f"benchmark is not given; {USAGE}")
+    evaluators: dict[str, Evaluator] = {}
+    for name, node in cfg.benchmarks.items():
+        images = FixedSubset(dataset=_images(str(name), instantiate(node), cfg), limit=cfg.limit)
+        dataset = images.items()[0].dataset
+        if dataset in evaluators:
+            raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
+        evaluators[dataset] = instantiate(cfg.run)(dataset=images)
+    return evaluators
+
+
+def _images(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> ImageDataset:
+    if isinstance(data, Benchmark):
+        split = data.evaluation_split if cfg.split is None else cfg.split
+        return benchmark_images(benchmark=data, split=split, max_pixels=cfg.max_pixels)
+    if cfg.split is not None:
+        raise ConfigError(f"split={cfg.split}: {name} takes benchmarks.{name}.split=... instead")
+    return data
+
+
+def _compared(cfg: DictConfig) -> str:
+    """The config that results depend on, with a fingerprint of the policy's files: a path alone may be trained on."""
+    kept = {key: value for key, value in cfg.items() if key not in NOT_COMPARED}
+    return OmegaConf.to_yaml(DictConfig({**kept, "policy_files": _fingerprint(Path(cfg.policy.path))}))
+
+
+def _fingerprint(folder: Path) -> str | None:
+    """A hash of the names, the sizes and evenly spread pieces of a folder's files; None for a hub id."""
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}".encode())
+        with path.open("rb") as file:
+            for piece in range(FINGERPRINT_PIECES):
+                file.seek(piece * max(PIECE_BYTES, size // FINGERPRINT_PIECES))
+                digest.update(file.read(PIECE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _default_output(policy_path: str, config_yaml: str) -> Path:
+    policy = "-".join(part for part in Path(policy_path).parts[-2:] if part != os.sep)
+    return Path("runs") / "evaluate" / f"{policy}-{hashlib.sha256(config_yaml.encode()).hexdigest()[:8]}"
+
+
+def _processes(machine: DictConfig) -> L.Fabric:
+    """What starts the processes asked for, or joins those that torchrun has started.
+
+    Raises:
+        ConfigError: this machine does not have what is asked for.
+    """
+    settings: dict[str, Any] = {key: machine[key] for key in ("accelerator", "devices", "num_nodes")}
+    if TorchElasticEnvironment.detect():
+        settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
+        settings["num_nodes"] = int(os.environ["WORLD_SIZE"]) // settings["devices"]
+    try:
+        return L.Fabric(**settings)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ConfigError(f"machine: {' '.join(str(error).split())}") from error
+
+
+if __name__ == "__main__":
+    main()
