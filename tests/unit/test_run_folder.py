@@ -1,0 +1,86 @@
+"""The folder of a run: what it is called, that files appear whole, and that two runs never mix."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.run_folder import RunFolder, write_atomically
+
+CONFIG = "seed: 0\nstages:\n- sft\nsft:\n  steps: 3\n"
+
+
+def test_a_new_folder_gets_the_config_and_is_then_continued(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "a")
+    folder.check(CONFIG)
+    assert not folder.path.exists()
+    folder.open(CONFIG)
+    assert (folder.path / "config.yaml").read_text() == CONFIG
+    before = (folder.path / "config.yaml").stat().st_mtime_ns
+    folder.open(CONFIG)
+    assert (folder.path / "config.yaml").stat().st_mtime_ns == before
+
+
+def test_another_config_is_refused_in_one_line_that_shows_the_difference(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open(CONFIG)
+    with pytest.raises(ConfigError) as refused:
+        folder.open(CONFIG.replace("steps: 3", "steps: 4"))
+    assert str(refused.value) == (
+        f"{tmp_path} holds a run of another config; choose another folder. - steps: 3; + steps: 4"
+    )
+    assert (tmp_path / "config.yaml").read_text() == CONFIG
+
+
+def test_a_long_difference_is_cut(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open("".join(f"a{i}: 1\n" for i in range(50)))
+    with pytest.raises(ConfigError) as refused:
+        folder.check("".join(f"a{i}: 2\n" for i in range(50)))
+    assert str(refused.value).endswith("; ...")
+    assert len(str(refused.value)) < 400
+
+
+def test_names_that_others_rely_on(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.predictions == tmp_path / "predictions.jsonl"
+    assert folder.policy == tmp_path / "policy"
+    assert folder.checkpoints("sft") == tmp_path / "checkpoints" / "sft"
+
+
+def test_metrics_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.metrics() == {}
+    folder.write_metrics({"sft": {"srcc": 0.5}})
+    folder.write_metrics({"sft": {"srcc": 0.5}, "grpo": {"srcc": "undefined (constant)"}})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == folder.metrics()
+    assert folder.metrics() == {"sft": {"srcc": 0.5}, "grpo": {"srcc": "undefined (constant)"}}
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_metrics({"sft": {"srcc": float("nan")}})
+    assert folder.metrics()["sft"] == {"srcc": 0.5}
+
+
+def test_predictions_of_a_stage_become_those_of_the_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for stage in ("sft", "grpo"):
+        folder.stage_predictions(stage).parent.mkdir(parents=True)
+        folder.stage_predictions(stage).write_text(f"{stage}\n")
+    folder.publish_predictions("grpo")
+    assert folder.predictions.read_text() == "grpo\n"
+
+
+def test_a_writer_killed_before_the_move_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new and longer")
+    assert path.read_text() == "old"
