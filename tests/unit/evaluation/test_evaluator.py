@@ -1,0 +1,151 @@
+"""The evaluator on a random policy that writes what it is told: order, batches, restarts and shares of the work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+
+from written_engine import WrittenEngine
+from written_rollouts import PROMPTS, SAMPLING, image_samples
+from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.evaluation.evaluator import Evaluator
+from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, merge_shares, read_predictions, share_of
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.types import ImageItem, ImageSample
+
+
+class Images:
+    """A data set that counts how often it is asked for pixels."""
+
+    def __init__(self, samples: list[ImageSample]) -> None:
+        self.samples = samples
+        self.opened: list[str] = []
+
+    def items(self) -> list[ImageItem]:
+        return [sample.item for sample in self.samples]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> ImageSample:
+        self.opened.append(self.samples[index].item.id)
+        return self.samples[index]
+
+
+def evaluator(images: Images, **changed: Any) -> Evaluator:
+    settings: dict[str, Any] = {"batch_size": 2, "samples_per_image": 1, "workers": 0, "seed": 0, **changed}
+    return Evaluator(
+        dataset=images,
+        prompts=PROMPTS,
+        engine=WrittenEngine,
+        sampling=SAMPLING,
+        features_capacity=10_000,
+        **settings,
+    )
+
+
+def timeless(predictions: tuple[Prediction, ...]) -> list[Prediction]:
+    return [replace(prediction, seconds=0.0) for prediction in predictions]
+
+
+@pytest.fixture
+def images() -> Images:
+    return Images(image_samples(5))
+
+
+def test_one_prediction_an_image_in_the_data_sets_order(images: Images, random_policy: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    found = evaluator(images).run(random_policy, path=path, title=None)
+    assert [p.id for p in found] == [item.id for item in images.items()]
+    assert read_predictions(path) == found
+    assert all(p.rating is not None and p.well_formed and p.seconds > 0 for p in found)
+    assert {p.rounds for p in found} == {1, 2}
+    assert len({p.rating for p in found}) > 2
+
+
+def test_batches_and_neighbours_change_nothing(images: Images, random_policy: Policy, tmp_path: Path) -> None:
+    whole = evaluator(images).run(random_policy, path=tmp_path / "a.jsonl", title=None)
+    single = evaluator(images, batch_size=1).run(random_policy, path=tmp_path / "b.jsonl", title=None)
+    alone = evaluator(Images(images.samples[3:4])).run(random_policy, path=tmp_path / "c.jsonl", title=None)
+    assert timeless(whole) == timeless(single)
+    assert timeless(alone) == timeless(whole[3:4])
+    other = evaluator(images, seed=1).run(random_policy, path=tmp_path / "d.jsonl", title=None)
+    assert [p.rating for p in other] != [p.rating for p in whole]
+
+
+def test_a_stopped_evaluation_does_only_the_rest(images: Images, random_policy: Policy, tmp_path: Path) -> None:
+    whole = evaluator(images).run(random_policy, path=tmp_path / "whole.jsonl", title=None)
+    path = tmp_path / "stopped.jsonl"
+    with PredictionFile(path) as file:
+        file.append(whole[:2])
+    with path.open("a") as text:
+        text.write('{"id": "half')
+    images.opened.clear()
+    found = evaluator(images).run(random_policy, path=path, title=None)
+    assert images.opened == [item.id for item in images.items()][2:]
+    assert timeless(found) == timeless(whole)
+    images.opened.clear()
+    assert evaluator(images).run(random_policy, path=path, title=None) == found
+    assert images.opened == []
+
+
+def test_several_trajectories_of_an_image(images: Images, random_policy: Policy, tmp_path: Path) -> None:
+    found = evaluator(images, samples_per_image=3).run(random_policy, path=tmp_path / "p.jsonl", title=None)
+    assert [(p.id, p.sample) for p in found] == [(item.id, n) for item in images.items() for n in range(3)]
+    more = evaluator(images, samples_per_image=1).run(random_policy, path=tmp_path / "p.jsonl", title=None)
+    assert timeless(more) == timeless(found[::3])
+
+
+def test_processes_share_the_images(
+    images: Images, random_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second process of two, played after the first has done its share and waits."""
+    whole = evaluator(images).run(random_policy, path=tmp_path / "whole.jsonl", title=None)
+    path = tmp_path / "predictions.jsonl"
+    path.touch()
+    with PredictionFile(share_of(path, 0)) as share:
+        share.append(whole[0::2])
+    own = Images(images.samples)
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    calls: list[int] = []
+
+    def barrier() -> None:
+        calls.append(len(calls))
+        if len(calls) == 4:  # both are done; the first merges
+            merge_shares(path)
+
+    monkeypatch.setattr(dist, "barrier", barrier)
+    found = evaluator(own).run(random_policy, path=path, title=None)
+    assert own.opened == [item.id for item in images.items()][1::2]
+    assert timeless(found) == timeless(whole)
+
+
+def test_other_labels_are_refused(images: Images, random_policy: Policy, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    evaluator(images).run(random_policy, path=path, title=None)
+    first = images.samples[0]
+    images.samples[0] = ImageSample(replace(first.item, mos=4.9), first.image)
+    with pytest.raises(DataError, match=r"4\.9 now"):
+        evaluator(images).run(random_policy, path=path, title=None)
+
+
+def test_progress_has_a_title(
+    images: Images, random_policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluator(images).run(random_policy, path=tmp_path / "p.jsonl", title="evaluate sft")
+    assert capsys.readouterr().err.splitlines()[-1].startswith("evaluate sft 5/5")
+
+
+def test_what_cannot_be_is_refused(images: Images) -> None:
+    with pytest.raises(ConfigError, match=r"evaluation\.batch_size=0"):
+        evaluator(images, batch_size=0)
+    with pytest.raises(ConfigError, match=r"evaluation\.samples_per_image=0"):
+        evaluator(images, samples_per_image=0)
+    with pytest.raises(ConfigError, match=r"evaluation\.workers=-1"):
+        evaluator(images, workers=-1)
