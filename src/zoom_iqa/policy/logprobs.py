@@ -50,12 +50,13 @@ class Scorer:
         self._temperature = temperature
         self._features = features
         self._chunk = logit_chunk
+        self._bias_V = banned_bias(policy.banned_ids, head.weight)
 
     def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenScores:
         """Score all tokens of ``samples`` in order; ``select_S`` are indices into them whose distribution is wanted."""
         hidden_TH = self._hidden(samples)
         weight_VH = self._policy.model.lm_head.weight
-        bias_V = banned_bias(self._policy.banned_ids, weight_VH)
+        bias_V = self._bias_for(weight_VH)
         targets_T = torch.cat([sample.completion_C for sample in samples]).to(hidden_TH.device)
         logp_T, entropy_T = token_log_probs(
             hidden_TH,
@@ -71,6 +72,12 @@ class Scorer:
             hidden_SH = hidden_TH[select_S.to(hidden_TH.device)]
             log_dist_SV = log_distributions(hidden_SH, weight_VH, bias_V, temperature=self._temperature)
         return TokenScores(logp_T, entropy_T, log_dist_SV)
+
+    def _bias_for(self, weight_VH: Tensor) -> Tensor:
+        """The bias that bans, made again only when the weights have moved or changed type."""
+        if (self._bias_V.device, self._bias_V.dtype) != (weight_VH.device, weight_VH.dtype):
+            self._bias_V = banned_bias(self._policy.banned_ids, weight_VH)
+        return self._bias_V
 
     def _hidden(self, samples: Sequence[PromptCompletion]) -> Tensor:
         """Hidden states (T, H) that predict the completion tokens."""
