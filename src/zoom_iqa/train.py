@@ -58,7 +58,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     evaluator = instantiate(cfg.evaluation.run)
     rubric_terms = instantiate(cfg.reward)
     # where a run lies is no part of what it is: it may be moved, and a sweep names its own folders
-    config_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "paths"]))
+    config_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "paths"]))
     fabric = _processes(cfg.trainer)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)

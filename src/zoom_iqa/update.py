@@ -22,7 +22,7 @@ from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
 from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import PenaltyInputs, Regularizer, RegularizerPlan, TokenBatch
 from zoom_iqa.policy.logprobs import Scorer
-from zoom_iqa.policy.reference import AdapterlessScorer
+from zoom_iqa.policy.reference import StartAdaptersScorer
 from zoom_iqa.rollout.builder import TrainingBatch
 
 
@@ -113,7 +113,7 @@ class PolicyUpdate:
         batch: TrainingBatch,
         *,
         scorer: Scorer,
-        reference: Scorer | AdapterlessScorer | None,
+        reference: Scorer | StartAdaptersScorer | None,
         backward: Callable[[Tensor], None],
         optimizer_step: Callable[[], float],
         step: int,
@@ -166,7 +166,7 @@ class PolicyUpdate:
         batch: TrainingBatch,
         parts: Sequence[MiniBatch],
         scorer: Scorer,
-        reference: Scorer | AdapterlessScorer | None,
+        reference: Scorer | StartAdaptersScorer | None,
     ) -> Anchors:
         needs = self.regularizer.needs
         old_logp_T = batch.old_logp_T.clone()

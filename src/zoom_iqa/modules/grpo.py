@@ -27,7 +27,7 @@ from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
 from zoom_iqa.policy.logprobs import Scorer
 from zoom_iqa.policy.lora import has_adapters
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.reference import AdapterlessScorer, frozen_copy
+from zoom_iqa.policy.reference import StartAdaptersScorer, frozen_copy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.protocol.session import derive_seed
@@ -116,11 +116,11 @@ class GRPOModule(L.LightningModule):
         self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
         shared = features if vision_is_frozen(policy) else None
         self._scorer = _scorer(policy, settings, shared)
-        self._reference: Scorer | AdapterlessScorer | None = None
+        self._reference: Scorer | StartAdaptersScorer | None = None
         self._reference_policy: Policy | None = None
         self._reference_features = features
         if self._update.needs_reference and has_adapters(policy.model):
-            self._reference = AdapterlessScorer(scorer=self._scorer, policy=policy)
+            self._reference = StartAdaptersScorer(scorer=self._scorer, policy=policy)
         elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
             own = VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)

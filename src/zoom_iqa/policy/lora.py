@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -49,17 +49,23 @@ def has_adapters(model: nn.Module) -> bool:
     return next(_adapted(model), None) is not None
 
 
+def adapter_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The adapters' own weights by name; a model without adapters has none."""
+    return {name: parameter for name, parameter in model.named_parameters() if ".lora_" in name}
+
+
 @contextmanager
-def adapters_off(model: nn.Module) -> Iterator[None]:
-    """The model as it was without its adapters: the reference policy, at no memory."""
-    layers = [layer for _, layer in _adapted(model)]
-    for layer in layers:
-        layer.enable_adapters(False)
+def swapped_adapters(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """The model with other adapter weights for a while; for passes without gradient."""
+    parameters = adapter_weights(model)
+    now = {name: parameter.data for name, parameter in parameters.items()}
     try:
+        for name, parameter in parameters.items():
+            parameter.data = weights[name].to(parameter.device)
         yield
     finally:
-        for layer in layers:
-            layer.enable_adapters(True)
+        for name, parameter in parameters.items():
+            parameter.data = now[name]
 
 
 def effective_weight(layer: Any) -> Tensor:

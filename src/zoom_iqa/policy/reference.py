@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from zoom_iqa.policy.logprobs import PromptCompletion, Scorer, TokenScores
-from zoom_iqa.policy.lora import adapters_off
+from zoom_iqa.policy.lora import adapter_weights, swapped_adapters
 from zoom_iqa.policy.policy import Policy
 
 
@@ -19,13 +19,17 @@ def frozen_copy(policy: Policy) -> Policy:
     return reference
 
 
-class AdapterlessScorer:
-    """Scores under a policy with its adapters switched off: where they alone are trained, that is the reference."""
+class StartAdaptersScorer:
+    """Scores under the adapters a policy had when this was made: where they alone are trained, that is the reference.
+
+    Not simply without adapters: after a stage of fine-tuning that would be the model before it.
+    """
 
     def __init__(self, *, scorer: Scorer, policy: Policy) -> None:
-        self._scorer, self._policy = scorer, policy
+        self._scorer, self._model = scorer, policy.model
+        self._start = {name: weight.detach().clone() for name, weight in adapter_weights(policy.model).items()}
 
     def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenScores:
-        """Score without adapters; for passes without gradient."""
-        with adapters_off(self._policy.model):
+        """Score; for passes without gradient."""
+        with swapped_adapters(self._model, self._start):
             return self._scorer(samples, entropy=entropy, select_S=select_S)

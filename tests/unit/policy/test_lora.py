@@ -1,4 +1,4 @@
-"""Adapters: what they train, that switching them off gives the base back, and that an export holds their part."""
+"""Adapters: what they train, that the base is still there, and that an export holds their part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import torch
 
 from zoom_iqa.errors import ConfigError, PolicyError
 from zoom_iqa.policy.loading import load_policy
-from zoom_iqa.policy.lora import LoraSettings, adapters_off, add_adapters, effective_weight, has_adapters
+from zoom_iqa.policy.lora import (
+    LoraSettings,
+    adapter_weights,
+    add_adapters,
+    effective_weight,
+    has_adapters,
+    swapped_adapters,
+)
 from zoom_iqa.policy.policy import Policy
 
 IDS = torch.arange(20, 50)[None]
@@ -41,11 +48,12 @@ def test_only_adapters_are_trained(adapted: Policy):
     assert len(trained) == 2 * 2 * 2  # A and B of two targets in two layers
 
 
-def test_switched_off_they_give_the_base_back(adapted: Policy, random_policy: Policy):
+def test_with_zeros_swapped_in_they_give_the_base_back(adapted: Policy, random_policy: Policy):
     assert has_adapters(adapted.model)
     assert not has_adapters(random_policy.model)
     before = _logits(adapted)
-    with adapters_off(adapted.model):
+    zeros = {name: torch.zeros_like(weight) for name, weight in adapter_weights(adapted.model).items()}
+    with swapped_adapters(adapted.model, zeros):
         assert torch.equal(_logits(adapted), _logits(random_policy))
     assert torch.equal(_logits(adapted), before)
     assert (before - _logits(random_policy)).abs().max() > 0.1
