@@ -75,7 +75,7 @@ def _teach_language(language: Any, callbacks: Any, policy: Policy, *, seed: int)
 
 
 def _save_half(policy: Policy, folder: Path) -> None:
-    """In float16, half the size; ratings change by less than they are printed with."""
+    """In float16, at half the size; it is loaded in float32."""
     shutil.rmtree(folder, ignore_errors=True)
     policy.model.half()
     policy.save(folder)
