@@ -61,7 +61,7 @@ def resolve_arguments(arguments: Sequence[str]) -> list[str]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"benchmark={','.join(unknown)}: use one or more of {', '.join(known)}")
-    resolved: list[str] = []
+    resolved = [f"+{_choice_at(name)}" for name in names]
     for argument in arguments:
         resolved.extend(_for_each(argument, names))
     if not any(key == "policy" for key, _ in map(_parted, arguments)):
@@ -126,12 +126,15 @@ def _parted(argument: str) -> tuple[str, str]:
     return key, value
 
 
+def _choice_at(name: str) -> str:
+    return f"embedded@benchmarks.{name}=test" if name == EMBEDDED else f"benchmark@benchmarks.{name}={name}"
+
+
 def _for_each(argument: str, names: Sequence[str]) -> list[str]:
-    """An argument about benchmarks once for each of them; another as it is."""
+    """An argument about the benchmarks once for each of them; another as it is."""
     key, value = _parted(argument)
     if key == "benchmark":
-        group = {name: "embedded" if name == EMBEDDED else "benchmark" for name in names}
-        return [f"+{group[name]}@benchmarks.{name}={'test' if name == EMBEDDED else name}" for name in names]
+        return []  # said already
     if key == "benchmark/split":
         return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if name != EMBEDDED]
     if key.startswith("benchmark."):

@@ -1,0 +1,208 @@
+"""Whole evaluations in this process, small: written answers, a policy of 0.1 M parameters, a handful of images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.errors import InstantiationException
+
+from random_policy import build_random_policy, noise_image
+from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.evaluate import compose_config, evaluate, resolve_arguments
+from zoom_iqa.evaluation.predictions import PredictionFile, read_predictions
+
+TESTS = Path(__file__).resolve().parents[2]
+ENGINE = [
+    "rollout=transformers",
+    "rollout.engine._target_=written_engine.WrittenEngine",
+    "rollout.sampling.max_new_tokens=200",
+    "machine.accelerator=cpu",
+    "machine.workers=0",
+    "machine.batch_size=2",
+]
+MANIFEST = [
+    "benchmarks.manifest.name=mine",
+    "benchmarks.manifest.reader.labels=mine.csv",
+    "benchmarks.manifest.scale={direction: higher_is_better, native_range: [0, 100], one: 0, five: 100}",
+]
+
+
+class KilledError(RuntimeError):
+    """Stands for the end of a process at an unlucky moment."""
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "policy"
+    build_random_policy().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven labelled pictures."""
+    folder = tmp_path_factory.mktemp("images")
+    rows = ["image,mos"]
+    for number in range(7):
+        noise_image(number, 40 + number, 32).save(folder / f"{number}.png")
+        rows.append(f"{number}.png,{10 + 13 * number % 80}")
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def arguments(policy: Path, images: Path, output: Path, *others: str) -> list[str]:
+    root = f"benchmarks.manifest.root={images}"
+    return ["benchmark=manifest", *MANIFEST, root, *ENGINE, f"policy.path={policy}", f"output={output}", *others]
+
+
+def run(policy: Path, images: Path, output: Path, *others: str) -> dict[str, dict[str, Any]]:
+    metrics, folder = evaluate(compose_config(resolve_arguments(arguments(policy, images, output, *others))))
+    assert folder == output
+    assert json.loads((output / "metrics.json").read_text()) == metrics
+    return metrics
+
+
+def answers(folder: Path) -> list[dict[str, Any]]:
+    """Predictions without the time they took."""
+    lines = (folder / "mine" / "predictions.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(policy: Path, images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An evaluation that nothing disturbed."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    run(policy, images, output, "samples_per_image=2")
+    return output
+
+
+def test_the_folder_holds_what_is_promised(finished: Path) -> None:
+    names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
+    assert names == {"config.yaml", "metrics.json", "mine/predictions.jsonl", "mine/scores.csv"}
+    assert [(line["id"], line["sample"]) for line in answers(finished)] == [
+        (f"{number}.png", sample) for number in range(7) for sample in range(2)
+    ]
+    figures = json.loads((finished / "metrics.json").read_text())["mine"]
+    assert (figures["n"], figures["n_valid"], figures["samples_per_image"]) == (7, 7, 2)
+    assert 0 < figures["crop_rate"] < 1
+    with (finished / "mine" / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, first, second in zip(rows, answers(finished)[::2], answers(finished)[1::2], strict=True):
+        assert float(row["rating"]) == pytest.approx((first["rating"] + second["rating"]) / 2, abs=1e-4)
+        assert float(row["spread"]) == pytest.approx(abs(first["rating"] - second["rating"]) / 2**0.5, abs=1e-4)
+
+
+def test_killed_again_and_again_it_ends_the_same(
+    policy: Path, images: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    append = PredictionFile.append
+    for kills in range(3):
+        with monkeypatch.context() as patched:
+
+            def killed(self: PredictionFile, predictions: Any, kills: int = kills) -> None:
+                append(self, predictions)
+                if len(read_predictions(self.path)) > 4 * kills:
+                    with self.path.open("a") as file:
+                        file.write('{"id": "half a li')
+                    raise KilledError
+
+            patched.setattr(PredictionFile, "append", killed)
+            with pytest.raises(KilledError):
+                run(policy, images, output, "samples_per_image=2")
+    run(policy, images, output, "samples_per_image=2", "machine.batch_size=3")
+    assert answers(output) == answers(finished)
+    for name in ("metrics.json", "config.yaml", "mine/scores.csv"):
+        assert (output / name).read_text() == (finished / name).read_text()
+
+
+def test_another_config_in_the_same_folder_is_refused_with_the_difference(
+    policy: Path, images: Path, finished: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"holds a run of another config; .*- seed: 0; \+ seed: 1") as error:
+        run(policy, images, finished, "samples_per_image=2", "seed=1")
+    assert "\n" not in str(error.value)
+
+
+def test_a_policy_that_was_trained_on_is_another_one(images: Path, tmp_path: Path) -> None:
+    path = tmp_path / "policy"
+    for seed in (0, 1):
+        if path.exists():
+            path.rename(tmp_path / "before")
+        build_random_policy(seed=seed).save(path)
+        if seed == 0:
+            run(path, images, tmp_path / "run", "limit=1")
+    with pytest.raises(ConfigError, match=r"\+ policy_files: "):
+        run(path, images, tmp_path / "run", "limit=1")
+
+
+def test_other_labels_are_noticed(policy: Path, images: Path, tmp_path: Path) -> None:
+    output, copy = tmp_path / "run", tmp_path / "images"
+    copy.mkdir()
+    for path in images.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    run(policy, copy, output)
+    labels = copy / "mine.csv"
+    labels.write_text(labels.read_text().replace("0.png,10", "0.png,30"))
+    with pytest.raises(DataError, match=r"made with other labels.*\n.*mine:0.png: 1.4 then, 2.2 now"):
+        run(policy, copy, output)
+
+
+def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path: Path) -> None:
+    def broken(*others: str) -> None:
+        run(tmp_path / "no policy", images, tmp_path / "run", *others)
+
+    with pytest.raises(DataError, match="no labels at"):
+        broken("benchmarks.manifest.reader.labels=other.csv")
+    with pytest.raises(ConfigError, match="limit=0"):
+        broken("limit=0")
+    with pytest.raises(InstantiationException, match="max_new_tokens=0"):
+        broken("rollout.sampling.max_new_tokens=0")
+    with pytest.raises(ConfigError, match="nothing reads this key"):
+        broken("+sample=2")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_same_command_finds_its_folder(
+    policy: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [a for a in arguments(policy, images, tmp_path, "limit=2") if not a.startswith("output=")]
+
+    def folder(*others: str) -> Path:
+        return evaluate(compose_config(resolve_arguments([*given, *others])))[1]
+
+    first = folder()
+    assert folder("machine.batch_size=1") == first
+    assert folder("seed=1") != first
+    assert len(list((tmp_path / "runs" / "evaluate").iterdir())) == 2
+
+
+def test_two_processes_of_torchrun_end_as_one(policy: Path, images: Path, finished: Path, tmp_path: Path) -> None:
+    given = arguments(policy, images, tmp_path / "run", "samples_per_image=2")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
+    done = subprocess.run(
+        [*command, "-m", "zoom_iqa.evaluate", *given],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run folder:") == 1
+    assert answers(tmp_path / "run") == answers(finished)
+    assert (tmp_path / "run" / "config.yaml").read_text() == (finished / "config.yaml").read_text()
+    assert {path.name for path in (tmp_path / "run" / "mine").iterdir()} == {"predictions.jsonl", "scores.csv"}
+
+
+def test_the_embedded_set_beside_another(policy: Path, images: Path, tmp_path: Path) -> None:
+    metrics = run(policy, images, tmp_path / "run", "benchmark=embedded", "limit=3")
+    assert {name: figures["n"] for name, figures in metrics.items()} == {"embedded": 3, "mine": 3}
