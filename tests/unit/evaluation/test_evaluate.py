@@ -187,7 +187,7 @@ def test_the_same_command_finds_its_folder(
 
 def test_two_processes_of_torchrun_end_as_one(policy: Path, images: Path, finished: Path, tmp_path: Path) -> None:
     given = arguments(policy, images, tmp_path / "run", "samples_per_image=2")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*command, "-m", "zoom_iqa.evaluate", *given],
         env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
