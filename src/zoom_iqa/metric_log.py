@@ -19,7 +19,7 @@ class MetricLog(Logger):
         super().__init__()
         self._path = Path(save_dir) / "metrics.csv"
         self._columns: list[str] = []
-        self._begun = False
+        self._step: int | None = None  # the last one logged
 
     @property
     def name(self) -> str:
@@ -37,12 +37,12 @@ class MetricLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row; the file is written anew only when a column comes up for the first time."""
+        """Append a row, or add to the last one's; the file is written anew only then and for a new column."""
         row = {"step": step, **{name: value for name, value in metrics.items() if name != "epoch"}}
-        if not self._begun or not row.keys() <= set(self._columns):
-            kept = self._rows(before=None if self._begun else step)
-            self._begun = True
-            self._rewrite([*kept, row])
+        last, self._step = self._step, step
+        if last in (None, step) or not row.keys() <= set(self._columns):
+            kept = self._rows(before=step if last is None else None)
+            self._rewrite([*kept[:-1], {**kept[-1], **row}] if last == step else [*kept, row])
             return
         with self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow(row)

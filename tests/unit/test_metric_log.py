@@ -39,3 +39,17 @@ def test_a_continued_run_keeps_the_rows_before_its_first_step_and_replaces_the_o
     for step in range(3, 6):
         again.log_metrics({"loss": float(10 * step)}, step=step)
     assert [row["loss"] for row in rows(tmp_path)] == ["0.0", "1.0", "2.0", "30.0", "40.0", "50.0"]
+
+
+def test_figures_of_one_step_share_its_row(tmp_path: Path) -> None:
+    log = MetricLog(save_dir=str(tmp_path))
+    log.log_metrics({"val/d/srcc": 0.5}, step=0)
+    log.log_metrics({"loss": 1.0}, step=0)
+    log.log_metrics({"loss": 2.0}, step=1)
+    log.log_metrics({"val/d/srcc": 0.75}, step=1)
+    log.log_metrics({"loss": 3.0}, step=2)
+    assert rows(tmp_path) == [
+        {"step": "0", "val/d/srcc": "0.5", "loss": "1.0"},
+        {"step": "1", "val/d/srcc": "0.75", "loss": "2.0"},
+        {"step": "2", "val/d/srcc": "", "loss": "3.0"},
+    ]

@@ -78,6 +78,11 @@ class Evaluator:
         self._workers = workers
         self._seed = seed
 
+    @property
+    def dataset_name(self) -> str:
+        """The name its images bear."""
+        return self._dataset.items()[0].dataset
+
     def run(self, policy: Policy, *, path: Path, title: str | None) -> tuple[Prediction, ...]:
         """Predict what ``path`` does not hold yet and return all predictions in the data set's order.
 
