@@ -118,14 +118,16 @@ class GRPOModule(L.LightningModule):
         self._scorer = _scorer(policy, settings, shared)
         self._reference: Scorer | StartAdaptersScorer | None = None
         self._reference_policy: Policy | None = None
-        self._reference_features = features
+        self._caches = [features]
         if self._update.needs_reference and has_adapters(policy.model):
             self._reference = StartAdaptersScorer(scorer=self._scorer, policy=policy)
         elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
-            own = VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
-            self._reference_features = own if shared is None else shared
-            self._reference = _scorer(self._reference_policy, settings, self._reference_features)
+            if shared is None:
+                self._caches.append(
+                    VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
+                )
+            self._reference = _scorer(self._reference_policy, settings, self._caches[-1])
 
     def on_fit_start(self) -> None:
         """Bring the reference to the device; it is no submodule, so that checkpoints do not hold it twice."""
@@ -170,8 +172,8 @@ class GRPOModule(L.LightningModule):
 
     def _collect(self, batch: list[ImageSample]) -> list[RolloutGroup]:
         self._policy.images.clear()  # augmentation may give a key new pixels from one step to the next
-        if self._reference is not None:
-            self._reference_features.clear()
+        for cache in self._caches:
+            cache.clear()
         self._engine.refresh()
         self.model.eval()
         groups = collect_groups(

@@ -67,6 +67,10 @@ class SFTModule(L.LightningModule):
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
 
+    def on_fit_start(self) -> None:
+        """A loaded model is in evaluation mode, in which gradient checkpointing silently does nothing."""
+        self.model.train()
+
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, with its schedule."""
         return configure(self.model, self._optimizer, self._lr_factor)
