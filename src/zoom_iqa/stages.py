@@ -49,7 +49,8 @@ class Stage:
         self._settings: Settings = instantiate(self._stage.module)
         self._data: L.LightningDataModule = instantiate(self._stage.data)
         self._trainer_config = DictConfig({**cfg.trainer, **self._stage.trainer})
-        self._callbacks, self._loggers, self._seed = cfg.callbacks, cfg.logger, cfg.seed
+        self._callbacks: list[L.Callback] = [instantiate(node) for node in cfg.callbacks.values()]
+        self._loggers, self._seed = cfg.logger, cfg.seed
         self._check_trainer()
 
     def check_batch(self, *, processes: int) -> None:
@@ -86,13 +87,12 @@ class Stage:
     def _trainer(self, folder: RunFolder, last: Path) -> L.Trainer:
         logs = folder.logs(self._name)
         loggers = [instantiate(node)(save_dir=str(logs)) for node in self._loggers.values()]
-        callbacks = [instantiate(node) for node in self._callbacks.values()]
         made: L.Trainer = instantiate(self._trainer_config)(
             max_epochs=1,
             logger=loggers,
-            callbacks=[*callbacks, StageCheckpoint(path=last, every=self._stage.checkpoint_every)],
+            callbacks=[*self._callbacks, StageCheckpoint(path=last, every=self._stage.checkpoint_every)],
             plugins=[AtomicCheckpointIO()],
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in self._callbacks),
             use_distributed_sampler=False,  # StageData shares the samples out
             default_root_dir=str(logs),
         )

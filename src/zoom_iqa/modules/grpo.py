@@ -129,6 +129,11 @@ class GRPOModule(L.LightningModule):
                 )
             self._reference = _scorer(self._reference_policy, settings, self._caches[-1])
 
+    @property
+    def policy(self) -> Policy:
+        """What is trained."""
+        return self._policy
+
     def on_fit_start(self) -> None:
         """Bring the reference to the device; it is no submodule, so that checkpoints do not hold it twice."""
         if self._reference_policy is not None:

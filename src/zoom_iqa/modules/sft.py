@@ -67,6 +67,11 @@ class SFTModule(L.LightningModule):
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
 
+    @property
+    def policy(self) -> Policy:
+        """What is trained."""
+        return self._policy
+
     def on_fit_start(self) -> None:
         """A loaded model is in evaluation mode, in which gradient checkpointing silently does nothing."""
         self.model.train()
