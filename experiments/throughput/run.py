@@ -1,6 +1,6 @@
 """Time a GRPO step of TRL's trainer and of ours on the same work, in turns; ends with one line per setting.
 
-    python experiments/throughput/run.py [--settings A Z] [--rounds 2] [--curves]
+    python experiments/throughput/run.py [--settings A Z] [--rounds 2] [--curves [NAME ...]]
 
 Every run is a process of its own, on one thread. The clock is CPU time, so that other jobs on the machine bend the
 ratios little; ``--clock wall`` for an idle machine. All runs are appended to results.csv beside this file.
@@ -25,9 +25,9 @@ RESULTS = HERE / "results.csv"
 STEPS = {"A": 4, "Z": 2}
 
 CURVES: dict[str, list[dict[str, int]]] = {
-    "group size": [{"group": g} for g in (4, 8, 16, 32)],
-    "prompt length": [{"words": w} for w in (40, 450, 1350)],
-    "completion length": [{"completion": c} for c in (64, 128, 256, 512)],
+    "group": [{"group": g} for g in (4, 8, 16, 32)],
+    "prompt": [{"words": w} for w in (40, 450, 1350)],
+    "completion": [{"completion": c} for c in (64, 128, 256, 512)],
     "vocabulary": [{"vocab": v, "completion": 64, "group": 4} for v in (1_000, 8_000, 32_000, 152_064)],
 }
 
@@ -120,12 +120,12 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", default=["A", "Z"])
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
-    parser.add_argument("--curves", action="store_true", help="scaling curves instead of the settings")
+    parser.add_argument("--curves", nargs="*", choices=CURVES, help="scaling curves instead of the settings")
     args = parser.parse_args()
     lines: list[str] = []
-    if args.curves:
-        for curve, points in CURVES.items():
-            for point in points:
+    if args.curves is not None:
+        for curve in args.curves or CURVES:
+            for point in CURVES[curve]:
                 name = f"{curve} {next(iter(point.values()))}"
                 found = compare(name, ["--setting", "A", *as_options(point), "--clock", args.clock], 1, 2)
                 lines.append(summary(name, *found))
