@@ -1,0 +1,66 @@
+"""Weights & Biases without a network: a run for each stage, its own name, and an id that a continued one keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+
+from zoom_iqa.wandb_log import WandbLog
+
+
+class Run:
+    """Stands for a run at the service."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.logged: list[dict[str, float]] = []
+        self.ended: int | None = None
+
+    def log(self, figures: dict[str, float]) -> None:
+        self.logged.append(figures)
+
+    def finish(self, exit_code: int) -> None:
+        self.ended = exit_code
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    made: list[Run] = []
+
+    def init(**settings: Any) -> Run:
+        assert all(run.ended is not None for run in made), "the run before has not ended"
+        made.append(Run(**settings))
+        return made[-1]
+
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "run", None)
+    return made
+
+
+def logger(run_dir: Path, stage: str) -> WandbLog:
+    return WandbLog(save_dir=str(run_dir / "logs" / stage), project="p", name="study", offline=False)
+
+
+def test_every_stage_has_a_run_of_its_own(runs: list[Run], tmp_path: Path) -> None:
+    for stage in ("sft", "grpo"):
+        log = logger(tmp_path, stage)
+        log.log_metrics({"val/koniq/srcc": 0.5}, step=7)
+        log.finalize("success")
+    assert [run.settings["name"] for run in runs] == ["study-sft", "study-grpo"]
+    assert {run.settings["group"] for run in runs} == {"study"}
+    assert runs[0].settings["id"] != runs[1].settings["id"]
+    assert [run.logged for run in runs] == [[{"val/koniq/srcc": 0.5, "trainer/global_step": 7}]] * 2
+    assert [run.ended for run in runs] == [0, 0]
+
+
+def test_a_continued_stage_goes_on_in_its_run(runs: list[Run], tmp_path: Path) -> None:
+    for status in ("failed", "success"):
+        log = logger(tmp_path, "grpo")
+        log.log_metrics({"a": 1.0}, step=0)
+        log.finalize(status)
+    assert runs[0].settings["id"] == runs[1].settings["id"]
+    assert runs[1].settings["resume"] == "allow"
+    assert [run.ended for run in runs] == [1, 0]
