@@ -6,14 +6,10 @@ them; every step from one seed. The run folder ends with ``policy/``, which is w
 
 from __future__ import annotations
 
-import logging
 import shutil
-import warnings
 from pathlib import Path
-from typing import Any
 
 import hydra
-import lightning as L
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -41,8 +37,6 @@ def make(cfg: DictConfig, run_dir: Path) -> None:
     """Every step in order; ``warmed/`` keeps the policy after the vision warm-up and is not made twice."""
     check_config(cfg)
     OmegaConf.resolve(cfg)
-    warnings.filterwarnings("ignore", module="lightning")
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.set_num_threads(cfg.threads)
     warmed = run_dir / "warmed"
     if not warmed.exists():
@@ -50,7 +44,7 @@ def make(cfg: DictConfig, run_dir: Path) -> None:
         instantiate(cfg.vision)().run(policy)
         policy.save(warmed)
     policy = instantiate(cfg.policy, path=str(warmed))
-    _teach_language(cfg.language, cfg.callbacks, policy, seed=cfg.seed)
+    instantiate(cfg.language)().run(policy)
     _save_half(policy, run_dir / "policy")
     print(f"policy written to {run_dir / 'policy'}")
 
@@ -65,13 +59,6 @@ def _untrained(cfg: DictConfig) -> Policy:
         seed=cfg.seed,
         image_cache=64,
     )
-
-
-def _teach_language(language: Any, callbacks: Any, policy: Policy, *, seed: int) -> None:
-    L.seed_everything(seed, verbose=False)
-    module = instantiate(language.module)(policy=policy)
-    trainer = instantiate(language.trainer, callbacks=list(callbacks.values()))
-    trainer.fit(module, datamodule=instantiate(language.data))
 
 
 def _save_half(policy: Policy, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightning as L
@@ -18,9 +17,9 @@ from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.policy.freezing import freeze_vision
-from zoom_iqa.policy.logprobs import PromptCompletion, Scorer
+from zoom_iqa.policy.logprobs import Scorer
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.rollout.builder import numeric_tokens
+from zoom_iqa.rollout.supervised import supervised_samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +90,3 @@ class SFTModule(L.LightningModule):
         self.figures = to_floats(reduce_measures(measures, reducer=reducer))
         self.log_dict(self.figures)
         return loss * world_size()
-
-
-def supervised_samples(trajectories: Sequence[Trajectory], policy: Policy) -> tuple[list[PromptCompletion], Tensor]:
-    """Every turn as prompt and completion, and which completion tokens belong to the answer's numbers (T,)."""
-    samples: list[PromptCompletion] = []
-    numeric: list[bool] = []
-    for trajectory in trajectories:
-        for number, turn in enumerate(trajectory.turns, start=1):
-            ids = policy.completion_ids(turn.response)
-            key = f"{trajectory.item.dataset}:{trajectory.item.id}/{number}"
-            samples.append(PromptCompletion(policy.encode(turn.prompt), key, torch.tensor(ids)))
-            numeric.extend(numeric_tokens(policy, ids, turn.response))
-    return samples, torch.tensor(numeric)

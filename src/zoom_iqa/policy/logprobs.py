@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zoom_iqa.errors import PolicyError
 from zoom_iqa.policy.embedding import embed
-from zoom_iqa.policy.encoding import EncodedImage
+from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
 from zoom_iqa.policy.head import banned_bias, log_distributions, token_log_probs
 from zoom_iqa.policy.packing import PromptCompletion, pack
 from zoom_iqa.policy.policy import Policy
@@ -78,6 +78,11 @@ class Scorer:
         if (self._bias_V.device, self._bias_V.dtype) != (weight_VH.device, weight_VH.dtype):
             self._bias_V = banned_bias(self._policy.banned_ids, weight_VH)
         return self._bias_V
+
+    def prompt_states(self, prompts: Sequence[EncodedPrompt]) -> Tensor:
+        """The last hidden state (B, H) of each prompt: the one that predicts the first token of a completion."""
+        placeholder = torch.zeros(1, dtype=torch.long)
+        return self._hidden([PromptCompletion(prompt, str(i), placeholder) for i, prompt in enumerate(prompts)])
 
     def _hidden(self, samples: Sequence[PromptCompletion]) -> Tensor:
         """Hidden states (T, H) that predict the completion tokens."""

@@ -16,10 +16,11 @@ from written_rollouts import PROMPTS
 from zoom_iqa.data.trajectories import supervised_turns
 from zoom_iqa.data.trajectory_sets import Trajectory
 from zoom_iqa.errors import ConfigError
-from zoom_iqa.modules.sft import SFTSettings, supervised_samples
+from zoom_iqa.modules.sft import SFTSettings
 from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.rollout.supervised import supervised_samples
 from zoom_iqa.types import ImageItem
 
 NUMERIC_WEIGHT = 3.0
