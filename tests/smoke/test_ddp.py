@@ -21,12 +21,14 @@ COMPARABLE = [
     "rollout.engine._target_=written_engine.KeyedEngine",
     "prompts.questions=[Rate it.]",
     "grpo.module.update.micro_batch_tokens=1",
+    "sft.trainer.gradient_clip_val=1000.0",  # clipping would hide a wrong factor
+    "grpo.module.max_grad_norm=1000.0",
     "sft.steps=2",
     "grpo.steps=2",
     "data.test.size=5",
     *(f"{stage}.module.optimizer._target_=torch.optim.SGD" for stage in ("sft", "grpo")),
     *(f"~{stage}.module.optimizer.betas" for stage in ("sft", "grpo")),
-    *(f"{stage}.module.optimizer.lr=0.05" for stage in ("sft", "grpo")),
+    *(f"{stage}.module.optimizer.lr=0.01" for stage in ("sft", "grpo")),
 ]
 
 
@@ -42,7 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     settings = [*SETTINGS, *COMPARABLE, *TWO, "sft.data.batch_size=1", "grpo.data.batch_size=1"]
     settings += [f"policy.path={policy}", f"paths.runs={folder}/runs"]
     settings += ["+callbacks.weights._target_=rank_weights.RankWeights", f"+callbacks.weights.folder={folder}"]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "zoom_iqa.train", *settings],
         cwd=folder,
