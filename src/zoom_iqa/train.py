@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,13 @@ READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "accumulate")
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
 def _main(cfg: DictConfig) -> float | None:
-    with expected_errors():  # inside the job too: Hydra announces failed jobs in lines of its own
-        return train(cfg, Path(HydraConfig.get().runtime.output_dir))
+    run_dir = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        with expected_errors():  # inside the job too: Hydra announces failed jobs in lines of its own
+            return train(cfg, run_dir)
+    finally:
+        with suppress(OSError):
+            run_dir.rmdir()  # Hydra made it; a run that never began left it empty
 
 
 def main() -> None:
