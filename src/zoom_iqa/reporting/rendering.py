@@ -1,0 +1,85 @@
+"""A table of texts as Markdown, CSV or LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MEASURED = "measured here"
+"""What marks a row of ours; others say where they were published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTable:
+    """Rows of texts under ``header``; the first ``names`` columns are words, the others figures. ``notes`` follow."""
+
+    title: str
+    header: Sequence[str]
+    names: int
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if any(len(row) != len(self.header) for row in self.rows):
+            raise ValueError("every row needs as many cells as the header")
+
+
+def markdown(table: TextTable) -> str:
+    """A GitHub table with its title before and its notes after it."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [_markdown_row(row, widths, table.names) for row in cells]
+    rule = ["-" * width if place < table.names else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
+    notes = [f"- {note}" for note in table.notes]
+    body = [lines[0], _markdown_row(rule, widths, 0), *lines[1:]]
+    return "\n".join([f"**{table.title}**", "", *body, "", *notes]) + "\n"
+
+
+def comma_separated(table: TextTable) -> str:
+    """Header and rows alone, so that any program reads it."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([table.header, *table.rows])
+    return text.getvalue()
+
+
+def latex(table: TextTable) -> str:
+    """A booktabs table; the notes are comments before it."""
+    columns = "l" * table.names + "r" * (len(table.header) - table.names)
+    rows = [" & ".join(map(_latex_text, row)) + r" \\" for row in (table.header, *table.rows)]
+    return "\n".join(
+        [
+            *(f"% {note}" for note in table.notes),
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex_text(table.title)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            rows[0],
+            r"\midrule",
+            *rows[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+FORMATS: dict[str, Callable[[TextTable], str]] = {"markdown": markdown, "csv": comma_separated, "latex": latex}
+
+_LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {character: "\\" + character for character in "&%$#_{}"}
+
+
+def _markdown_row(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
+    padded = [
+        cell.ljust(width) if place < names else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "| " + " | ".join(padded) + " |"
+
+
+def _latex_text(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
