@@ -19,6 +19,7 @@ from small_run import metrics_of, save_policy, small_run, weights_of
 from zoom_iqa.callbacks.benchmark_evaluation import BenchmarkEvaluation
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.predictions import Prediction
+from zoom_iqa.modules.grpo import GRPOModule
 
 VALIDATION = ["callbacks=validation", "callbacks.validation.every=2", "data.val.size=5"]
 FIGURES = {f"val/embedded/{name}" for name in ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate")}
@@ -80,6 +81,30 @@ def test_the_best_policy_is_kept_whole(validated: Path) -> None:
         if kept.name == "step-000003":  # the last one
             last = weights_of(validated, stage)
             assert all(torch.equal(value, last[f"model.{name}"]) for name, value in model.state_dict().items())
+
+
+def test_a_stopped_run_goes_on_to_the_same_figures(
+    policy: Path, validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = GRPOModule.training_step
+
+    def killed(self: GRPOModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 3:
+            raise RuntimeError("killed")
+        step(self, batch, batch_idx)
+
+    settings = [*VALIDATION, "logger=[csv,wandb]"]
+    with monkeypatch.context() as patched:
+        patched.setattr(GRPOModule, "training_step", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            small_run(tmp_path / "run", policy, *settings)
+    small_run(tmp_path / "run", policy, *settings)
+    for stage in ("sft", "grpo"):
+        assert rows(tmp_path / "run", stage) == rows(validated, stage)
+        kept = [
+            [path.name for path in (run / "logs" / stage / "best").iterdir()] for run in (tmp_path / "run", validated)
+        ]
+        assert kept[0] == kept[1]
 
 
 class Scripted:
