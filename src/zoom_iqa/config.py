@@ -191,14 +191,14 @@ def _fits(value: Any, hint: Any) -> bool:
         return value is None and hint in (type(None), Any)
     if isinstance(value, DictConfig):
         return hint not in (bool, int, float, str)
+    is_part = getattr(hint, "__module__", "").startswith(("zoom_iqa", "torch"))  # only a mapping can make one
     if isinstance(value, ListConfig):
-        return hint not in (bool, int, float, str) and not (inspect.isclass(origin) and issubclass(origin, dict))
+        return not is_part and hint not in (bool, int, float, str)
     if hint in (int, float):
         return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
     if hint in (bool, str):
         return isinstance(value, hint)
-    made_elsewhere = origin is not None or getattr(hint, "__module__", "").startswith(("zoom_iqa", "torch"))
-    return not made_elsewhere  # a number or text stands for no function, sequence, tensor or part of ours
+    return not is_part and origin is None  # a number or text stands for no function or sequence
 
 
 def _named(hint: Any) -> str:

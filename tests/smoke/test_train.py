@@ -173,11 +173,17 @@ def test_a_run_killed_again_and_again_ends_the_same(
 
 
 def test_batches_that_workers_fetched_ahead_are_not_lost(
-    tmp_path: Path, policy: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    policy: Path,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     workers = (*SETTINGS, "data.workers=1")
     kill("GRPO right after a checkpoint", tmp_path / "run", policy, monkeypatch, *workers)
+    assert "SFT 8/8" in capsys.readouterr().err
     small_run(tmp_path / "run", policy, *workers)
+    assert "GRPO 4/4" in capsys.readouterr().err
     assert_same_end(tmp_path / "run", finished)
 
 

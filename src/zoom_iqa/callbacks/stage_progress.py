@@ -20,7 +20,8 @@ class StageProgress(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the line, at the step a continued run has reached."""
         if trainer.is_global_zero:
-            self._line = ProgressLine(type(pl_module).__name__, total=int(trainer.num_training_batches))
+            title = type(pl_module).__name__.removesuffix("Module")
+            self._line = ProgressLine(title, total=int(trainer.num_training_batches))
             done: int = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
             self._line.start_at(done)
 

@@ -1,0 +1,102 @@
+"""The checks that a config passes before anything is made of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from zoom_iqa.config import check_config, check_read, conf_dir
+from zoom_iqa.errors import ConfigError
+
+RANK = "zoom_iqa.objectives.reward_terms.RankTerm"
+
+
+def config(text: str) -> DictConfig:
+    made = OmegaConf.create(text)
+    assert isinstance(made, DictConfig)
+    return made
+
+
+def test_the_configuration_is_found() -> None:
+    assert (conf_dir() / "train.yaml").is_file()
+
+
+def test_products_of_interpolations() -> None:
+    assert config("a: {b: 3, c: '${product:${.b},${..d},2}'}\nd: 5").a.c == 30
+
+
+READ = {
+    "by its name": ("steps: 3", {"steps"}),
+    "by a node's name": ("paths: {runs: r, more: {x: 1}}", {"paths"}),
+    "by an absolute interpolation": ("steps: 3\nuse: ${steps}", {"use"}),
+    "by a relative one": ("a: {steps: 3, b: {c: '${..steps}'}}", {"a.b"}),
+    "inside a resolver": ("a: 3\nb: '${product:${a},2}'", {"b"}),
+    "inside a text": ("name: x\npath: runs/${name}/y", {"path"}),
+    "from a list": ("name: x\nuse: ['${name}']", {"use"}),
+    "by a target": (f"r: {{_target_: {RANK}, weight: 1}}", set()),
+    "as an empty mapping": ("sft: {trainer: {}}", set()),
+}
+
+
+@pytest.mark.parametrize("how", READ)
+def test_what_is_read_passes(how: str) -> None:
+    text, read = READ[how]
+    check_read(config(text), read=read)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("steps: 3\nstepz: 4", "stepz: nothing reads this key; did you mean steps? Valid: steps"),
+        ("a: {steps: 3, stepz: 4}", "a.stepz: nothing reads this key; did you mean steps? Valid: steps"),
+        ("a: {steps: 3}\nb: {c: {d: 1}}", "b: nothing reads this key"),
+        (f"a: {{steps: 3}}\nb: {{c: {{_target_: {RANK}}}, d: 1}}", "b.d: nothing reads this key"),
+    ],
+)
+def test_what_is_not_read_is_named_at_its_highest_place(text: str, named: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_read(config(text), read={"steps", "a.steps"})
+    assert str(error.value).startswith(named)
+
+
+def rank(**changed: Any) -> DictConfig:
+    return OmegaConf.create({"r": {"_target_": RANK, "weight": 1.0, "eps": 1e-6, "preference": "ordinal", **changed}})
+
+
+SCHEDULE = {"_target_": "zoom_iqa.objectives.schedules.Linear", "start": 0.0, "end": 1.0, "steps": 5}
+
+
+@pytest.mark.parametrize("changed", [{}, {"weight": 2}, {"weight": SCHEDULE}, {"preference": "thurstone"}])
+def test_values_that_fit_their_annotation_pass(changed: dict[str, Any]) -> None:
+    check_config(rank(**changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"weight": "much"}, "r.weight=much: .* needs float or Schedule"),
+        ({"weight": None}, "r.weight=null: .* needs float"),
+        ({"weight": [1, 2]}, r"r.weight=\[1, 2\]: .* needs float"),
+        ({"eps": SCHEDULE}, "r.eps=.* needs float"),
+        ({"eps": True}, "r.eps=True: .* needs float"),
+        ({"preference": "best"}, "r.preference=best: .* needs ordinal or thurstone"),
+        ({"epsilon": 1.0}, "r.epsilon: .* takes no such key; did you mean eps"),
+        ({"_target_": f"{RANK}s"}, "r._target_=.*RankTerms: not found"),
+        ({"weight": "???"}, "r.weight has no value; set r.weight=..."),
+        ({"weight": {**SCHEDULE, "steps": 2.5}}, "r.weight.steps=2.5: .* needs int"),
+    ],
+)
+def test_values_that_do_not_are_named(changed: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        check_config(rank(**changed))
+
+
+def test_an_absent_value_is_named_unless_it_comes_later() -> None:
+    absent = rank()
+    del absent.r.eps
+    with pytest.raises(ConfigError, match=r"r: .*RankTerm needs eps"):
+        check_config(absent)
+    absent.r._partial_ = True
+    check_config(absent)
