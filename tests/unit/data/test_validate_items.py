@@ -18,7 +18,8 @@ def item(name: str, mos: float = 3.0, std: float | None = None, path: str | None
 
 def test_good_items_pass(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
-    validate_items([item("a", 1.0, 0.0), item("b", 5.0), item("c", path=str(tmp_path / "a.png"))])
+    good = [item("a", 1.0, 0.0), item("b", 5.0), item("c", path=str(tmp_path / "a.png"))]
+    assert validate_items(good) is None
 
 
 def test_an_empty_split_is_an_error() -> None:
@@ -53,4 +54,5 @@ def test_all_bad_rows_are_listed_and_duplicates_counted() -> None:
 
 
 def test_the_same_id_in_two_sets_is_fine() -> None:
-    validate_items([item("a"), ImageItem(id="a", dataset="other", mos=2.0)])
+    same = [item("a"), ImageItem(id="a", dataset="other", mos=2.0)]
+    assert validate_items(same) is None
