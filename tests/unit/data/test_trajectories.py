@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from toy_prompts import PROMPTS
 from zoom_iqa.data.trajectories import (
     SupervisedTurn,
     TurnRecord,
@@ -22,19 +23,8 @@ from zoom_iqa.data.trajectories import (
     write_records,
 )
 from zoom_iqa.errors import DataError
-from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.types import ImageItem, ImagePart, TextPart
 
-PROMPTS = PromptSet(
-    questions=["How good?"],
-    turn1="{question} First look.",
-    turn2="Second look.",
-    sections_turn1=["Quality", "Improve", "Avoid", "Decision"],
-    sections_turn2=["Crop", "Improve", "Avoid", "Final"],
-    original_label="Original image: ",
-    crop_label="Cropped Image: ",
-    terse=True,
-)
 ITEM = ImageItem(id="coffee", dataset="toy", mos=2.05)
 ASKS = '<think>x</think><answer>{"bbox_2d": [0.25, 0.25, 0.75, 0.875], "rating": 3.10, "tool": "crop"}</answer>'
 ENDS = '<think>y \ud800 é</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.05, "tool": "final"}</answer>'

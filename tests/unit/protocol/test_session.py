@@ -10,22 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from toy_prompts import PROMPTS
 from zoom_iqa.errors import SessionError
 from zoom_iqa.protocol.crop import crop_image
-from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.protocol.session import ZoomSession, derive_seed
 from zoom_iqa.types import Answer, Generation, ImageItem, ImagePart, ParseFailure, Rollout, TextPart
 
-PROMPTS = PromptSet(
-    questions=["How good?"],
-    turn1="{question} First look.",
-    turn2="Second look.",
-    sections_turn1=["Quality", "Improve", "Avoid", "Decision"],
-    sections_turn2=["Crop", "Improve", "Avoid", "Final"],
-    original_label="Original image: ",
-    crop_label="Cropped Image: ",
-    terse=True,
-)
 ITEM = ImageItem(id="7", dataset="toy", mos=2.0)
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8))
 THOUGHT = "<think>{}: soft\nImprove: crisp face\nAvoid: blur on face\n{}: decided</think>"
