@@ -1,9 +1,9 @@
 """Writes what a good trajectory says, from a distortion, a severity, a region and a score that are known.
 
 The four sections follow GR-IQA, the rationale data of Zoom-IQA (arXiv 2601.02918): summary, directions, issues,
-decision. A defect in one region asks for a crop around it; a faint one, or none, sometimes asks for a crop to be sure;
-anything else is final in one turn. The first score of a trajectory that crops is a guess made before looking closer,
-the second is the known one.
+decision. A defect in one region asks for a crop around it; a faint one, or none, sometimes asks for a crop to be sure, a
+clear one seldom: second turns must know every score, for a policy also crops where it is wrong about what it saw. The
+first score of a trajectory that crops is a guess made before looking closer, the second is the known one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Rationale:
 class RationaleWriter:
     """Writes trajectories for one prompt set; a terse set gets single clauses and coordinates of one decimal.
 
-    ``doubt_level``: a defect up to this level, or none, leaves doubt and is cropped with ``doubt_crop_rate`` in [0, 1].
+    ``doubt_level``: a defect up to this level, or none, leaves doubt and is cropped with ``doubt_crop_rate`` in [0, 1];
+    a clear defect all over the image with ``clear_crop_rate``.
     ``guess_pull`` in [0, 1]: how far the first score of a trajectory that crops is drawn to the middle of the scale;
     ``guess_spread``: the standard deviation of its error, in MOS units. ``box_jitter``: the largest outward shift of a
     box's edges, as a fraction of the image's sides.
@@ -67,6 +68,7 @@ class RationaleWriter:
         prompts: PromptSet,
         doubt_level: float,
         doubt_crop_rate: float,
+        clear_crop_rate: float,
         guess_pull: float,
         guess_spread: float,
         box_jitter: float,
@@ -75,6 +77,7 @@ class RationaleWriter:
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
         self._doubt_level = doubt_level
         self._doubt_crop_rate = doubt_crop_rate
+        self._clear_crop_rate = clear_crop_rate
         self._guess_pull = guess_pull
         self._guess_spread = guess_spread
         self._box_jitter = box_jitter
@@ -86,7 +89,8 @@ class RationaleWriter:
             DataError: ``truth.distortion`` has no words in ``DEFECTS``.
         """
         doubtful = truth.distortion is None or truth.level <= self._doubt_level
-        crops = truth.region is not None or (doubtful and rng.random() < self._doubt_crop_rate)
+        rate = self._doubt_crop_rate if doubtful else self._clear_crop_rate
+        crops = truth.region is not None or rng.random() < rate
         box = self._box(truth.region, rng) if crops else None
         facts = self._facts(truth, truth.region or box, rng)
         if box is None:

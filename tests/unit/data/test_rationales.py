@@ -29,11 +29,14 @@ def load_prompts(name: str) -> PromptSet:
     return instantiate(yaml.safe_load((CONF / f"{name}.yaml").read_text()))
 
 
-def make_writer(prompts: PromptSet, doubt_crop_rate: float = 0.3, guess_spread: float = 0.3) -> RationaleWriter:
+def make_writer(
+    prompts: PromptSet, doubt_crop_rate: float = 0.3, clear_crop_rate: float = 0.0, guess_spread: float = 0.3
+) -> RationaleWriter:
     return RationaleWriter(
         prompts=prompts,
         doubt_level=2,
         doubt_crop_rate=doubt_crop_rate,
+        clear_crop_rate=clear_crop_rate,
         guess_pull=0.5,
         guess_spread=guess_spread,
         box_jitter=0.1,
@@ -114,6 +117,18 @@ def test_when_to_zoom(
     rationale = writer.write(truth, np.random.default_rng(0))
     assert parse_answer(rationale.turn1).wants_crop is crops
     assert (rationale.turn2 is not None) is crops
+
+
+def test_clear_defects_get_a_closer_look_at_their_own_rate() -> None:
+    writer, rng = (
+        make_writer(load_prompts("compact"), doubt_crop_rate=0.0, clear_crop_rate=0.25),
+        np.random.default_rng(0),
+    )
+    clear = Truth(distortion="jpeg", level=4.0, region=None, mos=2.0)
+    faint = Truth(distortion="jpeg", level=1.5, region=None, mos=4.0)
+    crops = [writer.write(clear, rng).turn2 is not None for _ in range(800)]
+    assert np.mean(crops) == pytest.approx(0.25, abs=0.05)
+    assert all(writer.write(faint, rng).turn2 is None for _ in range(50))
 
 
 def test_the_first_score_is_a_guess_pulled_to_the_middle() -> None:
@@ -199,6 +214,7 @@ def test_the_second_turn_says_where_the_score_went(pull: float, word: str) -> No
         prompts=load_prompts("compact"),
         doubt_level=2,
         doubt_crop_rate=0,
+        clear_crop_rate=0,
         guess_pull=pull,
         guess_spread=0,
         box_jitter=0,
