@@ -1,10 +1,10 @@
 """Teaches the language model to read a warmed-up vision tower, then to write the protocol's answers.
 
 From random weights a language model learns the template of the answers long before it looks at the image: few tokens of
-a trajectory depend on it. So its last state of the prompt is first asked for the score alone. The tower is frozen, so
-every image goes through it once.
+a trajectory depend on it. So its last state of the prompt is first asked for the score alone, in every turn: the second
+must read the crop. The tower is frozen, so every image goes through it once.
 
-Legend: B examples, H hidden width, T completion tokens.
+Legend: B examples, P prompts (a turn each), H hidden width, T completion tokens.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ class LanguageWarmup:
         language = [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
 
         def reading_loss(batch: Sequence[Example]) -> Tensor:
-            prompts = [example.turns[0].prompt for example in batch]
-            mos_B = torch.tensor([example.mos for example in batch])
-            return F.smooth_l1_loss(_MIDDLE + head(scorer.prompt_states(prompts))[:, 0], mos_B)
+            prompts = [turn.prompt for example in batch for turn in example.turns]
+            mos_P = torch.tensor([example.mos for example in batch for _ in example.turns])
+            return F.smooth_l1_loss(_MIDDLE + head(scorer.prompt_states(prompts))[:, 0], mos_P)
 
         def writing_loss(batch: Sequence[Example]) -> Tensor:
             numeric_T = torch.cat([example.numeric_T for example in batch])

@@ -60,7 +60,13 @@ def _warmup(*, reading: int, writing: int) -> LanguageWarmup:
         augmented=False,
     )
     writer = RationaleWriter(
-        prompts=PROMPTS, doubt_level=2, doubt_crop_rate=0.5, clear_crop_rate=0.1, guess_pull=0.5, guess_spread=0.3, box_jitter=0.1
+        prompts=PROMPTS,
+        doubt_level=2,
+        doubt_crop_rate=0.5,
+        clear_crop_rate=0.1,
+        guess_pull=0.5,
+        guess_spread=0.3,
+        box_jitter=0.1,
     )
     return LanguageWarmup(
         trajectories=WrittenTrajectories(images=images, writer=writer, prompts=PROMPTS, seed=0),
