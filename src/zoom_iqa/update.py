@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from zoom_iqa.objectives.measures import Mean, Measures, mean_of, merge, peak_of
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
 from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import PenaltyInputs, Regularizer, RegularizerPlan, TokenBatch
+from zoom_iqa.old_policy import SamplerCheck, old_policy
 from zoom_iqa.policy.logprobs import Scorer
 from zoom_iqa.policy.reference import StartAdaptersScorer
 from zoom_iqa.rollout.builder import TrainingBatch
@@ -50,14 +52,15 @@ class Anchors:
     old_logp_T: Tensor
     reference_logp_T: Tensor | None
     distributions: dict[tuple[int, int], Tensor]
+    figures: dict[str, float]
 
 
 class PolicyUpdate:
     """Runs ``epochs`` passes over ``mini_batches`` parts of a rollout batch, one optimizer step each.
 
     ``micro_batch_tokens`` bounds prompt and completion tokens that are forwarded together. ``old_logp`` is
-    ``sampled`` (the sampler's own log-probabilities) or ``recomputed`` (one more pass; for an engine whose numbers
-    differ from the scorer's: watch ``policy/sampler_gap``).
+    ``sampled`` (the sampler's own log-probabilities), ``recomputed`` (one more pass; the first step's ratios are then
+    1), or ``measured`` (recomputed where ``sampler_check`` finds that the sampler's own differ too much).
 
     Raises:
         ConfigError: a value is out of range, or the regularizer would silently do nothing.
@@ -73,6 +76,7 @@ class PolicyUpdate:
         mini_batches: int,
         micro_batch_tokens: int,
         old_logp: str,
+        sampler_check: SamplerCheck,
     ) -> None:
         for name, value in (
             ("epochs", epochs),
@@ -81,8 +85,6 @@ class PolicyUpdate:
         ):
             if value < 1:
                 raise ConfigError(f"update.{name}={value} must be at least 1")
-        if old_logp not in ("sampled", "recomputed"):
-            raise ConfigError(f"update.old_logp={old_logp!r}; choose one of sampled, recomputed")
         regularizer.check(updates_per_rollout=epochs * mini_batches)
         self.regularizer = regularizer
         self._loss = loss
@@ -90,7 +92,7 @@ class PolicyUpdate:
         self._epochs = epochs
         self._mini_batches = mini_batches
         self._budget = micro_batch_tokens
-        self._recompute = old_logp == "recomputed"
+        self._old_policy = old_policy(old_logp, check=sampler_check)
 
     def check_trajectories(self, count: int) -> None:
         """Refuse more mini-batches than a rollout batch has trajectories.
@@ -107,6 +109,14 @@ class PolicyUpdate:
     def needs_reference(self) -> bool:
         """Whether a frozen reference policy has to be kept."""
         return any(need.startswith("reference") for need in self.regularizer.needs)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run must know."""
+        return self._old_policy.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._old_policy.load_state_dict(state)
 
     def run(
         self,
@@ -127,7 +137,7 @@ class PolicyUpdate:
         """
         self.check_trajectories(int(batch.trajectory_T.max()) + 1)
         parts = [self._mini_batch(batch, part, step, reducer) for part in split_trajectories(batch, self._mini_batches)]
-        anchors = self._anchors(batch, parts, scorer, reference)
+        anchors = self._anchors(batch, parts, scorer, reference, step, reducer)
         measures: list[Measures] = []
         for epoch in range(self._epochs):
             for number, part in enumerate(parts):
@@ -140,7 +150,8 @@ class PolicyUpdate:
                     measures.append(found if first else _without_gap(found))
                 norm = torch.tensor(optimizer_step())
                 measures.append({"policy/grad_norm": mean_of(norm)})
-        return {**to_floats(reduce_measures(merge(measures), reducer=reducer)), **_mean_figures(parts)}
+        learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
+        return {**learned, **_mean_figures(parts), **anchors.figures}
 
     def _mini_batch(self, batch: TrainingBatch, part: Sequence[int], step: int, reducer: Reducer) -> MiniBatch:
         micro_batches = tuple(pack(batch, part, self._budget))
@@ -167,19 +178,21 @@ class PolicyUpdate:
         parts: Sequence[MiniBatch],
         scorer: Scorer,
         reference: Scorer | StartAdaptersScorer | None,
+        step: int,
+        reducer: Reducer,
     ) -> Anchors:
         needs = self.regularizer.needs
-        old_logp_T = batch.old_logp_T.clone()
-        reference_logp_T = torch.zeros_like(old_logp_T) if "reference_logp" in needs else None
+        recomputed_T = torch.zeros_like(batch.old_logp_T) if self._old_policy.wants_pass(step) else None
+        reference_logp_T = torch.zeros_like(batch.old_logp_T) if "reference_logp" in needs else None
         distributions: dict[tuple[int, int], Tensor] = {}
         for number, part in enumerate(parts):
             for index, micro in enumerate(part.micro_batches):
                 samples = [batch.samples[k] for k in micro.samples_K]
                 select_S = part.plan.at(micro.tokens_T).selected.nonzero()[:, 0]
-                if self._recompute or "old_distribution" in needs:
+                if recomputed_T is not None or "old_distribution" in needs:
                     scores = scorer(samples, entropy=False, select_S=select_S if "old_distribution" in needs else None)
-                    if self._recompute:
-                        old_logp_T[micro.tokens_T] = scores.logp_T.cpu()
+                    if recomputed_T is not None:
+                        recomputed_T[micro.tokens_T] = scores.logp_T.cpu()
                     if scores.log_dist_SV is not None:
                         distributions[number, index] = scores.log_dist_SV
                 if self.needs_reference:
@@ -190,7 +203,8 @@ class PolicyUpdate:
                         reference_logp_T[micro.tokens_T] = scores.logp_T.cpu()
                     if scores.log_dist_SV is not None:
                         distributions[number, index] = scores.log_dist_SV
-        return Anchors(old_logp_T, reference_logp_T, distributions)
+        old_logp_T, figures = self._old_policy.choose(batch.old_logp_T, recomputed_T, step=step, reducer=reducer)
+        return Anchors(old_logp_T, reference_logp_T, distributions, figures)
 
     def _forward(
         self,

@@ -20,7 +20,11 @@ from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.predictions import PredictionFile
 from zoom_iqa.policy.policy import Policy
 
-SETTINGS = ("grpo.module.update.epochs=2", "resampling=progressive")
+SETTINGS = (
+    "grpo.module.update.epochs=2",
+    "grpo.module.update.sampler_check.every=3",  # no multiple of checkpoint_every: the verdict outlives a checkpoint
+    "resampling=progressive",
+)
 
 
 class KilledError(RuntimeError):
@@ -104,6 +108,8 @@ def test_every_step_is_logged(finished: Path) -> None:
     assert [row["step"] for row in grpo] == ["0", "1", "2", "3"]
     assert all(float(row["reward/group_std"]) > 0 for row in grpo)
     assert any(float(row["rollout/crop_rate"]) > 0 for row in grpo)
+    assert [row["policy/sampler_gap_mean"] != "" for row in grpo] == [True, False, False, True]
+    assert [float(row["policy/old_recomputed"]) for row in grpo] == [0.0] * 4
 
 
 def killed_before(patched: pytest.MonkeyPatch, module: str, batch: int, error: type[BaseException]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from zoom_iqa.objectives.reducer import LocalReducer
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
 from zoom_iqa.objectives.reward_terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.rubric import RewardInputs, Rubric
+from zoom_iqa.old_policy import SamplerCheck
 from zoom_iqa.policy.logprobs import Scorer
 from zoom_iqa.rollout.builder import build_batch
 from zoom_iqa.types import RolloutGroup
@@ -38,8 +40,10 @@ def rewards_of(groups: list[RolloutGroup]) -> Tensor:
     return Rubric(terms=terms).score(RewardInputs.from_groups(groups, reducer=current_reducer()), step=0).total_BG
 
 
-def update_on(groups: list[RolloutGroup], advantages: Tensor, *, budget: int) -> dict[str, Any]:
-    """Two steps on these rollouts; gradients are those after the sum over processes."""
+def update_on(
+    groups: list[RolloutGroup], advantages: Tensor, *, budget: int, old_logp: str = "sampled", off: float = 0.0
+) -> dict[str, Any]:
+    """Two steps on these rollouts, sampled ``off`` nats too low; gradients are those after the sum over processes."""
     policy = copied(start_policy())
     gradients: list[Tensor] = []
 
@@ -56,10 +60,12 @@ def update_on(groups: list[RolloutGroup], advantages: Tensor, *, budget: int) ->
         epochs=2,
         mini_batches=1,
         micro_batch_tokens=budget,
-        old_logp="sampled",
+        old_logp=old_logp,
+        sampler_check=SamplerCheck(tolerance=0.4, every=1),
     )
+    batch = build_batch([r for group in groups for r in group.rollouts], advantages, policy=policy)
     figures = update.run(
-        build_batch([r for group in groups for r in group.rollouts], advantages, policy=policy),
+        replace(batch, old_logp_T=batch.old_logp_T - off),
         scorer=Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64),
         reference=Scorer(policy=reference_policy(), temperature=1.0, features=None, logit_chunk=64),
         backward=lambda loss: loss.backward(),
@@ -102,6 +108,9 @@ def worker(number: int, port: int, folder: str) -> None:
         # the processes cut their work into different numbers of micro-batches
         "update": update_on(own, advantages, budget=(1, 1_000_000)[number]),
         "one-sided": update_on(own, one_sided, budget=1_000_000),
+        # one sampler is off by more than the tolerance of 0.4; the mean over both is below it
+        "one sampler off": update_on(own, advantages, budget=1_000_000, old_logp="measured", off=(0.0, 0.5)[number]),
+        "both within": update_on(own, advantages, budget=1_000_000, old_logp="measured", off=(0.0, 0.3)[number]),
     }
     wait_for_all()
     torch.save(results, Path(folder) / f"{number}.pt")
@@ -159,6 +168,16 @@ def test_an_update_is_that_of_one_process(case: str, two: list[dict[str, Any]], 
         for ours, theirs in zip(part[case]["gradients"], expected["gradients"], strict=True):
             assert relative(ours, theirs) < 1e-4
         assert part[case]["figures"] == pytest.approx(expected["figures"], rel=1e-3, abs=1e-5)
+    assert torch.equal(two[0][case]["weights"], two[1][case]["weights"])
+
+
+@pytest.mark.parametrize(("case", "gap", "recomputed"), [("one sampler off", 0.5, 1.0), ("both within", 0.3, 0.0)])
+def test_the_largest_gap_decides_for_all_processes(
+    case: str, gap: float, recomputed: float, two: list[dict[str, Any]]
+) -> None:
+    for part in two:
+        assert part[case]["figures"]["policy/sampler_gap_mean"] == pytest.approx(gap, abs=1e-4)
+        assert part[case]["figures"]["policy/old_recomputed"] == recomputed
     assert torch.equal(two[0][case]["weights"], two[1][case]["weights"])
 
 

@@ -44,6 +44,7 @@ from zoom_iqa.objectives.regularizers.kl_cov import KLCov
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
 from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
+from zoom_iqa.old_policy import SamplerCheck
 from zoom_iqa.policy.logprobs import Scorer
 from zoom_iqa.rollout.builder import TrainingBatch, build_batch
 from zoom_iqa.update import PolicyUpdate, pack, split_trajectories
@@ -76,6 +77,7 @@ def updated(
     mini_batches: int = 1,
     aggregation: SequenceMean | TokenMean | None = None,
     old_logp: str = "sampled",
+    tolerance: float = 0.0,
 ) -> Outcome:
     policy = copied(start_policy())
     gradients: list[Tensor] = []
@@ -93,6 +95,7 @@ def updated(
         mini_batches=mini_batches,
         micro_batch_tokens=budget,
         old_logp=old_logp,
+        sampler_check=SamplerCheck(tolerance=tolerance, every=1),
     )
     figures = update.run(
         batch or the_batch(),
@@ -231,6 +234,20 @@ def test_recomputed_log_probabilities_make_up_for_a_sampler_that_is_off() -> Non
     assert relative(biased.gradients[0], sampled.gradients[0]) > 0.1
 
 
+@pytest.mark.parametrize(("tolerance", "stands_for"), [(0.6, "sampled"), (0.4, "recomputed")])
+def test_a_measured_gap_decides_whose_log_probabilities_are_used(tolerance: float, stands_for: str) -> None:
+    """The sampler is off by 0.5 nats: over mini-batches and micro-batches the update is one of the two fixed ones."""
+    right = the_batch()
+    off = replace(right, old_logp_T=right.old_logp_T - 0.5)
+    cut = {"batch": off, "epochs": 2, "mini_batches": 2, "budget": 500}
+    measured = updated(NoRegularizer(), old_logp="measured", tolerance=tolerance, **cut)
+    fixed = updated(NoRegularizer(), old_logp=stands_for, **cut)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(measured.gradients, fixed.gradients, strict=True))
+    assert measured.figures.pop("policy/sampler_gap_mean") == pytest.approx(0.5, abs=1e-4)
+    assert measured.figures == fixed.figures
+    assert measured.figures["policy/old_recomputed"] == (stands_for == "recomputed")
+
+
 def test_the_gap_between_sampler_and_scorer_is_that_of_the_first_step() -> None:
     """Later steps leave the sampling policy on purpose."""
     found = updated(NoRegularizer(), epochs=3)
@@ -257,7 +274,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
         updated(NoRegularizer(), epochs=0)
     with pytest.raises(ConfigError, match=r"update\.micro_batch_tokens=0"):
         updated(NoRegularizer(), budget=0)
-    with pytest.raises(ConfigError, match="choose one of sampled, recomputed"):
+    with pytest.raises(ConfigError, match="choose one of measured, sampled, recomputed"):
         updated(NoRegularizer(), old_logp="guessed")
     with pytest.raises(ConfigError, match="exactly zero"):
         updated(REGULARIZERS["coverage old exact"])

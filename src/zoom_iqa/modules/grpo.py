@@ -168,12 +168,14 @@ class GRPOModule(L.LightningModule):
         self.rollout_step += 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The step seeds the sampling, so it is all a resumed run needs besides weights and optimizer."""
+        """The step seeds the sampling, so it and the update's verdict are all a resumed run needs beside weights."""
         checkpoint["rollout_step"] = self.rollout_step
+        checkpoint["update"] = self._update.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the step the checkpoint was written at."""
         self.rollout_step = checkpoint["rollout_step"]
+        self._update.load_state_dict(checkpoint["update"])
 
     def _collect(self, batch: list[ImageSample]) -> list[RolloutGroup]:
         self._policy.images.clear()  # augmentation may give a key new pixels from one step to the next

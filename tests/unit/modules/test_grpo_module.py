@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,16 +24,23 @@ from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.reward_terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Constant, Linear
+from zoom_iqa.old_policy import SamplerCheck
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.rollout.engine import SamplingParams
-from zoom_iqa.types import ImageSample, RolloutGroup
+from zoom_iqa.types import Generation, ImageSample, RolloutGroup
 from zoom_iqa.update import PolicyUpdate
 
 GROUP = 3
 
 
-def update(regularizer: Regularizer | None = None, *, epochs: int = 1, mini_batches: int = 1) -> PolicyUpdate:
+def update(
+    regularizer: Regularizer | None = None,
+    *,
+    epochs: int = 1,
+    mini_batches: int = 1,
+    old_logp: str = "sampled",
+) -> PolicyUpdate:
     return PolicyUpdate(
         loss=ClippedPolicyLoss(clip_low=0.01, clip_high=0.02),
         aggregation=SequenceMean(),
@@ -40,7 +48,8 @@ def update(regularizer: Regularizer | None = None, *, epochs: int = 1, mini_batc
         epochs=epochs,
         mini_batches=mini_batches,
         micro_batch_tokens=600,
-        old_logp="sampled",
+        old_logp=old_logp,
+        sampler_check=SamplerCheck(tolerance=0.1, every=2),
     )
 
 
@@ -208,6 +217,36 @@ def test_a_checkpoint_remembers_the_step(random_policy: Policy) -> None:
     module.on_save_checkpoint(checkpoint)
     other.on_load_checkpoint(checkpoint)
     assert other.rollout_step == 2
+
+
+class ImpreciseEngine(WrittenEngine):
+    """Records log-probabilities that are too low."""
+
+    def step(self) -> list[Generation]:
+        return [replace(made, logprobs=tuple(logp - 0.2 for logp in made.logprobs)) for made in super().step()]
+
+
+@pytest.mark.parametrize(("engine", "recomputed"), [(WrittenEngine, 0.0), (ImpreciseEngine, 1.0)])
+def test_a_checkpoint_remembers_whether_the_sampler_is_trusted(
+    engine: type[WrittenEngine], recomputed: float, random_policy: Policy
+) -> None:
+    def module() -> GRPOModule:
+        measured = update(old_logp="measured")
+        return settings(update=measured, engine=engine, optimizer=sgd(0.0))(policy=own_copy(random_policy))
+
+    stopped, continued, forgetful = module(), module(), module()
+    fit(stopped, image_samples(2), batch_size=2)
+    assert "policy/sampler_gap_mean" in stopped.figures
+    checkpoint: dict[str, Any] = {}
+    stopped.on_save_checkpoint(checkpoint)
+    continued.on_load_checkpoint(checkpoint)
+    forgetful.rollout_step = 1
+    for other in (stopped, continued, forgetful):
+        fit(other, image_samples(2), batch_size=2)
+        assert other.figures["policy/old_recomputed"] == recomputed
+    assert continued.figures == stopped.figures
+    assert "policy/sampler_gap_mean" not in continued.figures
+    assert "policy/sampler_gap_mean" in forgetful.figures
 
 
 def test_the_tower_is_frozen_where_asked_for(random_policy: Policy) -> None:
