@@ -24,6 +24,7 @@ from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
 
+from zoom_iqa.atomic_files import whole_text_file
 from zoom_iqa.config import check_config, check_read, conf_dir, run_command
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.datasets import benchmark_images
@@ -34,7 +35,7 @@ from zoom_iqa.evaluation.scoring import score_predictions, scores_csv
 from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.run_folder import Metrics, RunFolder, write_atomically
+from zoom_iqa.run_folder import Metrics, RunFolder
 
 USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
 EMBEDDED = "embedded"
@@ -107,7 +108,8 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
         predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
         metrics[name] = score_predictions(predictions, None)
         if rank() == 0:
-            write_atomically(place / "scores.csv", scores_csv(predictions))
+            with whole_text_file(place / "scores.csv") as file:
+                file.write(scores_csv(predictions))
             folder.write_metrics(metrics)
     wait_for_all()
     return metrics, folder.path

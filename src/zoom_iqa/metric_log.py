@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from zoom_iqa.atomic_files import whole_text_file
 
 
 class MetricLog(Logger):
@@ -58,9 +59,7 @@ class MetricLog(Logger):
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         self._columns = list(dict.fromkeys(name for row in rows for name in row))
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(f".{self._path.name}.part")
-        with partial.open("w", newline="", encoding="utf-8") as file:
+        with whole_text_file(self._path) as file:
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(partial, self._path)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoom_iqa.atomic_files import whole_text_file
 from zoom_iqa.errors import ConfigError
 
 CONFIG = "config.yaml"
@@ -52,7 +51,7 @@ class RunFolder:
         self.check(config_yaml)
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / CONFIG).exists():
-            write_atomically(self.path / CONFIG, config_yaml)
+            _write(self.path / CONFIG, config_yaml)
 
     @property
     def predictions(self) -> Path:
@@ -74,7 +73,7 @@ class RunFolder:
 
     def publish_predictions(self, stage: str) -> None:
         """Make a stage's predictions those of the run."""
-        write_atomically(self.predictions, self.stage_predictions(stage).read_text(encoding="utf-8"))
+        _write(self.predictions, self.stage_predictions(stage).read_text(encoding="utf-8"))
 
     def logs(self, stage: str) -> Path:
         """Where a stage's loggers write."""
@@ -87,15 +86,9 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metrics."""
-        write_atomically(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        _write(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file beside its place, then move it there."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
+def _write(path: Path, text: str) -> None:
+    with whole_text_file(path) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(name, 0o644)
-    os.replace(name, path)

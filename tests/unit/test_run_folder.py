@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from zoom_iqa.errors import ConfigError
-from zoom_iqa.run_folder import RunFolder, write_atomically
+from zoom_iqa.run_folder import RunFolder
 
 CONFIG = "seed: 0\nstages:\n- sft\nsft:\n  steps: 3\n"
 
@@ -71,16 +70,3 @@ def test_predictions_of_a_stage_become_those_of_the_run(tmp_path: Path) -> None:
         folder.stage_predictions(stage).write_text(f"{stage}\n")
     folder.publish_predictions("grpo")
     assert folder.predictions.read_text() == "grpo\n"
-
-
-def test_a_writer_killed_before_the_move_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, "old")
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write_atomically(path, "new and longer")
-    assert path.read_text() == "old"

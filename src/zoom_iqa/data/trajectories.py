@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoom_iqa.atomic_files import whole_text_file
 from zoom_iqa.errors import DataError
 from zoom_iqa.protocol.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.protocol.prompts import PromptSet
@@ -109,19 +110,12 @@ def load_turn(record: TurnRecord, load_image: Callable[[str], Image]) -> Supervi
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[TurnRecord]) -> None:
-    """Write a JSONL file whole or not at all: into a temporary file beside it, then renamed."""
+    """Write a JSONL file whole or not at all."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            for record in records:
-                file.write(json.dumps(_as_json(record), allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_text_file(target) as file:
+        for record in records:
+            file.write(json.dumps(_as_json(record), allow_nan=False) + "\n")
 
 
 def read_records(path: str | os.PathLike[str], *, image_root: str | os.PathLike[str]) -> tuple[TurnRecord, ...]:

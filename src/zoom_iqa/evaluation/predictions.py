@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from zoom_iqa.atomic_files import whole_text_file
 from zoom_iqa.errors import DataError, FailureReason
 from zoom_iqa.types import Box, ParseFailure, Rollout
 
@@ -129,12 +130,8 @@ def read_predictions(path: Path) -> tuple[Prediction, ...]:
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Replace a file as a whole: stopped at any moment, either the old one or the new one is there."""
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", encoding="utf-8") as file:
+    with whole_text_file(path) as file:
         file.writelines(_line(prediction) for prediction in predictions)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _line(prediction: Prediction) -> str:

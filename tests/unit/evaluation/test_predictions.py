@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from zoom_iqa.evaluation.predictions import (
     prediction_of,
     read_predictions,
     share_of,
+    write_predictions,
 )
 from zoom_iqa.types import Answer, Generation, ImageItem, ParseFailure, Rollout, Turn
 
@@ -94,6 +96,20 @@ def test_shares_are_merged_once_however_often_it_is_tried(tmp_path: Path) -> Non
         merge_shares(path)
         assert [p.id for p in read_predictions(path)] == ["a", "b", "c", "d"]
     assert [left.name for left in tmp_path.iterdir()] == ["predictions.jsonl"]
+
+
+def test_a_replacement_that_fails_midway_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_predictions(path, [prediction("a")])
+
+    def some() -> Iterator[Prediction]:
+        yield prediction("b")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(path, some())
+    assert read_predictions(path) == (prediction("a"),)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def rollout(*, rating: float | ParseFailure, well_formed: bool, cropped: bool) -> Rollout:
