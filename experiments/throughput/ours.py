@@ -41,6 +41,7 @@ from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.rubric import RewardInputs
 from zoom_iqa.objectives.schedules import Constant, Schedule
+from zoom_iqa.old_policy import SamplerCheck
 from zoom_iqa.policy.logprobs import Scorer
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.protocol.prompts import PromptSet, build_turn1
@@ -133,6 +134,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
             mini_batches=1,
             micro_batch_tokens=micro_batch_tokens,
             old_logp="sampled",
+            sampler_check=SamplerCheck(tolerance=0.0, every=1),  # not used by sampled
         ),
         engine=lambda **parts: engine(token_budget=1_000_000, join_share=0.5, cuda_graphs=graphs, **parts),
         sampling=sampling,

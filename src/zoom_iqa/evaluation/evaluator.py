@@ -68,6 +68,8 @@ class Evaluator:
         for name, value in (("batch_size", batch_size), ("samples_per_image", samples_per_image)):
             if value < 1:
                 raise ConfigError(f"evaluation.{name}={value} must be at least 1")
+        if features_capacity < 0:
+            raise ConfigError(f"evaluation.features_capacity={features_capacity} must be 0 (keeps none) or more")
         if workers < 0:
             raise ConfigError(f"evaluation.workers={workers} must be 0 (load in the process itself) or more")
         self._dataset = dataset

@@ -67,6 +67,8 @@ class GRPOSettings:
             raise ConfigError(
                 f"grpo.module.group_size={self.group_size} must be at least 2; advantages compare a group"
             )
+        if self.features_capacity < 0:
+            raise ConfigError(f"grpo.module.features_capacity={self.features_capacity} must be 0 (keeps none) or more")
         if self.logit_chunk < 1:
             raise ConfigError(f"grpo.module.logit_chunk={self.logit_chunk} must be at least 1")
         if not self.max_grad_norm > 0:

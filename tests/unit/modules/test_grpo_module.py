@@ -263,6 +263,8 @@ def test_wrong_settings_show_before_there_is_a_policy() -> None:
         settings(group_size=1)
     with pytest.raises(ConfigError, match="max_grad_norm=0"):
         settings(max_grad_norm=0.0)
+    with pytest.raises(ConfigError, match="features_capacity=-1"):
+        settings(features_capacity=-1)
     with pytest.raises(ConfigError, match="logit_chunk=0"):
         settings(logit_chunk=0)
     with pytest.raises(ConfigError, match=r"top_p=0\.9"):

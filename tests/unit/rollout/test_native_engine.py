@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.engine import Engine, SamplingParams
 from zoom_iqa.rollout.native import engine as native_module
-from zoom_iqa.rollout.native.engine import NativeEngine
+from zoom_iqa.rollout.native.engine import NativeEngine, NativeEngineSettings
 from zoom_iqa.rollout.transformers_engine import TransformersEngine
 from zoom_iqa.types import Generation, GenerationRequest, Message
 
@@ -257,6 +258,19 @@ def test_a_request_over_the_budget_is_refused(random_policy: Policy) -> None:
     engine = native(random_policy, budget=50)
     with pytest.raises(ConfigError, match=r"token_budget=50 .* raise it to at least \d+"):
         engine.submit(requests()[0])
+
+
+def test_settings_make_the_engine_when_there_is_a_policy(random_policy: Policy) -> None:
+    settings = NativeEngineSettings(token_budget=100_000, join_share=0.5, cuda_graphs=False)
+    features = VisionCache(model=random_policy.model, capacity=10_000)
+    made = settings(policy=random_policy, sampling=SAMPLING, features=features)
+    assert run(made, requests({"short": 2})) == run(native(random_policy), requests({"short": 2}))
+
+
+@pytest.mark.parametrize(("budget", "share"), [(0, 0.5), (-1, 0.5), (1000, 7.0), (1000, -0.1), (1000, math.nan)])
+def test_settings_that_cannot_work_are_refused_before_there_is_a_policy(budget: int, share: float) -> None:
+    with pytest.raises(ConfigError, match=r"token_budget=(0|-1)" if budget < 1 else f"join_share={share}"):
+        NativeEngineSettings(token_budget=budget, join_share=share, cuda_graphs=False)
 
 
 def test_models_it_does_not_know_are_refused() -> None:

@@ -7,6 +7,7 @@ the sampler draws; finished rows leave (cohort.py) and waiting requests join (sc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,11 +21,40 @@ from zoom_iqa.rollout.native.cohort import Cohort
 from zoom_iqa.rollout.native.decode import decode
 from zoom_iqa.rollout.native.graph import ReplayedStep
 from zoom_iqa.rollout.native.prefill import Prefilled, prefill
-from zoom_iqa.rollout.native.scheduler import Scheduler, WaitingGroup, by_size
+from zoom_iqa.rollout.native.scheduler import Scheduler, WaitingGroup, by_size, check_admission
 from zoom_iqa.rollout.native.weights import read_weights
 from zoom_iqa.rollout.sampler import Draw, Sampler
 from zoom_iqa.rollout.stopping import StopCheck
 from zoom_iqa.types import Generation, GenerationRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class NativeEngineSettings:
+    """All of a native engine but the policy and what follows from it; called with those, it makes the engine.
+
+    Wrong values show before there is a policy.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    token_budget: int
+    join_share: float
+    cuda_graphs: bool
+
+    def __post_init__(self) -> None:
+        check_admission(token_budget=self.token_budget, join_share=self.join_share)
+
+    def __call__(self, *, policy: Policy, sampling: SamplingParams, features: VisionCache) -> NativeEngine:
+        """The engine that samples from ``policy``."""
+        return NativeEngine(
+            policy=policy,
+            sampling=sampling,
+            features=features,
+            token_budget=self.token_budget,
+            join_share=self.join_share,
+            cuda_graphs=self.cuda_graphs,
+        )
 
 
 class NativeEngine:

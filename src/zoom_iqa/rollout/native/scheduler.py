@@ -20,16 +20,30 @@ class WaitingGroup:
     requests: list[GenerationRequest]
 
 
+def check_admission(*, token_budget: int, join_share: float) -> None:
+    """Refuse values that no scheduler can work with.
+
+    Raises:
+        ConfigError: naming the value.
+    """
+    if token_budget < 1:
+        raise ConfigError(f"rollout.engine.token_budget={token_budget} must be at least 1: a prompt and its completion")
+    if not 0 <= join_share <= 1:
+        raise ConfigError(f"rollout.engine.join_share={join_share} must be between 0 and 1")
+
+
 class Scheduler:
     """First come, first served, by prompt.
 
     ``token_budget`` bounds prompt and completion tokens, the latter counted at their limit, that are held at a time.
     Requests join when they are at least ``join_share`` times as many as the rows running.
+
+    Raises:
+        ConfigError: a value is out of range.
     """
 
     def __init__(self, *, token_budget: int, join_share: float, max_new_tokens: int) -> None:
-        if not 0 <= join_share <= 1:
-            raise ConfigError(f"rollout.engine.join_share={join_share} must be between 0 and 1")
+        check_admission(token_budget=token_budget, join_share=join_share)
         self._budget = token_budget
         self._share = join_share
         self._limit = max_new_tokens
