@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader, Sampler
 
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.resampling import Resampler
+from zoom_iqa.data.validation import validate_items
 from zoom_iqa.distributed import rank, world_size
-from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.errors import ConfigError
 
 
 class StageData(L.LightningDataModule):
@@ -22,7 +23,7 @@ class StageData(L.LightningDataModule):
 
     Raises:
         ConfigError: a number is too small.
-        DataError: the data set is empty.
+        DataError: the data set is empty, or a label, id or file of it is unusable; every such row is listed.
     """
 
     def __init__(
@@ -41,8 +42,7 @@ class StageData(L.LightningDataModule):
                 raise ConfigError(f"{name}={value} must be at least 1")
         if workers < 0:
             raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
-        if len(dataset) == 0:
-            raise DataError("the training split is empty; check the data set's root and split")
+        validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
         self._steps, self._batch_size, self._workers, self._seed = steps, batch_size, workers, seed
         self._resampler: Resampler | None = None

@@ -250,6 +250,31 @@ def test_so_it_is_on_the_command_line(
     assert all(part in said for part in named), said
 
 
+SETS = ("sft.data.dataset", "grpo.data.dataset", "evaluation.run.dataset")
+UNUSABLE = {
+    "id twice": ("ids:[a,b,a],mos:[1,2,3],root:null", ["row 0, given:a: the id comes 2 times", "row 2, given:a"]),
+    "score of another scale": ("ids:[a,b],mos:[3,63.2],root:null", ["row 1, given:b: mos=63.2 is outside 1-5"]),
+    "no number": ("ids:[a,b],mos:[nan,3],root:null", ["row 0, given:a: mos=nan is not a number"]),
+    "no file": ("ids:[a],mos:[3],root:/nowhere", ["row 0, given:a: no file /nowhere/a"]),
+    "empty": ("ids:[],mos:[],root:null", ["the split is empty"]),
+}
+
+
+@pytest.mark.usefixtures("nothing_begins")
+@pytest.mark.parametrize("place", SETS)
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_labels_are_named_before_any_model(case: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a data set of somebody's own, which may check nothing itself."""
+    given, named = UNUSABLE[case]
+    own = f"{place}={{_target_:given_items.GivenItems,{given}}}"
+    with pytest.raises(SystemExit) as ended, expected_errors("train"):
+        train(composed("data.train.size=20", "data.test.size=5", own), Path("run"))
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert said.startswith(f"error: {place.rpartition('.')[0]}: ")
+    assert all(part in said for part in named), said
+
+
 IN_YAML = {
     "plain key": ("sft: {stepz: 5}", ["sft.stepz", "did you mean steps?"]),
     "target's key": ("grpo: {module: {group_sise: 5}}", ["grpo.module.group_sise", "did you mean group_size?"]),

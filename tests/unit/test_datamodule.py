@@ -137,3 +137,17 @@ def test_what_cannot_be_is_refused() -> None:
         stage_data(workers=-1)
     with pytest.raises(DataError, match="empty"):
         stage_data(size=0)
+
+
+def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
+    class Twice(Numbers):
+        def items(self) -> list[ImageItem]:
+            return [*super().items()[1:], ImageItem(id="1", dataset="n", mos=float("nan"))]
+
+    with pytest.raises(DataError) as refused:
+        StageData(dataset=Twice(4), resampling=Resampler, steps=1, batch_size=1, workers=0, seed=0)
+    assert refused.value.rows == (
+        "row 0, n:1: the id comes 2 times",
+        "row 3, n:1: mos=nan is not a number",
+        "row 3, n:1: the id comes 2 times",
+    )

@@ -21,7 +21,7 @@ def validate_items(items: Sequence[ImageItem]) -> None:
             data set; a file that is missing. ``rows`` has a line for each, with the item's place in the list.
     """
     if not items:
-        raise DataError("the split is empty: give at least one labelled image")
+        raise DataError("the split is empty; check the data set's root and split, and give at least one labelled image")
     counts = Counter((item.dataset, item.id) for item in items)
     rows = [
         f"row {number}, {item.dataset}:{item.id}: {problem}"

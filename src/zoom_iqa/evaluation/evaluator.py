@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.validation import validate_items
 from zoom_iqa.distributed import rank, wait_for_all, world_size
 from zoom_iqa.errors import ConfigError, DataError
 from zoom_iqa.evaluation.predictions import (
@@ -50,6 +51,10 @@ class Evaluator:
     """Predicts every image of ``dataset`` with ``samples_per_image`` trajectories, ``batch_size`` images at a time.
 
     Sampling is seeded per image, so batch size and what was predicted before do not matter.
+
+    Raises:
+        ConfigError: a number is too small.
+        DataError: the data set is empty, or a label, id or file of it is unusable; every such row is listed.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Evaluator:
             raise ConfigError(f"evaluation.features_capacity={features_capacity} must be 0 (keeps none) or more")
         if workers < 0:
             raise ConfigError(f"evaluation.workers={workers} must be 0 (load in the process itself) or more")
+        validate_items(dataset.items())
         self._dataset = dataset
         self._prompts = prompts
         self._engine, self._sampling, self._features_capacity = engine, sampling, features_capacity

@@ -37,13 +37,19 @@ class Images:
 
 
 def evaluator(images: Images, **changed: Any) -> Evaluator:
-    settings: dict[str, Any] = {"batch_size": 2, "samples_per_image": 1, "workers": 0, "seed": 0, **changed}
+    settings: dict[str, Any] = {
+        "features_capacity": 10_000,
+        "batch_size": 2,
+        "samples_per_image": 1,
+        "workers": 0,
+        "seed": 0,
+        **changed,
+    }
     return Evaluator(
         dataset=images,
         prompts=PROMPTS,
         engine=WrittenEngine,
         sampling=SAMPLING,
-        features_capacity=10_000,
         **settings,
     )
 
@@ -149,3 +155,9 @@ def test_what_cannot_be_is_refused(images: Images) -> None:
         evaluator(images, samples_per_image=0)
     with pytest.raises(ConfigError, match=r"evaluation\.workers=-1"):
         evaluator(images, workers=-1)
+    with pytest.raises(ConfigError, match=r"evaluation\.features_capacity=-1"):
+        evaluator(images, features_capacity=-1)
+    with pytest.raises(DataError, match="the split is empty"):
+        evaluator(Images([]))
+    with pytest.raises(DataError, match="noise:image0: the id comes 2 times"):
+        evaluator(Images([*images.samples, images.samples[0]]))
