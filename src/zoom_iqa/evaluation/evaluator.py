@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -112,7 +113,7 @@ class Evaluator:
         before = len(items) - len(open_indices)
         share = path if world_size() == 1 else share_of(path, rank())
         line = ProgressLine(title or "", total=before + len(own), shown=rank() == 0 and title is not None)
-        with PredictionFile(share) as file, line as progress:
+        with PredictionFile(share) as file, line as progress, _evaluating(policy):
             progress.start_at(before)
             for predictions in self._predict(policy, own):
                 file.append(p for p in predictions if p.key not in done)
@@ -134,8 +135,6 @@ class Evaluator:
 
     @torch.no_grad()
     def _predict(self, policy: Policy, indices: Sequence[int]) -> Iterator[list[Prediction]]:
-        was_training = policy.model.training
-        policy.model.eval()
         features = VisionCache(model=policy.model, capacity=self._features_capacity)
         engine = self._engine(policy=policy, sampling=self._sampling, features=features)
         loader: DataLoader[ImageSample] = DataLoader(
@@ -153,6 +152,16 @@ class Evaluator:
             seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
             policy.images.clear()
             yield [prediction_of(rollout, seconds=seconds) for group in groups for rollout in group.rollouts]
+
+
+@contextmanager
+def _evaluating(policy: Policy) -> Iterator[None]:
+    """Evaluation mode within the block; the mode before it again after it, however it ends."""
+    was_training = policy.model.training
+    policy.model.eval()
+    try:
+        yield
+    finally:
         policy.model.train(was_training)
 
 

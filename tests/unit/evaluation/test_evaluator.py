@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
+from fitting import own_copy
 from written_engine import WrittenEngine
 from written_rollouts import PROMPTS, SAMPLING, image_samples
-from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.errors import ConfigError, DataError, ImageError
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, merge_shares, read_predictions, share_of
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.types import ImageItem, ImageSample
+from zoom_iqa.types import Generation, ImageItem, ImageSample
 
 
 class Images:
@@ -38,6 +39,7 @@ class Images:
 
 def evaluator(images: Images, **changed: Any) -> Evaluator:
     settings: dict[str, Any] = {
+        "engine": WrittenEngine,
         "features_capacity": 10_000,
         "batch_size": 2,
         "samples_per_image": 1,
@@ -48,7 +50,6 @@ def evaluator(images: Images, **changed: Any) -> Evaluator:
     return Evaluator(
         dataset=images,
         prompts=PROMPTS,
-        engine=WrittenEngine,
         sampling=SAMPLING,
         **settings,
     )
@@ -139,6 +140,42 @@ def test_other_labels_are_refused(images: Images, random_policy: Policy, tmp_pat
     images.samples[0] = ImageSample(replace(first.item, mos=4.9), first.image)
     with pytest.raises(DataError, match=r"4\.9 now"):
         evaluator(images).run(random_policy, path=path, title=None)
+
+
+class FailingImages(Images):
+    """The last image cannot be opened."""
+
+    def __getitem__(self, index: int) -> ImageSample:
+        if index == len(self) - 1:
+            raise ImageError("cut off")
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_policy_is_in_the_mode_it_was_in_however_evaluation_ends(
+    training: bool, images: Images, random_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = own_copy(random_policy)
+    modes: list[bool] = []
+
+    class Watched(WrittenEngine):
+        def step(self) -> list[Generation]:
+            modes.append(policy.model.training)
+            return super().step()
+
+    policy.model.train(training)
+    evaluator(images, engine=Watched).run(policy, path=tmp_path / "whole.jsonl", title=None)
+    assert policy.model.training == training
+    failing = FailingImages(images.samples)
+    with pytest.raises(ImageError, match="cut off"):
+        evaluator(failing, engine=Watched).run(policy, path=tmp_path / "failed.jsonl", title=None)
+    assert policy.model.training == training
+    monkeypatch.setattr(PredictionFile, "append", lambda *_: pytest.fail("the disk is full"))
+    with pytest.raises(pytest.fail.Exception, match="disk is full"):
+        evaluator(images, engine=Watched).run(policy, path=tmp_path / "unwritten.jsonl", title=None)
+    assert policy.model.training == training
+    assert modes
+    assert not any(modes)
 
 
 def test_progress_has_a_title(
