@@ -1,6 +1,8 @@
-"""A small terse prompt set, for tests of sessions and of trajectories."""
+"""Small prompt sets, for tests of sessions, of trajectories and of rollouts."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from zoom_iqa.protocol.prompts import PromptSet
 
@@ -14,3 +16,4 @@ PROMPTS = PromptSet(
     crop_label="Cropped Image: ",
     terse=True,
 )
+THREE_WORDINGS = replace(PROMPTS, questions=["How good?", "Rate it.", "Quality?"])

@@ -6,24 +6,14 @@ import pytest
 import torch
 
 from random_policy import TEXTS, noise_image
+from toy_prompts import PROMPTS
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.rollout.builder import build_batch, token_spans
 from zoom_iqa.rollout.collector import collect_groups
 from zoom_iqa.rollout.engine import SamplingParams
 from zoom_iqa.rollout.scripted import ScriptedEngine
 from zoom_iqa.types import GenerationRequest, ImageItem, ImageSample, RolloutGroup
 
-PROMPTS = PromptSet(
-    questions=["How good?"],
-    turn1="{question} Rate.",
-    turn2="Look closer.",
-    sections_turn1=["A", "B", "C", "D"],
-    sections_turn2=["A", "B", "C", "D"],
-    original_label="Original image: ",
-    crop_label="Cropped Image: ",
-    terse=False,
-)
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
 
 CROP = '<think>7</think><answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'

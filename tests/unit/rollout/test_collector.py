@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from random_policy import noise_image
-from zoom_iqa.protocol.prompts import PromptSet
+from toy_prompts import THREE_WORDINGS
 from zoom_iqa.rollout.collector import collect_groups
 from zoom_iqa.rollout.engine import SamplingParams
 from zoom_iqa.rollout.scripted import ScriptedEngine
 from zoom_iqa.types import Generation, GenerationRequest, ImageItem, ImageSample, RolloutGroup
 
-PROMPTS = PromptSet(
-    questions=["How good?", "Rate it.", "Quality?"],
-    turn1="{question} Rate.",
-    turn2="Look closer.",
-    sections_turn1=["A", "B", "C", "D"],
-    sections_turn2=["A", "B", "C", "D"],
-    original_label="Original image: ",
-    crop_label="Cropped Image: ",
-    terse=False,
-)
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
 CROP = '<answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'
 FINAL = '<answer>{"bbox_2d": [0, 0, 0, 0], "rating": 4.10, "tool": "final"}</answer>'
@@ -48,7 +38,7 @@ def samples(*ids: str) -> list[ImageSample]:
 
 def collect(*ids: str, seed: int = 0) -> tuple[list[RolloutGroup], RecordingEngine]:
     engine = RecordingEngine()
-    return collect_groups(samples(*ids), engine=engine, prompts=PROMPTS, group_size=3, seed=seed), engine
+    return collect_groups(samples(*ids), engine=engine, prompts=THREE_WORDINGS, group_size=3, seed=seed), engine
 
 
 def test_groups_and_rollouts_keep_their_order() -> None:
