@@ -22,7 +22,7 @@ class StageData(L.LightningDataModule):
     ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
 
     Raises:
-        ConfigError: a number is too small.
+        ConfigError: a number is too small, or the resampler refuses a setting.
         DataError: the data set is empty, or a label, id or file of it is unusable; every such row is listed.
     """
 
@@ -45,16 +45,13 @@ class StageData(L.LightningDataModule):
         validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
         self._steps, self._batch_size, self._workers, self._seed = steps, batch_size, workers, seed
+        self._stream(processes=1)  # for nothing: wrong settings show before there is a policy
         self._resampler: Resampler | None = None
         self._restored: dict[str, Any] | None = None
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The loader of the batches that are still to come."""
-        self._resampler = self._resampling(
-            mos=[item.mos for item in self._dataset.items()],
-            seed=self._seed,
-            total=self._steps * self._batch_size * world_size(),
-        )
+        self._resampler = self._stream(processes=world_size())
         if self._restored is not None:
             self._resampler.load_state_dict(self._restored)
         return DataLoader(
@@ -84,6 +81,13 @@ class StageData(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue there when the loader is made."""
         self._restored = state_dict
+
+    def _stream(self, *, processes: int) -> Resampler:
+        return self._resampling(
+            mos=[item.mos for item in self._dataset.items()],
+            seed=self._seed,
+            total=self._steps * self._batch_size * processes,
+        )
 
 
 class _ProcessShare(Sampler[int]):

@@ -211,6 +211,8 @@ WRONG = {
     "engine's missing key": (["~rollout.engine.join_share"], ["rollout.engine", "needs join_share"]),
     "engine of the evaluation": (["stages=[sft]", "rollout.engine.token_budget=0"], ["token_budget=0"]),
     "features": (["rollout.features_capacity=-1"], ["features_capacity=-1 must be 0"]),
+    "resampling": (["resampling.bins=0"], ["grpo.data", "bins=0: give at least 1"]),
+    "resampling's stages": (["resampling.exponents=[]"], ["grpo.data", "exponents=[]"]),
     "measurement": (["grpo.module.update.sampler_check.every=0"], ["update.sampler_check.every=0"]),
     "missing value": (["grpo.steps=???"], ["grpo.steps has no value; set grpo.steps=..."]),
     "no stage": (["stages=[]"], ["stages=[]", "[sft,grpo]"]),
