@@ -1,9 +1,9 @@
 """Writes what a good trajectory says, from a distortion, a severity, a region and a score that are known.
 
 The four sections follow GR-IQA, the rationale data of Zoom-IQA (arXiv 2601.02918): summary, directions, issues,
-decision. A defect in one region asks for a crop around it; a faint one, or none, sometimes asks for a crop to be sure, a
-clear one seldom: second turns must know every score, for a policy also crops where it is wrong about what it saw. The
-first score of a trajectory that crops is a guess made before looking closer, the second is the known one.
+decision. A defect in one region asks for a crop around it; a faint one, or none, sometimes asks for a crop to be sure,
+a clear one seldom: second turns must know every score, for a policy also crops where it is wrong about what it saw.
+The first score of a trajectory that crops is a guess made before looking closer, the second is the known one.
 """
 
 from __future__ import annotations
