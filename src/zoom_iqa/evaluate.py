@@ -160,7 +160,7 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
         raise ConfigError(f"benchmark is not given; {USAGE}")
     evaluators: dict[str, Evaluator] = {}
     for name, node in cfg.benchmarks.items():
-        images = FixedSubset(dataset=_images(str(name), instantiate(node), cfg), limit=cfg.limit)
+        images = FixedSubset(dataset=images_of(str(name), instantiate(node), cfg), limit=cfg.limit)
         dataset = images.items()[0].dataset
         if dataset in evaluators:
             raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
@@ -168,7 +168,13 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     return evaluators
 
 
-def _images(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> ImageDataset:
+def images_of(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> ImageDataset:
+    """What is evaluated of a benchmark named on the command line: ``cfg.split`` or its own evaluation split.
+
+    Raises:
+        ConfigError: a split is asked of a data set that has it in its own config.
+        DataError: labels are unusable or images missing.
+    """
     if isinstance(data, Benchmark):
         split = data.evaluation_split if cfg.split is None else cfg.split
         return benchmark_images(benchmark=data, split=split, max_pixels=cfg.max_pixels)

@@ -34,13 +34,18 @@ class FinishedRun:
 
     @property
     def description(self) -> str:
-        """Which policy was run, how often, and on how much."""
+        """Which policy or peer was run, how often, and on how much."""
+        if "peer" in self.config:
+            return f"{self.path}, peer {self.config['peer']['_target_'].rpartition('.')[2]}{self._limit}"
         policy = self.config["policy"]["path"]
         if self.trained:
             return f"{self.path}, trained from {policy}, after {self.last_stage}"
+        return f"{self.path}, policy {policy}, trajectories per image {self.config['samples_per_image']}{self._limit}"
+
+    @property
+    def _limit(self) -> str:
         limit = self.config["limit"]
-        some = "" if limit is None else f", {limit} images of each data set at most"
-        return f"{self.path}, policy {policy}, trajectories per image {self.config['samples_per_image']}{some}"
+        return "" if limit is None else f", {limit} images of each data set at most"
 
     @property
     def by_dataset(self) -> dict[str, Figures]:
