@@ -1,0 +1,127 @@
+"""Evaluate another method in the same harness: ``python -m zoom_iqa.evaluate_peer peer=niqe benchmark=koniq,livew``.
+
+Peers are those of conf/peer; benchmarks and their settings are named as for ``python -m zoom_iqa.evaluate``, and the
+folder holds the same files, so that ``python -m zoom_iqa.report table1`` takes it. A peer that learns does so on each
+benchmark's own training split. Stopped and started again with the same command it goes on.
+
+<output>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from zoom_iqa.atomic_files import whole_text_file
+from zoom_iqa.config import check_config, check_read, conf_dir, run_command
+from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data.datasets import benchmark_images
+from zoom_iqa.data.validation import validate_items
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.evaluate import images_of, resolve_arguments
+from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.evaluation.scoring import scores_csv
+from zoom_iqa.evaluation.subset import FixedSubset
+from zoom_iqa.evaluation.table import print_figures
+from zoom_iqa.peers.peer import LearningPeer, Peer
+from zoom_iqa.peers.scoring import peer_figures, predict_all
+from zoom_iqa.run_folder import Metrics, RunFolder
+
+USAGE = "usage: python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
+READ_HERE = ("benchmarks", "split", "learn_split", "limit", "max_pixels", "output")
+
+
+def main() -> None:
+    """Entry point: errors made on purpose end in one line and status 2."""
+    run_command(_command, config_name="evaluate_peer")
+
+
+def compose_config(arguments: Sequence[str]) -> DictConfig:
+    """The config of a command line."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("evaluate_peer", overrides=resolve_arguments(arguments))
+
+
+def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
+    """Score every benchmark of ``cfg`` with its peer; returns the figures by data set and the run's folder.
+
+    Raises:
+        ConfigError: a value is wrong, the peer's packages are not installed, it would learn from images it is judged
+            on, or the folder holds an evaluation of another config.
+        DataError: labels are unusable or images missing.
+        ImageError: an image cannot be read, or the peer has no score for it.
+    """
+    check_config(cfg)
+    check_read(cfg, read=READ_HERE)
+    if not cfg.benchmarks:
+        raise ConfigError(f"benchmark is not given; {USAGE}")
+    OmegaConf.resolve(cfg)
+    peer: Peer = instantiate(cfg.peer)
+    benchmarks = {str(name): instantiate(node) for name, node in cfg.benchmarks.items()}
+    evaluated = {name: _evaluated(name, data, cfg) for name, data in benchmarks.items()}
+    learned_from = {
+        name: _learned_from(name, data, evaluated[name], cfg) if isinstance(peer, LearningPeer) else None
+        for name, data in benchmarks.items()
+    }
+    config_yaml = OmegaConf.to_yaml(DictConfig({key: value for key, value in cfg.items() if key != "output"}))
+    folder = RunFolder(Path(cfg.output) if cfg.output is not None else _default_output(cfg, config_yaml))
+    folder.open(config_yaml)
+
+    metrics = {}
+    for name, images in evaluated.items():
+        training = learned_from[name]
+        if isinstance(peer, LearningPeer) and training is not None:
+            peer.fit(training)
+        dataset = images.items()[0].dataset
+        place = folder.path / dataset
+        predictions = predict_all(peer, images, path=place / "predictions.jsonl", title=f"evaluate {name}")
+        metrics[dataset] = peer_figures(peer, predictions)
+        with whole_text_file(place / "scores.csv") as file:
+            file.write(scores_csv(predictions))
+        folder.write_metrics(metrics)
+    return metrics, folder.path
+
+
+def _command() -> None:
+    torch.set_num_threads(1)  # an image at a time gains nothing from more
+    cv2.setNumThreads(1)
+    print_figures(*evaluate_peer(compose_config(sys.argv[1:])))
+
+
+def _evaluated(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> ImageDataset:
+    images = FixedSubset(dataset=images_of(name, data, cfg), limit=cfg.limit)
+    validate_items(images.items())
+    return images
+
+
+def _learned_from(name: str, data: Benchmark | ImageDataset, evaluated: ImageDataset, cfg: DictConfig) -> ImageDataset:
+    """The images a peer learns from, none of which it is judged on."""
+    if not isinstance(data, Benchmark):
+        raise ConfigError(f"benchmark={name}: it has no training split for this peer to learn from; choose another")
+    training = benchmark_images(benchmark=data, split=cfg.learn_split, max_pixels=cfg.max_pixels)
+    validate_items(training.items())
+    judged = {item.id for item in evaluated.items()}
+    shared = sum(item.id in judged for item in training.items())
+    if shared:
+        raise ConfigError(
+            f"benchmark={name}: {shared} of {len(judged)} evaluated images are in learn_split={cfg.learn_split}; "
+            "evaluate another split (split=test)"
+        )
+    return training
+
+
+def _default_output(cfg: DictConfig, config_yaml: str) -> Path:
+    peer = str(cfg.peer._target_).rpartition(".")[2]
+    return Path("runs") / "evaluate" / f"{peer}-{hashlib.sha256(config_yaml.encode()).hexdigest()[:8]}"
+
+
+if __name__ == "__main__":
+    main()
