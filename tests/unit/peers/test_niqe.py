@@ -1,0 +1,50 @@
+"""NIQE agrees with another implementation, rises with damage, and has no score where there is nothing to measure."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from reference_photographs import BASICSR_NIQE, NAMES, photograph
+
+from zoom_iqa.errors import ImageError
+from zoom_iqa.peers.niqe import NIQE, patch_features
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_of_another_implementation(name: str) -> None:
+    assert NIQE().score(photograph(name)) == pytest.approx(BASICSR_NIQE[name], rel=0.005)
+
+
+def test_blur_and_noise_score_higher() -> None:
+    clean = photograph("tiger")
+    pixels = np.asarray(clean) + np.random.default_rng(0).normal(0, 30, (384, 512, 3))
+    noisy = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    blurred = clean.filter(ImageFilter.GaussianBlur(3))
+    score = NIQE().score
+    assert score(noisy) > score(clean) + 1
+    assert score(blurred) > score(clean) + 1
+
+
+def test_only_whole_patches_count() -> None:
+    luma = np.random.default_rng(0).uniform(0, 255, (200, 300))
+    assert patch_features(luma).shape == (2 * 3, 36)
+    assert np.array_equal(patch_features(luma), patch_features(luma[:192, :288]))
+
+
+@pytest.mark.parametrize("size", [(96, 96), (95, 400), (1, 1)])
+def test_too_small_is_said(size: tuple[int, int]) -> None:
+    image = Image.effect_noise(size, 40).convert("RGB")
+    with pytest.raises(ImageError, match=f"{size[0]} x {size[1]}.*needs 2"):
+        NIQE().score(image)
+
+
+def test_flat_is_said() -> None:
+    with pytest.raises(ImageError, match="0 textured patches"):
+        NIQE().score(Image.new("RGB", (400, 400), (90, 90, 90)))
+
+
+def test_flat_sky_above_texture_still_has_a_score() -> None:
+    image = photograph("coffee")
+    image.paste((200, 200, 200), (0, 0, 512, 110))
+    assert np.isfinite(NIQE().score(image))
