@@ -8,7 +8,7 @@ from PIL import Image
 
 NAMES = ("coffee", "astronaut", "rocket", "stream", "tiger")
 BASICSR_NIQE = dict(zip(NAMES, (4.1945, 3.0343, 4.9406, 2.9074, 3.0356), strict=True))
-"""``calculate_niqe`` of BasicSR 1.4.2 on the photograph's luma (Pillow's L); it agrees with the authors' MATLAB code."""
+"""``calculate_niqe`` of BasicSR 1.4.2 on the photograph's luma (Pillow's L), which agrees with the MATLAB code."""
 
 BRISQUE_PACKAGE = dict(zip(NAMES, (0.495, 10.430, 10.058, 15.083, 2.423), strict=True))
 """``BRISQUE.score`` of brisque 0.2.0 with the one line mended that NumPy 2 refuses. It pads with black and weighs the
