@@ -1,0 +1,102 @@
+"""Trajectories from a score alone follow the protocol, say the score, and claim nothing that it does not tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hydra.utils import instantiate
+from PIL import Image
+
+from zoom_iqa.data.datasets import BenchmarkImages
+from zoom_iqa.data.defects import DEFECTS
+from zoom_iqa.data.rationales import Rationale
+from zoom_iqa.data.scored_trajectories import ScoredTrajectories, ScoreRationales
+from zoom_iqa.data.trajectories import supervised_turns
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.protocol.answer import parse_answer, read_rating
+from zoom_iqa.protocol.format import check_format
+from zoom_iqa.protocol.prompts import PromptSet
+from zoom_iqa.types import ImageItem
+
+CONF = Path(__file__).parents[3] / "conf" / "prompts"
+SCORES = np.linspace(1.0, 5.0, 81)
+
+
+@pytest.fixture(params=["full", "compact"])
+def prompts(request: pytest.FixtureRequest) -> PromptSet:
+    return instantiate(yaml.safe_load((CONF / f"{request.param}.yaml").read_text()))
+
+
+def writer(prompts: PromptSet, crop_rate: float, guess_pull: float = 0.5, guess_spread: float = 0.3) -> ScoreRationales:
+    return ScoreRationales(prompts=prompts, crop_rate=crop_rate, guess_pull=guess_pull, guess_spread=guess_spread)
+
+
+def written(prompts: PromptSet, crop_rate: float) -> list[tuple[float, Rationale]]:
+    rng = np.random.default_rng(0)
+    return [(float(mos), writer(prompts, crop_rate).write(float(mos), rng)) for mos in SCORES]
+
+
+def test_every_turn_is_well_formed_and_ends_on_the_score(prompts: PromptSet) -> None:
+    for mos, rationale in written(prompts, crop_rate=0.5):
+        for turn, text in enumerate(rationale.texts, start=1):
+            assert check_format(text, sections=prompts.sections(turn), final_only=turn == 2).ok
+        assert read_rating(rationale.texts[-1]) == pytest.approx(mos, abs=0.005)
+        assert parse_answer(rationale.turn1).wants_crop == (rationale.turn2 is not None)
+
+
+def test_crops_come_as_often_as_asked_whatever_the_score(prompts: PromptSet) -> None:
+    assert all(rationale.turn2 is None for _, rationale in written(prompts, 0.0))
+    assert all(rationale.turn2 is not None for _, rationale in written(prompts, 1.0))
+    rng, write = np.random.default_rng(0), writer(prompts, 0.2).write
+    for mos in (1.2, 4.9):
+        assert np.mean([write(mos, rng).turn2 is not None for _ in range(1000)]) == pytest.approx(0.2, abs=0.04)
+
+
+def test_the_first_score_of_a_trajectory_that_crops_is_drawn_to_the_middle(prompts: PromptSet) -> None:
+    write = writer(prompts, 1.0, guess_pull=0.5, guess_spread=0.0).write
+    rng = np.random.default_rng(0)
+    assert read_rating(write(2.0, rng).turn1) == 2.5
+    assert read_rating(write(5.0, rng).turn1) == 4.0
+
+
+def test_no_kind_of_defect_is_named(prompts: PromptSet) -> None:
+    texts = " ".join(text for _, rationale in written(prompts, 0.5) for text in rationale.texts)
+    assert not [defect.noun for defect in DEFECTS.values() if defect.noun in texts]
+
+
+def test_worse_scores_have_stronger_words_and_the_best_no_defect(prompts: PromptSet) -> None:
+    write, rng = writer(prompts, 0.0).write, np.random.default_rng(0)
+    words = {1.0: "severe", 1.49: "severe", 1.5: "strong", 3.0: "clear", 4.49: "mild"}
+    for mos, word in words.items():
+        assert any(f"{word} damage" in write(mos, rng).turn1 for _ in range(9))  # wordings of full prompts vary
+    assert "damage" not in write(4.6, rng).turn1
+
+
+def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: PromptSet, tmp_path: Path) -> None:
+    items = []
+    for number, mos in enumerate((1.5, 3.2, 4.8)):
+        Image.effect_noise((64, 48), 40).convert("RGB").save(tmp_path / f"{number}.png")
+        items.append(ImageItem(id=str(number), dataset="real", mos=mos, path=str(tmp_path / f"{number}.png")))
+    images = BenchmarkImages(items=items, max_pixels=10_000)
+    data = ScoredTrajectories(images=images, writer=writer(prompts, 1.0), prompts=prompts, seed=4)
+    assert (len(data), data.items()) == (3, images.items())
+    for index, item in enumerate(items):
+        trajectory = data[index]
+        texts = [turn.response for turn in trajectory.turns]
+        question = next(q for q in prompts.questions if q in trajectory.turns[0].prompt[0].parts[0].text)
+        again = supervised_turns(item=item, image=images[index].image, question=question, prompts=prompts, texts=texts)
+        assert [len(turn.prompt) for turn in trajectory.turns] == [len(turn.prompt) for turn in again] == [1, 3]
+        assert texts == [turn.response for turn in data[index].turns]
+        assert read_rating(texts[-1]) == item.mos
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [({"crop_rate": 1.5}, "crop_rate=1.5"), ({"guess_pull": -0.1}, "guess_pull"), ({"guess_spread": -1}, "at least 0")],
+)
+def test_a_number_out_of_range_is_named(prompts: PromptSet, setting: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        writer(prompts, **{"crop_rate": 0.5, **setting})
