@@ -1,9 +1,9 @@
 """Supervised trajectories for images of which nothing is known but their score, as in most sets of real photographs.
 
 The four sections say what follows from the score: how strong the damage is and how good the whole is, never of which
-kind or where. Now and then a closer look is asked for, anywhere, so that second turns stay known; what the crop shows is
-taken to be as good as the whole. As in data/rationales.py, the first score of such a trajectory is a guess drawn to the
-middle of the scale, the second the known one.
+kind or where. Now and then a closer look is asked for, anywhere, so that second turns stay known; what the crop shows
+is taken to be as good as the whole. As in data/rationales.py, the first score of such a trajectory is a guess drawn to
+the middle of the scale, the second the known one.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def test_every_shipped_config_builds_a_benchmark(name):
 
 def data_config(name: str, root: Path) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose(f"data/{name}", overrides=[f"data.benchmark.root={root}"])
+        return compose("train", overrides=[f"data={name}", f"data.benchmark.root={root}"])
 
 
 @pytest.mark.parametrize("name", ["koniq10k", "livewild_jpeg"])
