@@ -1,0 +1,91 @@
+"""Is evaluation limited by the policy or by loading? Images a second of the loader alone and of a whole evaluation.
+
+python experiments/loading/loading.py benchmark=livewild_jpeg split=train > experiments/loading/results.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.datasets import BenchmarkImages
+from zoom_iqa.evaluate import compose_config, images_of, resolve_arguments
+from zoom_iqa.evaluation.evaluator import Evaluator, ImageDataset
+from zoom_iqa.types import ImageItem
+
+BATCH = 16
+LARGE = (1024, 768)  # the size of KonIQ-10k's photographs, and the most pixels an evaluation looks at
+PHONE = (4000, 3000)  # as SPAQ's: reduced while decoding
+LIMIT = 192
+
+
+def enlarged(images: ImageDataset, size: tuple[int, int], folder: Path) -> BenchmarkImages:
+    """The same photographs as JPEG files of another size."""
+    items = []
+    for index in range(len(images)):
+        sample = images[index]
+        path = folder / f"{index}.jpg"
+        sample.image.resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
+        items.append(ImageItem(id=str(index), dataset="enlarged", mos=sample.item.mos, path=str(path)))
+    return BenchmarkImages(items=items, max_pixels=LARGE[0] * LARGE[1])
+
+
+def loaded_a_second(images: ImageDataset, workers: int) -> float:
+    """As the evaluator loads, from the first batch on: starting the workers is paid once, whatever the number."""
+    loader = DataLoader(
+        images, batch_size=BATCH, num_workers=workers, collate_fn=as_list, worker_init_fn=single_thread_worker
+    )
+    batches = iter(loader)
+    count, start = 0, None
+    for batch in batches:
+        if start is None:
+            start = time.perf_counter()
+            continue
+        count += len(batch)
+    return count / (time.perf_counter() - start)
+
+
+def main() -> None:
+    single_thread_worker(0)
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(["what", "workers", "images", "images_per_second"])
+    cfg = compose_config(resolve_arguments([*sys.argv[1:], f"machine.batch_size={BATCH}"]))
+    OmegaConf.resolve(cfg)
+    ((name, node),) = cfg.benchmarks.items()
+    items = images_of(str(name), instantiate(node), cfg).items()
+    photographs = BenchmarkImages(items=items[:LIMIT], max_pixels=cfg.max_pixels)
+    with tempfile.TemporaryDirectory() as folder:
+        large, phone = (Path(folder) / part for part in ("large", "phone"))
+        large.mkdir()
+        phone.mkdir()
+        small = BenchmarkImages(items=items[:48], max_pixels=cfg.max_pixels)
+        sets = {
+            "loader, as published": photographs,
+            f"loader, {LARGE[0]}x{LARGE[1]}": enlarged(photographs, LARGE, large),
+            f"loader, {PHONE[0]}x{PHONE[1]}": enlarged(small, PHONE, phone),
+        }
+        for what, images in sets.items():
+            for workers in (0, 1, 2):
+                table.writerow([what, workers, len(images), f"{loaded_a_second(images, workers):.1f}"])
+        policy = instantiate(cfg.policy)
+        for workers in (0, 1, 2):
+            evaluator: Evaluator = instantiate(cfg.run)(dataset=photographs, workers=workers)
+            start = time.perf_counter()
+            predictions = evaluator.run(policy, path=Path(folder) / f"{workers}.jsonl", title=None)
+            wall = time.perf_counter() - start
+            engine = sum(prediction.seconds for prediction in predictions)
+            table.writerow(["engine alone", workers, len(predictions), f"{len(predictions) / engine:.1f}"])
+            table.writerow(["evaluation, all included", workers, len(predictions), f"{len(predictions) / wall:.1f}"])
+
+
+if __name__ == "__main__":
+    main()
