@@ -94,7 +94,7 @@ def test_every_choice_composes_and_passes_the_checks(turn: int) -> None:
 
 @pytest.mark.parametrize("root", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_every_root_passes_the_checks(root: str) -> None:
-    needs = {"data_check": ["benchmark=koniq"]}
+    needs = {"data_check": ["benchmark=koniq"], "evaluate_peer": ["peer=ridge"]}
     check_config(composed(*needs.get(root, []), root=root))
 
 
@@ -226,7 +226,7 @@ WRONG = {
     "trainer's precision": (["trainer.precision=13"], ["trainer.precision=13", "32-true"]),
     "checkpoints": (["sft.checkpoint_every=0"], ["sft.checkpoint_every=0"]),
     "rank of one image": (["grpo.data.batch_size=1"], ["grpo.data.batch_size=1", "at least 2"]),
-    "mini-batches": (["grpo.module.update.mini_batches=1000"], ["update.mini_batches=1000", "64 trajectories"]),
+    "mini-batches": (["grpo.module.update.mini_batches=1000"], ["update.mini_batches=1000", "192 trajectories"]),
     "target": (["callbacks.progress._target_=zoom_iqa.nope.X"], ["callbacks.progress._target_", "nope"]),
     "metric to optimize": (["optimized_metric=grpo.src"], ["optimized_metric=grpo.src", "srcc"]),
     "interpolation": (["seed=${sead}"], ["sead"]),
