@@ -4,13 +4,18 @@ The four sections say what follows from the score: how strong the damage is and 
 kind or where. Now and then a closer look is asked for, anywhere, so that second turns stay known; what the crop shows
 is taken to be as good as the whole. As in data/rationales.py, the first score of such a trajectory is a guess drawn to
 the middle of the scale, the second the known one.
+
+Few images are soon known by heart. So each may be shown in several views, and what is said of its score may scatter,
+as people's opinions do: on average over views, a soft label (as in DeQA-Score, arXiv 2501.11561).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
 from zoom_iqa.data.datasets import BenchmarkImages
@@ -28,6 +33,9 @@ DAMAGE = Defect("damage", "loss of quality", "clean detail")
 SEVERITIES = ("severe", "strong", "clear", "mild")
 """By the nearest whole score from 1; at 5 there is no defect to speak of."""
 
+SMALLEST_SIDE = 0.8
+"""Of a further view, as a fraction of the image's: a photograph trimmed less keeps its score."""
+
 PLACES: dict[str, Region] = {
     "upper left": (0.0, 0.0, 0.5, 0.5),
     "upper right": (0.5, 0.0, 1.0, 0.5),
@@ -41,26 +49,32 @@ class ScoreRationales:
     """Writes a trajectory from a score on 1-5 alone.
 
     ``crop_rate`` in [0, 1]: how often a closer look is asked for; ``guess_pull`` in [0, 1]: how far the score before it
-    is drawn to the middle; ``guess_spread``: the standard deviation of its error, in MOS units.
+    is drawn to the middle; ``guess_spread``: the standard deviation of its error, ``rating_spread`` that of the score
+    which counts, in MOS units.
 
     Raises:
         ConfigError: a number is out of range.
     """
 
-    def __init__(self, *, prompts: PromptSet, crop_rate: float, guess_pull: float, guess_spread: float) -> None:
+    def __init__(
+        self, *, prompts: PromptSet, crop_rate: float, guess_pull: float, guess_spread: float, rating_spread: float
+    ) -> None:
         for name, value in (("crop_rate", crop_rate), ("guess_pull", guess_pull)):
             if not 0 <= value <= 1:
                 raise ConfigError(f"writer.{name}={value} must be from 0 to 1")
-        if guess_spread < 0:
-            raise ConfigError(f"writer.guess_spread={guess_spread} must be at least 0")
+        for name, value in (("guess_spread", guess_spread), ("rating_spread", rating_spread)):
+            if not value >= 0:
+                raise ConfigError(f"writer.{name}={value} must be at least 0")
         self._prompts = prompts
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
-        self._crop_rate, self._guess_pull, self._guess_spread = crop_rate, guess_pull, guess_spread
+        self._crop_rate, self._guess_pull = crop_rate, guess_pull
+        self._guess_spread, self._rating_spread = guess_spread, rating_spread
 
     def write(self, mos: float, rng: np.random.Generator) -> Rationale:
         """One trajectory; equal scores and equal generator states give equal texts."""
         place = str(rng.choice(list(PLACES))) if rng.random() < self._crop_rate else None
-        facts = self._facts(mos, place, rng)
+        opinion = float(np.clip(mos + self._rating_spread * rng.standard_normal(), RATING_MIN, RATING_MAX))
+        facts = self._facts(opinion, place, rng)
         if place is None:
             return Rationale(self._output(1, self._wording.final(facts, rng), None, facts.rating), None)
         return Rationale(
@@ -93,27 +107,51 @@ class ScoreRationales:
 
 
 class ScoredTrajectories(Dataset[Trajectory]):
-    """A trajectory for each labelled image; question and wording follow from (seed, index)."""
+    """``views`` trajectories for each labelled image; view, question and wording follow from (seed, index).
 
-    def __init__(self, *, images: BenchmarkImages, writer: ScoreRationales, prompts: PromptSet, seed: int) -> None:
+    The first view is the image itself; further ones are mirrored at random and trimmed at the borders, not resized.
+
+    Raises:
+        ConfigError: there is no view.
+    """
+
+    def __init__(
+        self, *, images: BenchmarkImages, writer: ScoreRationales, prompts: PromptSet, views: int, seed: int
+    ) -> None:
+        if views < 1:
+            raise ConfigError(f"trajectories.views={views} must be at least 1")
         self._images, self._writer, self._prompts, self._seed = images, writer, prompts, seed
+        first = images.items()
+        self._items = (
+            *first,
+            *(replace(item, id=f"{item.id}-view{view}") for view in range(1, views) for item in first),
+        )
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._items)
 
     def items(self) -> Sequence[ImageItem]:
-        """The labels in order."""
-        return self._images.items()
+        """The labels in order: all first views, then all second ones, and so on."""
+        return self._items
 
     def __getitem__(self, index: int) -> Trajectory:
-        sample = self._images[index]
+        view, of_image = divmod(index, len(self._images))
+        item, image = self._items[index], self._images[of_image].image
         rng = np.random.default_rng((self._seed, index))
-        texts = self._writer.write(sample.item.mos, rng).texts
+        if view:
+            image = _view(image, rng)
+        texts = self._writer.write(item.mos, rng).texts
         question = self._prompts.questions[int(rng.integers(len(self._prompts.questions)))]
-        turns = supervised_turns(
-            item=sample.item, image=sample.image, question=question, prompts=self._prompts, texts=texts
-        )
-        return Trajectory(sample.item, turns)
+        turns = supervised_turns(item=item, image=image, question=question, prompts=self._prompts, texts=texts)
+        return Trajectory(item, turns)
+
+
+def _view(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """At least ``SMALLEST_SIDE`` of each side, cut anywhere and not resized, mirrored half of the time."""
+    sizes = [max(1, round(side * rng.uniform(SMALLEST_SIDE, 1.0))) for side in image.size]
+    left, top = (int(rng.integers(0, side - size + 1)) for side, size in zip(image.size, sizes, strict=True))
+    cut = image.crop((left, top, left + sizes[0], top + sizes[1]))
+    return ImageOps.mirror(cut) if rng.random() < 0.5 else cut
 
 
 def _rating(mos: float) -> str:

@@ -19,7 +19,7 @@ from zoom_iqa.errors import ConfigError
 from zoom_iqa.protocol.answer import parse_answer, read_rating
 from zoom_iqa.protocol.format import check_format
 from zoom_iqa.protocol.prompts import PromptSet
-from zoom_iqa.types import ImageItem
+from zoom_iqa.types import ImageItem, ImagePart
 
 CONF = Path(__file__).parents[3] / "conf" / "prompts"
 SCORES = np.linspace(1.0, 5.0, 81)
@@ -30,8 +30,9 @@ def prompts(request: pytest.FixtureRequest) -> PromptSet:
     return instantiate(yaml.safe_load((CONF / f"{request.param}.yaml").read_text()))
 
 
-def writer(prompts: PromptSet, crop_rate: float, guess_pull: float = 0.5, guess_spread: float = 0.3) -> ScoreRationales:
-    return ScoreRationales(prompts=prompts, crop_rate=crop_rate, guess_pull=guess_pull, guess_spread=guess_spread)
+def writer(prompts: PromptSet, crop_rate: float, **changed: float) -> ScoreRationales:
+    settings = {"guess_pull": 0.5, "guess_spread": 0.3, "rating_spread": 0.0, **changed}
+    return ScoreRationales(prompts=prompts, crop_rate=crop_rate, **settings)
 
 
 def written(prompts: PromptSet, crop_rate: float) -> list[tuple[float, Rationale]]:
@@ -75,13 +76,42 @@ def test_worse_scores_have_stronger_words_and_the_best_no_defect(prompts: Prompt
     assert "damage" not in write(4.6, rng).turn1
 
 
+def test_opinions_scatter_around_the_score_as_asked_and_stay_on_the_scale(prompts: PromptSet) -> None:
+    write, rng = writer(prompts, 0.0, rating_spread=0.2).write, np.random.default_rng(0)
+    opinions = [read_rating(write(3.0, rng).turn1) for _ in range(1000)]
+    assert np.mean(opinions) == pytest.approx(3.0, abs=0.02)
+    assert np.std(opinions) == pytest.approx(0.2, abs=0.02)
+    extreme = [read_rating(write(5.0, rng).turn1) for _ in range(100)]
+    assert max(extreme) == 5.0
+    assert min(extreme) < 4.9
+
+
+def test_further_views_are_parts_of_the_image_flipped_half_of_the_time(prompts: PromptSet, tmp_path: Path) -> None:
+    ramp = np.tile(np.arange(200, dtype=np.uint8), (100, 1))  # each column its own value: a view tells where it was cut
+    Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "ramp.png")
+    items = [ImageItem(id="a", dataset="real", mos=3.0, path=str(tmp_path / "ramp.png"))]
+    images = BenchmarkImages(items=items, max_pixels=100_000)
+    data = ScoredTrajectories(images=images, writer=writer(prompts, 0.0), prompts=prompts, views=40, seed=0)
+    assert [item.id for item in data.items()[:3]] == ["a", "a-view1", "a-view2"]
+    shown = [
+        next(part.image for part in trajectory.turns[0].prompt[0].parts if isinstance(part, ImagePart))
+        for trajectory in (data[i] for i in range(40))
+    ]
+    assert shown[0].size == (200, 100)
+    assert {image.size[0] >= 160 and image.size[1] >= 80 for image in shown} == {True}
+    assert len({image.size for image in shown}) > 20
+    steps = [np.diff(np.asarray(image)[0, :, 0].astype(int)) for image in shown]
+    assert all(set(step) in ({1}, {-1}) for step in steps)
+    assert 8 <= sum(step[0] == -1 for step in steps) <= 32
+
+
 def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: PromptSet, tmp_path: Path) -> None:
     items = []
     for number, mos in enumerate((1.5, 3.2, 4.8)):
         Image.effect_noise((64, 48), 40).convert("RGB").save(tmp_path / f"{number}.png")
         items.append(ImageItem(id=str(number), dataset="real", mos=mos, path=str(tmp_path / f"{number}.png")))
     images = BenchmarkImages(items=items, max_pixels=10_000)
-    data = ScoredTrajectories(images=images, writer=writer(prompts, 1.0), prompts=prompts, seed=4)
+    data = ScoredTrajectories(images=images, writer=writer(prompts, 1.0), prompts=prompts, views=1, seed=4)
     assert (len(data), data.items()) == (3, images.items())
     for index, item in enumerate(items):
         trajectory = data[index]
@@ -95,8 +125,20 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [({"crop_rate": 1.5}, "crop_rate=1.5"), ({"guess_pull": -0.1}, "guess_pull"), ({"guess_spread": -1}, "at least 0")],
+    [
+        ({"crop_rate": 1.5}, "crop_rate=1.5"),
+        ({"guess_pull": -0.1}, "guess_pull"),
+        ({"guess_spread": -1}, "at least 0"),
+        ({"rating_spread": float("nan")}, "rating_spread=nan"),
+    ],
 )
 def test_a_number_out_of_range_is_named(prompts: PromptSet, setting: dict[str, float], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         writer(prompts, **{"crop_rate": 0.5, **setting})
+
+
+def test_at_least_one_view_is_asked_for(prompts: PromptSet, tmp_path: Path) -> None:
+    items = [ImageItem(id="a", dataset="real", mos=3.0, path=str(tmp_path / "none.png"))]
+    images = BenchmarkImages(items=items, max_pixels=100)
+    with pytest.raises(ConfigError, match="views=0"):
+        ScoredTrajectories(images=images, writer=writer(prompts, 0.0), prompts=prompts, views=0, seed=0)
