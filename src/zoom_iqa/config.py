@@ -30,6 +30,7 @@ OmegaConf.register_new_resolver("shipped_policy", lambda: str(tiny_policy_folder
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 _INTERPOLATION = re.compile(r"\$\{(\.*)([A-Za-z_][\w.]*)\}")
 _OVERRIDDEN = re.compile(r"Could not override '([^']+)'\.\s*To append")
+_FLAGS = ("Only one of --run", "The --resolve flag")  # how Hydra begins what it says of its own flags
 
 
 def conf_dir() -> Path:
@@ -47,6 +48,7 @@ def check_config(cfg: DictConfig) -> None:
         raise ConfigError(
             f"{missing[0]} has no value; set {missing[0]}=... ({len(missing)} missing: {', '.join(missing)})"
         )
+    _check_factors(cfg, plain)
     for path, node in _targets(cfg, ""):
         check_target(path, node)
 
@@ -73,7 +75,8 @@ def check_target(path: str, node: DictConfig) -> None:
     hints = _type_hints(target)
     for key in given:
         if key in hints and not _fits(node[key], hints[key]):
-            raise ConfigError(f"{path}.{key}={_shown(node[key])}: {node['_target_']} needs {_named(hints[key])}")
+            where = _origin(node, key) or f"{path}.{key}"
+            raise ConfigError(f"{where}={_shown(node[key])}: {node['_target_']} needs {_named(hints[key])}")
     required = [
         n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
@@ -124,6 +127,11 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
         sys.exit(_report(one_line(error)))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
+    except ValueError as error:
+        if not str(error).startswith(_FLAGS):
+            raise
+        remedy = "; to see the config of one run of a multirun, drop -m and give that run's values"
+        sys.exit(_report(str(error) + (remedy if "--multirun" in str(error) else "")))
 
 
 def one_line(error: Exception) -> str:
@@ -171,6 +179,23 @@ def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
     elif isinstance(node, ListConfig):
         for index, item in enumerate(node):
             yield from _targets(item, f"{path}[{index}]")
+
+
+def _check_factors(cfg: DictConfig, plain: Any) -> None:
+    """Name the value that a product of counts cannot be made of: the product itself is nobody's to set."""
+    for parts, value in _leaves(plain, ()):
+        if not isinstance(value, str) or not value.startswith("${product:"):
+            continue
+        for factor in _interpolated_by(parts, value):
+            count = OmegaConf.select(cfg, factor)
+            if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+                raise ConfigError(f"{factor}={_shown(count)} must be a whole number of at least 1")
+
+
+def _origin(node: DictConfig, key: str) -> str | None:
+    """Where the value lies that ``key`` is an interpolation of; None for a value of its own."""
+    inner: Any = node._get_node(key)
+    return inner._dereference_node()._get_full_key(None) if inner._is_interpolation() else None
 
 
 def _type_hints(target: Any) -> dict[str, Any]:
@@ -243,9 +268,15 @@ def _unread(node: dict[str, Any], path: str, known: Collection[str]) -> Iterator
 def _interpolated(plain: Any) -> Iterator[str]:
     """Absolute paths of everything that interpolations name; each dot before a name is a step up."""
     for parts, value in _leaves(plain, ()):
-        for dots, name in _INTERPOLATION.findall(value) if isinstance(value, str) else ():
-            base = parts[: len(parts) - len(dots)] if dots else ()
-            yield ".".join((*base, name))
+        if isinstance(value, str):
+            yield from _interpolated_by(parts, value)
+
+
+def _interpolated_by(parts: tuple[str, ...], value: str) -> Iterator[str]:
+    """Absolute paths of what one value names, which stands at ``parts``."""
+    for dots, name in _INTERPOLATION.findall(value):
+        base = parts[: len(parts) - len(dots)] if dots else ()
+        yield ".".join((*base, name))
 
 
 def _report(message: str) -> int:

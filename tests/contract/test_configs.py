@@ -199,6 +199,9 @@ WRONG = {
     "added key": (["+reward.rank.sigma=4"], ["reward.rank.sigma", "Valid: eps, preference, weight"]),
     "added key of no target": (["+foo=4"], ["foo: nothing reads this key"]),
     "type": (["grpo.module.group_size=many"], ["grpo.module.group_size=many", "needs int"]),
+    "type that a count is made of": (["grpo.steps=abc"], ["error: grpo.steps=abc must be a whole number"]),
+    "count": (["sft.accumulate=0"], ["error: sft.accumulate=0 must be a whole number of at least 1"]),
+    "type that others repeat": (["data.workers=many"], ["error: data.workers=many", "needs int"]),
     "type inside a library": (["sft.module.optimizer.lr=fast"], ["sft.module.optimizer.lr=fast", "needs float"]),
     "value": (["grpo.module.group_size=1"], ["grpo.module.group_size=1 must be at least 2"]),
     "value a library refuses": (["grpo.module.optimizer.lr=-1"], ["grpo.module", "optimizer", "-1"]),
@@ -252,6 +255,18 @@ def test_so_it_is_on_the_command_line(
     assert all(part in said for part in named), said
 
 
+def test_a_multirun_is_not_shown_but_one_of_its_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--cfg", "job", "+sweep=table3", "policy=tiny", "data=embedded"]
+    said = one_error(run_train(["-m", *arguments], monkeypatch, capsys))
+    assert "--multirun" in said
+    assert "drop -m" in said
+    shown = run_train([*arguments, "+experiment=table3_rank"], monkeypatch, capsys)
+    assert shown.status == 0
+    assert "name: table3_rank" in shown.out
+
+
 SETS = ("sft.data.dataset", "grpo.data.dataset", "evaluation.run.dataset")
 UNUSABLE = {
     "id twice": ("ids:[a,b,a],mos:[1,2,3],root:null", ["row 0, given:a: the id comes 2 times", "row 2, given:a"]),
@@ -282,7 +297,7 @@ IN_YAML = {
     "target's key": ("grpo: {module: {group_sise: 5}}", ["grpo.module.group_sise", "did you mean group_size?"]),
     "top-level key": ("regulariser: none", ["regulariser", "did you mean regularizer?"]),
     "mapping": ("grpo: {modul: {group_size: 4}}", ["grpo.modul:", "did you mean module?"]),
-    "value": ("sft: {steps: many}", ["steps", "many"]),
+    "value": ("sft: {steps: many}", ["error: sft.steps=many"]),
     "syntax": ("sft: {steps: ???}", ["wrong.yaml", "line 2"]),
 }
 

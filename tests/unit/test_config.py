@@ -27,6 +27,18 @@ def test_products_of_interpolations() -> None:
     assert config("a: {b: 3, c: '${product:${.b},${..d},2}'}\nd: 5").a.c == 30
 
 
+@pytest.mark.parametrize("count", ["abc", "2.5", "0", "true", "null"])
+def test_a_product_that_cannot_be_blames_its_factor(count: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^d=({count}|True) must be a whole number of at least 1"):
+        check_config(config(f"a: {{b: 3, c: '${{product:${{.b}},${{..d}},2}}'}}\nd: {count}"))
+
+
+def test_a_value_that_does_not_fit_is_named_where_it_can_be_set() -> None:
+    given = config(f"eps: small\nr: {{_target_: {RANK}, weight: 1, eps: '${{eps}}', preference: ordinal}}")
+    with pytest.raises(ConfigError, match=r"^eps=small: .*RankTerm needs float"):
+        check_config(given)
+
+
 READ = {
     "by its name": ("steps: 3", {"steps"}),
     "by a node's name": ("paths: {runs: r, more: {x: 1}}", {"paths"}),
