@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from zoom_iqa.errors import PolicyError
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 
+FOLDER_HOLDS = "config.json, the weights as safetensors, tokenizer files and preprocessor_config.json"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -73,8 +76,10 @@ def _locate(path: str) -> str:
     """A folder as it is, a hub id by its local snapshot or by download; PolicyError in one line otherwise."""
     if Path(path).is_dir():
         if not (Path(path) / "config.json").is_file():
-            raise PolicyError(f"policy.path={path}: the folder has no config.json; point at a transformers folder")
+            raise PolicyError(f"policy.path={path}: the folder has no config.json; it must hold {FOLDER_HOLDS}")
         return path
+    if not _HUB_ID.fullmatch(path):
+        raise PolicyError(f"policy.path={path}: there is no such folder; give one that holds {FOLDER_HOLDS}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -82,8 +87,8 @@ def _locate(path: str) -> str:
         return snapshot_download(path)
     except (OSError, HFValidationError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         raise PolicyError(
-            f"policy.path={path}: neither a folder here nor a model the hub gave; download it with "
-            f"`hf download {path} --local-dir FOLDER` and pass policy.path=FOLDER"
+            f"policy.path={path}: neither a folder here nor a model the hub gave; if it is one of the hub's, download "
+            f"it with `hf download {path} --local-dir FOLDER` and pass policy.path=FOLDER"
         ) from error
 
 

@@ -1,0 +1,61 @@
+"""What is said of a policy that cannot be loaded, before a weight is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+
+from zoom_iqa.errors import PolicyError
+from zoom_iqa.policy.loading import load_policy
+from zoom_iqa.policy.tiny import tiny_policy_folder
+
+
+def load(**changed: Any) -> None:
+    settings: dict[str, Any] = {
+        "path": str(tiny_policy_folder()),
+        "dtype": "float32",
+        "attention": "sdpa",
+        "min_pixels": None,
+        "max_pixels": None,
+        "image_cache": 8,
+        "lora": None,
+        "gradient_checkpointing": False,
+    }
+    load_policy(**{**settings, **changed})
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the hub, which gives nothing here, was asked for."""
+    names: list[str] = []
+
+    def download(name: str) -> str:
+        names.append(name)
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    return names
+
+
+@pytest.mark.parametrize("path", ["/nope", "./nope", "../nope", "nope", "runs/a/policy", "owner/name/", "~/policy"])
+def test_a_folder_that_is_not_there_is_no_hub_id(path: str, asked: list[str]) -> None:
+    with pytest.raises(PolicyError) as error:
+        load(path=path)
+    assert str(error.value).startswith(f"policy.path={path}: there is no such folder; give one that holds config.json")
+    assert "hf download" not in str(error.value)
+    assert not asked
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-7B-Instruct", "owner/my_model-1.0"])
+def test_a_name_of_the_hub_is_asked_for_there(name: str, asked: list[str]) -> None:
+    with pytest.raises(PolicyError, match=f"policy.path={name}: neither .* `hf download {name} --local-dir FOLDER`"):
+        load(path=name)
+    assert asked == [name]
+
+
+def test_a_folder_of_something_else(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match=r"no config.json; it must hold config.json, the weights"):
+        load(path=str(tmp_path))
