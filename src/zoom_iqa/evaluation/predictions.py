@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from zoom_iqa.atomic_files import whole_text_file
 from zoom_iqa.errors import DataError, FailureReason
-from zoom_iqa.types import Box, ParseFailure, Rollout
+from zoom_iqa.protocol.session import answer_or_failure, rating_or_failure
+from zoom_iqa.types import Box, Generation, ImageItem, ParseFailure, Rollout, Turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,14 @@ def prediction_of(rollout: Rollout, *, seconds: float) -> Prediction:
         tokens=tuple(len(turn.generation.token_ids) for turn in rollout.turns),
         seconds=round(seconds, 4),
     )
+
+
+def rollout_of(prediction: Prediction) -> Rollout:
+    """The trajectory of a record, for what reads texts, answers, ratings and boxes; prompts and tokens are not kept."""
+    item = ImageItem(id=prediction.id, dataset=prediction.dataset, mos=prediction.mos, mos_std=prediction.mos_std)
+    turns = [_turn_of(text, prediction.box if number == 0 else None) for number, text in enumerate(prediction.texts)]
+    last = replace(turns[-1], rating=_rating_of(prediction), well_formed=prediction.well_formed)
+    return Rollout(item, prediction.sample, (*turns[:-1], last), prediction.routing_warning)
 
 
 class PredictionFile:
@@ -169,4 +178,23 @@ def _from_json(line: str) -> Prediction:
             "texts": tuple(fields["texts"]),
             "tokens": tuple(fields["tokens"]),
         }
+    )
+
+
+def _rating_of(prediction: Prediction) -> float | ParseFailure:
+    if prediction.rating is not None:
+        return prediction.rating
+    assert prediction.failure is not None, "a prediction has a rating or says why not"
+    return ParseFailure(prediction.failure, "")
+
+
+def _turn_of(text: str, box: Box | None) -> Turn:
+    return Turn(
+        prompt=(),
+        prompt_key="",
+        generation=Generation(key="", text=text, token_ids=(), logprobs=(), entropies=(), finish="stop"),
+        answer=answer_or_failure(text),
+        rating=rating_or_failure(text),
+        well_formed=True,  # known of the trajectory, of which the last turn keeps it
+        box=box,
     )

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from zoom_iqa.errors import FAILURE_REASONS, FailureReason
-from zoom_iqa.evaluation.predictions import Prediction
+from zoom_iqa.evaluation.predictions import Prediction, rollout_of
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
-from zoom_iqa.objectives.rewards import group_statistics
+from zoom_iqa.objectives.reducer import LocalReducer
 from zoom_iqa.objectives.rubric import RewardInputs, RewardTerm, Rubric
-from zoom_iqa.types import ParseFailure
+from zoom_iqa.types import ParseFailure, RolloutGroup
 
 StageMetrics = dict[str, Any]
 BOOTSTRAP_RESAMPLES = 1000
@@ -77,17 +74,9 @@ def score_predictions(predictions: Sequence[Prediction], reward: Mapping[str, Re
 
 def mean_reward(predictions: Sequence[Prediction], reward: Mapping[str, RewardTerm]) -> float:
     """Mean total reward with the weights of step 0, each image a group of one and ranked against all others."""
-    ratings_B1 = torch.tensor([[math.nan if p.rating is None else p.rating] for p in predictions], dtype=torch.float64)
-    mos_B = torch.tensor([p.mos for p in predictions], dtype=torch.float64)
-    std_B = torch.tensor([math.nan if p.mos_std is None else p.mos_std for p in predictions], dtype=torch.float64)
-    inputs = RewardInputs(
-        groups=(),
-        ratings_BG=ratings_B1,
-        well_formed_BG=torch.tensor([[p.well_formed] for p in predictions]),
-        mos_B=mos_B,
-        statistics=group_statistics(ratings_B1, mos_B, std_B),
-        own_offset=0,
-    )
+    rollouts = [rollout_of(prediction) for prediction in predictions]
+    groups = [RolloutGroup(rollout.item, (rollout,)) for rollout in rollouts]
+    inputs = RewardInputs.from_groups(groups, reducer=LocalReducer())
     return float(Rubric(terms=reward).score(inputs, step=0).total_BG.mean())
 
 

@@ -23,6 +23,8 @@ from zoom_iqa.types import ParseFailure, RolloutGroup
 class RewardInputs:
     """What reward terms read. ``groups`` is for terms that look at text; the tensors say the same in numbers.
 
+    Where recorded predictions are scored, the groups' prompts and tokens are empty; texts, answers and boxes are there.
+
     ``ratings_BG`` is on 1-5, NaN where the answer holds no rating. ``statistics`` describes the images of all
     processes; this process's start at ``own_offset``.
     """

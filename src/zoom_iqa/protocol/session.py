@@ -89,7 +89,7 @@ class ZoomSession:
 
     def _read_turn(self, request: GenerationRequest, generation: Generation) -> Turn:
         number = len(self._turns) + 1
-        answer = _read_answer(generation.text)
+        answer = answer_or_failure(generation.text)
         box: Box | None = None
         if number < MAX_TURNS:
             if isinstance(answer, ParseFailure):
@@ -102,7 +102,7 @@ class ZoomSession:
             prompt_key=request.prompt_key,
             generation=generation,
             answer=answer,
-            rating=_read_rating(generation.text),
+            rating=rating_or_failure(generation.text),
             well_formed=report.ok,
             box=box,
         )
@@ -134,14 +134,16 @@ def derive_seed(*parts: int | str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _read_answer(text: str) -> Answer | ParseFailure:
+def answer_or_failure(text: str) -> Answer | ParseFailure:
+    """The strict routing parse of a text, or why there is none."""
     try:
         return parse_answer(text)
     except ProtocolError as error:
         return ParseFailure(error.reason, error.detail)
 
 
-def _read_rating(text: str) -> float | ParseFailure:
+def rating_or_failure(text: str) -> float | ParseFailure:
+    """The rating that a text holds, or why there is none."""
     try:
         return read_rating(text)
     except ProtocolError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from zoom_iqa.evaluation.predictions import (
     merge_shares,
     prediction_of,
     read_predictions,
+    rollout_of,
     share_of,
     write_predictions,
 )
@@ -138,3 +140,17 @@ def test_a_trajectory_without_a_rating_says_why() -> None:
     assert not found.well_formed
     assert (found.rounds, found.box) == (1, None)
     assert json.dumps(found.failure)
+
+
+def test_a_record_gives_back_what_rewards_read() -> None:
+    """Texts, answers, ratings, format and box, of a trajectory that cropped and of one that failed."""
+    asked = '<think>x</think><answer>{"bbox_2d": [0, 0, 0.5, 0.5], "rating": 2.00, "tool": "crop"}</answer>'
+    record = replace(
+        prediction("a", rating=4.25), rounds=2, texts=(asked, "unread"), tokens=(1, 1), mos_std=0.5, sample=3
+    )
+    found = rollout_of(record)
+    assert prediction_of(found, seconds=0.5) == replace(record, tokens=(0, 0))
+    assert found.turns[0].answer == Answer((0, 0, 0.5, 0.5), 2.0, "crop")
+    assert (found.turns[0].rating, found.turns[1].rating) == (2.0, 4.25)
+    failed = prediction("b", rating=None)
+    assert prediction_of(rollout_of(failed), seconds=0.5) == replace(failed, tokens=(0,))

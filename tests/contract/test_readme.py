@@ -1,0 +1,75 @@
+"""What README shows is what there is: its worked example runs as written."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from zoom_iqa.config import check_config, conf_dir
+from zoom_iqa.evaluation.predictions import prediction_of
+from zoom_iqa.evaluation.scoring import score_predictions
+from zoom_iqa.objectives.reducer import LocalReducer
+from zoom_iqa.objectives.rubric import RewardInputs, Rubric
+from zoom_iqa.types import Answer, Box, Generation, ImageItem, Rollout, RolloutGroup, Turn
+
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+@pytest.fixture
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The reward group of README's command, with its module beside."""
+    code, command = re.findall(r"```(?:python)?\n(.*?)```", section("Adding a reward"), re.DOTALL)
+    (tmp_path / "my_rewards.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.invalidate_caches()
+    arguments = shlex.split(command.replace("\\\n", " "))
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("train", overrides=arguments[arguments.index("zoom_iqa.train") + 1 :])
+    check_config(cfg)
+    return {str(name): instantiate(node) for name, node in cfg.reward.items()}
+
+
+def rollout(number: int, box: Box | None) -> Rollout:
+    """One that asks for a square, whatever box is cut out for it."""
+    text = '<think>x</think><answer>{"bbox_2d": [0, 0, 0.5, 0.5], "rating": 3.00, "tool": "crop"}</answer>'
+    turn = Turn(
+        prompt=(),
+        prompt_key="",
+        generation=Generation(key="", text=text, token_ids=(), logprobs=(), entropies=(), finish="stop"),
+        answer=Answer((0, 0, 0.5, 0.5), 3.0, "crop"),
+        rating=3.0,
+        well_formed=False,
+        box=box,
+    )
+    item = ImageItem(id=f"image{number}", dataset="d", mos=1.0 + number)
+    return Rollout(item, 0, (turn,) if box is None else (turn, replace(turn, box=None)))
+
+
+ROLLOUTS = [rollout(0, None), rollout(1, (10, 10, 110, 60)), rollout(2, (10, 10, 111, 60)), rollout(3, (0, 0, 28, 90))]
+BY_HAND = [1.0, 1.0, 0.0, 0.0]  # no crop; 100 x 50; 101 x 50; 28 x 90
+
+
+def test_the_example_of_a_reward_is_learned_from(example: dict[str, Any]) -> None:
+    groups = [RolloutGroup(one.item, (one,)) for one in ROLLOUTS]
+    rewards = Rubric(terms=example).score(RewardInputs.from_groups(groups, reducer=LocalReducer()), step=0)
+    assert rewards.terms["no_sliver"][:, 0].tolist() == BY_HAND
+    assert rewards.weights == {"format": 1.0, "score": 1.0, "rank": 2.0, "no_sliver": 0.5}
+
+
+def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example: dict[str, Any]) -> None:
+    predictions = [prediction_of(one, seconds=0.1) for one in ROLLOUTS]
+    with_it = score_predictions(predictions, example)["mean_reward"]
+    without = score_predictions(predictions, {name: example[name] for name in example if name != "no_sliver"})
+    assert with_it - without["mean_reward"] == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
