@@ -1,4 +1,4 @@
-"""What README shows is what there is: its worked example runs as written."""
+"""What README shows is what there is: its worked example runs as written, its tables of config groups are complete."""
 
 from __future__ import annotations
 
@@ -73,3 +73,30 @@ def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example:
     with_it = score_predictions(predictions, example)["mean_reward"]
     without = score_predictions(predictions, {name: example[name] for name in example if name != "no_sliver"})
     assert with_it - without["mean_reward"] == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
+
+
+INNER = {"stage", "scale", "rationales", "evaluation", "paths", "embedded", "evaluation_scale"}  # nothing to choose
+
+
+def table_of(title: str) -> dict[str, set[str]]:
+    """Config groups and their choices, from the rows of a section's table that list any."""
+    rows = re.findall(r"^\| (`.*?) \| (.*) \|$", section(title), re.MULTILINE)
+    found = {}
+    for group, choices in rows:
+        (name, *_) = re.findall(r"`\+?([\w/]+)", group)
+        found[name] = set(re.findall(r"[\w]+", re.sub(r"`.*?`|, or (both)?|for yours", " ", choices)))
+    return found
+
+
+@pytest.mark.parametrize("title", ["Running it", "Evaluating"])
+def test_choices_are_those_there_are(title: str) -> None:
+    for group, choices in table_of(title).items():
+        there = {path.stem for path in (conf_dir() / group).glob("*.yaml")}
+        if "above" not in choices and "another" not in choices:
+            assert choices - {"embedded"} == there - {"embedded"}, group
+
+
+def test_every_group_is_named() -> None:
+    groups = {str(path.parent.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")} - {"."}
+    named = set(table_of("Running it")) | set(table_of("Evaluating"))
+    assert groups - INNER - {"reward/terms"} == named
