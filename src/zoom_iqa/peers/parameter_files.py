@@ -17,7 +17,7 @@ def file_of_package(package: str, path: str, *, peer: str) -> Path:
     found = importlib.util.find_spec(package)
     folders = [] if found is None else list(found.submodule_search_locations or [])
     if not folders:
-        raise ConfigError(f"peer={peer}: {package} is not installed; pip install 'zoom-iqa[peers]'")
+        raise ConfigError(f"peer={peer}: {package} is not installed; pip install -c constraints.txt -e '.[peers]'")
     file = Path(folders[0]) / path
     if not file.is_file():
         raise ConfigError(f"peer={peer}: {file} does not exist; install the release that constraints.txt names")

