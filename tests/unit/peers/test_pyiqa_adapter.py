@@ -64,5 +64,5 @@ def test_a_value_that_is_no_number_is_an_error() -> None:
 
 def test_without_the_package_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyiqa", None)
-    with pytest.raises(ConfigError, match=r"pip install 'zoom-iqa\[pyiqa\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -c constraints.txt -e '\.\[pyiqa\]'"):
         PyIQAMetric(metric="musiq", device="cpu")
