@@ -68,6 +68,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     fabric = _processes(cfg.trainer)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
+        instantiate(cfg.logger)  # for nothing: one that cannot log in shows now, in the process that logs
     fabric.launch()
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
     for stage in stages.values():

@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
+import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from zoom_iqa.distributed import rank
+from zoom_iqa.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbLogSettings:
+    """All of a log but its folder; called with one, it makes the log. Without a login it is refused at once.
+
+    In a terminal W&B asks for the login, here rather than when a policy is loaded and a stage begins.
+
+    Raises:
+        ConfigError: figures would be sent and nobody is logged in.
+    """
+
+    project: str
+    name: str
+    offline: bool
+
+    def __post_init__(self) -> None:
+        if self.offline or os.environ.get("WANDB_MODE", "online") != "online" or rank() != 0:
+            return  # nothing is sent from here
+        try:
+            wandb.login(verify=False)
+        except wandb.errors.Error as error:
+            raise ConfigError(
+                f"logger.wandb: {error} Run `wandb login`, or set WANDB_MODE=offline to keep figures on this machine"
+            ) from error
+
+    def __call__(self, *, save_dir: str) -> WandbLog:
+        """The log of the stage that ``save_dir`` is named after."""
+        return WandbLog(save_dir=save_dir, project=self.project, name=self.name, offline=self.offline)
 
 
 class WandbLog(WandbLogger):

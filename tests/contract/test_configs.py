@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -265,6 +266,15 @@ def test_a_multirun_is_not_shown_but_one_of_its_runs(
     shown = run_train([*arguments, "+experiment=table3_rank"], monkeypatch, capsys)
     assert shown.status == 0
     assert "name: table3_rank" in shown.out
+
+
+def test_a_missing_login_is_one_line_before_any_model(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def login(**settings: Any) -> bool:
+        raise wandb.errors.UsageError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "login", login)
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert "Run `wandb login`, or set WANDB_MODE=offline" in refused("logger=[csv,wandb]")
 
 
 SETS = ("sft.data.dataset", "grpo.data.dataset", "evaluation.run.dataset")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import wandb
 
-from zoom_iqa.wandb_log import WandbLog
+from zoom_iqa.errors import ConfigError
+from zoom_iqa.wandb_log import WandbLog, WandbLogSettings
 
 
 class Run:
@@ -64,3 +65,32 @@ def test_a_continued_stage_goes_on_in_its_run(runs: list[Run], tmp_path: Path) -
     assert runs[0].settings["id"] == runs[1].settings["id"]
     assert runs[1].settings["resume"] == "allow"
     assert [run.ended for run in runs] == [1, 0]
+
+
+@pytest.fixture
+def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    def login(**settings: Any) -> bool:
+        raise wandb.errors.UsageError("No API key configured.")
+
+    monkeypatch.setattr(wandb, "login", login)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+
+
+@pytest.mark.usefixtures("nobody_is_logged_in")
+def test_a_missing_login_shows_before_anything_is_made() -> None:
+    with pytest.raises(ConfigError, match=r"logger.wandb: No API key configured. Run `wandb login`, or set WANDB_MODE"):
+        WandbLogSettings(project="p", name="study", offline=False)
+
+
+@pytest.mark.usefixtures("nobody_is_logged_in")
+@pytest.mark.parametrize("how", ["offline", "disabled", "setting"])
+def test_what_sends_nothing_needs_no_login(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how != "setting":
+        monkeypatch.setenv("WANDB_MODE", how)
+    WandbLogSettings(project="p", name="study", offline=how == "setting")
+
+
+def test_settings_make_the_log_of_a_stage(runs: list[Run], tmp_path: Path) -> None:
+    log = WandbLogSettings(project="p", name="study", offline=True)(save_dir=str(tmp_path / "logs" / "sft"))
+    log.log_metrics({"a": 1.0}, step=0)
+    assert runs[0].settings["name"] == "study-sft"
