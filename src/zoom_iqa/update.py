@@ -46,12 +46,26 @@ class MiniBatch:
 
 
 @dataclass(frozen=True, eq=False)
+class SelectedScores:
+    """A pass without gradient. ``logp_T`` is 0 where no sample was forwarded; ``log_dist_SV``, where it was asked for,
+    holds the selected tokens' distributions in the order of their indices ``tokens_S``.
+    """
+
+    logp_T: Tensor
+    tokens_S: Tensor
+    log_dist_SV: Tensor | None
+
+    def rows(self, tokens_S: Tensor) -> Tensor | None:
+        """The distributions of some of the selected tokens."""
+        return None if self.log_dist_SV is None else self.log_dist_SV[torch.searchsorted(self.tokens_S, tokens_S)]
+
+
+@dataclass(frozen=True, eq=False)
 class Anchors:
-    """What was computed before the first step: by token, and by selected token per mini- and micro-batch."""
+    """What was computed before the first step: by token, and per mini-batch what its plan selected, if needed."""
 
     old_logp_T: Tensor
-    reference_logp_T: Tensor | None
-    distributions: dict[tuple[int, int], Tensor]
+    selected: tuple[SelectedScores | None, ...]
     figures: dict[str, float]
 
 
@@ -142,9 +156,9 @@ class PolicyUpdate:
         for epoch in range(self._epochs):
             for number, part in enumerate(parts):
                 first = epoch == 0 and number == 0
-                for index, micro in enumerate(part.micro_batches):
+                for micro in part.micro_batches:
                     loss, found = self._forward(
-                        batch, part, micro, anchors, anchors.distributions.get((number, index)), scorer
+                        batch, part, micro, anchors.old_logp_T, anchors.selected[number], scorer
                     )
                     backward(loss)
                     measures.append(found if first else _without_gap(found))
@@ -182,42 +196,43 @@ class PolicyUpdate:
         reducer: Reducer,
     ) -> Anchors:
         needs = self.regularizer.needs
-        recomputed_T = torch.zeros_like(batch.old_logp_T) if self._old_policy.wants_pass(step) else None
-        reference_logp_T = torch.zeros_like(batch.old_logp_T) if "reference_logp" in needs else None
-        distributions: dict[tuple[int, int], Tensor] = {}
-        for number, part in enumerate(parts):
-            for index, micro in enumerate(part.micro_batches):
-                samples = [batch.samples[k] for k in micro.samples_K]
-                select_S = part.plan.at(micro.tokens_T).selected.nonzero()[:, 0]
-                if recomputed_T is not None or "old_distribution" in needs:
-                    scores = scorer(samples, entropy=False, select_S=select_S if "old_distribution" in needs else None)
-                    if recomputed_T is not None:
-                        recomputed_T[micro.tokens_T] = scores.logp_T.cpu()
-                    if scores.log_dist_SV is not None:
-                        distributions[number, index] = scores.log_dist_SV
-                if self.needs_reference:
-                    assert reference is not None, "the regularizer needs a reference policy"
-                    wants = select_S if "reference_distribution" in needs else None
-                    scores = reference(samples, entropy=False, select_S=wants)
-                    if reference_logp_T is not None:
-                        reference_logp_T[micro.tokens_T] = scores.logp_T.cpu()
-                    if scores.log_dist_SV is not None:
-                        distributions[number, index] = scores.log_dist_SV
+        recomputed_T = None
+        if self._old_policy.wants_pass(step):
+            everything = [micro for part in parts for micro in part.micro_batches]
+            recomputed_T = _scores_of(batch, everything, scorer, select_T=None).logp_T
         old_logp_T, figures = self._old_policy.choose(batch.old_logp_T, recomputed_T, step=step, reducer=reducer)
-        return Anchors(old_logp_T, reference_logp_T, distributions, figures)
+        selected: list[SelectedScores | None] = [None] * len(parts)
+        if self.needs_reference or "old_distribution" in needs:
+            anchor = reference if self.needs_reference else scorer
+            assert anchor is not None, "the regularizer needs a reference policy"
+            whole = not needs.isdisjoint(("old_distribution", "reference_distribution"))
+            selected = [self._at_selected(batch, part, anchor, distributions=whole) for part in parts]
+        return Anchors(old_logp_T, tuple(selected), figures)
+
+    def _at_selected(
+        self, batch: TrainingBatch, part: MiniBatch, anchor: Scorer | StartAdaptersScorer, *, distributions: bool
+    ) -> SelectedScores:
+        """Only samples that hold a selected token are forwarded: of a few per cent of digits, few samples do."""
+        selected_T = part.plan.selected
+        lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
+        sample_T = torch.arange(len(lengths_K)).repeat_interleave(lengths_K)
+        holding = sample_T[selected_T].unique().tolist()
+        micro_batches = list(pack(batch, holding, self._budget))
+        return _scores_of(batch, micro_batches, anchor, select_T=selected_T if distributions else None)
 
     def _forward(
         self,
         batch: TrainingBatch,
         part: MiniBatch,
         micro: MicroBatch,
-        anchors: Anchors,
-        anchor_log_dist_SV: Tensor | None,
+        old_logp_T: Tensor,
+        anchor: SelectedScores | None,
         scorer: Scorer,
     ) -> tuple[Tensor, Measures]:
         """Loss share and measures of one micro-batch."""
         needs, tokens = self.regularizer.needs, micro.tokens_T
         plan = part.plan.at(tokens)
+        anchor_log_dist_SV = None if anchor is None else anchor.rows(tokens[plan.selected])
         scores = scorer(
             [batch.samples[k] for k in micro.samples_K],
             entropy="entropy" in needs,
@@ -227,7 +242,7 @@ class PolicyUpdate:
         plan = RegularizerPlan(
             coefficient_T=plan.coefficient_T.to(device), detached_T=plan.detached_T.to(device), figures=plan.figures
         )
-        old_logp_T = anchors.old_logp_T[tokens].to(device)
+        old_logp_T = old_logp_T[tokens].to(device)
         loss, measures = self._loss(
             PolicyInputs(
                 logp_T=plan.policy_logp(scores.logp_T),
@@ -236,13 +251,12 @@ class PolicyUpdate:
                 weights_T=part.weights_T[tokens].to(device),
             )
         )
-        reference_logp_T = anchors.reference_logp_T
         penalty, found = self.regularizer.penalty(
             PenaltyInputs(
                 plan=plan,
                 logp_T=scores.logp_T,
                 old_logp_T=old_logp_T,
-                reference_logp_T=None if reference_logp_T is None else reference_logp_T[tokens].to(device),
+                reference_logp_T=None if anchor is None else anchor.logp_T[tokens].to(device),
                 entropy_T=scores.entropy_T,
                 log_dist_SV=scores.log_dist_SV,
                 anchor_log_dist_SV=anchor_log_dist_SV,
@@ -292,6 +306,28 @@ def pack(batch: TrainingBatch, part: Sequence[int], budget: int) -> Iterator[Mic
         size += cost
     if run:
         yield _micro_batch(run, starts_K, lengths_K)
+
+
+def _scores_of(
+    batch: TrainingBatch,
+    micro_batches: Sequence[MicroBatch],
+    scorer: Scorer | StartAdaptersScorer,
+    *,
+    select_T: Tensor | None,
+) -> SelectedScores:
+    """Score samples of the rollout batch, with the distributions at the tokens of ``select_T`` where it is given."""
+    logp_T = torch.zeros_like(batch.old_logp_T)
+    tokens: list[Tensor] = [torch.zeros(0, dtype=torch.long)]
+    distributions: list[Tensor] = []
+    for micro in micro_batches:
+        select_S = None if select_T is None else select_T[micro.tokens_T].nonzero()[:, 0]
+        scores = scorer([batch.samples[k] for k in micro.samples_K], entropy=False, select_S=select_S)
+        logp_T[micro.tokens_T] = scores.logp_T.cpu()
+        if select_S is not None and scores.log_dist_SV is not None:
+            tokens.append(micro.tokens_T[select_S])
+            distributions.append(scores.log_dist_SV)
+    tokens_S, order_S = torch.cat(tokens).sort()
+    return SelectedScores(logp_T, tokens_S, torch.cat(distributions)[order_S] if distributions else None)
 
 
 def _micro_batch(run: Sequence[int], starts_K: Tensor, lengths_K: Tensor) -> MicroBatch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -41,11 +42,11 @@ from zoom_iqa.objectives.regularizers.base import Regularizer
 from zoom_iqa.objectives.regularizers.clip_cov import ClipCov
 from zoom_iqa.objectives.regularizers.entropy_bonus import EntropyBonus
 from zoom_iqa.objectives.regularizers.kl_cov import KLCov
-from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
+from zoom_iqa.objectives.regularizers.kl_coverage import Divergence, KLCoverage
 from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.old_policy import SamplerCheck
-from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.logprobs import PromptCompletion, Scorer, TokenScores
 from zoom_iqa.rollout.builder import TrainingBatch, build_batch
 from zoom_iqa.update import PolicyUpdate, pack, split_trajectories
 
@@ -60,6 +61,18 @@ REGULARIZERS: dict[str, Regularizer] = {
     "clip cov": ClipCov(fraction=1.0, low=0.1, high=1.0, seed=0),  # all candidates, so that no draw is left
     "entropy": EntropyBonus(coefficient=0.1),
 }
+
+
+class CountingScorer(Scorer):
+    """The reference policy's scorer, and how many samples it was given in all."""
+
+    def __init__(self) -> None:
+        super().__init__(policy=reference_policy(), temperature=1.0, features=None, logit_chunk=64)
+        self.samples = 0
+
+    def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenScores:
+        self.samples += len(samples)
+        return super().__call__(samples, entropy=entropy, select_S=select_S)
 
 
 def the_batch(advantages: Tensor | None = None) -> TrainingBatch:
@@ -78,6 +91,7 @@ def updated(
     aggregation: SequenceMean | TokenMean | None = None,
     old_logp: str = "sampled",
     tolerance: float = 0.0,
+    reference: Scorer | None = None,
 ) -> Outcome:
     policy = copied(start_policy())
     gradients: list[Tensor] = []
@@ -100,7 +114,7 @@ def updated(
     figures = update.run(
         batch or the_batch(),
         scorer=Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64),
-        reference=Scorer(policy=reference_policy(), temperature=1.0, features=None, logit_chunk=64),
+        reference=reference or CountingScorer(),
         backward=lambda loss: loss.backward(),
         optimizer_step=step,
         step=0,
@@ -129,6 +143,17 @@ def test_update_equals_the_loops(name: str) -> None:
     found = updated(REGULARIZERS[name], epochs=2, mini_batches=2)
     assert_same(found, naive_update(name, epochs=2, mini_batches=2))
     assert found.figures["policy/clip_fraction"] > 0.05
+
+
+@pytest.mark.parametrize("divergence", ["sampled", "exact"])
+def test_the_reference_sees_only_samples_that_hold_a_selected_token(divergence: Divergence) -> None:
+    batch, reference = the_batch(), CountingScorer()
+    regularizer = KLCoverage(beta=BETA, fraction=0.05, anchor="reference", divergence=divergence)
+    found = updated(regularizer, batch=batch, reference=reference)
+    assert 0 < reference.samples <= found.figures["kl_coverage/selected"] < len(batch.samples)
+    everywhere = CountingScorer()
+    updated(REGULARIZERS["kl reference"], reference=everywhere)
+    assert everywhere.samples == len(batch.samples)
 
 
 def test_token_mean_equals_the_loops() -> None:

@@ -19,7 +19,7 @@ from zoom_iqa.objectives.reducer import Reducer
 Need = Literal["reference_logp", "old_distribution", "reference_distribution", "entropy"]
 """What a regularizer asks the caller to compute beyond the policy's log-probabilities:
 
-- reference_logp: log-probability of each sampled token under the frozen reference policy;
+- reference_logp: log-probability of the plan's selected tokens under the frozen reference policy (elsewhere anything);
 - old_distribution: the policy's full log-distribution at the selected tokens, taken before the first update;
 - reference_distribution: the same of the reference policy;
 - entropy: the policy's entropy at each token, with gradient.
