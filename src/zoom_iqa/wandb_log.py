@@ -35,7 +35,8 @@ class WandbLogSettings:
             wandb.login(verify=False)
         except wandb.errors.Error as error:
             raise ConfigError(
-                f"logger.wandb: {error} Run `wandb login`, or set WANDB_MODE=offline to keep figures on this machine"
+                "logger.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=offline to send nothing "
+                f"({error})"
             ) from error
 
     def __call__(self, *, save_dir: str) -> WandbLog:

@@ -78,7 +78,9 @@ def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nobody_is_logged_in")
 def test_a_missing_login_shows_before_anything_is_made() -> None:
-    with pytest.raises(ConfigError, match=r"logger.wandb: No API key configured. Run `wandb login`, or set WANDB_MODE"):
+    with pytest.raises(
+        ConfigError, match=r"^logger.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=off"
+    ):
         WandbLogSettings(project="p", name="study", offline=False)
 
 
