@@ -79,10 +79,19 @@ class Stage:
         if not isinstance(self._stage.checkpoint_every, int) or self._stage.checkpoint_every < 1:
             raise ConfigError(f"{self._name}.checkpoint_every={self._stage.checkpoint_every} must be at least 1")
         check_target(f"{self._name}.trainer", self._trainer_config)
+        self._check_at_least("gradient_clip_val", 0, "0 clips nothing")
+        self._check_at_least("log_every_n_steps", 1, "1 logs every step")
         try:
             instantiate(self._trainer_config)(max_epochs=1, logger=False, enable_checkpointing=False)
         except (MisconfigurationException, ValueError, TypeError) as error:
             raise ConfigError(f"{self._name}.trainer: {' '.join(str(error).split())}") from error
+
+    def _check_at_least(self, key: str, least: int, meaning: str) -> None:
+        """Of values that Lightning takes any number for."""
+        value = self._trainer_config.get(key)
+        if value is not None and not value >= least:
+            where = f"{self._name}.trainer" if key in self._stage.trainer else "trainer"
+            raise ConfigError(f"{where}.{key}={value} must be at least {least} ({meaning})")
 
     def _trainer(self, folder: RunFolder, last: Path) -> L.Trainer:
         logs = folder.logs(self._name)

@@ -28,6 +28,7 @@ from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.scoring import StageMetrics, score_predictions
 from zoom_iqa.evaluation.table import print_table
 from zoom_iqa.metrics.summary import Summary
+from zoom_iqa.objectives.rubric import Rubric
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.run_folder import RunFolder
 from zoom_iqa.stages import Stage, stage_names
@@ -63,6 +64,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     stages = {name: Stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluation.run)
     rubric_terms = instantiate(cfg.reward)
+    Rubric(terms=rubric_terms)  # for nothing: evaluations weigh by it, whatever the stages are
     # where a run lies is no part of what it is: it may be moved, and a sweep names its own folders
     config_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "paths"]))
     fabric = _processes(cfg.trainer)

@@ -228,6 +228,16 @@ WRONG = {
     "device": (["trainer.accelerator=gpux"], ["trainer", "gpux"]),
     "trainer's key": (["+sft.trainer.max_step=4"], ["sft.trainer.max_step", "did you mean max_steps?"]),
     "trainer's precision": (["trainer.precision=13"], ["trainer.precision=13", "32-true"]),
+    "clipping": (["sft.trainer.gradient_clip_val=-1"], ["error: sft.trainer.gradient_clip_val=-1 must be at least 0"]),
+    "GRPO's clipping": (["grpo.module.max_grad_norm=-1"], ["grpo.module.max_grad_norm=-1 must be above 0"]),
+    "how often to log": (["trainer.log_every_n_steps=0"], ["error: trainer.log_every_n_steps=0 must be at least 1"]),
+    "warm-up": (["sft.module.lr_factor.warmup=1.5"], ["sft.module.lr_factor", "warmup=1.5"]),
+    "floor": (["grpo.module.lr_factor.floor=-1"], ["grpo.module.lr_factor", "floor=-1"]),
+    "regularizer": (["regularizer.beta=-1"], ["regularizer.beta=-1.0 must be 0 or more"]),
+    "weight": (["reward.rank.weight=-2"], ["reward.rank.weight=-2.0 must be 0 or more"]),
+    "weight in an evaluation": (["stages=[sft]", "reward.rank.weight=-2"], ["error: reward.rank.weight=-2.0 must be"]),
+    "no number": (["reward.score.weight=nan"], ["reward.score.weight=nan"]),
+    "rationales": (["rationales.guess_spread=-1"], ["rationales.guess_spread=-1 must be 0 or more"]),
     "checkpoints": (["sft.checkpoint_every=0"], ["sft.checkpoint_every=0"]),
     "rank of one image": (["grpo.data.batch_size=1"], ["grpo.data.batch_size=1", "at least 2"]),
     "mini-batches": (["grpo.module.update.mini_batches=1000"], ["update.mini_batches=1000", "192 trajectories"]),
@@ -274,7 +284,7 @@ def test_a_missing_login_is_one_line_before_any_model(refused: Any, monkeypatch:
 
     monkeypatch.setattr(wandb, "login", login)
     monkeypatch.setenv("WANDB_MODE", "online")
-    assert "Run `wandb login`, or set WANDB_MODE=offline" in refused("logger=[csv,wandb]")
+    assert "run `wandb login`, or set WANDB_MODE=offline" in refused("logger=[csv,wandb]")
 
 
 SETS = ("sft.data.dataset", "grpo.data.dataset", "evaluation.run.dataset")

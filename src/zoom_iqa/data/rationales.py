@@ -14,7 +14,7 @@ import numpy as np
 
 from zoom_iqa.data.defects import DEFECTS, PRISTINE, Defect
 from zoom_iqa.data.wording import Clauses, Facts, FullWording, TerseWording, Wording
-from zoom_iqa.errors import DataError
+from zoom_iqa.errors import ConfigError, DataError
 from zoom_iqa.protocol.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.protocol.prompts import PromptSet
 
@@ -60,6 +60,9 @@ class RationaleWriter:
     ``guess_pull`` in [0, 1]: how far the first score of a trajectory that crops is drawn to the middle of the scale;
     ``guess_spread``: the standard deviation of its error, in MOS units. ``box_jitter``: the largest outward shift of a
     box's edges, as a fraction of the image's sides.
+
+    Raises:
+        ConfigError: a number is out of range.
     """
 
     def __init__(
@@ -73,6 +76,17 @@ class RationaleWriter:
         guess_spread: float,
         box_jitter: float,
     ) -> None:
+        for name, share in (
+            ("doubt_crop_rate", doubt_crop_rate),
+            ("clear_crop_rate", clear_crop_rate),
+            ("guess_pull", guess_pull),
+            ("box_jitter", box_jitter),
+        ):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"rationales.{name}={share} must be from 0 to 1")
+        for name, value in (("doubt_level", doubt_level), ("guess_spread", guess_spread)):
+            if not value >= 0:
+                raise ConfigError(f"rationales.{name}={value} must be 0 or more")
         self._prompts = prompts
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
         self._doubt_level = doubt_level

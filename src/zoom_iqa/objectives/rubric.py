@@ -15,7 +15,7 @@ import torch
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.rewards import GroupStatistics, group_statistics
-from zoom_iqa.objectives.schedules import Schedule
+from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.types import ParseFailure, RolloutGroup
 
 
@@ -95,7 +95,7 @@ class Rubric:
     """The weighted sum of named reward terms.
 
     Raises:
-        ConfigError: there is no term, or an entry is not a reward term.
+        ConfigError: there is no term, an entry is not a reward term, or a weight is below 0.
     """
 
     def __init__(self, *, terms: Mapping[str, RewardTerm]) -> None:
@@ -107,6 +107,7 @@ class Rubric:
                 raise ConfigError(
                     f"reward.{name} is not a reward term; give it a _target_ that makes one, or remove it"
                 )
+        self._weights = {name: not_negative(f"reward.{name}.weight", term.weight) for name, term in terms.items()}
 
     def score(self, inputs: RewardInputs, *, step: int) -> Rewards:
         """Return the total and the breakdown at this training step.
@@ -115,7 +116,7 @@ class Rubric:
             ConfigError: a term returns another shape than (B, G), or a value that is not finite.
         """
         terms = {name: _checked(name, term.reward(inputs), inputs) for name, term in self._terms.items()}
-        weights = {name: term.weight.value(step) for name, term in self._terms.items()}
+        weights = {name: weight.value(step) for name, weight in self._weights.items()}
         total_BG = torch.stack([weights[name] * terms[name] for name in terms]).sum(0)
         return Rewards(
             total_BG=total_BG.float(), terms={name: term.float() for name, term in terms.items()}, weights=weights

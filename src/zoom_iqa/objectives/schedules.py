@@ -24,7 +24,7 @@ class Constant:
     """The same value at every step."""
 
     def __init__(self, *, value: float) -> None:
-        self._value = _finite("value", value)
+        self._value = self.lowest = _finite("value", value)
 
     def value(self, step: int) -> float:
         """Return the value, whatever the step."""
@@ -36,6 +36,7 @@ class Linear:
 
     def __init__(self, *, start: float, end: float, steps: int) -> None:
         self._start, self._end, self._steps = _finite("start", start), _finite("end", end), _positive("steps", steps)
+        self.lowest = min(self._start, self._end)
 
     def value(self, step: int) -> float:
         """Return the interpolated value."""
@@ -47,6 +48,7 @@ class Cosine:
 
     def __init__(self, *, start: float, end: float, steps: int) -> None:
         self._start, self._end, self._steps = _finite("start", start), _finite("end", end), _positive("steps", steps)
+        self.lowest = min(self._start, self._end)
 
     def value(self, step: int) -> float:
         """Return the interpolated value."""
@@ -63,6 +65,8 @@ class WarmupCosine:
     def __init__(self, *, warmup: float, steps: int, floor: float) -> None:
         if not 0 <= warmup < 1:
             raise ConfigError(f"warmup={warmup} must be a share of the steps, at least 0 and below 1")
+        if not 0 <= floor <= 1:
+            raise ConfigError(f"floor={floor} must be a share of the full rate, from 0 to 1")
         self._steps = _positive("steps", steps)
         self._rungs = round(warmup * steps)
         self._fall = Cosine(start=1.0, end=floor, steps=max(1, steps - self._rungs))
@@ -86,6 +90,7 @@ class Stepwise:
         if any(a >= b for a, b in pairwise(boundaries)):
             raise ConfigError(f"boundaries={list(boundaries)} must increase")
         self._values = [_finite("values", v) for v in values]
+        self.lowest = min(self._values)
         self._boundaries = list(boundaries)
 
     def value(self, step: int) -> float:
@@ -102,6 +107,22 @@ def as_schedule(name: str, value: float | Schedule) -> Schedule:
     if isinstance(value, Schedule):
         return value
     return Constant(value=_finite(name, value))
+
+
+def not_negative(name: str, value: float | Schedule) -> Schedule:
+    """As ``as_schedule``, for a coefficient that turns its term around where it is below 0.
+
+    A schedule that does not say how low it gets is asked for its first value alone.
+
+    Raises:
+        ConfigError: it is neither, or gets below 0.
+    """
+    schedule = as_schedule(name, value)
+    lowest = getattr(schedule, "lowest", schedule.value(0))
+    if not lowest >= 0:
+        what = f"{name}={lowest}" if isinstance(schedule, Constant) else f"{name} gets down to {lowest}; it"
+        raise ConfigError(f"{what} must be 0 or more")
+    return schedule
 
 
 def _finite(name: str, value: float) -> float:

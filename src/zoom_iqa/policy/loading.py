@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zoom_iqa.errors import PolicyError
+from zoom_iqa.errors import ConfigError, PolicyError
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 
@@ -35,12 +35,15 @@ def load_policy(
     ``gradient_checkpointing`` recomputes activations in the backward pass.
 
     Raises:
+        ConfigError: ``image_cache`` is below 1.
         PolicyError: nothing is there, a weight is missing or left over, or a value is not one of the valid ones.
     """
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
     if dtype not in DTYPES:
         raise PolicyError(f"policy.dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
+    if image_cache < 1:
+        raise ConfigError(f"policy.image_cache={image_cache} must be at least 1: so many preprocessed images are kept")
     source = _locate(path)
     loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True

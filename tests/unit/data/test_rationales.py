@@ -15,7 +15,7 @@ from zoom_iqa.data.defects import DEFECTS, PRISTINE
 from zoom_iqa.data.distortions import DISTORTIONS
 from zoom_iqa.data.rationales import Rationale, RationaleWriter, Truth
 from zoom_iqa.data.trajectories import supervised_turns
-from zoom_iqa.errors import DataError
+from zoom_iqa.errors import ConfigError, DataError
 from zoom_iqa.protocol.answer import parse_answer, read_rating
 from zoom_iqa.protocol.format import check_format
 from zoom_iqa.protocol.prompts import PromptSet
@@ -208,8 +208,8 @@ def test_places_are_named(region: tuple[float, float, float, float], place: str)
     assert f"Decision: crop {place}</think>" in writer.write(truth, np.random.default_rng(0)).turn1
 
 
-@pytest.mark.parametrize(("pull", "word"), [(1.0, "raised"), (0.0, "kept"), (-1.0, "lowered")])
-def test_the_second_turn_says_where_the_score_went(pull: float, word: str) -> None:
+@pytest.mark.parametrize(("mos", "pull", "word"), [(4.0, 1.0, "raised"), (4.0, 0.0, "kept"), (2.0, 1.0, "lowered")])
+def test_the_second_turn_says_where_the_score_went(mos: float, pull: float, word: str) -> None:
     writer = RationaleWriter(
         prompts=load_prompts("compact"),
         doubt_level=2,
@@ -219,7 +219,22 @@ def test_the_second_turn_says_where_the_score_went(pull: float, word: str) -> No
         guess_spread=0,
         box_jitter=0,
     )
-    truth = Truth(distortion="jpeg", level=5.0, region=(0, 0, 0.5, 0.5), mos=4.0)
+    truth = Truth(distortion="jpeg", level=5.0, region=(0, 0, 0.5, 0.5), mos=mos)
     turn2 = writer.write(truth, np.random.default_rng(0)).turn2
     assert turn2 is not None
     assert f"Final: score {word}</think>" in turn2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("doubt_crop_rate", "clear_crop_rate", "guess_pull") for value in (-0.1, 1.1)),
+        *((name, -1) for name in ("doubt_level", "guess_spread", "box_jitter")),
+        *((name, float("nan")) for name in ("doubt_level", "guess_pull", "guess_spread")),
+    ],
+)
+def test_numbers_that_cannot_be_are_named(name: str, value: float) -> None:
+    numbers = yaml.safe_load((CONF.parent / "rationales" / "default.yaml").read_text())
+    given = {key: number for key, number in numbers.items() if key not in ("_target_", "prompts")}
+    with pytest.raises(ConfigError, match=f"^rationales.{name}={value} must be"):
+        RationaleWriter(prompts=load_prompts("compact"), **{**given, name: value})

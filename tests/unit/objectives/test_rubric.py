@@ -154,3 +154,9 @@ def test_rubric_refuses_what_is_not_a_term():
 def test_bad_settings_are_refused(make):
     with pytest.raises(ConfigError):
         make()
+
+
+@pytest.mark.parametrize("weight", [-1.0, Linear(start=1.0, end=-0.1, steps=3)])
+def test_a_weight_below_0_is_named(weight):
+    with pytest.raises(ConfigError, match=r"^reward\.rank\.weight"):
+        full_rubric(rank_weight=weight)

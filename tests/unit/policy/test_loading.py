@@ -8,7 +8,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from zoom_iqa.errors import PolicyError
+from zoom_iqa.errors import ConfigError, PolicyError
 from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.tiny import tiny_policy_folder
 
@@ -59,3 +59,10 @@ def test_a_name_of_the_hub_is_asked_for_there(name: str, asked: list[str]) -> No
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"no config.json; it must hold config.json, the weights"):
         load(path=str(tmp_path))
+
+
+@pytest.mark.parametrize("kept", [0, -3])
+def test_an_image_cache_that_keeps_nothing_is_refused_first(kept: int, asked: list[str]) -> None:
+    with pytest.raises(ConfigError, match=f"policy.image_cache={kept} must be at least 1"):
+        load(path="owner/name", image_cache=kept)
+    assert not asked

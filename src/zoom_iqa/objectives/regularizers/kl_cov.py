@@ -17,7 +17,7 @@ from zoom_iqa.objectives.regularizers.base import (
     refuse_inert_anchor,
 )
 from zoom_iqa.objectives.regularizers.covariance import count_of, gathered_covariance, selection_figures, top_mask
-from zoom_iqa.objectives.schedules import Schedule, as_schedule
+from zoom_iqa.objectives.schedules import Schedule, not_negative
 
 
 class KLCov(Regularizer):
@@ -28,7 +28,7 @@ class KLCov(Regularizer):
     """
 
     def __init__(self, *, beta: float | Schedule, fraction: float) -> None:
-        self._beta = as_schedule("regularizer.beta", beta)
+        self._beta = not_negative("regularizer.beta", beta)
         self._fraction = fraction_of("regularizer.fraction", fraction)
 
     def check(self, *, updates_per_rollout: int) -> None:

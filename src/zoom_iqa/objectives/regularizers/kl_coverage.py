@@ -22,7 +22,7 @@ from zoom_iqa.objectives.regularizers.base import (
     required,
 )
 from zoom_iqa.objectives.regularizers.covariance import count_of, gathered_covariance, selection_figures, top_mask
-from zoom_iqa.objectives.schedules import Schedule, as_schedule
+from zoom_iqa.objectives.schedules import Schedule, not_negative
 
 Anchor = Literal["old", "reference"]
 """The policy to stay near: the one that sampled the rollout, or the frozen one the stage started from."""
@@ -45,7 +45,7 @@ class KLCoverage(Regularizer):
     """
 
     def __init__(self, *, beta: float | Schedule, fraction: float, anchor: Anchor, divergence: Divergence) -> None:
-        self._beta = as_schedule("regularizer.beta", beta)
+        self._beta = not_negative("regularizer.beta", beta)
         self._fraction = fraction_of("regularizer.fraction", fraction)
         self._anchor = choice("regularizer.anchor", anchor, Anchor)
         self._exact = choice("regularizer.divergence", divergence, Divergence) == "exact"

@@ -15,7 +15,7 @@ from zoom_iqa.objectives.regularizers.base import (
     no_detachment,
     required,
 )
-from zoom_iqa.objectives.schedules import Schedule, as_schedule
+from zoom_iqa.objectives.schedules import Schedule, not_negative
 
 
 class KLReference(Regularizer):
@@ -23,7 +23,7 @@ class KLReference(Regularizer):
 
     def __init__(self, *, beta: float | Schedule) -> None:
         self.needs = frozenset({"reference_logp"})
-        self._beta = as_schedule("regularizer.beta", beta)
+        self._beta = not_negative("regularizer.beta", beta)
 
     def plan(self, batch: TokenBatch, *, step: int, reducer: Reducer) -> RegularizerPlan:
         """Penalise every token with beta times its aggregation weight."""
