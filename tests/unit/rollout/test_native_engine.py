@@ -254,10 +254,13 @@ def test_bfloat16_draws_and_scores_alike() -> None:
     assert float(gap.median()) < 0.1
 
 
-def test_a_request_over_the_budget_is_refused(random_policy: Policy) -> None:
-    engine = native(random_policy, budget=50)
-    with pytest.raises(ConfigError, match=r"token_budget=50 .* raise it to at least \d+"):
-        engine.submit(requests()[0])
+def test_a_request_over_the_budget_is_refused_and_the_budget_it_needs_is_named(random_policy: Policy) -> None:
+    with pytest.raises(ConfigError, match=r"rollout.engine.token_budget=50 .* lower policy.max_pixels") as error:
+        native(random_policy, budget=50).submit(requests()[0])
+    needed = int(str(error.value).partition("raise it to at least ")[2].partition(",")[0])
+    native(random_policy, budget=needed).submit(requests()[0])
+    with pytest.raises(ConfigError, match=f"token_budget={needed - 1}"):
+        native(random_policy, budget=needed - 1).submit(requests()[0])
 
 
 def test_settings_make_the_engine_when_there_is_a_policy(random_policy: Policy) -> None:

@@ -69,7 +69,8 @@ class Scheduler:
         if needed > self._budget:
             raise ConfigError(
                 f"rollout.engine.token_budget={self._budget} is below the {len(prompt.ids_L)} prompt tokens + "
-                f"{self._limit} new tokens of {request.key}; raise it to at least {needed}"
+                f"{self._limit} new tokens of {request.key}; raise it to at least {needed}, or lower policy.max_pixels "
+                "(second turns, which show two images and quote the first answer, need about twice what first ones do)"
             )
         self._waiting.setdefault(request.prompt_key, WaitingGroup(prompt, [])).requests.append(request)
 
