@@ -1,4 +1,4 @@
-"""What README shows is what there is: its worked example runs as written, its tables of config groups are complete."""
+"""What README shows is what there is: commands and example run as written, tables of config groups are complete."""
 
 from __future__ import annotations
 
@@ -100,3 +100,20 @@ def test_every_group_is_named() -> None:
     groups = {str(path.parent.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")} - {"."}
     named = set(table_of("Running it")) | set(table_of("Evaluating"))
     assert groups - INNER - {"reward/terms"} == named
+
+
+COMMANDS = [
+    shlex.split(line, comments=True)[3:]
+    for line in section("Running it").replace("\\\n", " ").splitlines()
+    if line.startswith("python -m zoom_iqa.train ") and " -m +sweep" not in line
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_commands_make_their_stages(arguments: list[str]) -> None:
+    """All of them but data and policy, which are not here."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("train", overrides=arguments)
+    check_config(cfg)
+    for stage in cfg.stages:
+        instantiate(cfg[stage].module)
