@@ -43,9 +43,7 @@ def test_nothing_to_measure_is_said(size: tuple[int, int], said: str) -> None:
 
 def test_an_absent_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parameter_files.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        ConfigError, match=r"brisque is not installed; pip install -c constraints.txt -e '\.\[peers\]'"
-    ):
+    with pytest.raises(ConfigError, match=r"brisque is not installed; pip install -c constraints.txt -e '\.\[peers\]'"):
         BRISQUE()
 
 
