@@ -30,6 +30,7 @@ class KLReference(Regularizer):
         return RegularizerPlan(coefficient_T=self._beta.value(step) * batch.weights_T, detached_T=no_detachment(batch))
 
     def penalty(self, inputs: PenaltyInputs) -> tuple[torch.Tensor, Measures]:
-        """Return the weighted sum of the tokens' k3."""
-        kl_T = k3(inputs.logp_T, required("reference_logp_T", inputs.reference_logp_T))
-        return (inputs.plan.coefficient_T * kl_T).sum(), {"kl_reference/kl": mean_of(kl_T)}
+        """Return the weighted sum of the tokens' k3; with a beta of 0 there are none, and nothing is logged."""
+        chosen = inputs.plan.selected
+        kl_S = k3(inputs.logp_T[chosen], required("reference_logp_T", inputs.reference_logp_T)[chosen])
+        return (inputs.plan.coefficient_T[chosen] * kl_S).sum(), {"kl_reference/kl": mean_of(kl_S)}
