@@ -118,7 +118,7 @@ def summary(name: str, trl: Run, ours: Run) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--settings", nargs="*", default=["A", "Z"])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3, help="odd, so that there is a median run")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
     parser.add_argument("--curves", nargs="*", choices=CURVES, help="scaling curves instead of the settings")
     args = parser.parse_args()

@@ -17,9 +17,9 @@ from zoom_iqa.data.embedded import LOCAL_LEVELS, LOCAL_NUMBERS
 from zoom_iqa.data.labels import PRISTINE_MOS, global_mos, region_mos
 from zoom_iqa.data.photographs import load_photograph, photographs
 from zoom_iqa.data.region import choose_region, distort_region
-from zoom_iqa.errors import ConfigError
 
 LEVELS = (1, 2, 3, 4, 5)
+NUMBERS = range(1, 26)  # KADID-10k's, of the types
 GAP, CAPTION = 6, 22
 REGION_EXTENT = (0.45, 0.45)  # 20 % of the area
 
@@ -94,13 +94,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a contact sheet of the embedded set.")
     parser.add_argument("--output", type=Path, required=True, help="file to write, .png or .jpg")
     parser.add_argument("--photographs", nargs="+", default=["wildlife_red_panda"], help="take turns by row")
-    parser.add_argument("--types", nargs="+", type=int, default=range(1, 26), help="KADID-10k's numbers, 1 to 25")
+    parser.add_argument("--types", nargs="+", type=int, default=NUMBERS, choices=NUMBERS, metavar="N", help="1 to 25")
     parser.add_argument("--tile-width", type=int, default=320, help="pixels")
     parser.add_argument("--crop", type=float, default=1.0, help="share of each side shown, from 0 to 1")
     options = parser.parse_args()
     unknown = [name for name in options.photographs if name not in photographs()]
     if unknown:
-        raise ConfigError(f"--photographs {' '.join(unknown)}: not shipped; see assets/photographs/ATTRIBUTION.csv")
+        parser.error(f"--photographs {' '.join(unknown)}: not shipped; see assets/photographs/ATTRIBUTION.csv")
+    if not options.output.parent.is_dir():
+        parser.error(f"--output {options.output}: the folder {options.output.parent} does not exist; make it first")
     kinds = [kind for kind in DISTORTIONS if kind.number in options.types]
     sheet = contact_sheet(names=options.photographs, kinds=kinds, tile_width=options.tile_width, crop=options.crop)
     sheet.save(options.output)

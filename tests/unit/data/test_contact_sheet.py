@@ -28,7 +28,7 @@ def test_one_row_each_for_pristine_types_and_regions() -> None:
     assert (tiles[3][:, GAP + 3 * (40 + GAP) :] == 255).all()  # regions take three levels
 
 
-@pytest.mark.parametrize(("extra", "code"), [((), 0), (("--photographs", "nobody"), 1)])
+@pytest.mark.parametrize(("extra", "code"), [((), 0), (("--photographs", "nobody"), 2)])
 def test_the_command(tmp_path: Path, extra: tuple[str, ...], code: int) -> None:
     output = tmp_path / "sheet.png"
     command = [sys.executable, "-m", "zoom_iqa.data.contact_sheet", "--output", str(output), "--types", "10"]

@@ -41,7 +41,7 @@ class KLCoverage(Regularizer):
     """beta x mean over selected tokens of D_KL(anchor || theta).
 
     Candidates are the numeric tokens inside the answer; the ``fraction`` of them (at least one) with the highest
-    covariance over the whole batch is selected.
+    covariance is selected, over all processes' tokens of the optimizer step: with mini-batches, of the mini-batch.
     """
 
     def __init__(self, *, beta: float | Schedule, fraction: float, anchor: Anchor, divergence: Divergence) -> None:
