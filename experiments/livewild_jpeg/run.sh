@@ -9,7 +9,7 @@ for peer in mean niqe brisque ridge ridge_tower; do
   $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg output=$runs/$peer
 done
 $python -m zoom_iqa.evaluate policy.path=src/zoom_iqa/assets/tiny_policy benchmark=livewild_jpeg samples_per_image=4 output=$runs/zero_shot
-for seed in 0; do
+for seed in 0 1 2; do
   $python -m zoom_iqa.train +experiment=livewild_jpeg seed=$seed paths.run_dir=$runs/sft_seed$seed
   $python -m zoom_iqa.evaluate policy.path=$runs/sft_seed$seed/policy benchmark=livewild_jpeg samples_per_image=4 output=$runs/fine_tuned_seed$seed
 done
