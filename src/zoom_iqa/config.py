@@ -9,6 +9,7 @@ import os
 import pkgutil
 import re
 import sys
+import traceback
 import types
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -127,11 +128,22 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
         sys.exit(_report(one_line(error)))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
+    except OSError as error:
+        if not _raised_by_hydra(error):
+            raise
+        sys.exit(_report(f"paths.run_dir: {error.filename}: {error.strerror}; name a folder that can be made"))
     except ValueError as error:
         if not str(error).startswith(_FLAGS):
             raise
         remedy = "; to see the config of one run of a multirun, drop -m and give that run's values"
         sys.exit(_report(str(error) + (remedy if "--multirun" in str(error) else "")))
+
+
+def _raised_by_hydra(error: OSError) -> bool:
+    """Whether Hydra asked for the file operation: it makes the run folder before any of our code runs."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    asking = [file for file in files if file.name not in ("os.py", "pathlib.py")]
+    return bool(asking) and "hydra" in asking[-1].parts
 
 
 def one_line(error: Exception) -> str:

@@ -331,6 +331,14 @@ def test_a_mistake_in_a_yaml_file_is_one_line_too(case: str, refused: Any, tmp_p
     assert all(part in said for part in named), said
 
 
+def test_a_run_folder_that_cannot_be_made_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    ended = run_train([f"paths.run_dir={tmp_path}/file/run"], monkeypatch, capsys)
+    assert f"paths.run_dir: {tmp_path}/file/run: Not a directory" in one_error(ended)
+
+
 def test_a_policy_that_is_not_there_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
