@@ -259,7 +259,7 @@ class PolicyUpdate:
                 reference_logp_T=None if anchor is None else anchor.logp_T[tokens].to(device),
                 entropy_T=scores.entropy_T,
                 log_dist_SV=scores.log_dist_SV,
-                anchor_log_dist_SV=anchor_log_dist_SV,
+                anchor_log_dist_SV=None if anchor_log_dist_SV is None else anchor_log_dist_SV.to(device),
             )
         )
         gap_T = (scores.logp_T.detach() - batch.old_logp_T[tokens].to(device)).abs()
@@ -327,7 +327,10 @@ def _scores_of(
             tokens.append(micro.tokens_T[select_S])
             distributions.append(scores.log_dist_SV)
     tokens_S, order_S = torch.cat(tokens).sort()
-    return SelectedScores(logp_T, tokens_S, torch.cat(distributions)[order_S] if distributions else None)
+    if select_T is None:
+        return SelectedScores(logp_T, tokens_S, None)
+    none_here = torch.zeros(0, 1)  # all that was selected may be on other processes; without rows the width is free
+    return SelectedScores(logp_T, tokens_S, torch.cat(distributions)[order_S] if distributions else none_here)
 
 
 def _micro_batch(run: Sequence[int], starts_K: Tensor, lengths_K: Tensor) -> MicroBatch:
