@@ -214,8 +214,7 @@ class PolicyUpdate:
     ) -> SelectedScores:
         """Only samples that hold a selected token are forwarded: of a few per cent of digits, few samples do."""
         selected_T = part.plan.selected
-        lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
-        sample_T = torch.arange(len(lengths_K)).repeat_interleave(lengths_K)
+        sample_T = torch.arange(len(batch.samples)).repeat_interleave(batch.lengths_K)
         holding = sample_T[selected_T].unique().tolist()
         micro_batches = list(pack(batch, holding, self._budget))
         return _scores_of(batch, micro_batches, anchor, select_T=selected_T if distributions else None)
@@ -233,6 +232,7 @@ class PolicyUpdate:
         needs, tokens = self.regularizer.needs, micro.tokens_T
         plan = part.plan.at(tokens)
         anchor_log_dist_SV = None if anchor is None else anchor.rows(tokens[plan.selected])
+        reference_logp_T = anchor.logp_T[tokens] if anchor is not None and "reference_logp" in needs else None
         scores = scorer(
             [batch.samples[k] for k in micro.samples_K],
             entropy="entropy" in needs,
@@ -256,7 +256,7 @@ class PolicyUpdate:
                 plan=plan,
                 logp_T=scores.logp_T,
                 old_logp_T=old_logp_T,
-                reference_logp_T=None if anchor is None else anchor.logp_T[tokens].to(device),
+                reference_logp_T=None if reference_logp_T is None else reference_logp_T.to(device),
                 entropy_T=scores.entropy_T,
                 log_dist_SV=scores.log_dist_SV,
                 anchor_log_dist_SV=None if anchor_log_dist_SV is None else anchor_log_dist_SV.to(device),
@@ -271,8 +271,7 @@ class PolicyUpdate:
 
 def split_trajectories(batch: TrainingBatch, parts: int) -> list[list[int]]:
     """Sample indices of ``parts`` runs of whole trajectories, as equal as can be."""
-    lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
-    trajectory_K = batch.trajectory_T[lengths_K.cumsum(0) - 1]
+    trajectory_K = batch.trajectory_T[batch.lengths_K.cumsum(0) - 1]
     total = int(trajectory_K.max()) + 1
     bounds = [round(total * i / parts) for i in range(parts + 1)]
     return [
@@ -285,7 +284,7 @@ def pack(batch: TrainingBatch, part: Sequence[int], budget: int) -> Iterator[Mic
 
     A sample over the budget makes a run of its own.
     """
-    lengths_K = torch.tensor([len(sample.completion_C) for sample in batch.samples])
+    lengths_K = batch.lengths_K
     starts_K = lengths_K.cumsum(0) - lengths_K
     first_seen: dict[str, int] = {}
     for k in part:

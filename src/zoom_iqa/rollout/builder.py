@@ -39,6 +39,11 @@ class TrainingBatch:
     turn_T: Tensor
     numeric_T: Tensor
 
+    @property
+    def lengths_K(self) -> Tensor:  # noqa: N802 - a shape suffix, as everywhere
+        """Tokens of each sample; those of sample k start at ``lengths_K[:k].sum()``."""
+        return torch.tensor([len(sample.completion_C) for sample in self.samples])
+
 
 def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Policy) -> TrainingBatch:
     """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device. The result is on the CPU."""
