@@ -68,28 +68,35 @@ def test_a_continued_stage_goes_on_in_its_run(runs: list[Run], tmp_path: Path) -
 
 
 @pytest.fixture
-def nobody_is_logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def logins(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Nobody is logged in; what each attempt to log in was made with."""
+    attempts: list[dict[str, Any]] = []
+
     def login(**settings: Any) -> bool:
+        attempts.append(settings)
         raise wandb.errors.UsageError("No API key configured.")
 
     monkeypatch.setattr(wandb, "login", login)
     monkeypatch.delenv("WANDB_MODE", raising=False)
+    return attempts
 
 
-@pytest.mark.usefixtures("nobody_is_logged_in")
-def test_a_missing_login_shows_before_anything_is_made() -> None:
+def test_a_missing_login_shows_before_anything_is_made(logins: list[dict[str, Any]]) -> None:
     with pytest.raises(
         ConfigError, match=r"^logger.wandb: nobody is logged in; run `wandb login`, or set WANDB_MODE=off"
     ):
         WandbLogSettings(project="p", name="study", offline=False)
+    assert len(logins) == 1
 
 
-@pytest.mark.usefixtures("nobody_is_logged_in")
 @pytest.mark.parametrize("how", ["offline", "disabled", "setting"])
-def test_what_sends_nothing_needs_no_login(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_sends_nothing_needs_no_login(
+    how: str, logins: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     if how != "setting":
         monkeypatch.setenv("WANDB_MODE", how)
     WandbLogSettings(project="p", name="study", offline=how == "setting")
+    assert not logins
 
 
 def test_settings_make_the_log_of_a_stage(runs: list[Run], tmp_path: Path) -> None:
