@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,15 @@ class RunFolder:
         self.path = path
 
     def check(self, config_yaml: str) -> None:
-        """Pass if the folder is new or holds a run of this config.
+        """Pass if the folder can be made, or holds a run of this config.
 
         Raises:
-            ConfigError: it holds a run of another config; the message shows the difference in one line.
+            ConfigError: nothing can be written there, or it holds a run of another config; the message shows the
+                difference in one line.
         """
+        there = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ConfigError(f"{self.path} cannot be a run's folder: {there} is not a folder one can write to")
         kept = self.path / CONFIG
         if not kept.exists():
             return

@@ -35,6 +35,15 @@ def test_another_config_is_refused_in_one_line_that_shows_the_difference(tmp_pat
     assert (tmp_path / "config.yaml").read_text() == CONFIG
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(
+            ConfigError, match=f"^{place} cannot be a run's folder: {tmp_path / 'file'} is not a folder"
+        ):
+            RunFolder(place).check(CONFIG)
+
+
 def test_a_long_difference_is_cut(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.open("".join(f"a{i}: 1\n" for i in range(50)))
