@@ -14,9 +14,10 @@ import numpy as np
 
 from zoom_iqa.data.defects import DEFECTS, PRISTINE, Defect
 from zoom_iqa.data.wording import Clauses, Facts, FullWording, TerseWording, Wording
-from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.errors import DataError
 from zoom_iqa.protocol.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.protocol.prompts import PromptSet
+from zoom_iqa.ranges import require_not_negative, require_share
 
 Region = tuple[float, float, float, float]
 """(x1, y1, x2, y2) as fractions of width and height."""
@@ -76,17 +77,12 @@ class RationaleWriter:
         guess_spread: float,
         box_jitter: float,
     ) -> None:
-        for name, share in (
-            ("doubt_crop_rate", doubt_crop_rate),
-            ("clear_crop_rate", clear_crop_rate),
-            ("guess_pull", guess_pull),
-            ("box_jitter", box_jitter),
-        ):
-            if not 0 <= share <= 1:
-                raise ConfigError(f"rationales.{name}={share} must be from 0 to 1")
-        for name, value in (("doubt_level", doubt_level), ("guess_spread", guess_spread)):
-            if not value >= 0:
-                raise ConfigError(f"rationales.{name}={value} must be 0 or more")
+        require_share("rationales.doubt_crop_rate", doubt_crop_rate)
+        require_share("rationales.clear_crop_rate", clear_crop_rate)
+        require_share("rationales.guess_pull", guess_pull)
+        require_share("rationales.box_jitter", box_jitter)
+        require_not_negative("rationales.doubt_level", doubt_level)
+        require_not_negative("rationales.guess_spread", guess_spread)
         self._prompts = prompts
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
         self._doubt_level = doubt_level

@@ -27,6 +27,7 @@ from zoom_iqa.data.wording import Clauses, Facts, FullWording, TerseWording, Wor
 from zoom_iqa.errors import ConfigError
 from zoom_iqa.protocol.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.protocol.prompts import PromptSet
+from zoom_iqa.ranges import require_not_negative, require_share
 from zoom_iqa.types import ImageItem
 
 DAMAGE = Defect("damage", "loss of quality", "clean detail")
@@ -59,12 +60,10 @@ class ScoreRationales:
     def __init__(
         self, *, prompts: PromptSet, crop_rate: float, guess_pull: float, guess_spread: float, rating_spread: float
     ) -> None:
-        for name, value in (("crop_rate", crop_rate), ("guess_pull", guess_pull)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"writer.{name}={value} must be from 0 to 1")
-        for name, value in (("guess_spread", guess_spread), ("rating_spread", rating_spread)):
-            if not value >= 0:
-                raise ConfigError(f"writer.{name}={value} must be at least 0")
+        require_share("writer.crop_rate", crop_rate)
+        require_share("writer.guess_pull", guess_pull)
+        require_not_negative("writer.guess_spread", guess_spread)
+        require_not_negative("writer.rating_spread", rating_spread)
         self._prompts = prompts
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
         self._crop_rate, self._guess_pull = crop_rate, guess_pull

@@ -128,7 +128,7 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
     [
         ({"crop_rate": 1.5}, "crop_rate=1.5"),
         ({"guess_pull": -0.1}, "guess_pull"),
-        ({"guess_spread": -1}, "at least 0"),
+        ({"guess_spread": -1}, "0 or more"),
         ({"rating_spread": float("nan")}, "rating_spread=nan"),
     ],
 )
