@@ -63,8 +63,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     L.seed_everything(cfg.seed, verbose=False)
     stages = {name: Stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluation.run)
-    rubric_terms = instantiate(cfg.reward)
-    Rubric(terms=rubric_terms)  # for nothing: evaluations weigh by it, whatever the stages are
+    rubric = Rubric(terms=instantiate(cfg.reward))
     # where a run lies is no part of what it is: it may be moved, and a sweep names its own folders
     config_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "paths"]))
     fabric = _processes(cfg.trainer)
@@ -86,7 +85,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         stage.train(policy, folder)
         policy.model.to(fabric.device)
         predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
-        metrics[name] = score_predictions(predictions, rubric_terms)
+        metrics[name] = score_predictions(predictions, rubric)
         if rank() == 0:
             folder.write_metrics(metrics)
     if rank() == 0:

@@ -70,9 +70,10 @@ def test_the_example_of_a_reward_is_learned_from(example: dict[str, Any]) -> Non
 
 def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example: dict[str, Any]) -> None:
     predictions = [prediction_of(one, seconds=0.1) for one in ROLLOUTS]
-    with_it = score_predictions(predictions, example)["mean_reward"]
-    without = score_predictions(predictions, {name: example[name] for name in example if name != "no_sliver"})
-    assert with_it - without["mean_reward"] == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
+    with_it = score_predictions(predictions, Rubric(terms=example))["mean_reward"]
+    others = {name: term for name, term in example.items() if name != "no_sliver"}
+    without = score_predictions(predictions, Rubric(terms=others))["mean_reward"]
+    assert with_it - without == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
 
 
 INNER = {"stage", "scale", "rationales", "evaluation", "paths", "embedded", "evaluation_scale"}  # nothing to choose

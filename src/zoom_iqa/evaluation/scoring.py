@@ -6,7 +6,7 @@ import csv
 import io
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from zoom_iqa.evaluation.predictions import Prediction, rollout_of
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
 from zoom_iqa.objectives.reducer import LocalReducer
-from zoom_iqa.objectives.rubric import RewardInputs, RewardTerm, Rubric
+from zoom_iqa.objectives.rubric import RewardInputs, Rubric
 from zoom_iqa.types import ParseFailure, RolloutGroup
 
 StageMetrics = dict[str, Any]
@@ -53,7 +53,7 @@ def image_scores(predictions: Sequence[Prediction]) -> list[ImageScore]:
     return [ImageScore(tuple(sorted(group, key=lambda p: p.sample))) for group in by_image.values()]
 
 
-def score_predictions(predictions: Sequence[Prediction], reward: Mapping[str, RewardTerm] | None) -> StageMetrics:
+def score_predictions(predictions: Sequence[Prediction], rubric: Rubric | None) -> StageMetrics:
     """JSON-safe figures over predictions; ``mean_reward`` only where a rubric is given.
 
     Where images have several trajectories, correlations, rmse and histograms are of their mean ratings; rates and
@@ -66,18 +66,18 @@ def score_predictions(predictions: Sequence[Prediction], reward: Mapping[str, Re
     figures["samples_per_image"] = max(len(image.trajectories) for image in images)
     if figures["samples_per_image"] > 1:
         figures |= _over_trajectories(predictions, images)
-    if reward is not None:
+    if rubric is not None:
         by_sample = _by_sample(predictions)
-        figures["mean_reward"] = statistics.fmean(mean_reward(one_each, reward) for one_each in by_sample)
+        figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)
     return figures
 
 
-def mean_reward(predictions: Sequence[Prediction], reward: Mapping[str, RewardTerm]) -> float:
+def mean_reward(predictions: Sequence[Prediction], rubric: Rubric) -> float:
     """Mean total reward with the weights of step 0, each image a group of one and ranked against all others."""
     rollouts = [rollout_of(prediction) for prediction in predictions]
     groups = [RolloutGroup(rollout.item, (rollout,)) for rollout in rollouts]
     inputs = RewardInputs.from_groups(groups, reducer=LocalReducer())
-    return float(Rubric(terms=reward).score(inputs, step=0).total_BG.mean())
+    return float(rubric.score(inputs, step=0).total_BG.mean())
 
 
 def scores_csv(predictions: Sequence[Prediction]) -> str:

@@ -20,7 +20,6 @@ from zoom_iqa.errors import ConfigError
 from zoom_iqa.modules.optimization import OptimizerFactory, check_optimizer, configure
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
-from zoom_iqa.objectives.reward_terms import RankTerm
 from zoom_iqa.objectives.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
@@ -81,12 +80,13 @@ class GRPOSettings:
         """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
 
         Raises:
-            ConfigError: one image in all and a rank reward, or more mini-batches than trajectories.
+            ConfigError: too few images for a term of the reward, or more mini-batches than trajectories.
         """
-        if images * processes < 2 and any(isinstance(term, RankTerm) for term in self.reward.values()):
+        needed = Rubric(terms=self.reward).min_images
+        if images * processes < needed:
             raise ConfigError(
-                "grpo.data.batch_size=1 in one process: the rank reward compares images; use at least 2, or "
-                "reward=score_only"
+                f"grpo.data.batch_size={images} in {processes} processes: the reward compares images; use at least "
+                f"{needed} in all, or a reward that does not, such as reward=score_only"
             )
         self.update.check_trajectories(images * self.group_size)
 

@@ -47,6 +47,8 @@ class RankTerm:
         ConfigError: when asked for a reward with fewer than two images, or without the deviations Thurstone needs.
     """
 
+    min_images = 2
+
     def __init__(self, *, weight: float | Schedule, eps: float, preference: Preference) -> None:
         if not eps > 0:
             raise ConfigError(f"reward.rank.eps={eps} must be positive")

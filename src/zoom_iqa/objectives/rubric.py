@@ -91,6 +91,16 @@ class Rewards:
     weights: dict[str, float]
 
 
+@runtime_checkable
+class ComparesImages(Protocol):
+    """What a reward term is, too, if it needs several images at once."""
+
+    @property
+    def min_images(self) -> int:
+        """The fewest it can be made of, over all processes."""
+        ...
+
+
 class Rubric:
     """The weighted sum of named reward terms.
 
@@ -108,6 +118,11 @@ class Rubric:
                     f"reward.{name} is not a reward term; give it a _target_ that makes one, or remove it"
                 )
         self._weights = {name: not_negative(f"reward.{name}.weight", term.weight) for name, term in terms.items()}
+
+    @property
+    def min_images(self) -> int:
+        """The fewest images, over all processes, that every term can be made of."""
+        return max((term.min_images for term in self._terms.values() if isinstance(term, ComparesImages)), default=1)
 
     def score(self, inputs: RewardInputs, *, step: int) -> Rewards:
         """Return the total and the breakdown at this training step.
