@@ -1,8 +1,8 @@
 """From the box an answer asks for to the pixels of the crop.
 
 The released Zoom-IQA checkpoint was trained on crops cut by this policy, so the order of clamping, truncating and
-scaling is part of the protocol: a crop covers 25-75 % of the image's area where clamping allows it, has sides of at
-least 28 pixels (one merged vision patch) where the image does, and lies inside the image.
+scaling is part of the protocol, down to which sum is rounded first: a crop covers 25-75 % of the image's area where
+clamping allows it, has sides of at least 28 pixels (one merged vision patch) where the image does, and lies inside it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,19 @@ def _widen(start: float, end: float, size: int) -> Interval:
     if end > size:
         start -= end - size
         end = size
-    return max(0, start), end
+    return _complete(max(0, start), end, size)
+
+
+def _complete(start: float, end: float, size: int) -> Interval:
+    """Add the part of a pixel that widening by whole ones has left out: at the end, or where it is full before it."""
+    missing = MIN_SIDE - (end - start)
+    if missing <= 0:
+        return start, end
+    end += min(missing, size - end)
+    if end - start < MIN_SIDE:
+        start = max(0, min(start - (MIN_SIDE - (end - start)), size - MIN_SIDE))
+        end = start + MIN_SIDE
+    return start, end
 
 
 def _to_border(start: float, end: float, size: int) -> tuple[int, int]:
