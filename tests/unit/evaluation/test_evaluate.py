@@ -170,6 +170,17 @@ def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_answers_are_drawn_as_the_protocol_says_unless_told_otherwise() -> None:
+    def sampling(*others: str) -> dict[str, Any]:
+        cfg = compose_config(resolve_arguments(["benchmark=embedded", "policy.path=p", *others]))
+        return {key: cfg.run.sampling[key] for key in ("temperature", "top_p", "top_k", "greedy")}
+
+    protocol = {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "greedy": False}
+    assert sampling() == protocol
+    assert sampling("rollout=transformers") == protocol
+    assert sampling("rollout.sampling.greedy=true") == {**protocol, "greedy": True}
+
+
 def test_the_same_command_finds_its_folder(
     policy: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
