@@ -5,12 +5,20 @@ cd "$(dirname "$0")/../.."
 : "${ZOOM_IQA_DATA:?set it to the folder that holds livec}"
 python=.venv/bin/python
 runs=runs/livewild_jpeg
+
+judge() { # policy, name of its row
+  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg samples_per_image=16 output=$runs/"$2"
+}
+
 for peer in mean niqe brisque ridge ridge_tower; do
   $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg output=$runs/$peer
 done
-$python -m zoom_iqa.evaluate policy.path=src/zoom_iqa/assets/tiny_policy benchmark=livewild_jpeg samples_per_image=4 output=$runs/zero_shot
-for seed in 0 1 2; do
-  $python -m zoom_iqa.train +experiment=livewild_jpeg seed=$seed paths.run_dir=$runs/sft_seed$seed
-  $python -m zoom_iqa.evaluate policy.path=$runs/sft_seed$seed/policy benchmark=livewild_jpeg samples_per_image=4 output=$runs/fine_tuned_seed$seed
+judge src/zoom_iqa/assets/tiny_policy zero_shot
+for seed in ${SEEDS:-0 1 2}; do
+  sft=$runs/train/sft_seed$seed grpo=$runs/train/grpo_seed$seed
+  $python -m zoom_iqa.train +experiment=livewild_jpeg stages=[sft] seed=$seed paths.run_dir=$sft
+  judge $sft/policy sft_seed$seed
+  $python -m zoom_iqa.train +experiment=livewild_jpeg stages=[grpo] policy.path=$sft/policy seed=$seed paths.run_dir=$grpo
+  judge $grpo/policy grpo_seed$seed
 done
 $python experiments/livewild_jpeg/collect.py $runs
