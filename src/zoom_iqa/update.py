@@ -156,11 +156,12 @@ class PolicyUpdate:
         for epoch in range(self._epochs):
             for number, part in enumerate(parts):
                 first = epoch == 0 and number == 0
-                for micro in part.micro_batches:
+                for micro, to_come in zip(part.micro_batches, _images_to_come(batch, part), strict=True):
                     loss, found = self._forward(
                         batch, part, micro, anchors.old_logp_T, anchors.selected[number], scorer
                     )
                     backward(loss)
+                    scorer.finish_images(to_come)
                     measures.append(found if first else _without_gap(found))
                 norm = torch.tensor(optimizer_step())
                 measures.append({"policy/grad_norm": mean_of(norm)})
@@ -335,6 +336,15 @@ def _scores_of(
 def _micro_batch(run: Sequence[int], starts_K: Tensor, lengths_K: Tensor) -> MicroBatch:
     tokens = [torch.arange(int(starts_K[k]), int(starts_K[k] + lengths_K[k])) for k in run]
     return MicroBatch(tuple(run), torch.cat(tokens))
+
+
+def _images_to_come(batch: TrainingBatch, part: MiniBatch) -> list[set[str]]:
+    """For each micro-batch, the keys of the images that those after it show."""
+    to_come: list[set[str]] = [set()]
+    for micro in reversed(part.micro_batches[1:]):
+        shown = {image.key for k in micro.samples_K for image in batch.samples[k].prompt.images}
+        to_come.append(to_come[-1] | shown)
+    return to_come[::-1]
 
 
 def _scattered(batch: TrainingBatch, tokens: Tensor, values: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -46,7 +47,10 @@ from zoom_iqa.objectives.regularizers.kl_coverage import Divergence, KLCoverage
 from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.old_policy import SamplerCheck
+from zoom_iqa.policy.encoding import EncodedImage
 from zoom_iqa.policy.logprobs import PromptCompletion, Scorer, TokenScores
+from zoom_iqa.policy.vision_cache import encode_images
+from zoom_iqa.policy.vision_gradients import VisionGradients
 from zoom_iqa.rollout.builder import TrainingBatch, build_batch
 from zoom_iqa.update import PolicyUpdate, pack, split_trajectories
 
@@ -113,7 +117,7 @@ def updated(
     )
     figures = update.run(
         batch or the_batch(),
-        scorer=Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64),
+        scorer=Scorer(policy=policy, temperature=1.0, features=VisionGradients(model=policy.model), logit_chunk=64),
         reference=reference or CountingScorer(),
         backward=lambda loss: loss.backward(),
         optimizer_step=step,
@@ -169,6 +173,20 @@ def test_micro_batches_change_nothing(name: str) -> None:
         for ours, theirs in zip(cut.gradients, whole.gradients, strict=True):
             assert relative(ours, theirs) < 1e-5
         assert cut.figures == pytest.approx(whole.figures, rel=1e-3, abs=1e-5)
+
+
+def test_an_image_goes_through_a_tower_that_learns_once_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def encode(model: Any, images: Sequence[EncodedImage]) -> list[Tensor]:
+        seen.extend(image.key for image in images)
+        return encode_images(model, images)
+
+    monkeypatch.setattr("zoom_iqa.policy.vision_gradients.encode_images", encode)
+    shown = sorted({image.key for sample in the_batch().samples for image in sample.prompt.images})
+    found = updated(NoRegularizer(), budget=1, epochs=2)
+    assert sorted(seen) == sorted(2 * shown)
+    assert_same(found, updated(NoRegularizer(), epochs=2))
 
 
 def test_packing_fills_the_budget_and_counts_a_prompt_once() -> None:

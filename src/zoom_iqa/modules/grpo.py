@@ -28,6 +28,7 @@ from zoom_iqa.policy.lora import has_adapters
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.reference import StartAdaptersScorer, frozen_copy
 from zoom_iqa.policy.vision_cache import VisionCache
+from zoom_iqa.policy.vision_gradients import VisionGradients
 from zoom_iqa.protocol.prompts import PromptSet
 from zoom_iqa.protocol.session import derive_seed
 from zoom_iqa.rollout.builder import build_batch
@@ -116,8 +117,8 @@ class GRPOModule(L.LightningModule):
             freeze_vision(policy)
         features = VisionCache(model=policy.model, capacity=settings.features_capacity)
         self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
-        shared = features if vision_is_frozen(policy) else None
-        self._scorer = _scorer(policy, settings, shared)
+        frozen = vision_is_frozen(policy)
+        self._scorer = _scorer(policy, settings, features if frozen else VisionGradients(model=policy.model))
         self._reference: Scorer | StartAdaptersScorer | None = None
         self._reference_policy: Policy | None = None
         self._caches = [features]
@@ -125,7 +126,7 @@ class GRPOModule(L.LightningModule):
             self._reference = StartAdaptersScorer(scorer=self._scorer, policy=policy)
         elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
-            if shared is None:
+            if not frozen:
                 self._caches.append(
                     VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
                 )
@@ -217,7 +218,7 @@ class GRPOModule(L.LightningModule):
             logger.log_metrics(self.figures, step=self.rollout_step)
 
 
-def _scorer(policy: Policy, settings: GRPOSettings, features: VisionCache | None) -> Scorer:
+def _scorer(policy: Policy, settings: GRPOSettings, features: VisionCache | VisionGradients) -> Scorer:
     return Scorer(
         policy=policy,
         temperature=settings.sampling.temperature,

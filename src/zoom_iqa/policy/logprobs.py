@@ -6,7 +6,7 @@ S selected tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from zoom_iqa.policy.packing import PromptCompletion, pack
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shared_prefix import forward_packed, install
 from zoom_iqa.policy.vision_cache import VisionCache, encode_images
+from zoom_iqa.policy.vision_gradients import VisionGradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +37,15 @@ class TokenScores:
 class Scorer:
     """Scores completions under the distribution that sampling draws from: banned ids masked, temperature applied.
 
-    ``features`` serves cached vision features, for a frozen tower or a pass without gradient; with None the tower runs
-    once per distinct image, with gradient where it is enabled. ``logit_chunk`` is how many rows of logits exist at a
-    time: it bounds memory and changes nothing else.
+    ``features`` serves vision features: cached ones for a frozen tower or a pass without gradient, or
+    ``VisionGradients`` for a tower that learns over several calls, each followed by its backward and ``finish_images``.
+    With None the tower runs once per call and distinct image, with gradient where it is enabled. ``logit_chunk`` is how
+    many rows of logits exist at a time: it bounds memory and changes nothing else.
     """
 
-    def __init__(self, *, policy: Policy, temperature: float, features: VisionCache | None, logit_chunk: int) -> None:
+    def __init__(
+        self, *, policy: Policy, temperature: float, features: VisionCache | VisionGradients | None, logit_chunk: int
+    ) -> None:
         head = policy.model.lm_head
         if type(head) is not torch.nn.Linear:
             raise PolicyError(f"lm_head is a {type(head).__name__}; adapters on the output head are not supported")
@@ -72,6 +76,11 @@ class Scorer:
             hidden_SH = hidden_TH[select_S.to(hidden_TH.device)]
             log_dist_SV = log_distributions(hidden_SH, weight_VH, bias_V, temperature=self._temperature)
         return TokenScores(logp_T, entropy_T, log_dist_SV)
+
+    def finish_images(self, still_shown: Collection[str]) -> None:
+        """After a backward: let gradients into the tower for images that no call to come shows, given their keys."""
+        if isinstance(self._features, VisionGradients):
+            self._features.finish(still_shown)
 
     def _bias_for(self, weight_VH: Tensor) -> Tensor:
         """The bias that bans, made again only when the weights have moved or changed type."""
