@@ -181,6 +181,7 @@ def main() -> None:
         (policy, "encode", "prepare"),
         (Scorer, "__call__", "forward"),
         (module, "manual_backward", "backward"),
+        (Scorer, "finish_images", "backward"),  # through a tower that learns
         (module, "_optimizer_step", "optimizer"),
     ):
         phases.wrap(owner, name, phase)
