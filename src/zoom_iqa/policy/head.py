@@ -41,8 +41,8 @@ def token_log_probs(
 
 def log_distributions(hidden_SH: Tensor, weight_VH: Tensor, bias_V: Tensor, *, temperature: float) -> Tensor:
     """Log-probabilities over the whole vocabulary (S, V), float32, -inf where banned; differentiable."""
-    logits_SV = F.linear(hidden_SH, weight_VH, bias_V).float() / temperature
-    return logits_SV.log_softmax(-1).masked_fill(bias_V < 0, -torch.inf)
+    log_p_SV = _logits(hidden_SH, weight_VH, bias_V, temperature).log_softmax(-1)
+    return log_p_SV.masked_fill(bias_V < 0, -torch.inf)
 
 
 class _HeadLogProbs(torch.autograd.Function):
@@ -57,43 +57,48 @@ class _HeadLogProbs(torch.autograd.Function):
         chunk: int,
         entropy: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        logps, lses, entropies = [], [], []
+        logps, entropies = [], []
         for rows, targets_N in zip(hidden_TH.split(chunk), targets_T.split(chunk), strict=True):
-            log_p_NV = F.linear(rows, weight_VH, bias_V).float().div_(temperature)
-            lse_N = log_p_NV.logsumexp(-1)
-            log_p_NV -= lse_N[:, None]
-            lses.append(lse_N)
+            log_p_NV = _logits(rows, weight_VH, bias_V, temperature).log_softmax(-1)
             logps.append(log_p_NV.gather(-1, targets_N[:, None])[:, 0])
             if entropy:
                 entropies.append(log_p_NV.exp().mul_(log_p_NV).sum(-1).neg_())
         entropy_T = torch.cat(entropies) if entropy else None
-        ctx.save_for_backward(hidden_TH, weight_VH, bias_V, targets_T, torch.cat(lses), entropy_T)
+        ctx.save_for_backward(hidden_TH, weight_VH, bias_V, targets_T, entropy_T)
         ctx.temperature, ctx.chunk = temperature, chunk
         return torch.cat(logps), entropy_T
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """d log p_y / d z = onehot(y) - p;  d entropy / d z = -p (log p + entropy)."""
-        hidden_TH, weight_VH, bias_V, targets_T, lse_T, entropy_T = ctx.saved_tensors
+        hidden_TH, weight_VH, bias_V, targets_T, entropy_T = ctx.saved_tensors
         grad_logp_T, grad_entropy_T = grads
         assert grad_logp_T is not None  # autograd fills an unused output's gradient with zeros
         grad_hidden_TH = torch.empty_like(hidden_TH)
         grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden_TH), ctx.chunk):
             part = slice(start, start + ctx.chunk)
-            log_p_NV = F.linear(hidden_TH[part], weight_VH, bias_V).float().div_(ctx.temperature)
-            log_p_NV -= lse_T[part, None]
-            p_NV = log_p_NV.exp()
+            logits_NV = _logits(hidden_TH[part], weight_VH, bias_V, ctx.temperature)
             if entropy_T is not None and grad_entropy_T is not None:
+                log_p_NV = logits_NV.log_softmax(-1)
+                p_NV = log_p_NV.exp()
                 slope_NV = log_p_NV.add_(entropy_T[part, None]).mul_(grad_entropy_T[part, None])
                 grad_NV = slope_NV.add_(grad_logp_T[part, None]).mul_(p_NV).neg_()
             else:
-                grad_NV = p_NV.mul_(-grad_logp_T[part, None])
+                grad_NV = logits_NV.softmax(-1).mul_(-grad_logp_T[part, None])
             grad_NV.scatter_add_(1, targets_T[part, None], grad_logp_T[part, None])
-            grad_NV = grad_NV.div_(ctx.temperature).to(weight_VH.dtype)
+            if ctx.temperature != 1:
+                grad_NV /= ctx.temperature
+            grad_NV = grad_NV.to(weight_VH.dtype)
             torch.mm(grad_NV, weight_VH, out=grad_hidden_TH[part])
             if grad_weight_VH is not None:
                 grad_weight_VH += grad_NV.T @ hidden_TH[part]
         if grad_weight_VH is not None:
             grad_weight_VH = grad_weight_VH.to(weight_VH.dtype)
         return grad_hidden_TH, grad_weight_VH, None, None, None, None, None
+
+
+def _logits(rows_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, temperature: float) -> Tensor:
+    """Logits (N, V) in float32."""
+    logits_NV = F.linear(rows_NH, weight_VH, bias_V).float()
+    return logits_NV if temperature == 1 else logits_NV / temperature
