@@ -49,7 +49,8 @@ from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.old_policy import SamplerCheck
 from zoom_iqa.policy.encoding import EncodedImage
 from zoom_iqa.policy.logprobs import PromptCompletion, Scorer, TokenScores
-from zoom_iqa.policy.vision_cache import encode_images
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.vision_cache import VisionCache, encode_images
 from zoom_iqa.policy.vision_gradients import VisionGradients
 from zoom_iqa.rollout.builder import TrainingBatch, build_batch
 from zoom_iqa.update import PolicyUpdate, pack, split_trajectories
@@ -85,6 +86,10 @@ def the_batch(advantages: Tensor | None = None) -> TrainingBatch:
     return build_batch(flat, chosen, policy=start_policy())
 
 
+def vision_of(policy: Policy) -> VisionGradients:
+    return VisionGradients(model=policy.model, cache=VisionCache(model=policy.model, capacity=10_000))
+
+
 def updated(
     regularizer: Regularizer,
     *,
@@ -117,7 +122,7 @@ def updated(
     )
     figures = update.run(
         batch or the_batch(),
-        scorer=Scorer(policy=policy, temperature=1.0, features=VisionGradients(model=policy.model), logit_chunk=64),
+        scorer=Scorer(policy=policy, temperature=1.0, features=vision_of(policy), logit_chunk=64),
         reference=reference or CountingScorer(),
         backward=lambda loss: loss.backward(),
         optimizer_step=step,
@@ -183,10 +188,34 @@ def test_an_image_goes_through_a_tower_that_learns_once_per_step(monkeypatch: py
         return encode_images(model, images)
 
     monkeypatch.setattr("zoom_iqa.policy.vision_gradients.encode_images", encode)
+    monkeypatch.setattr("zoom_iqa.policy.vision_cache.encode_images", encode)
     shown = sorted({image.key for sample in the_batch().samples for image in sample.prompt.images})
     found = updated(NoRegularizer(), budget=1, epochs=2)
     assert sorted(seen) == sorted(2 * shown)
     assert_same(found, updated(NoRegularizer(), epochs=2))
+    seen.clear()
+    updated(REGULARIZERS["coverage old exact"], budget=1, mini_batches=2, old_logp="recomputed")
+    assert sorted(seen) == sorted(2 * shown)  # passes before the first step share one; a step has images of its own
+
+
+def test_a_step_that_failed_leaves_nothing_once_cleared() -> None:
+    policy = copied(start_policy())
+    vision = vision_of(policy)
+    scorer = Scorer(policy=policy, temperature=1.0, features=vision, logit_chunk=64)
+    samples = the_batch().samples
+
+    def gradient_of(part: Sequence[PromptCompletion]) -> Tensor:
+        scorer(part, entropy=False, select_S=None).logp_T.sum().backward()
+        scorer.finish_images(())
+        found = flat_gradient(policy)
+        policy.model.zero_grad()
+        return found
+
+    expected = gradient_of(samples[:2])
+    scorer(samples[:2], entropy=False, select_S=None).logp_T.sum().backward()  # its images are never finished
+    policy.model.zero_grad()
+    vision.clear()
+    assert relative(gradient_of(samples[:2]), expected) < 1e-6
 
 
 def test_packing_fills_the_budget_and_counts_a_prompt_once() -> None:

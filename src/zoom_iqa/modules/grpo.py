@@ -86,8 +86,8 @@ class GRPOSettings:
         needed = Rubric(terms=self.reward).min_images
         if images * processes < needed:
             raise ConfigError(
-                f"grpo.data.batch_size={images} in {processes} processes: the reward compares images; use at least "
-                f"{needed} in all, or a reward that does not, such as reward=score_only"
+                f"grpo.data.batch_size={images}, times {processes} for as many processes: the reward compares images; "
+                f"use at least {needed} in all, or a reward that does not, such as reward=score_only"
             )
         self.update.check_trajectories(images * self.group_size)
 
@@ -117,16 +117,17 @@ class GRPOModule(L.LightningModule):
             freeze_vision(policy)
         features = VisionCache(model=policy.model, capacity=settings.features_capacity)
         self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
-        frozen = vision_is_frozen(policy)
-        self._scorer = _scorer(policy, settings, features if frozen else VisionGradients(model=policy.model))
+        self._tower_learns = not vision_is_frozen(policy)
+        self._vision = VisionGradients(model=policy.model, cache=features) if self._tower_learns else features
+        self._scorer = _scorer(policy, settings, self._vision)
         self._reference: Scorer | StartAdaptersScorer | None = None
         self._reference_policy: Policy | None = None
-        self._caches = [features]
+        self._caches = [self._vision]
         if self._update.needs_reference and has_adapters(policy.model):
             self._reference = StartAdaptersScorer(scorer=self._scorer, policy=policy)
         elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
-            if not frozen:
+            if self._tower_learns:
                 self._caches.append(
                     VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
                 )
@@ -209,6 +210,8 @@ class GRPOModule(L.LightningModule):
         optimizer.step()  # type: ignore[union-attr]  # one optimizer, not a list
         optimizer.zero_grad()  # type: ignore[union-attr]
         scheduler.step()  # type: ignore[union-attr]
+        if self._tower_learns:
+            self._vision.clear()
         return float(norm)
 
     def _log(self, figures: dict[str, float]) -> None:

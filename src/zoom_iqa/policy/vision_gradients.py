@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.policy.encoding import EncodedImage
-from zoom_iqa.policy.vision_cache import encode_images
+from zoom_iqa.policy.vision_cache import VisionCache, encode_images
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,25 +30,32 @@ class _Encoded:
 class VisionGradients:
     """Features by key for the forwards of one optimizer step; ``finish`` them before the step is made.
 
-    Under ``torch.no_grad`` nothing is kept: such a pass is no part of the step.
+    Under ``torch.no_grad`` the features are those of ``cache``, as the rollout has left them: such a pass is no part of
+    the step.
     """
 
-    def __init__(self, *, model: Any) -> None:
+    def __init__(self, *, model: Any, cache: VisionCache) -> None:
         self._model = model
+        self._cache = cache
         self._open: list[_Encoded] = []
 
     def __call__(self, images: Sequence[EncodedImage]) -> list[Tensor]:
         """Features (M, H) of each image; all that are missing go through the tower at once."""
+        if not torch.is_grad_enabled():
+            return self._cache(images)
         kept = {key: leaf for encoded in self._open for key, leaf in encoded.leaves.items()}
         missing = {image.key: image for image in images if image.key not in kept}
         if missing:
             outputs = dict(zip(missing, encode_images(self._model, list(missing.values())), strict=True))
-            if not torch.is_grad_enabled():
-                return [outputs[image.key] if image.key in outputs else kept[image.key] for image in images]
             leaves = {key: output.detach().requires_grad_() for key, output in outputs.items()}
             self._open.append(_Encoded(outputs, leaves))
             kept |= leaves
         return [kept[image.key] for image in images]
+
+    def clear(self) -> None:
+        """Forget what a step that did not come to its end has left, and the cache: the weights have changed."""
+        self._open.clear()
+        self._cache.clear()
 
     def finish(self, still_shown: Collection[str]) -> None:
         """Backward through the tower for all images but those encoded together with one that is still to be shown."""
