@@ -34,14 +34,11 @@ class RunFolder:
             ConfigError: nothing can be written there, or it holds a run of another config; the message shows the
                 difference in one line.
         """
-        there = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise ConfigError(f"{self.path} cannot be a run's folder: {there} is not a folder one can write to")
-        kept = self.path / CONFIG
-        if not kept.exists():
-            return
-        before = kept.read_text(encoding="utf-8")
-        if before != config_yaml:
+        try:
+            before = self._config_before()
+        except (OSError, ValueError) as error:  # names too long, no right to look, bytes that are no text
+            raise ConfigError(f"{self.path} cannot be a run's folder: {error}; choose another") from error
+        if before is not None and before != config_yaml:
             lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), lineterm="", n=0)
             changed = [f"{line[0]} {line[1:].strip()}" for line in list(lines)[2:] if not line.startswith("@@")]
             shown = "; ".join(changed[:SHOWN_LINES]) + ("; ..." if len(changed) > SHOWN_LINES else "")
@@ -54,9 +51,20 @@ class RunFolder:
             ConfigError: the folder holds a run of another config.
         """
         self.check(config_yaml)
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{self.path} cannot be made: {error}; choose another folder") from error
         if not (self.path / CONFIG).exists():
             _write(self.path / CONFIG, config_yaml)
+
+    def _config_before(self) -> str | None:
+        """The config of the run it holds, or None if it is new; ConfigError if nothing can be written there."""
+        there = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ConfigError(f"{self.path} cannot be a run's folder: {there} is not a folder one can write to")
+        kept = self.path / CONFIG
+        return kept.read_text(encoding="utf-8") if kept.exists() else None
 
     @property
     def predictions(self) -> Path:

@@ -98,6 +98,8 @@ def _check(cfg: DictConfig) -> None:
     """Everything that can be wrong with the config before a part of it is made."""
     if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise ConfigError(f"seed={cfg.seed} must be a whole number from 0 to {2**32 - 1}")
+    if not str(cfg.paths.run_dir).strip():
+        raise ConfigError("paths.run_dir is empty; name a folder")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
     check_config(cfg)

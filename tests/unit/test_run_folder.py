@@ -44,6 +44,19 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_written(tmp_
             RunFolder(place).check(CONFIG)
 
 
+def test_what_cannot_be_looked_at_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latin" / "config.yaml").mkdir(parents=True)
+    (tmp_path / "bytes").mkdir()
+    (tmp_path / "bytes" / "config.yaml").write_bytes(b"\xff\xfe")
+    for name in ("latin", "bytes", "x" * 300):
+        with pytest.raises(ConfigError, match=r"cannot be a run's folder: .*; choose another"):
+            RunFolder(tmp_path / name).check(CONFIG)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "at all")
+    for name in ("link", "a\0b"):
+        with pytest.raises(ConfigError, match=r"cannot be made: .*; choose another folder"):
+            RunFolder(tmp_path / name).open(CONFIG)
+
+
 def test_a_long_difference_is_cut(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.open("".join(f"a{i}: 1\n" for i in range(50)))
