@@ -35,7 +35,9 @@ _DIGITS = re.compile(r"[0-9]+")
 def parse_answer(text: str) -> Answer:
     """Read box, rating and tool: what deciding the next turn needs.
 
-    ``rating`` is clipped to 1-5 as ``read_rating`` does; ``bbox`` is kept as written.
+    ``rating`` is clipped to 1-5 as ``read_rating`` does; ``bbox`` is kept as written. The released evaluation code asks
+    for less before it crops (any tool but ``final``, any rating, the central half for a box that is none); here such an
+    answer is refused and counted by its reason.
 
     Raises:
         ProtocolError: reason ``missing_answer``, ``malformed_json``, ``bad_rating``, ``bad_bbox`` or ``bad_tool``; the
