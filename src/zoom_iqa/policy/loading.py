@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from zoom_iqa.policy.policy import Policy
 
 FOLDER_HOLDS = "config.json, the weights as safetensors, tokenizer files and preprocessor_config.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -35,7 +37,7 @@ def load_policy(
     ``gradient_checkpointing`` recomputes activations in the backward pass.
 
     Raises:
-        ConfigError: ``image_cache`` is below 1.
+        ConfigError: ``image_cache`` or a bound of the image area is below 1, or FlashAttention is not installed.
         PolicyError: nothing is there, a weight is missing or left over, or a value is not one of the valid ones.
     """
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
@@ -44,6 +46,10 @@ def load_policy(
         raise PolicyError(f"policy.dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
     if image_cache < 1:
         raise ConfigError(f"policy.image_cache={image_cache} must be at least 1: so many preprocessed images are kept")
+    for name, bound in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
+        if bound is not None and bound < 1:
+            raise ConfigError(f"policy.{name}={bound} must be at least 1; null keeps the processor's own bound")
+    _check_attention(attention)
     source = _locate(path)
     loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True
@@ -70,9 +76,21 @@ def load_image_processor(source: str, *, min_pixels: int | None, max_pixels: int
         processor.size["longest_edge"] = max_pixels
     if processor.size["shortest_edge"] > processor.size["longest_edge"]:
         raise PolicyError(
-            f"min_pixels {processor.size['shortest_edge']} exceeds max_pixels {processor.size['longest_edge']}"
+            f"policy.max_pixels={processor.size['longest_edge']} is below policy.min_pixels="
+            f"{processor.size['shortest_edge']}; raise one or lower the other"
         )
     return processor
+
+
+def _check_attention(attention: str) -> None:
+    if attention not in ATTENTIONS:
+        raise ConfigError(f"policy.attention={attention}: choose one of {', '.join(ATTENTIONS)}")
+    installed = any(find_spec(name) for name in ("flash_attn", "kernels"))  # transformers takes either
+    if attention == "flash_attention_2" and not installed:
+        raise ConfigError(
+            "policy.attention=flash_attention_2 needs flash-attn: pip install -c constraints.txt -e '.[flash]', or use "
+            "policy.attention=sdpa"
+        )
 
 
 def _locate(path: str) -> str:

@@ -66,3 +66,26 @@ def test_an_image_cache_that_keeps_nothing_is_refused_first(kept: int, asked: li
     with pytest.raises(ConfigError, match=f"policy.image_cache={kept} must be at least 1"):
         load(path="owner/name", image_cache=kept)
     assert not asked
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"attention": "flash"}, r"policy.attention=flash: choose one of sdpa, eager, flash_attention_2"),
+        ({"min_pixels": 0}, r"policy.min_pixels=0 must be at least 1"),
+        ({"max_pixels": -5}, r"policy.max_pixels=-5 must be at least 1"),
+    ],
+)
+def test_values_that_no_policy_takes_are_refused_first(setting: dict[str, Any], message: str, asked: list[str]) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load(path="owner/name", **setting)
+    assert not asked
+
+
+def test_flash_attention_that_is_not_installed_is_refused_with_the_remedy(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoom_iqa.policy.loading.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"needs flash-attn: pip install .*, or use policy.attention=sdpa"):
+        load(path="owner/name", attention="flash_attention_2")
+    assert not asked
