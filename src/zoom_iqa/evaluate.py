@@ -40,6 +40,12 @@ from zoom_iqa.run_folder import Metrics, RunFolder
 USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
 EMBEDDED = "embedded"
 NOT_COMPARED = ("machine", "run", "output")  # run holds what the rest says, put together
+# how the work is done, too: bounds of memory, and kernels that draw the same
+NOT_COMPARED_BELOW = {
+    "rollout": ("features_capacity",),
+    "rollout.engine": ("token_budget", "join_share", "cuda_graphs"),
+    "policy": ("image_cache", "gradient_checkpointing"),
+}
 READ_HERE = ("benchmarks", "split", "limit", "max_pixels", "output", "machine")
 SMALL_HIDDEN_SIZE = 1024
 FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
@@ -56,6 +62,9 @@ def resolve_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: no benchmark is named, or an unknown one.
     """
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if flags:
+        raise ConfigError(f"{flags[0]}: there are no flags here; give key=value, such as benchmark=koniq")
     named = [value for key, value in map(_parted, arguments) if key == "benchmark"]
     names = list(dict.fromkeys(name for value in named for name in value.split(",")))
     known = [EMBEDDED, *sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))]
@@ -185,7 +194,13 @@ def images_of(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> Ima
 
 def _compared(cfg: DictConfig) -> str:
     """The config that results depend on, with a fingerprint of the policy's files: a path alone may be trained on."""
-    kept = {key: value for key, value in cfg.items() if key not in NOT_COMPARED}
+    kept: Any = OmegaConf.to_container(cfg)
+    for path, keys in {"": NOT_COMPARED, **NOT_COMPARED_BELOW}.items():
+        node = kept
+        for part in path.split(".") if path else ():
+            node = node[part]
+        for key in keys:
+            node.pop(key, None)
     return OmegaConf.to_yaml(DictConfig({**kept, "policy_files": _fingerprint(Path(cfg.policy.path))}))
 
 

@@ -8,22 +8,27 @@ from torch.utils.data import Dataset
 
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.images import load_image
-from zoom_iqa.errors import DataError, ImageError
+from zoom_iqa.errors import ConfigError, DataError, ImageError
 from zoom_iqa.types import ImageItem, ImageSample
 
 
 class BenchmarkImages(Dataset[ImageSample]):
-    """Labelled image files, each as a viewer would show it and with at most ``max_pixels`` pixels.
+    """Labelled image files, each as a viewer would show it and with at most ``max_pixels`` pixels, or with all (None).
 
     Nothing is replaced or skipped: a file that cannot be shown is an error that names its item.
     """
 
-    def __init__(self, *, items: Sequence[ImageItem], max_pixels: int) -> None:
+    def __init__(self, *, items: Sequence[ImageItem], max_pixels: int | None) -> None:
         """Keep the labels; no file is opened.
 
         Raises:
+            ConfigError: ``max_pixels`` is not a whole number of at least 1.
             DataError: there are no items, or some have no file.
         """
+        if max_pixels is not None and (
+            not isinstance(max_pixels, int) or isinstance(max_pixels, bool) or max_pixels < 1
+        ):
+            raise ConfigError(f"max_pixels={max_pixels} must be a whole number of at least 1; null reduces no image")
         if not items:
             raise DataError("no images: the list of items is empty")
         pathless = [f"{item.dataset}:{item.id}" for item in items if item.path is None]
@@ -48,11 +53,11 @@ class BenchmarkImages(Dataset[ImageSample]):
             raise ImageError(f"{item.dataset}:{item.id}: {error}") from error
 
 
-def benchmark_images(*, benchmark: Benchmark, split: str, max_pixels: int) -> BenchmarkImages:
+def benchmark_images(*, benchmark: Benchmark, split: str, max_pixels: int | None) -> BenchmarkImages:
     """The images of a benchmark's split (train, val, test, or all).
 
     Raises:
-        ConfigError: no such split.
+        ConfigError: no such split, or ``max_pixels`` is not a whole number of at least 1.
         DataError: labels are unusable or images missing; every offending row is listed.
     """
     return BenchmarkImages(items=benchmark.items(split), max_pixels=max_pixels)

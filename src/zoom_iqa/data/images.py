@@ -42,13 +42,15 @@ _DAMAGE = (
 )
 
 
-def load_image(path: str | Path, *, max_pixels: int) -> Image.Image:
-    """The image in ``path`` as RGB with at most ``max_pixels`` pixels, its aspect ratio kept.
+def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
+    """The image in ``path`` as RGB with at most ``max_pixels`` pixels (None: as many as it has), aspect ratio kept.
 
     Raises:
         ImageError: the file is missing, empty, truncated, of no known format, or too large to decode.
     """
     path = Path(path)
+    if max_pixels is None:
+        max_pixels = MAX_DECODED_PIXELS
     if max_pixels < 1:
         raise ImageError(f"max_pixels={max_pixels} for {path}: give at least 1")
     try:

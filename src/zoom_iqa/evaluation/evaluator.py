@@ -73,11 +73,11 @@ class Evaluator:
     ) -> None:
         for name, value in (("batch_size", batch_size), ("samples_per_image", samples_per_image)):
             if value < 1:
-                raise ConfigError(f"evaluation.{name}={value} must be at least 1")
+                raise ConfigError(f"{name}={value} of an evaluation must be at least 1")
         if features_capacity < 0:
-            raise ConfigError(f"evaluation.features_capacity={features_capacity} must be 0 (keeps none) or more")
+            raise ConfigError(f"features_capacity={features_capacity} must be 0 (keeps none) or more")
         if workers < 0:
-            raise ConfigError(f"evaluation.workers={workers} must be 0 (load in the process itself) or more")
+            raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
         validate_items(dataset.items())
         self._dataset = dataset
         self._prompts = prompts

@@ -18,12 +18,12 @@ class FixedSubset(Dataset[ImageSample]):
     The choice follows from the labels alone, and a larger limit adds to it.
 
     Raises:
-        ConfigError: ``limit`` is below 1.
+        ConfigError: ``limit`` is not a whole number of at least 1.
     """
 
     def __init__(self, *, dataset: ImageDataset, limit: int | None) -> None:
-        if limit is not None and limit < 1:
-            raise ConfigError(f"limit={limit} must be at least 1; null keeps every image")
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+            raise ConfigError(f"limit={limit} must be a whole number of at least 1; null keeps every image")
         items = dataset.items()
         by_hash = sorted(range(len(items)), key=lambda index: _digest(items[index]))
         self._dataset = dataset

@@ -131,6 +131,22 @@ def test_another_config_in_the_same_folder_is_refused_with_the_difference(
     assert "\n" not in str(error.value)
 
 
+def test_how_the_work_is_done_may_change_when_a_run_goes_on(policy: Path, images: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    run(policy, images, output, "limit=2", "rollout.features_capacity=100", "policy.image_cache=1", "max_pixels=null")
+    before = answers(output)
+    run(
+        policy,
+        images,
+        output,
+        "limit=2",
+        "policy.gradient_checkpointing=true",
+        "machine.batch_size=1",
+        "max_pixels=null",
+    )
+    assert answers(output) == before
+
+
 def test_a_policy_that_was_trained_on_is_another_one(images: Path, tmp_path: Path) -> None:
     path = tmp_path / "policy"
     for seed in (0, 1):
@@ -163,6 +179,10 @@ def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path
         broken("benchmarks.manifest.reader.labels=other.csv")
     with pytest.raises(ConfigError, match="limit=0"):
         broken("limit=0")
+    for key in ("limit", "max_pixels"):
+        for value in ("abc", "1.5", "0"):
+            with pytest.raises(ConfigError, match=rf"{key}={value} must be a whole number of at least 1; null"):
+                broken(f"{key}={value}")
     with pytest.raises(InstantiationException, match="max_new_tokens=0"):
         broken("rollout.sampling.max_new_tokens=0")
     with pytest.raises(ConfigError, match="nothing reads this key"):

@@ -39,6 +39,12 @@ def test_unknown_names_are_refused_with_the_known(names: str) -> None:
         resolve_arguments([f"benchmark={names}"])
 
 
+@pytest.mark.parametrize("flag", ["-h", "--cfg", "-m"])
+def test_flags_are_refused(flag: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{flag}: there are no flags here; give key=value, such as "):
+        resolve_arguments([flag, "benchmark=koniq"])
+
+
 @pytest.mark.parametrize(
     ("values", "choice"),
     [
@@ -56,7 +62,7 @@ def test_a_policy_is_run_as_its_size_asks(values: object, choice: str, tmp_path:
 
 def test_a_hub_id_is_taken_for_a_large_policy() -> None:
     cfg = compose_config(resolve_arguments(["policy.path=owner/model", "benchmark=koniq"]))
-    assert (cfg.policy.path, cfg.policy.dtype, cfg.sampling.max_new_tokens) == ("owner/model", "bfloat16", 1024)
+    assert (cfg.policy.path, cfg.policy.dtype, cfg.run.sampling.max_new_tokens) == ("owner/model", "bfloat16", 1024)
 
 
 def test_sampling_is_that_of_evaluation_after_training() -> None:
@@ -65,6 +71,6 @@ def test_sampling_is_that_of_evaluation_after_training() -> None:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         trained = compose("train").evaluation.run
     cfg = compose_config([])
-    assert cfg.sampling == trained.sampling
+    assert cfg.run.sampling == trained.sampling
     for key in ("features_capacity", "batch_size", "samples_per_image", "seed", "prompts", "engine"):
         assert cfg.run[key] == trained[key], key

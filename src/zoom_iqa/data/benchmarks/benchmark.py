@@ -58,8 +58,8 @@ class Benchmark:
         path = self.folder / self.reader.labels
         if not path.exists():
             raise DataError(
-                f"{self.name}: no labels at {path}; set root to where {self.source.title} lies, or get it from "
-                f"{self.source.homepage}"
+                f"{self.name}: no labels at {path}; set root (of an evaluation: benchmark.root) to where "
+                f"{self.source.title} lies, or get it from {self.source.homepage}"
             )
         return self.reader.read(self.folder)
 
