@@ -153,7 +153,7 @@ def one_line(error: Exception) -> str:
     key = f"{keys[-1]}: " if keys else ""
     if isinstance(error.__cause__, ZoomIQAError):
         message = str(error.__cause__)
-        return message if message.startswith(key.partition(".")[0]) else key + message
+        return message if keys and message.startswith(keys[-1].partition(".")[0] + ".") else key + message
     advice = ("full_key:", "object_type=", "Set the environment", "provider=")
     return key + " ".join(line for line in lines if not line.startswith(advice))
 

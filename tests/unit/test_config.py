@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.config import check_config, check_read, conf_dir
+from zoom_iqa.config import check_config, check_read, conf_dir, one_line
 from zoom_iqa.errors import ConfigError
 
 RANK = "zoom_iqa.objectives.reward_terms.RankTerm"
@@ -112,3 +113,17 @@ def test_an_absent_value_is_named_unless_it_comes_later() -> None:
         check_config(absent)
     absent.r._partial_ = True
     check_config(absent)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("policy.attention=flash: choose one of sdpa", "policy.attention=flash: choose one of sdpa"),
+        ("policymakers differ", "policy: policymakers differ"),
+        ("limit=0 must be at least 1", "policy: limit=0 must be at least 1"),
+    ],
+)
+def test_the_node_is_named_once(message: str, shown: str) -> None:
+    error = InstantiationException("Error in call to target 'x'\nfull_key: policy")
+    error.__cause__ = ConfigError(message)
+    assert one_line(error) == shown
