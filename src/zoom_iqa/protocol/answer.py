@@ -26,7 +26,10 @@ _OPENING = re.compile(r"<answer>\s*(?=\{)")
 _CLOSING = re.compile(r"(?<=\})\s*</answer>")
 _STRING = r'"(?:[^"\\]|\\.)*"' + "|" + r"'(?:[^'\\]|\\.)*'"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_LEXEME = re.compile(rf"(?P<string>{_STRING})|(?P<number>{_NUMBER})|(?P<comma>,)(?=\s*[}}\]])|(?P<other>.)", re.DOTALL)
+# an escape outside a string is one piece: else each of many escaped quotes would be searched to the end of the text
+_LEXEME = re.compile(
+    rf"(?P<string>{_STRING})|(?P<number>{_NUMBER})|(?P<comma>,)(?=\s*[}}\]])|(?P<other>\\.|.)", re.DOTALL
+)
 _RATING_KEY = re.compile(r"""["']rating["']""")
 _COLON = re.compile(r"\s*:")
 _DIGITS = re.compile(r"[0-9]+")
