@@ -112,6 +112,7 @@ def run_command(command: Callable[[], None], *, config_name: str | None = None) 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
     with expected_errors(config_name):
         command()
+        sys.stdout.flush()
 
 
 @contextmanager
@@ -128,6 +129,9 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
         sys.exit(_report(one_line(error)))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
+    except BrokenPipeError:  # whoever read the output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if not _raised_by_hydra(error):
             raise

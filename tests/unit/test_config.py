@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -127,3 +129,13 @@ def test_the_node_is_named_once(message: str, shown: str) -> None:
     error = InstantiationException("Error in call to target 'x'\nfull_key: policy")
     error.__cause__ = ConfigError(message)
     assert one_line(error) == shown
+
+
+def test_a_reader_of_the_output_may_go_early() -> None:
+    command = [sys.executable, "-m", "zoom_iqa.report", "table1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 1
