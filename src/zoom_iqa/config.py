@@ -8,6 +8,7 @@ import math
 import os
 import pkgutil
 import re
+import select
 import sys
 import traceback
 import types
@@ -129,7 +130,9 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
         sys.exit(_report(one_line(error)))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
-    except BrokenPipeError:  # whoever read the output has closed it, as `head` does
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
@@ -141,6 +144,13 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
             raise
         remedy = "; to see the config of one run of a multirun, drop -m and give that run's values"
         sys.exit(_report(str(error) + (remedy if "--multirun" in str(error) else "")))
+
+
+def _output_is_closed() -> bool:
+    """Whether the output is a pipe whose reader has gone, as `head` does."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    return any(event & select.POLLERR for _, event in output.poll(0))
 
 
 def _raised_by_hydra(error: OSError) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.config import check_config, check_read, conf_dir, one_line
+from zoom_iqa.config import check_config, check_read, conf_dir, expected_errors, one_line
 from zoom_iqa.errors import ConfigError
 
 RANK = "zoom_iqa.objectives.reward_terms.RankTerm"
@@ -139,3 +139,8 @@ def test_a_reader_of_the_output_may_go_early() -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait() == 1
+
+
+def test_a_pipe_that_broke_elsewhere_is_not_swallowed() -> None:
+    with pytest.raises(BrokenPipeError, match="a worker's"), expected_errors():
+        raise BrokenPipeError("a worker's")
