@@ -72,8 +72,9 @@ class _HeadLogProbs(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         """d log p_y / d z = onehot(y) - p;  d entropy / d z = -p (log p + entropy)."""
         hidden_TH, weight_VH, bias_V, targets_T, entropy_T = ctx.saved_tensors
-        grad_logp_T, grad_entropy_T = grads
-        assert grad_logp_T is not None  # autograd fills an unused output's gradient with zeros
+        # autograd fills an unused output's gradient with zeros, or None where there is no such output
+        grad_logp_T, grad_entropy_T = (None if grad is None else grad / ctx.temperature for grad in grads)
+        assert grad_logp_T is not None
         grad_hidden_TH = torch.empty_like(hidden_TH)
         grad_weight_VH = torch.zeros_like(weight_VH, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden_TH), ctx.chunk):
@@ -87,8 +88,6 @@ class _HeadLogProbs(torch.autograd.Function):
             else:
                 grad_NV = logits_NV.softmax(-1).mul_(-grad_logp_T[part, None])
             grad_NV.scatter_add_(1, targets_T[part, None], grad_logp_T[part, None])
-            if ctx.temperature != 1:
-                grad_NV /= ctx.temperature
             grad_NV = grad_NV.to(weight_VH.dtype)
             torch.mm(grad_NV, weight_VH, out=grad_hidden_TH[part])
             if grad_weight_VH is not None:
@@ -99,6 +98,6 @@ class _HeadLogProbs(torch.autograd.Function):
 
 
 def _logits(rows_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, temperature: float) -> Tensor:
-    """Logits (N, V) in float32."""
+    """Logits (N, V) in float32, divided by the temperature."""
     logits_NV = F.linear(rows_NH, weight_VH, bias_V).float()
-    return logits_NV if temperature == 1 else logits_NV / temperature
+    return logits_NV if temperature == 1 else logits_NV.div_(temperature)
