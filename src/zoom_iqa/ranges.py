@@ -23,3 +23,13 @@ def require_not_negative(key: str, value: float) -> None:
     """
     if not value >= 0:
         raise ConfigError(f"{key}={value} must be 0 or more")
+
+
+def require_count_or_none(key: str, value: object, *, none_means: str) -> None:
+    """Pass a whole number of at least 1, and None.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ConfigError(f"{key}={value} must be a whole number of at least 1; null {none_means}")

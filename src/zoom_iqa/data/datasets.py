@@ -8,7 +8,8 @@ from torch.utils.data import Dataset
 
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.images import load_image
-from zoom_iqa.errors import ConfigError, DataError, ImageError
+from zoom_iqa.errors import DataError, ImageError
+from zoom_iqa.ranges import require_count_or_none
 from zoom_iqa.types import ImageItem, ImageSample
 
 
@@ -25,10 +26,7 @@ class BenchmarkImages(Dataset[ImageSample]):
             ConfigError: ``max_pixels`` is not a whole number of at least 1.
             DataError: there are no items, or some have no file.
         """
-        if max_pixels is not None and (
-            not isinstance(max_pixels, int) or isinstance(max_pixels, bool) or max_pixels < 1
-        ):
-            raise ConfigError(f"max_pixels={max_pixels} must be a whole number of at least 1; null reduces no image")
+        require_count_or_none("max_pixels", max_pixels, none_means="reduces no image")
         if not items:
             raise DataError("no images: the list of items is empty")
         pathless = [f"{item.dataset}:{item.id}" for item in items if item.path is None]

@@ -43,7 +43,7 @@ _DAMAGE = (
 
 
 def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
-    """The image in ``path`` as RGB with at most ``max_pixels`` pixels (None: as many as it has), aspect ratio kept.
+    """The image in ``path`` as RGB with at most ``max_pixels`` pixels (None: what can be decoded), aspect ratio kept.
 
     Raises:
         ImageError: the file is missing, empty, truncated, of no known format, or too large to decode.

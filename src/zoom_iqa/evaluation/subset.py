@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
-from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.ranges import require_count_or_none
 from zoom_iqa.types import ImageItem, ImageSample
 
 
@@ -22,8 +22,7 @@ class FixedSubset(Dataset[ImageSample]):
     """
 
     def __init__(self, *, dataset: ImageDataset, limit: int | None) -> None:
-        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-            raise ConfigError(f"limit={limit} must be a whole number of at least 1; null keeps every image")
+        require_count_or_none("limit", limit, none_means="keeps every image")
         items = dataset.items()
         by_hash = sorted(range(len(items)), key=lambda index: _digest(items[index]))
         self._dataset = dataset

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, duplicate_ids, missing_files, outside_range
 from zoom_iqa.data.benchmarks.labels import Label
-from zoom_iqa.data.images import MAX_DECODED_PIXELS, load_image
+from zoom_iqa.data.images import load_image
 from zoom_iqa.errors import DataError, ImageError
 from zoom_iqa.types import ImageItem
 
@@ -120,7 +120,7 @@ def _inspect_files(items: Sequence[ImageItem], on_image: Callable[[], None]) -> 
 
     def decode(path: str) -> Pixels | ImageError:
         try:
-            image = load_image(path, max_pixels=MAX_DECODED_PIXELS)
+            image = load_image(path, max_pixels=None)
         except ImageError as error:
             return error
         finally:
