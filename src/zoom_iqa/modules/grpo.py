@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
@@ -61,6 +61,7 @@ class GRPOSettings:
     max_grad_norm: float
     freeze_vision_tower: bool
     seed: int
+    rubric: Rubric = field(init=False)
 
     def __post_init__(self) -> None:
         if self.group_size < 2:
@@ -74,7 +75,7 @@ class GRPOSettings:
         if not self.max_grad_norm > 0:
             raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
         self.sampling.require_unbiased()
-        Rubric(terms=self.reward)
+        object.__setattr__(self, "rubric", Rubric(terms=self.reward))
         check_optimizer(self.optimizer)
 
     def check_batch(self, *, images: int, processes: int) -> None:
@@ -83,7 +84,7 @@ class GRPOSettings:
         Raises:
             ConfigError: too few images for a term of the reward, or more mini-batches than trajectories.
         """
-        needed = Rubric(terms=self.reward).min_images
+        needed = self.rubric.min_images
         if images * processes < needed:
             raise ConfigError(
                 f"grpo.data.batch_size={images}, times {processes} for as many processes: the reward compares images; "
@@ -110,7 +111,7 @@ class GRPOModule(L.LightningModule):
         self.rollout_step = 0
         self.figures: dict[str, float] = {}
         self._policy, self._prompts, self._seed = policy, settings.prompts, settings.seed
-        self._rubric, self._advantage, self._update = Rubric(terms=settings.reward), settings.advantage, settings.update
+        self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
         if settings.freeze_vision_tower:
