@@ -39,13 +39,12 @@ from zoom_iqa.run_folder import Metrics, RunFolder
 
 USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
 EMBEDDED = "embedded"
-NOT_COMPARED = ("machine", "run", "output")  # run holds what the rest says, put together
-# how the work is done, too: bounds of memory, and kernels that draw the same
-NOT_COMPARED_BELOW = {
-    "rollout": ("features_capacity",),
-    "rollout.engine": ("token_budget", "join_share", "cuda_graphs"),
-    "policy": ("image_cache", "gradient_checkpointing"),
-}
+NOT_COMPARED = (
+    "machine", "run", "output",  # run holds what the rest says, put together
+    # how the work is done: bounds of memory, and kernels that draw the same
+    "rollout.engine.token_budget", "rollout.engine.join_share", "rollout.engine.cuda_graphs",
+    "rollout.features_capacity", "policy.image_cache", "policy.gradient_checkpointing",
+)  # fmt: skip
 READ_HERE = ("benchmarks", "split", "limit", "max_pixels", "output", "machine")
 SMALL_HIDDEN_SIZE = 1024
 FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
@@ -194,14 +193,11 @@ def images_of(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> Ima
 
 def _compared(cfg: DictConfig) -> str:
     """The config that results depend on, with a fingerprint of the policy's files: a path alone may be trained on."""
-    kept: Any = OmegaConf.to_container(cfg)
-    for path, keys in {"": NOT_COMPARED, **NOT_COMPARED_BELOW}.items():
-        node = kept
-        for part in path.split(".") if path else ():
-            node = node[part]
-        for key in keys:
-            node.pop(key, None)
-    return OmegaConf.to_yaml(DictConfig({**kept, "policy_files": _fingerprint(Path(cfg.policy.path))}))
+    kept = OmegaConf.create({**cfg, "policy_files": _fingerprint(Path(cfg.policy.path))})
+    for path in NOT_COMPARED:
+        node, _, key = path.rpartition(".")
+        OmegaConf.select(kept, node).pop(key, None)
+    return OmegaConf.to_yaml(kept)
 
 
 def _fingerprint(folder: Path) -> str | None:
