@@ -14,7 +14,7 @@ for peer in mean niqe brisque ridge ridge_tower; do
   $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg output=$runs/$peer
 done
 judge src/zoom_iqa/assets/tiny_policy zero_shot
-for seed in ${SEEDS:-0 1 2}; do
+for seed in 0 1 2; do
   sft=$runs/train/sft_seed$seed grpo=$runs/train/grpo_seed$seed
   $python -m zoom_iqa.train +experiment=livewild_jpeg stages=[sft] seed=$seed paths.run_dir=$sft
   judge $sft/policy sft_seed$seed

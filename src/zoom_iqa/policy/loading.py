@@ -37,8 +37,10 @@ def load_policy(
     ``gradient_checkpointing`` recomputes activations in the backward pass.
 
     Raises:
-        ConfigError: ``image_cache`` or a bound of the image area is below 1, or FlashAttention is not installed.
-        PolicyError: nothing is there, a weight is missing or left over, or a value is not one of the valid ones.
+        ConfigError: ``image_cache`` or a bound of the image area is below 1, or ``attention`` is none of the three or
+            not installed.
+        PolicyError: nothing is there, a weight is missing or left over, ``dtype`` is not one of ``DTYPES``, or the
+            bounds of the image area contradict each other.
     """
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 

@@ -29,9 +29,8 @@ def crop_box(bbox: Any, width: int, height: int) -> Box:
     """The box of pixels to cut for ``bbox`` in an image of ``width`` x ``height`` pixels.
 
     ``bbox`` may be anything. Four finite numbers, not all zero, are fractions of width and height when all lie in
-    [0, 1] and pixels otherwise; anything else gives the central half, as in the released code, though ``parse_answer``
-    lets no such answer pass. The result lies inside the image and has a
-    positive area.
+    [0, 1] and pixels otherwise; anything else gives the central half, as in the released code, though a session never
+    asks for that. The result lies inside the image and has a positive area.
 
     Raises:
         ImageError: ``width`` or ``height`` is under 1.
