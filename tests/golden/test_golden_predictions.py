@@ -1,0 +1,33 @@
+"""A ``predictions.jsonl`` of version 0.1.0, written once and never again: it is read, and its figures are the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from zoom_iqa.config import conf_dir
+from zoom_iqa.evaluation.predictions import read_predictions
+from zoom_iqa.evaluation.scoring import score_predictions, scores_csv
+from zoom_iqa.objectives.rubric import Rubric
+
+FOLDER = Path(__file__).parent / "records"
+
+
+def rubric() -> Rubric:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return Rubric(terms=instantiate(compose("train").reward))
+
+
+def test_figures_of_an_old_file() -> None:
+    kept = json.loads((FOLDER / "v0_figures.json").read_text(encoding="utf-8"))
+    found = score_predictions(read_predictions(FOLDER / "v0_predictions.jsonl"), rubric())
+    assert {name: found[name] for name in kept} == pytest.approx(kept)
+
+
+def test_table_of_an_old_file() -> None:
+    kept = (FOLDER / "v0_scores.csv").read_text(encoding="utf-8")
+    assert scores_csv(read_predictions(FOLDER / "v0_predictions.jsonl")) == kept
