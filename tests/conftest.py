@@ -38,6 +38,6 @@ def shared_dir() -> Path:
 @pytest.fixture(scope="session")
 def random_policy() -> Policy:
     """A random policy of 0.1 M parameters. Shared by the session: do not change its weights."""
-    from random_policy import build_random_policy
+    from support.random_policy import build_random_policy
 
     return build_random_policy()

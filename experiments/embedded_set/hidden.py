@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.embedded import LOCAL_LEVELS, LOCAL_NUMBERS
-from zoom_iqa.data.photographs import load_photograph, photographs
-from zoom_iqa.data.region import choose_region, distort_region
+from zoom_iqa.data.embedded.images import LOCAL_LEVELS, LOCAL_NUMBERS
+from zoom_iqa.data.embedded.photographs import load_photograph, photographs
+from zoom_iqa.data.embedded.region import choose_region, distort_region
 
 VIEW = 4  # the full view has 1/4 of each side: 128 x 96 of 512 x 384
 

@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from zoom_iqa.data.collation import as_list, single_thread_worker
-from zoom_iqa.data.dead_leaves import dead_leaves
 from zoom_iqa.data.distortions import DISTORTIONS, distort
-from zoom_iqa.data.photographs import load_photograph
-from zoom_iqa.data.region import augment
+from zoom_iqa.data.embedded.dead_leaves import dead_leaves
+from zoom_iqa.data.embedded.photographs import load_photograph
+from zoom_iqa.data.embedded.region import augment
 
 IMAGES = 600
 

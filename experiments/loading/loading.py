@@ -16,11 +16,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from zoom_iqa.base.types import ImageItem
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.datasets import BenchmarkImages
 from zoom_iqa.evaluate import compose_config, images_of, resolve_arguments
 from zoom_iqa.evaluation.evaluator import Evaluator, ImageDataset
-from zoom_iqa.types import ImageItem
 
 BATCH = 16
 LARGE = (1024, 768)  # the size of KonIQ-10k's photographs, and the most pixels an evaluation looks at

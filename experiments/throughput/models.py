@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.tiny import TextShape, VisionShape, build_tiny_policy
-from zoom_iqa.policy.tokenizer import train_tokenizer
+from zoom_iqa.tiny_policy.build import TextShape, VisionShape, build_tiny_policy
+from zoom_iqa.tiny_policy.tokenizer import train_tokenizer
 
 VOCABULARY = "you are an image quality expert rate the image and decide if you need a crop for a closer look"
 TRUE_SHAPES: dict[str, dict[str, Any]] = {

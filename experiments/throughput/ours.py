@@ -31,24 +31,24 @@ from workload import (
     write_result,
 )
 
-import zoom_iqa.modules.grpo as grpo
-from zoom_iqa.callbacks.stage_progress import StageProgress
+import zoom_iqa.training.grpo as grpo
+from zoom_iqa.base.types import Generation, ImageItem, ImagePart, ImageSample
 from zoom_iqa.data.collation import as_list
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.engines.native.engine import NativeEngine
+from zoom_iqa.learning.old_log_probabilities import SamplerCheck
+from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.aggregation import TokenMean
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
-from zoom_iqa.objectives.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.rubric import RewardInputs
 from zoom_iqa.objectives.schedules import Constant, Schedule
-from zoom_iqa.old_policy import SamplerCheck
-from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.protocol.prompts import PromptSet, build_turn1
-from zoom_iqa.rollout.engine import SamplingParams
-from zoom_iqa.rollout.native.engine import NativeEngine
-from zoom_iqa.types import Generation, ImageItem, ImagePart, ImageSample
-from zoom_iqa.update import PolicyUpdate
+from zoom_iqa.tasks.prompts import PromptSet, build_turn1
+from zoom_iqa.training.progress_callback import StageProgress
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
     sampling = SamplingParams(
         temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=work.completion, stop_strings=()
     )
-    settings = grpo.GRPOSettings(
+    settings = grpo.GRPORecipe(
         prompts=build_prompts(work),
         reward={"length": TextLength(Constant(value=1.0))},
         advantage=GroupAdvantages(normalize_std=True, eps=1e-4),
@@ -179,9 +179,9 @@ def main() -> None:
         (module._engine, "_admit", "prefill and vision"),
         (grpo, "build_batch", "prepare"),
         (policy, "encode", "prepare"),
-        (Scorer, "__call__", "forward"),
+        (Likelihood, "__call__", "forward"),
         (module, "manual_backward", "backward"),
-        (Scorer, "finish_images", "backward"),  # through a tower that learns
+        (Likelihood, "finish_images", "backward"),  # through a tower that learns
         (module, "_optimizer_step", "optimizer"),
     ):
         phases.wrap(owner, name, phase)

@@ -24,18 +24,20 @@ from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.atomic_files import whole_text_file
-from zoom_iqa.config import check_config, check_read, conf_dir, run_command
+from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.run_folder import Metrics, RunFolder
+from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.commands import run_command
+from zoom_iqa.config.location import conf_dir
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.datasets import benchmark_images
-from zoom_iqa.distributed import rank, wait_for_all
-from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluation.evaluator import Evaluator, ImageDataset
-from zoom_iqa.evaluation.scoring import score_predictions, scores_csv
+from zoom_iqa.evaluation.figures import figures_of, ratings_csv
 from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import print_figures
+from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.run_folder import Metrics, RunFolder
 
 USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
 EMBEDDED = "embedded"
@@ -114,10 +116,10 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     for name, evaluator in evaluators.items():
         place = folder.path / name
         predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
-        metrics[name] = score_predictions(predictions, None)
+        metrics[name] = figures_of(predictions, None)
         if rank() == 0:
             with whole_text_file(place / "scores.csv") as file:
-                file.write(scores_csv(predictions))
+                file.write(ratings_csv(predictions))
             folder.write_metrics(metrics)
     wait_for_all()
     return metrics, folder.path

@@ -20,20 +20,22 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.atomic_files import whole_text_file
-from zoom_iqa.config import check_config, check_read, conf_dir, run_command
+from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.run_folder import Metrics, RunFolder
+from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.commands import run_command
+from zoom_iqa.config.location import conf_dir
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.datasets import benchmark_images
 from zoom_iqa.data.validation import validate_items
-from zoom_iqa.errors import ConfigError
 from zoom_iqa.evaluate import images_of, resolve_arguments
 from zoom_iqa.evaluation.evaluator import ImageDataset
-from zoom_iqa.evaluation.scoring import scores_csv
+from zoom_iqa.evaluation.figures import ratings_csv
 from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.peers.peer import LearningPeer, Peer
-from zoom_iqa.peers.scoring import peer_figures, predict_all
-from zoom_iqa.run_folder import Metrics, RunFolder
+from zoom_iqa.peers.predictions import peer_figures, predict_all
 
 USAGE = "usage: python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
 READ_HERE = ("benchmarks", "split", "learn_split", "limit", "max_pixels", "output")
@@ -85,7 +87,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         predictions = predict_all(peer, images, path=place / "predictions.jsonl", title=f"evaluate {name}")
         metrics[dataset] = peer_figures(peer, predictions)
         with whole_text_file(place / "scores.csv") as file:
-            file.write(scores_csv(predictions))
+            file.write(ratings_csv(predictions))
         folder.write_metrics(metrics)
     return metrics, folder.path
 

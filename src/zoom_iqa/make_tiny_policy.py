@@ -15,11 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.config import check_config, conf_dir, expected_errors, run_command
+from zoom_iqa.config.checks import check_config
+from zoom_iqa.config.commands import expected_errors, run_command
+from zoom_iqa.config.location import conf_dir
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.tiny import build_tiny_policy
-from zoom_iqa.policy.tokenizer import train_tokenizer
-from zoom_iqa.warmup.vocabulary import project_texts
+from zoom_iqa.tiny_policy.build import build_tiny_policy
+from zoom_iqa.tiny_policy.tokenizer import train_tokenizer
+from zoom_iqa.tiny_policy.vocabulary import project_texts
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="make_tiny_policy")

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoom_iqa.config import expected_errors
-from zoom_iqa.reporting.ablation import ablation_table, read_multirun
-from zoom_iqa.reporting.benchmarks import PLCC_KINDS, benchmark_table, merged
-from zoom_iqa.reporting.rendering import FORMATS, TextTable
-from zoom_iqa.reporting.runs import read_run
+from zoom_iqa.config.commands import expected_errors
+from zoom_iqa.reports.ablation import ablation_table, read_multirun
+from zoom_iqa.reports.benchmarks import PLCC_KINDS, benchmark_table, merged
+from zoom_iqa.reports.rendering import FORMATS, TextTable
+from zoom_iqa.reports.runs import read_run
 
 
 def main() -> None:

@@ -22,16 +22,18 @@ from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from zoom_iqa.config import check_config, check_read, conf_dir, expected_errors, run_command
-from zoom_iqa.distributed import rank, wait_for_all, world_size
-from zoom_iqa.errors import ConfigError
-from zoom_iqa.evaluation.scoring import StageMetrics, score_predictions
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.commands import expected_errors, run_command
+from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.stages import make_stage, stage_names
+from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
 from zoom_iqa.metrics.summary import Summary
-from zoom_iqa.objectives.rubric import Rubric
+from zoom_iqa.objectives.rewards.rubric import Rubric
+from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.run_folder import RunFolder
-from zoom_iqa.stages import Stage, stage_names
 
 # what is read, here or through interpolations that an override may have taken away
 READ_HERE = ("name", "stages", "seed", "optimized_metric", "paths.runs", "paths.run_dir")
@@ -61,7 +63,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     _quiet_libraries()
     OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    stages = {name: Stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
+    stages = {name: make_stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluation.run)
     rubric = Rubric(terms=instantiate(cfg.reward))
     # where a run lies is no part of what it is: it may be moved, and a sweep names its own folders
@@ -80,12 +82,13 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         folder.open(config_yaml)
     wait_for_all()
 
+    loggers = [instantiate(node) for node in cfg.logger.values()]
     metrics = folder.metrics()
     for name, stage in stages.items():
-        stage.train(policy, folder)
+        stage.train(policy, folder, loggers=loggers)
         policy.model.to(fabric.device)
         predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
-        metrics[name] = score_predictions(predictions, rubric)
+        metrics[name] = figures_of(predictions, rubric)
         if rank() == 0:
             folder.write_metrics(metrics)
     if rank() == 0:

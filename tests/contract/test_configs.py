@@ -17,11 +17,13 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from command_line import Ended, run_train
-from zoom_iqa.config import HYDRA_KEYS, check_config, conf_dir, expected_errors
+from support.command_line import Ended, run_train
+from zoom_iqa.config.checks import HYDRA_KEYS, check_config
+from zoom_iqa.config.commands import expected_errors
+from zoom_iqa.config.location import conf_dir
 from zoom_iqa.policy import loading
-from zoom_iqa.stages import Stage
 from zoom_iqa.train import _check, train
+from zoom_iqa.training.stage import Stage
 
 CONF = conf_dir()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
@@ -138,7 +140,7 @@ def test_table3_is_six_jobs_that_differ_as_the_papers_rows_do() -> None:
         _check(cfg)
         OmegaConf.resolve(cfg)
         assert cfg.policy.path.endswith("tiny_policy")
-        assert cfg.data.train._target_ == "zoom_iqa.data.embedded.EmbeddedSet"
+        assert cfg.data.train._target_ == "zoom_iqa.data.embedded.images.EmbeddedSet"
         regularizer = cfg.regularizer._target_.rpartition(".")[2]
         rows.append((list(cfg.stages), sorted(cfg.reward), regularizer, list(cfg.resampling.exponents)))
     both, full, natural = ["sft", "grpo"], ["format", "rank", "score"], [0.0]
@@ -303,7 +305,7 @@ UNUSABLE = {
 def test_unusable_labels_are_named_before_any_model(case: str, place: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Of a data set of somebody's own, which may check nothing itself."""
     given, named = UNUSABLE[case]
-    own = f"{place}={{_target_:given_items.GivenItems,{given}}}"
+    own = f"{place}={{_target_:support.given_items.GivenItems,{given}}}"
     with pytest.raises(SystemExit) as ended, expected_errors("train"):
         train(composed("data.train.size=20", "data.test.size=5", own), Path("run"))
     said = capsys.readouterr().err

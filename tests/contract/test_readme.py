@@ -13,12 +13,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from zoom_iqa.config import check_config, conf_dir
+from zoom_iqa.base.types import Answer, Box, Generation, ImageItem, Rollout, RolloutGroup, Turn
+from zoom_iqa.config.checks import check_config
+from zoom_iqa.config.location import conf_dir
+from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.evaluation.predictions import prediction_of
-from zoom_iqa.evaluation.scoring import score_predictions
-from zoom_iqa.objectives.reducer import LocalReducer
-from zoom_iqa.objectives.rubric import RewardInputs, Rubric
-from zoom_iqa.types import Answer, Box, Generation, ImageItem, Rollout, RolloutGroup, Turn
+from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
+from zoom_iqa.parallel.reducer import LocalReducer
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -63,16 +64,16 @@ BY_HAND = [1.0, 1.0, 0.0, 0.0]  # no crop; 100 x 50; 101 x 50; 28 x 90
 
 def test_the_example_of_a_reward_is_learned_from(example: dict[str, Any]) -> None:
     groups = [RolloutGroup(one.item, (one,)) for one in ROLLOUTS]
-    rewards = Rubric(terms=example).score(RewardInputs.from_groups(groups, reducer=LocalReducer()), step=0)
+    rewards = Rubric(terms=example).rewards(RewardInputs.from_groups(groups, reducer=LocalReducer()), step=0)
     assert rewards.terms["no_sliver"][:, 0].tolist() == BY_HAND
     assert rewards.weights == {"format": 1.0, "score": 1.0, "rank": 2.0, "no_sliver": 0.5}
 
 
 def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example: dict[str, Any]) -> None:
     predictions = [prediction_of(one, seconds=0.1) for one in ROLLOUTS]
-    with_it = score_predictions(predictions, Rubric(terms=example))["mean_reward"]
+    with_it = figures_of(predictions, Rubric(terms=example))["mean_reward"]
     others = {name: term for name, term in example.items() if name != "no_sliver"}
-    without = score_predictions(predictions, Rubric(terms=others))["mean_reward"]
+    without = figures_of(predictions, Rubric(terms=others))["mean_reward"]
     assert with_it - without == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
 
 

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import zoom_iqa
-from zoom_iqa.config import conf_dir
+from zoom_iqa.config.location import conf_dir
 from zoom_iqa.train import _check
 
 FOLDER = Path(__file__).parent / "configs"

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from small_run import answers_of, save_policy, small_run
+from support.small_run import answers_of, save_policy, small_run
 
 KEPT = Path(__file__).parent / "trace.json"
 SHOWN = (

@@ -16,12 +16,12 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from zoom_iqa.config import conf_dir
-from zoom_iqa.protocol.prompts import PromptSet
-from zoom_iqa.rollout.collector import collect_groups
-from zoom_iqa.rollout.engine import SamplingParams
-from zoom_iqa.rollout.scripted import ScriptedEngine
-from zoom_iqa.types import GenerationRequest, ImageItem, ImageSample, TextPart
+from zoom_iqa.base.types import GenerationRequest, ImageItem, ImageSample, TextPart
+from zoom_iqa.config.location import conf_dir
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.tasks.prompts import PromptSet
 
 KEPT = Path(__file__).parent / "transcript.json"
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=64, stop_strings=())

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from random_policy import build_random_policy, turn1_prompt, turn2_prompt
+from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
+from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.policy.attention_blocks import attend, attend_backward
-from zoom_iqa.policy.logprobs import Scorer
+from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
-from zoom_iqa.rollout.engine import SamplingParams
-from zoom_iqa.rollout.native.engine import NativeEngine
-from zoom_iqa.types import Generation, GenerationRequest
 
 pytestmark = [
     pytest.mark.gpu,
@@ -59,9 +59,9 @@ def test_sampling_log_probabilities_equal_rescoring() -> None:
     samples = [
         PromptCompletion(policy.encode(r.prompt), r.prompt_key, torch.tensor(found[r.key].token_ids)) for r in REQUESTS
     ]
-    scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64)
+    likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)
     with torch.no_grad():
-        logp = scorer(samples, entropy=False, select_S=None).logp_T.cpu()
+        logp = likelihood(samples, entropy=False, select_S=None).logp_T.cpu()
     sampled = torch.tensor([value for r in REQUESTS for value in found[r.key].logprobs])
     assert float((logp - sampled).norm() / sampled.norm()) < 1e-3  # float32 products may run in TF32
 

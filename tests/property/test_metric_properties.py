@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.base.errors import UndefinedMetricError
+from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics.correlation import krcc, plcc, srcc
 from zoom_iqa.metrics.fits import isotonic_fit, plcc_isotonic, plcc_logistic4, srcc_isotonic
 from zoom_iqa.metrics.summary import ImageOutcome, summarize
-from zoom_iqa.types import ParseFailure
 
 HUNDREDTHS = st.integers(100, 500).map(lambda n: n / 100)
 PAIRS = st.lists(st.tuples(HUNDREDTHS, HUNDREDTHS), min_size=0, max_size=30)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zoom_iqa.errors import FAILURE_REASONS, ProtocolError
-from zoom_iqa.protocol.answer import (
+from zoom_iqa.base.errors import FAILURE_REASONS, ProtocolError
+from zoom_iqa.base.types import Answer, Generation, ImageItem, ParseFailure
+from zoom_iqa.tasks.answer import (
     RATING_MAX,
     RATING_MIN,
     locate_answer_numbers,
@@ -18,11 +19,10 @@ from zoom_iqa.protocol.answer import (
     parse_answer,
     read_rating,
 )
-from zoom_iqa.protocol.crop import crop_box, crop_image
-from zoom_iqa.protocol.format import check_format
-from zoom_iqa.protocol.prompts import PromptSet
-from zoom_iqa.protocol.session import ZoomSession
-from zoom_iqa.types import Answer, Generation, ImageItem, ParseFailure
+from zoom_iqa.tasks.format import check_format
+from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.tools.crop import crop_box, crop_image
+from zoom_iqa.tasks.zoom import ZoomSession
 
 SECTIONS = ("Quality", "Improve", "Avoid", "Decision")
 PIECES = [

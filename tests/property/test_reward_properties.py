@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from zoom_iqa.objectives.advantages import group_advantages
 from zoom_iqa.objectives.aggregation import SequenceMean
 from zoom_iqa.objectives.divergence import exact_kl, sampled_kl_to_anchor
-from zoom_iqa.objectives.reducer import LocalReducer
 from zoom_iqa.objectives.regularizers.base import TokenBatch
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
-from zoom_iqa.objectives.rewards import rank_reward, score_reward
+from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
+from zoom_iqa.parallel.reducer import LocalReducer
 
 HUNDREDTHS = st.integers(100, 500).map(lambda n: n / 100)
 RATING = st.one_of(HUNDREDTHS, st.just(math.nan))

@@ -12,13 +12,13 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from small_run import SETTINGS, metrics_of, save_policy, small_run, weights_of
+from support.small_run import SETTINGS, metrics_of, save_policy, small_run, weights_of
 
 TESTS = Path(__file__).resolve().parents[1]
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.num_nodes=1"]
 # what an image's rollouts are must not depend on the process, nor rounding be blown up by a normalised step
 COMPARABLE = [
-    "rollout.engine._target_=written_engine.KeyedEngine",
+    "rollout.engine._target_=support.written_engine.KeyedEngine",
     "prompts.questions=[Rate it.]",
     "grpo.module.update.micro_batch_tokens=1",
     "sft.trainer.gradient_clip_val=1000.0",  # clipping would hide a wrong factor
@@ -43,7 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     folder = tmp_path_factory.mktemp("ddp")
     settings = [*SETTINGS, *COMPARABLE, *TWO, "sft.data.batch_size=1", "grpo.data.batch_size=1"]
     settings += [f"policy.path={policy}", f"paths.runs={folder}/runs"]
-    settings += ["+callbacks.weights._target_=rank_weights.RankWeights", f"+callbacks.weights.folder={folder}"]
+    settings += ["+callbacks.weights._target_=support.rank_weights.RankWeights", f"+callbacks.weights.folder={folder}"]
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -13,10 +13,10 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from command_line import run_train
-from small_run import SETTINGS as BASE
-from small_run import answers_of, metrics_of, save_policy, small_run, weights_of
-from zoom_iqa.errors import ConfigError
+from support.command_line import run_train
+from support.small_run import SETTINGS as BASE
+from support.small_run import answers_of, metrics_of, save_policy, small_run, weights_of
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.evaluation.predictions import PredictionFile
 from zoom_iqa.policy.policy import Policy
 

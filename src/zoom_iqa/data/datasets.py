@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
+from zoom_iqa.base.errors import DataError, ImageError
+from zoom_iqa.base.ranges import require_count_or_none
+from zoom_iqa.base.types import ImageItem, ImageSample
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.images import load_image
-from zoom_iqa.errors import DataError, ImageError
-from zoom_iqa.ranges import require_count_or_none
-from zoom_iqa.types import ImageItem, ImageSample
 
 
 class BenchmarkImages(Dataset[ImageSample]):

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from zoom_iqa.errors import ImageError
+from zoom_iqa.base.errors import ImageError
 
 MAX_DECODED_PIXELS = 120_000_000
 """Largest image decoded whole (360 MB as RGB). A larger baseline JPEG is decoded at 1/2, 1/4 or 1/8 of its sides."""

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoom_iqa.errors import DataError
-from zoom_iqa.types import ImageItem
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import ImageItem
 
 MOS_MIN, MOS_MAX = 1.0, 5.0
 

@@ -11,10 +11,12 @@ from typing import Protocol
 import torch
 from torch.utils.data import DataLoader, Subset
 
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.progress import ProgressLine
+from zoom_iqa.base.types import ImageItem, ImageSample
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.validation import validate_items
-from zoom_iqa.distributed import rank, wait_for_all, world_size
-from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.engines.engine import Engine, SamplingParams
 from zoom_iqa.evaluation.predictions import (
     Prediction,
     PredictionFile,
@@ -24,13 +26,11 @@ from zoom_iqa.evaluation.predictions import (
     share_of,
     write_predictions,
 )
+from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
-from zoom_iqa.progress import ProgressLine
-from zoom_iqa.protocol.prompts import PromptSet
-from zoom_iqa.rollout.collector import collect_groups
-from zoom_iqa.rollout.engine import Engine, SamplingParams
-from zoom_iqa.types import ImageItem, ImageSample
+from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.tasks.prompts import PromptSet
 
 EngineFactory = Callable[..., Engine]
 """Makes an engine from ``policy=``, ``sampling=`` and ``features=``."""

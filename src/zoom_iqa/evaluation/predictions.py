@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
-from zoom_iqa.atomic_files import whole_text_file
-from zoom_iqa.errors import DataError, FailureReason
-from zoom_iqa.protocol.session import answer_or_failure, rating_or_failure
-from zoom_iqa.types import Box, Generation, ImageItem, ParseFailure, Rollout, Turn
+from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.errors import DataError, FailureReason
+from zoom_iqa.base.types import Box, Generation, ImageItem, ParseFailure, Rollout, Turn
+from zoom_iqa.tasks.zoom import answer_or_failure, rating_or_failure
 
 
 @dataclass(frozen=True, kw_only=True)

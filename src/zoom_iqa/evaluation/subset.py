@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from torch.utils.data import Dataset
 
+from zoom_iqa.base.ranges import require_count_or_none
+from zoom_iqa.base.types import ImageItem, ImageSample
 from zoom_iqa.evaluation.evaluator import ImageDataset
-from zoom_iqa.ranges import require_count_or_none
-from zoom_iqa.types import ImageItem, ImageSample
 
 
 class FixedSubset(Dataset[ImageSample]):

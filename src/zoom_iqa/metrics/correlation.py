@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from zoom_iqa.errors import DataError, UndefinedMetricError
+from zoom_iqa.base.errors import DataError, UndefinedMetricError
 
 Vector = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression, least_squares
 from scipy.special import expit
 
-from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, pearson, require_spread, srcc
 
 N_PARAMETERS = 4

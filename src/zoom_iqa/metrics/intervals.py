@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, require_spread
 
 Correlation = Literal["srcc", "plcc"]

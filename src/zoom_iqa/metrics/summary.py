@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields
 
 from numpy.typing import ArrayLike
 
-from zoom_iqa.errors import FAILURE_REASONS, DataError, FailureReason, UndefinedMetricError
+from zoom_iqa.base.errors import FAILURE_REASONS, DataError, FailureReason, UndefinedMetricError
+from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics import correlation, fits
 from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 from zoom_iqa.metrics.intervals import Correlation, Interval, bootstrap_interval
-from zoom_iqa.types import ParseFailure
 
 MIDPOINT = 3.0
 """What an unreadable answer counts as in the second figure: the middle of 1-5."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 
 
 def group_advantages(rewards_BG: torch.Tensor, *, normalize_std: bool, eps: float) -> torch.Tensor:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from zoom_iqa.objectives.reducer import Reducer
+from zoom_iqa.parallel.reducer import Reducer
 
 
 @dataclass(frozen=True, eq=False)

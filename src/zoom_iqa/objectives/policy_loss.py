@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.measures import Measures, mean_of, peak_of
 
 MAX_LOG_RATIO = 20.0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.measures import Measures, mean_of
 
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from zoom_iqa.errors import ConfigError, ImageError
+from zoom_iqa.base.errors import ConfigError, ImageError
 from zoom_iqa.peers.natural_scene import Array, fit_asymmetric, luminance, normalised
 from zoom_iqa.peers.parameter_files import file_of_package
 

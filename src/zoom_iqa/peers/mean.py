@@ -6,7 +6,7 @@ import statistics
 
 from PIL.Image import Image
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.evaluation.evaluator import ImageDataset
 
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 import numpy as np
 from PIL import Image
 
-from zoom_iqa.errors import ImageError
+from zoom_iqa.base.errors import ImageError
 from zoom_iqa.peers.natural_scene import Array, fit_asymmetric, luminance, normalised
 
 PATCH = 96

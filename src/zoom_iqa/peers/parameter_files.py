@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 
 
 def file_of_package(package: str, path: str, *, peer: str) -> Path:

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
 
+from zoom_iqa.base.types import ImagePart
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import encode_images
-from zoom_iqa.types import ImagePart
 
 
 class PolicyTower:

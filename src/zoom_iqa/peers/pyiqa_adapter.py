@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL.Image import Image
 
-from zoom_iqa.errors import ConfigError, ImageError
+from zoom_iqa.base.errors import ConfigError, ImageError
 
 
 class PyIQAMetric:

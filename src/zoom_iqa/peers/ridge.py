@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.evaluation.evaluator import ImageDataset
-from zoom_iqa.protocol.answer import RATING_MAX, RATING_MIN
+from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoom_iqa.errors import PolicyError
-from zoom_iqa.types import ImagePart, Message, TextPart
+from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.base.types import ImagePart, Message, TextPart
 
 IMAGE_PAD = "<|image_pad|>"
 

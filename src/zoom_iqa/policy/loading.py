@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from zoom_iqa.errors import ConfigError, PolicyError
+from zoom_iqa.base.errors import ConfigError, PolicyError
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ class PackedBatch:
     predicting_N: Tensor
 
 
-def pack(samples: Sequence[PromptCompletion]) -> PackedBatch:
+def pack_samples(samples: Sequence[PromptCompletion]) -> PackedBatch:
     """Lay out each prompt once, then its completions, shortest first, without last tokens, which predict nothing."""
     members: dict[str, list[int]] = {}
     for k, sample in enumerate(samples):

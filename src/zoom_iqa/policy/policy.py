@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from zoom_iqa.errors import PolicyError
+from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.base.types import Message
 from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
 from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.token_bytes import TokenBytes
-from zoom_iqa.types import Message
 
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from zoom_iqa.policy.logprobs import PromptCompletion, Scorer, TokenScores
+from zoom_iqa.policy.log_probabilities import Likelihood, PromptCompletion, TokenLogProbs
 from zoom_iqa.policy.lora import adapter_weights, swapped_adapters
 from zoom_iqa.policy.policy import Policy
 
@@ -19,17 +19,17 @@ def frozen_copy(policy: Policy) -> Policy:
     return reference
 
 
-class StartAdaptersScorer:
+class StartAdaptersLikelihood:
     """Scores under the adapters a policy had when this was made: where they alone are trained, that is the reference.
 
     Not simply without adapters: after a stage of fine-tuning that would be the model before it.
     """
 
-    def __init__(self, *, scorer: Scorer, policy: Policy) -> None:
-        self._scorer, self._model = scorer, policy.model
+    def __init__(self, *, likelihood: Likelihood, policy: Policy) -> None:
+        self._likelihood, self._model = likelihood, policy.model
         self._start = {name: weight.detach().clone() for name, weight in adapter_weights(policy.model).items()}
 
-    def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenScores:
+    def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenLogProbs:
         """Score; for passes without gradient."""
         with swapped_adapters(self._model, self._start):
-            return self._scorer(samples, entropy=entropy, select_S=select_S)
+            return self._likelihood(samples, entropy=entropy, select_S=select_S)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoom_iqa.errors import PolicyError
+from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.policy.attention_blocks import Kernel, attend, attend_backward, choose_kernel
 
 PREFIX = "shared_prefix_"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.data.__main__ import check, load_benchmark, parse
 from zoom_iqa.data.benchmarks.check import Report, inspect
-from zoom_iqa.data_check import check, load_benchmark, parse
-from zoom_iqa.errors import ConfigError, DataError
 
 SCALE = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
 

@@ -12,11 +12,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from PIL import Image
 
-from zoom_iqa.config import check_config, conf_dir
+from zoom_iqa.base.errors import ConfigError, DataError, ImageError
+from zoom_iqa.config.checks import check_config
+from zoom_iqa.config.location import conf_dir
+from zoom_iqa.data.__main__ import benchmark_names, load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.datasets import BenchmarkImages, benchmark_images
-from zoom_iqa.data_check import benchmark_names, load_benchmark
-from zoom_iqa.errors import ConfigError, DataError, ImageError
 
 SCALE = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.__main__ import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
-from zoom_iqa.data_check import load_benchmark
-from zoom_iqa.errors import DataError
 
 ENTRIES = [
     {"image": "a.jpg", "gt_score": 100, "id": "first", "conversations": [{"from": "human", "value": "?"}]},

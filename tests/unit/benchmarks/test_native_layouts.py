@@ -9,10 +9,10 @@ import openpyxl
 import pytest
 from scipy.io import savemat
 
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import ImageItem
+from zoom_iqa.data.__main__ import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
-from zoom_iqa.data_check import load_benchmark
-from zoom_iqa.errors import DataError
-from zoom_iqa.types import ImageItem
 
 
 def at(root: Path, name: str, *overrides: str) -> Benchmark:

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.__main__ import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
-from zoom_iqa.data_check import load_benchmark
-from zoom_iqa.errors import DataError
 
 
 def labels_at(shared_dir, name: str, *overrides: str) -> Benchmark:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.data.benchmarks import HeldOutValidation, Label, LinearScale, PublishedSplit, SeededSplit
-from zoom_iqa.errors import ConfigError
 
 THIRDS = {"train": 0.6, "val": 0.2, "test": 0.2}
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoom_iqa.data.contact_sheet import CAPTION, GAP, contact_sheet
 from zoom_iqa.data.distortions import DISTORTIONS
+from zoom_iqa.data.embedded.contact_sheet import CAPTION, GAP, contact_sheet
 
 
 def test_one_row_each_for_pristine_types_and_regions() -> None:
@@ -31,7 +31,7 @@ def test_one_row_each_for_pristine_types_and_regions() -> None:
 @pytest.mark.parametrize(("extra", "code"), [((), 0), (("--photographs", "nobody"), 2)])
 def test_the_command(tmp_path: Path, extra: tuple[str, ...], code: int) -> None:
     output = tmp_path / "sheet.png"
-    command = [sys.executable, "-m", "zoom_iqa.data.contact_sheet", "--output", str(output), "--types", "10"]
+    command = [sys.executable, "-m", "zoom_iqa.data.embedded.contact_sheet", "--output", str(output), "--types", "10"]
     done = subprocess.run([*command, "--tile-width", "64", *extra], capture_output=True, text=True, check=False)
     assert done.returncode == code
     if code == 0:

@@ -13,7 +13,7 @@ from zoom_iqa.data.distortions import DISTORTIONS, IDENTITIES, Distortion, disto
 from zoom_iqa.data.distortions.blur import lens_blur, motion_blur
 from zoom_iqa.data.distortions.noise import impulse_noise, multiplicative_noise, white_noise, white_noise_ycbcr
 from zoom_iqa.data.distortions.tone import brighten, contrast_change, darken, mean_shift, quantization
-from zoom_iqa.data.photographs import load_photograph
+from zoom_iqa.data.embedded.photographs import load_photograph
 
 BY_NAME = {kind.name: kind for kind in DISTORTIONS}
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from zoom_iqa.base.errors import ImageError
 from zoom_iqa.data.images import load_image
-from zoom_iqa.errors import ImageError
 
 PIXELS = 1_000_000
 

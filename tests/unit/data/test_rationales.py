@@ -11,15 +11,15 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
-from zoom_iqa.data.defects import DEFECTS, PRISTINE
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.types import ImageItem
 from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.rationales import Rationale, RationaleWriter, Truth
-from zoom_iqa.data.trajectories import supervised_turns
-from zoom_iqa.errors import ConfigError, DataError
-from zoom_iqa.protocol.answer import parse_answer, read_rating
-from zoom_iqa.protocol.format import check_format
-from zoom_iqa.protocol.prompts import PromptSet
-from zoom_iqa.types import ImageItem
+from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE
+from zoom_iqa.data.supervised.rationales import Rationale, RationaleWriter, Truth
+from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.tasks.answer import parse_answer, read_rating
+from zoom_iqa.tasks.format import check_format
+from zoom_iqa.tasks.prompts import PromptSet
 
 CONF = Path(__file__).parents[3] / "conf" / "prompts"
 NAMES = ("full", "compact")

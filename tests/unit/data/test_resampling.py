@@ -1,4 +1,4 @@
-"""Re-sampling: frequencies against the formula on a skewed histogram, stages, ranks, resuming."""
+"""Re-sampling: frequencies against the formula on a skewed histogram, phases, ranks, resuming."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.data.resampling import Resampler
-from zoom_iqa.errors import ConfigError, DataError
 
 # 100 images in three of ten bins: 80 of score 3.0, 15 of 4.5 and 5 of 1.1.
 SKEWED = [3.0] * 80 + [4.5] * 15 + [1.1] * 5
@@ -52,16 +52,16 @@ def test_inverse_frequency_makes_bins_equal() -> None:
     np.testing.assert_allclose(shares(list(make([1.0], 3000))), 1 / 3, atol=0.005)
 
 
-def test_progressive_raises_the_rare_stage_by_stage() -> None:
+def test_progressive_raises_the_rare_phase_by_phase() -> None:
     sampler = make([0.0, 0.5, 1.0], 3000)
-    stages, drawn = [], []
+    phases, drawn = [], []
     stream = iter(sampler)
     for _ in range(3000):
-        stages.append(sampler.stage)
+        phases.append(sampler.phase)
         drawn.append(next(stream))
-    assert Counter(stages) == {0: 1000, 1: 1000, 2: 1000}
-    for stage, exponent in enumerate((0.0, 0.5, 1.0)):
-        np.testing.assert_allclose(shares(drawn[1000 * stage : 1000 * (stage + 1)]), expected(exponent), atol=0.01)
+    assert Counter(phases) == {0: 1000, 1: 1000, 2: 1000}
+    for phase, exponent in enumerate((0.0, 0.5, 1.0)):
+        np.testing.assert_allclose(shares(drawn[1000 * phase : 1000 * (phase + 1)]), expected(exponent), atol=0.01)
 
 
 def test_probabilities_by_hand() -> None:
@@ -75,7 +75,7 @@ def test_resuming_gives_the_same_continuation(taken: int) -> None:
     first = make([0.0, 0.5, 1.0], 900)
     assert list(islice(first, taken)) == whole[:taken]
     state = json.loads(json.dumps(first.state_dict()))
-    assert state["stage"] == min(taken, 899) // 300
+    assert state["phase"] == min(taken, 899) // 300
     resumed = make([0.0, 0.5, 1.0], 900)
     resumed.load_state_dict(state)
     assert list(resumed) == whole[taken:]

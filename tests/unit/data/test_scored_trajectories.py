@@ -10,16 +10,16 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import ImageItem, ImagePart
 from zoom_iqa.data.datasets import BenchmarkImages
-from zoom_iqa.data.defects import DEFECTS
-from zoom_iqa.data.rationales import Rationale
-from zoom_iqa.data.scored_trajectories import ScoredTrajectories, ScoreRationales
-from zoom_iqa.data.trajectories import supervised_turns
-from zoom_iqa.errors import ConfigError
-from zoom_iqa.protocol.answer import parse_answer, read_rating
-from zoom_iqa.protocol.format import check_format
-from zoom_iqa.protocol.prompts import PromptSet
-from zoom_iqa.types import ImageItem, ImagePart
+from zoom_iqa.data.supervised.defects import DEFECTS
+from zoom_iqa.data.supervised.from_scores import ScoredTrajectories, ScoreRationales
+from zoom_iqa.data.supervised.rationales import Rationale
+from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.tasks.answer import parse_answer, read_rating
+from zoom_iqa.tasks.format import check_format
+from zoom_iqa.tasks.prompts import PromptSet
 
 CONF = Path(__file__).parents[3] / "conf" / "prompts"
 SCORES = np.linspace(1.0, 5.0, 81)

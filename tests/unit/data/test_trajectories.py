@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from toy_prompts import PROMPTS
-from zoom_iqa.data.trajectories import (
+from support.toy_prompts import PROMPTS
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import ImageItem, ImagePart, TextPart
+from zoom_iqa.data.supervised.records import (
     SupervisedTurn,
     TurnRecord,
     load_turn,
@@ -22,8 +24,6 @@ from zoom_iqa.data.trajectories import (
     turn_records,
     write_records,
 )
-from zoom_iqa.errors import DataError
-from zoom_iqa.types import ImageItem, ImagePart, TextPart
 
 ITEM = ImageItem(id="coffee", dataset="toy", mos=2.05)
 ASKS = '<think>x</think><answer>{"bbox_2d": [0.25, 0.25, 0.75, 0.875], "rating": 3.10, "tool": "crop"}</answer>'

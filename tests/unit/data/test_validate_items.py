@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import ImageItem
 from zoom_iqa.data.validation import validate_items
-from zoom_iqa.errors import DataError
-from zoom_iqa.types import ImageItem
 
 
 def item(name: str, mos: float = 3.0, std: float | None = None, path: str | None = None) -> ImageItem:

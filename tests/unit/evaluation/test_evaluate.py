@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from hydra.errors import InstantiationException
 
-from random_policy import build_random_policy, noise_image
-from zoom_iqa.errors import ConfigError, DataError
+from support.random_policy import build_random_policy, noise_image
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.evaluate import compose_config, evaluate, resolve_arguments
 from zoom_iqa.evaluation.predictions import PredictionFile, read_predictions
 
 TESTS = Path(__file__).resolve().parents[2]
 ENGINE = [
     "rollout=transformers",
-    "rollout.engine._target_=written_engine.WrittenEngine",
+    "rollout.engine._target_=support.written_engine.WrittenEngine",
     "rollout.sampling.max_new_tokens=200",
     "machine.accelerator=cpu",
     "machine.workers=0",

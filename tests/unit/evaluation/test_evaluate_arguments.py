@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.config import conf_dir
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.location import conf_dir
 from zoom_iqa.evaluate import compose_config, resolve_arguments
 
 

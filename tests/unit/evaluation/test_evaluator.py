@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from fitting import own_copy
-from written_engine import WrittenEngine
-from written_rollouts import PROMPTS, SAMPLING, image_samples
-from zoom_iqa.errors import ConfigError, DataError, ImageError
+from support.fitting import own_copy
+from support.written_engine import WrittenEngine
+from support.written_rollouts import PROMPTS, SAMPLING, image_samples
+from zoom_iqa.base.errors import ConfigError, DataError, ImageError
+from zoom_iqa.base.types import Generation, ImageItem, ImageSample
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, merge_shares, read_predictions, share_of
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.types import Generation, ImageItem, ImageSample
 
 
 class Images:

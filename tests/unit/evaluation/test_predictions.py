@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoom_iqa.errors import DataError
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import Answer, Generation, ImageItem, ParseFailure, Rollout, Turn
 from zoom_iqa.evaluation.predictions import (
     Prediction,
     PredictionFile,
@@ -22,7 +23,6 @@ from zoom_iqa.evaluation.predictions import (
     share_of,
     write_predictions,
 )
-from zoom_iqa.types import Answer, Generation, ImageItem, ParseFailure, Rollout, Turn
 
 
 def prediction(name: str, *, sample: int = 0, rating: float | None = 3.5, text: str = "so") -> Prediction:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zoom_iqa.errors import DataError, UndefinedMetricError
+from zoom_iqa.base.errors import DataError, UndefinedMetricError
 from zoom_iqa.metrics.correlation import krcc, plcc, rmse, srcc
 
 CORRELATIONS = [srcc, plcc, krcc]

@@ -1,6 +1,6 @@
 import pytest
 
-from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 
 

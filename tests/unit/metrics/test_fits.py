@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import curve_fit
 
-from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics.correlation import plcc
 from zoom_iqa.metrics.fits import isotonic_fit, plcc_isotonic, plcc_logistic4, srcc_isotonic
 

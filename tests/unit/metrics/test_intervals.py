@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zoom_iqa.errors import UndefinedMetricError
+from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics import intervals
 from zoom_iqa.metrics.correlation import plcc, srcc
 from zoom_iqa.metrics.intervals import bootstrap_difference, bootstrap_interval, pearson_rows, spearman_rows

@@ -4,11 +4,11 @@ import math
 import numpy as np
 import pytest
 
-from zoom_iqa.errors import DataError
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics.correlation import plcc, rmse, srcc
 from zoom_iqa.metrics.fits import plcc_logistic4
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
-from zoom_iqa.types import ParseFailure
 
 
 def outcome(rating, mos, cropped=False, well_formed=True, warning=None):

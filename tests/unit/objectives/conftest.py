@@ -10,7 +10,7 @@ from typing import TypeVar
 import pytest
 import torch
 
-from zoom_iqa.objectives.reducer import Reducer
+from zoom_iqa.parallel.reducer import Reducer
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.advantages import GroupAdvantages, group_advantages
 
 

@@ -8,13 +8,13 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import instantiate
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
-from zoom_iqa.objectives.reducer import LocalReducer
 from zoom_iqa.objectives.regularizers.base import Regularizer
-from zoom_iqa.objectives.rubric import RewardInputs, Rubric
-from zoom_iqa.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
+from zoom_iqa.parallel.reducer import LocalReducer
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -58,16 +58,16 @@ def rubric(*overrides):
     [("full", {"format", "score", "rank"}), ("score_only", {"format", "score"}), ("rank_only", {"format", "rank"})],
 )
 def test_reward_choices_hold_their_terms(choice, terms):
-    assert set(rubric(f"+reward={choice}").score(two_images(), step=0).terms) == terms
+    assert set(rubric(f"+reward={choice}").rewards(two_images(), step=0).terms) == terms
 
 
 def test_paper_weights():
-    assert rubric("+reward=full").score(two_images(), step=0).weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
+    assert rubric("+reward=full").rewards(two_images(), step=0).weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
 
 
 def test_command_line_paths():
     overrides = ["reward.format.weight=0.5", "reward.score.weight=3", "reward.score.sigma=0.7", "reward.rank.weight=0"]
-    rewards = rubric("+reward=full", *overrides).score(two_images(), step=0)
+    rewards = rubric("+reward=full", *overrides).rewards(two_images(), step=0)
     assert rewards.weights == {"format": 0.5, "score": 3.0, "rank": 0.0}
     # rating 2 against MOS 4: exp(-4 / (2 * 0.49))
     assert rewards.terms["score"][0, 1].item() == pytest.approx(torch.exp(torch.tensor(-4 / 0.98)).item())
@@ -76,11 +76,11 @@ def test_command_line_paths():
 def test_a_weight_may_be_a_schedule_from_the_command_line():
     schedule = "{_target_:zoom_iqa.objectives.schedules.Linear,start:0,end:2,steps:10}"
     built = rubric("+reward=full", f"reward.rank.weight={schedule}")
-    assert built.score(two_images(), step=5).weights["rank"] == 1.0
+    assert built.rewards(two_images(), step=5).weights["rank"] == 1.0
 
 
 def test_a_term_can_be_dropped():
-    assert set(rubric("+reward=full", "~reward.rank").score(two_images(), step=0).terms) == {"format", "score"}
+    assert set(rubric("+reward=full", "~reward.rank").rewards(two_images(), step=0).terms) == {"format", "score"}
 
 
 def test_unknown_keys_are_errors():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
 from zoom_iqa.objectives.measures import merge, to_floats
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs

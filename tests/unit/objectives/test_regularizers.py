@@ -4,18 +4,18 @@ from itertools import pairwise
 import pytest
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.divergence import exact_kl, k3, sampled_kl_to_anchor
-from zoom_iqa.objectives.reducer import LocalReducer
 from zoom_iqa.objectives.regularizers.base import PenaltyInputs, RegularizerPlan, TokenBatch
 from zoom_iqa.objectives.regularizers.clip_cov import ClipCov
-from zoom_iqa.objectives.regularizers.covariance import count_of, gathered_covariance, top_mask
 from zoom_iqa.objectives.regularizers.entropy_bonus import EntropyBonus
 from zoom_iqa.objectives.regularizers.kl_cov import KLCov
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
 from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.schedules import Linear
+from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, top_mask
+from zoom_iqa.parallel.reducer import LocalReducer
 
 LOCAL = LocalReducer()
 

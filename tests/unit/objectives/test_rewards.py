@@ -5,8 +5,14 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from zoom_iqa.errors import ConfigError
-from zoom_iqa.objectives.rewards import format_reward, group_statistics, rank_reward, rank_reward_against, score_reward
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.objectives.rewards.formulas import (
+    format_reward,
+    group_statistics,
+    rank_reward,
+    rank_reward_against,
+    score_reward,
+)
 
 NAN = math.nan
 

@@ -3,13 +3,13 @@ import math
 import pytest
 import torch
 
-from zoom_iqa.errors import ConfigError
-from zoom_iqa.objectives.reducer import LocalReducer
-from zoom_iqa.objectives.reward_terms import FormatTerm, RankTerm, ScoreTerm
-from zoom_iqa.objectives.rewards import rank_reward, score_reward
-from zoom_iqa.objectives.rubric import RewardInputs, Rubric
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
+from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
+from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Linear, as_schedule
-from zoom_iqa.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+from zoom_iqa.parallel.reducer import LocalReducer
 
 FAILED = ParseFailure("missing_answer", "no <answer>")
 
@@ -59,7 +59,7 @@ def test_last_turn_rates_and_every_turn_must_be_well_formed():
 
 
 def test_total_is_the_weighted_sum_of_its_breakdown():
-    rewards = full_rubric().score(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
+    rewards = full_rubric().rewards(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
     ratings = RewardInputs.from_groups(GROUPS, reducer=LocalReducer()).ratings_BG
     mos = torch.tensor([4.0, 2.0, 3.0], dtype=torch.float64)
     expected = (
@@ -74,14 +74,14 @@ def test_total_is_the_weighted_sum_of_its_breakdown():
 def test_weight_may_follow_a_schedule():
     rubric = full_rubric(rank_weight=Linear(start=0.0, end=2.0, steps=10))
     inputs = RewardInputs.from_groups(GROUPS, reducer=LocalReducer())
-    assert [rubric.score(inputs, step=s).weights["rank"] for s in (0, 5, 99)] == [0.0, 1.0, 2.0]
+    assert [rubric.rewards(inputs, step=s).weights["rank"] for s in (0, 5, 99)] == [0.0, 1.0, 2.0]
 
 
 def test_split_over_ranks_changes_nothing(on_ranks):
-    whole = full_rubric().score(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0).total_BG
+    whole = full_rubric().rewards(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0).total_BG
     shares = [GROUPS[:1], GROUPS[1:]]
     parts = on_ranks(
-        2, lambda rank, red: full_rubric().score(RewardInputs.from_groups(shares[rank], reducer=red), step=0).total_BG
+        2, lambda rank, red: full_rubric().rewards(RewardInputs.from_groups(shares[rank], reducer=red), step=0).total_BG
     )
     assert torch.equal(torch.cat(parts), whole)
 
@@ -95,7 +95,7 @@ def test_one_image_a_rank_still_forms_pairs(on_ranks):
 def test_single_image_in_all_is_refused():
     inputs = RewardInputs.from_groups(GROUPS[:1], reducer=LocalReducer())
     with pytest.raises(ConfigError, match="at least 2 images"):
-        full_rubric().score(inputs, step=0)
+        full_rubric().rewards(inputs, step=0)
 
 
 def test_thurstone_reads_the_deviations_and_refuses_their_absence():
@@ -131,7 +131,7 @@ class BrokenTerm:
 def test_a_broken_term_is_named(value, message):
     rubric = Rubric(terms={"broken": BrokenTerm(value)})
     with pytest.raises(ConfigError, match=message):
-        rubric.score(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
+        rubric.rewards(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
 
 
 def test_rubric_refuses_what_is_not_a_term():

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.schedules import (
     Constant,
     Cosine,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.measures import merge, to_floats
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy, sft_loss
 

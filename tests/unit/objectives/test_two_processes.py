@@ -8,14 +8,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from zoom_iqa.distributed import DistributedReducer
+from zoom_iqa.base.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
 from zoom_iqa.objectives.measures import mean_of, peak_of, reduce_measures, to_floats
-from zoom_iqa.objectives.reducer import LocalReducer, Reducer
 from zoom_iqa.objectives.regularizers.base import TokenBatch
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
-from zoom_iqa.objectives.reward_terms import RankTerm
-from zoom_iqa.objectives.rubric import RewardInputs, Rubric
-from zoom_iqa.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
+from zoom_iqa.objectives.rewards.terms import RankTerm
+from zoom_iqa.parallel.processes import DistributedReducer
+from zoom_iqa.parallel.reducer import LocalReducer, Reducer
 
 IMAGES = (("a", 4.0, (4.0, 3.5, None)), ("b", 2.0, (2.5, 2.0, 4.5)), ("c", 3.0, (3.0, 1.0, 2.25)))
 SHARES = ((0, 1), (1, 3))
@@ -46,7 +46,7 @@ def make_groups(images):
 
 def results(images, tokens: slice, reducer: Reducer) -> dict:
     rubric = Rubric(terms={"rank": RankTerm(weight=2.0, eps=1e-6, preference="ordinal")})
-    rewards = rubric.score(RewardInputs.from_groups(make_groups(images), reducer=reducer), step=0)
+    rewards = rubric.rewards(RewardInputs.from_groups(make_groups(images), reducer=reducer), step=0)
     g = torch.Generator().manual_seed(0)
     columns = -torch.rand(4, 100, generator=g)
     batch = TokenBatch(

@@ -11,7 +11,6 @@ import torch
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
 from zoom_iqa.objectives.measures import merge, to_floats
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
-from zoom_iqa.objectives.reducer import LocalReducer
 from zoom_iqa.objectives.regularizers.base import PenaltyInputs, TokenBatch
 from zoom_iqa.objectives.regularizers.clip_cov import ClipCov
 from zoom_iqa.objectives.regularizers.entropy_bonus import EntropyBonus
@@ -19,6 +18,7 @@ from zoom_iqa.objectives.regularizers.kl_cov import KLCov
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
 from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
+from zoom_iqa.parallel.reducer import LocalReducer
 
 N_TOKENS, VOCABULARY = 60, 9
 LENGTHS = (5, 12, 1, 20, 7, 15)

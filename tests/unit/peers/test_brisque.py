@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-from reference_photographs import BRISQUE_PACKAGE, NAMES, photograph
 
-from zoom_iqa.errors import ConfigError, ImageError
+from support.reference_photographs import BRISQUE_PACKAGE, NAMES, photograph
+from zoom_iqa.base.errors import ConfigError, ImageError
 from zoom_iqa.peers import parameter_files
 from zoom_iqa.peers.brisque import BRISQUE, read_ranges, read_support_vectors, scene_features
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.evaluate_peer import compose_config, evaluate_peer
 from zoom_iqa.report import report
 

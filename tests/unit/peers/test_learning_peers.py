@@ -6,11 +6,11 @@ import importlib.util
 
 import numpy as np
 import pytest
-from labelled_images import BrightnessSet
 from PIL import Image
-from reference_photographs import photograph
 
-from zoom_iqa.errors import ConfigError, DataError
+from support.labelled_images import BrightnessSet
+from support.reference_photographs import photograph
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.peers.backbone import EfficientNetLite0
 from zoom_iqa.peers.mean import MeanPredictor
 from zoom_iqa.peers.peer import LearningPeer

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
-from reference_photographs import BASICSR_NIQE, NAMES, photograph
 
-from zoom_iqa.errors import ImageError
+from support.reference_photographs import BASICSR_NIQE, NAMES, photograph
+from zoom_iqa.base.errors import ImageError
 from zoom_iqa.peers.niqe import NIQE, patch_features
 
 

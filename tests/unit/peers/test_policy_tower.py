@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from random_policy import noise_image
+from support.random_policy import noise_image
+from zoom_iqa.base.types import ImagePart
 from zoom_iqa.peers.policy_tower import PolicyTower
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import encode_images
-from zoom_iqa.types import ImagePart
 
 
 def test_features_are_mean_and_spread_of_what_the_language_model_is_given(random_policy: Policy) -> None:

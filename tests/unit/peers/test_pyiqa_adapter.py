@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zoom_iqa.errors import ConfigError, ImageError
+from zoom_iqa.base.errors import ConfigError, ImageError
 from zoom_iqa.peers.pyiqa_adapter import PyIQAMetric
 
 

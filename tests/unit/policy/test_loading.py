@@ -8,14 +8,14 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from zoom_iqa.errors import ConfigError, PolicyError
+from zoom_iqa.base.errors import ConfigError, PolicyError
 from zoom_iqa.policy.loading import load_policy
-from zoom_iqa.policy.tiny import tiny_policy_folder
+from zoom_iqa.policy.shipped import shipped_policy_folder
 
 
 def load(**changed: Any) -> None:
     settings: dict[str, Any] = {
-        "path": str(tiny_policy_folder()),
+        "path": str(shipped_policy_folder()),
         "dtype": "float32",
         "attention": "sdpa",
         "min_pixels": None,

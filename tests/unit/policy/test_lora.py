@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zoom_iqa.errors import ConfigError, PolicyError
+from zoom_iqa.base.errors import ConfigError, PolicyError
 from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.lora import (
     LoraSettings,

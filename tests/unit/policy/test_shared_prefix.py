@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from random_policy import build_random_policy, turn1_prompt
-from zoom_iqa.errors import PolicyError
+from support.random_policy import build_random_policy, turn1_prompt
+from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.policy.attention_blocks import attend, attend_backward, choose_kernel
-from zoom_iqa.policy.logprobs import Scorer
-from zoom_iqa.policy.packing import PromptCompletion, pack
+from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.policy.packing import PromptCompletion, pack_samples
 from zoom_iqa.policy.shared_prefix import PromptGroup, Run, _SharedPrefixAttention, install
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8
@@ -89,7 +89,7 @@ def test_packing_places_each_prompt_once() -> None:
     a, b = policy.encode(turn1_prompt(0)), policy.encode(turn1_prompt(1))
     plan = [(a, "a", [1, 2, 3, 4]), (b, "b", [5]), (a, "a", [6, 7]), (a, "a", [8, 9])]
     samples = [PromptCompletion(prompt, key, torch.tensor(ids)) for prompt, key, ids in plan]
-    batch = pack(samples)
+    batch = pack_samples(samples)
     la, lb = len(a.ids_L), len(b.ids_L)
     assert batch.ids_T.tolist() == [*a.ids_L.tolist(), 6, 8, 1, 2, 3, *b.ids_L.tolist()]
     assert batch.layout.groups == (
@@ -107,14 +107,14 @@ def test_gradient_checkpointing_changes_nothing() -> None:
     policy = build_random_policy()
     prompt = policy.encode(turn1_prompt(0))
     samples = [PromptCompletion(prompt, "a", torch.tensor(ids)) for ids in ([1, 2, 3], [4, 5, 6], [7])]
-    scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64)
+    likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)
     policy.model.train()
     found = []
     for enabled in (False, True):
         if enabled:
             policy.model.gradient_checkpointing_enable({"use_reentrant": False})
         policy.model.zero_grad()
-        scores = scorer(samples, entropy=False, select_S=None)
+        scores = likelihood(samples, entropy=False, select_S=None)
         scores.logp_T.sum().backward()
         weight = policy.model.model.language_model.layers[0].self_attn.k_proj.weight
         found.append((scores.logp_T.detach(), weight.grad.clone()))
@@ -139,10 +139,10 @@ def test_forwards_without_a_layout_are_as_before(attention: str) -> None:
 def test_a_model_that_would_ignore_the_layout_is_refused() -> None:
     policy = build_random_policy()
     samples = [PromptCompletion(policy.encode(turn1_prompt(0)), "a", torch.tensor([1, 2]))]
-    scorer = Scorer(policy=policy, temperature=1.0, features=None, logit_chunk=64)
+    likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)
     policy.model.set_attn_implementation("eager")
     with pytest.raises(PolicyError, match="attention eager ignores layouts"):
-        scorer(samples, entropy=False, select_S=None)
+        likelihood(samples, entropy=False, select_S=None)
 
 
 def test_sliding_windows_are_refused() -> None:

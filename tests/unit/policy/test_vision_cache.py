@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from random_policy import turn1_prompt
+from support.random_policy import turn1_prompt
 from zoom_iqa.policy.encoding import EncodedImage
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache, encode_images

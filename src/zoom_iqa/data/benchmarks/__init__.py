@@ -1,7 +1,7 @@
 """Readers of the public benchmarks in the layout their publishers ship, and of plain manifests."""
 
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, Source
-from zoom_iqa.data.benchmarks.labels import Label, Reader
+from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
 from zoom_iqa.data.benchmarks.splits import HeldOutValidation, PublishedSplit, SeededSplit, Split
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class AGIQA3K:
-    """Reads name, prompt, mos_quality and std_quality; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+    """Reads name, prompt, mos_quality and std_quality; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoom_iqa.data.benchmarks.labels import Label, Reader
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.types import ImageItem
+from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
 from zoom_iqa.data.benchmarks.splits import SPLITS, Split
-from zoom_iqa.errors import ConfigError, DataError
-from zoom_iqa.types import ImageItem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from zoom_iqa.base.errors import DataError, ImageError
+from zoom_iqa.base.types import ImageItem
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, duplicate_ids, missing_files, outside_range
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.images import load_image
-from zoom_iqa.errors import DataError, ImageError
-from zoom_iqa.types import ImageItem
 
 
 @dataclass(frozen=True)

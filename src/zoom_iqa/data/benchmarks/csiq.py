@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, labels_of, xlsx_rows
-from zoom_iqa.errors import DataError
 
 # The sheet's name of a distortion -> its folder and the word inside its file names.
 FILES_OF_TYPE = {
@@ -22,7 +22,7 @@ FILES_OF_TYPE = {
 
 @dataclass(frozen=True, kw_only=True)
 class CSIQ:
-    """Reads image, dst_type, dst_lev, dmos_std and dmos; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+    """Reads image, dst_type, dst_lev, dmos_std and dmos; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str

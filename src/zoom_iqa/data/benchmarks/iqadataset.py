@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
 
 

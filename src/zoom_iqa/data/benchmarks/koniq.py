@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
-from zoom_iqa.errors import DataError
 
 VOTES = ("c1", "c2", "c3", "c4", "c5")
 SPLIT_OF_SET = {"training": "train", "validation": "val", "test": "test"}
@@ -20,7 +20,7 @@ SPLIT_OF_SET = {"training": "train", "validation": "val", "test": "test"}
 
 @dataclass(frozen=True, kw_only=True)
 class KonIQ10k:
-    """Reads image_name, vote shares c1..c5, SD and set; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+    """Reads image_name, vote shares c1..c5, SD and set; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, labels_of
-from zoom_iqa.errors import DataError
 
 TRAINING_IMAGES = 7
 
 
 @dataclass(frozen=True, kw_only=True)
 class LIVEWild:
-    """Reads AllImages, AllMOS and AllStdDev ``_release.mat``; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+    """Reads AllImages, AllMOS and AllStdDev ``_release.mat``; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, csv_rows, json_rows, labels_of
-from zoom_iqa.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Reads ``labels`` by its suffix: .csv, .jsonl or .json; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+    """Reads ``labels`` by its suffix: .csv, .jsonl or .json; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str

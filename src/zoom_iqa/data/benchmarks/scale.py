@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoom_iqa.data.benchmarks.labels import Label
+from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, labels_of, xlsx_rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class SPAQ:
-    """Reads "Image name" and "MOS"; see :class:`~zoom_iqa.data.benchmarks.labels.Reader`."""
+    """Reads "Image name" and "MOS"; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from zoom_iqa.data.benchmarks.labels import Label
-from zoom_iqa.errors import ConfigError, DataError
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.data.benchmarks.label import Label
 
 SPLITS = ("train", "val", "test")
 

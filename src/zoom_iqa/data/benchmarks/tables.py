@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoom_iqa.data.benchmarks.labels import Label
-from zoom_iqa.errors import DataError
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.benchmarks.label import Label
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Literal, get_args
 
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.measures import Measures
-from zoom_iqa.objectives.reducer import Reducer
+from zoom_iqa.parallel.reducer import Reducer
 
 Need = Literal["reference_logp", "old_distribution", "reference_distribution", "entropy"]
 """What a regularizer asks the caller to compute beyond the policy's log-probabilities:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from zoom_iqa.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.measures import Measures
-from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import (
     PenaltyInputs,
     Regularizer,
@@ -14,7 +13,8 @@ from zoom_iqa.objectives.regularizers.base import (
     TokenBatch,
     fraction_of,
 )
-from zoom_iqa.objectives.regularizers.covariance import count_of, gathered_covariance, random_mask, selection_figures
+from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, random_mask, selection_figures
+from zoom_iqa.parallel.reducer import Reducer
 
 
 class ClipCov(Regularizer):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from zoom_iqa.objectives.measures import Measures
-from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import (
     PenaltyInputs,
     Regularizer,
@@ -15,6 +14,7 @@ from zoom_iqa.objectives.regularizers.base import (
     required,
 )
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
+from zoom_iqa.parallel.reducer import Reducer
 
 
 class EntropyBonus(Regularizer):

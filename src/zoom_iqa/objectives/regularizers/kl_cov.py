@@ -6,7 +6,6 @@ import torch
 
 from zoom_iqa.objectives.divergence import sampled_kl_to_anchor
 from zoom_iqa.objectives.measures import Measures, mean_of
-from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import (
     PenaltyInputs,
     Regularizer,
@@ -16,8 +15,9 @@ from zoom_iqa.objectives.regularizers.base import (
     no_detachment,
     refuse_inert_anchor,
 )
-from zoom_iqa.objectives.regularizers.covariance import count_of, gathered_covariance, selection_figures, top_mask
 from zoom_iqa.objectives.schedules import Schedule, not_negative
+from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, selection_figures, top_mask
+from zoom_iqa.parallel.reducer import Reducer
 
 
 class KLCov(Regularizer):

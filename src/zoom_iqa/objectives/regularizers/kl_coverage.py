@@ -8,7 +8,6 @@ import torch
 
 from zoom_iqa.objectives.divergence import exact_kl, sampled_kl_to_anchor
 from zoom_iqa.objectives.measures import Measures, mean_of
-from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import (
     Need,
     PenaltyInputs,
@@ -21,8 +20,9 @@ from zoom_iqa.objectives.regularizers.base import (
     refuse_inert_anchor,
     required,
 )
-from zoom_iqa.objectives.regularizers.covariance import count_of, gathered_covariance, selection_figures, top_mask
 from zoom_iqa.objectives.schedules import Schedule, not_negative
+from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, selection_figures, top_mask
+from zoom_iqa.parallel.reducer import Reducer
 
 Anchor = Literal["old", "reference"]
 """The policy to stay near: the one that sampled the rollout, or the frozen one the stage started from."""

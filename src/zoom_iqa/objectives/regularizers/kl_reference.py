@@ -6,7 +6,6 @@ import torch
 
 from zoom_iqa.objectives.divergence import k3
 from zoom_iqa.objectives.measures import Measures, mean_of
-from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import (
     PenaltyInputs,
     Regularizer,
@@ -16,6 +15,7 @@ from zoom_iqa.objectives.regularizers.base import (
     required,
 )
 from zoom_iqa.objectives.schedules import Schedule, not_negative
+from zoom_iqa.parallel.reducer import Reducer
 
 
 class KLReference(Regularizer):

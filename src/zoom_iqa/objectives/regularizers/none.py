@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from zoom_iqa.objectives.measures import Measures
-from zoom_iqa.objectives.reducer import Reducer
 from zoom_iqa.objectives.regularizers.base import (
     PenaltyInputs,
     Regularizer,
@@ -13,6 +12,7 @@ from zoom_iqa.objectives.regularizers.base import (
     TokenBatch,
     no_detachment,
 )
+from zoom_iqa.parallel.reducer import Reducer
 
 
 class NoRegularizer(Regularizer):

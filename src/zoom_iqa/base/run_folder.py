@@ -1,0 +1,107 @@
+"""A run's folder: its resolved config, metrics, predictions, checkpoints and exported policy; continued, never mixed.
+
+<run>/config.yaml  metrics.json  predictions.jsonl  checkpoints/<stage>/{last,done}.ckpt  policy/  logs/<stage>/
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.errors import ConfigError
+
+CONFIG = "config.yaml"
+SHOWN_LINES = 10
+
+Metrics = dict[str, dict[str, Any]]
+
+
+class RunFolder:
+    """Paths of a run and its small files. Whole files appear at once: a reader never sees half of one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def check(self, config_yaml: str) -> None:
+        """Pass if the folder can be made, or holds a run of this config.
+
+        Raises:
+            ConfigError: nothing can be written there, or it holds a run of another config; the message shows the
+                difference in one line.
+        """
+        try:
+            before = self._config_before()
+        except (OSError, ValueError) as error:  # names too long, no right to look, bytes that are no text
+            raise ConfigError(f"{self.path} cannot be a run's folder: {error}; choose another") from error
+        if before is not None and before != config_yaml:
+            lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), lineterm="", n=0)
+            changed = [f"{line[0]} {line[1:].strip()}" for line in list(lines)[2:] if not line.startswith("@@")]
+            shown = "; ".join(changed[:SHOWN_LINES]) + ("; ..." if len(changed) > SHOWN_LINES else "")
+            raise ConfigError(f"{self.path} holds a run of another config; choose another folder. {shown}")
+
+    def open(self, config_yaml: str) -> None:
+        """Create the folder with its config, or continue one whose config is the same.
+
+        Raises:
+            ConfigError: the folder holds a run of another config.
+        """
+        self.check(config_yaml)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{self.path} cannot be made: {error}; choose another folder") from error
+        if not (self.path / CONFIG).exists():
+            _write(self.path / CONFIG, config_yaml)
+
+    def _config_before(self) -> str | None:
+        """The config of the run it holds, or None if it is new; ConfigError if nothing can be written there."""
+        there = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise ConfigError(f"{self.path} cannot be a run's folder: {there} is not a folder one can write to")
+        kept = self.path / CONFIG
+        return kept.read_text(encoding="utf-8") if kept.exists() else None
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions of the last stage evaluated."""
+        return self.path / "predictions.jsonl"
+
+    @property
+    def policy(self) -> Path:
+        """The exported policy."""
+        return self.path / "policy"
+
+    def checkpoints(self, stage: str) -> Path:
+        """Where a stage keeps its checkpoints."""
+        return self.path / "checkpoints" / stage
+
+    def stage_predictions(self, stage: str) -> Path:
+        """Predictions made after a stage."""
+        return self.path / "evaluation" / stage / "predictions.jsonl"
+
+    def publish_predictions(self, stage: str) -> None:
+        """Make a stage's predictions those of the run."""
+        _write(self.predictions, self.stage_predictions(stage).read_text(encoding="utf-8"))
+
+    def logs(self, stage: str) -> Path:
+        """Where a stage's loggers write."""
+        return self.path / "logs" / stage
+
+    def metrics(self) -> Metrics:
+        """The metrics so far, by stage."""
+        path = self.path / "metrics.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def write_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the metrics."""
+        _write(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    with whole_text_file(path) as file:
+        file.write(text)

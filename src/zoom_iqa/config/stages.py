@@ -1,0 +1,54 @@
+"""The stages of a run from its config."""
+
+from __future__ import annotations
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.checks import check_target
+from zoom_iqa.training.stage import Stage
+
+
+def stage_names(cfg: DictConfig) -> list[str]:
+    """The nodes of a config that can be run as stages."""
+    return [str(key) for key, node in cfg.items() if isinstance(node, DictConfig) and "module" in node]
+
+
+def make_stage(name: str, cfg: DictConfig) -> Stage:
+    """Everything of a stage that is cheap: all but the policy.
+
+    Raises:
+        ConfigError: there is no such stage, or a value of its config is wrong.
+    """
+    if name not in stage_names(cfg):
+        raise ConfigError(f"stages: no stage is named {name!r}; choose from {', '.join(stage_names(cfg))}")
+    node = cfg[name]
+    return Stage(
+        name=name,
+        recipe=instantiate(node.module),
+        data=instantiate(node.data),
+        trainer=instantiate(_checked_trainer(name, cfg)),
+        callbacks=[instantiate(callback) for callback in cfg.callbacks.values()],
+        images=node.data.batch_size,
+        checkpoint_every=node.checkpoint_every,
+        seed=cfg.seed,
+    )
+
+
+def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
+    """The run's trainer with what the stage sets of it."""
+    node = cfg[name]
+    trainer = DictConfig({**cfg.trainer, **node.trainer})
+    if not isinstance(node.checkpoint_every, int) or node.checkpoint_every < 1:
+        raise ConfigError(f"{name}.checkpoint_every={node.checkpoint_every} must be at least 1")
+    check_target(f"{name}.trainer", trainer)
+    for key, least, meaning in (
+        ("gradient_clip_val", 0, "0 clips nothing"),
+        ("log_every_n_steps", 1, "1 logs every step"),
+    ):  # Lightning takes any number for them
+        value = trainer.get(key)
+        if value is not None and not value >= least:
+            where = f"{name}.trainer" if key in node.trainer else "trainer"
+            raise ConfigError(f"{where}.{key}={value} must be at least {least} ({meaning})")
+    return trainer

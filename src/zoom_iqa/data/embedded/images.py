@@ -1,0 +1,242 @@
+"""The embedded set: photographs shipped with the package, distorted on the fly as KADID-10k does, with its mean scores.
+
+An image is pristine, distorted all over, or in one region only, where a downsized view hides what a crop shows.
+Everything follows from (seed, split, index); photographs never cross splits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import ImageItem
+from zoom_iqa.data.distortions import DISTORTIONS, Distortion, distort
+from zoom_iqa.data.embedded.dead_leaves import dead_leaves
+from zoom_iqa.data.embedded.kadid_means import (
+    PRISTINE_MOS,
+    UNSEEN_MOS,
+    global_mos,
+    global_mos_std,
+    region_mos,
+    severity,
+)
+from zoom_iqa.data.embedded.photographs import SPLITS, load_photograph, photographs
+from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
+from zoom_iqa.data.supervised.rationales import Truth
+
+LabelSource = Literal["kadid mean", "region rule"]
+
+LOCAL_NUMBERS = (1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 19, 21)
+"""Types put into a region: those of fine scale, which go when the image is downsized."""
+
+LOCAL_LEVELS = (3, 4, 5)
+LOCAL_AREA = (0.10, 0.30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What is done to which picture.
+
+    ``photograph`` is the picture, or the palette of a procedural scene; ``kind`` None leaves it pristine; ``extent``
+    (width, height as fractions) bounds the distortion to a region of that size, None puts it everywhere.
+    """
+
+    photograph: str
+    procedural: bool
+    kind: Distortion | None
+    level: float
+    extent: tuple[float, float] | None
+
+    @property
+    def label_source(self) -> LabelSource:
+        """Whether the score is a human mean or follows from the rule for regions."""
+        return "kadid mean" if self.extent is None else "region rule"
+
+    @property
+    def mos(self) -> float:
+        """The score on 1-5."""
+        if self.kind is None:
+            return PRISTINE_MOS
+        if self.extent is None:
+            return global_mos(self.kind, self.level)
+        return region_mos(self.kind, self.level, self.extent[0] * self.extent[1])
+
+    @property
+    def mos_std(self) -> float | None:
+        """Standard deviation of the score over references, where the score is a human mean."""
+        return None if self.kind is None or self.extent is not None else global_mos_std(self.kind, self.level)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EmbeddedSample:
+    """An image (RGB) with its record, the recipe it was made by, and the truth that a rationale may tell of it."""
+
+    item: ImageItem
+    image: Image.Image
+    recipe: Recipe
+    truth: Truth
+
+
+class EmbeddedSet(Dataset[EmbeddedSample]):
+    """Map-style set of ``size`` images of one split; equal arguments give equal images.
+
+    ``local_fraction`` of them are distorted in a region, ``pristine_fraction`` not at all, the rest all over, spread
+    evenly over types, levels and photographs. ``continuous_levels`` draws levels between KADID-10k's five.
+    ``procedural_fraction`` takes a dead-leaves scene in place of the photograph, and ``augmented`` flips, crops and
+    changes the gamma of the picture before it is distorted: for training only.
+
+    Raises:
+        ConfigError: a name, fraction or size that cannot be, or training's enlargements asked for another split.
+    """
+
+    def __init__(
+        self,
+        *,
+        split: str,
+        size: int,
+        seed: int,
+        local_fraction: float,
+        pristine_fraction: float,
+        procedural_fraction: float,
+        continuous_levels: bool,
+        augmented: bool,
+    ) -> None:
+        fractions = {"local": local_fraction, "pristine": pristine_fraction, "procedural": procedural_fraction}
+        _check(split, size, fractions, augmented)
+        cv2.setNumThreads(0)  # loader workers are the parallelism
+        self._split = split
+        self._entropy = (seed, SPLITS.index(split))
+        self._augmented = augmented
+        rng = np.random.default_rng(self._entropy)
+        names = [name for name, where in photographs().items() if where == split]
+        names = [names[i] for i in rng.permutation(len(names))]
+        local, pristine = round(size * local_fraction), round(size * pristine_fraction)
+        recipes = [
+            *_spread(names, DISTORTIONS, (1, 2, 3, 4, 5), size - local - pristine, continuous_levels, False, rng),
+            *_spread(names, _local_kinds(), LOCAL_LEVELS, local, continuous_levels, True, rng),
+            *(_recipe(names[i % len(names)], None, 1.0, None) for i in range(pristine)),
+        ]
+        procedural = set(rng.permutation(size)[: round(size * procedural_fraction)].tolist())
+        order = rng.permutation(size)
+        self.recipes = tuple(replace(recipes[i], procedural=i in procedural) for i in order)
+        self._items = _items(self.recipes, split)
+
+    def __len__(self) -> int:
+        return len(self.recipes)
+
+    def items(self) -> list[ImageItem]:
+        """The records of all images in order, made without pixels."""
+        return list(self._items)
+
+    def __getitem__(self, index: int) -> EmbeddedSample:
+        recipe, item = self.recipes[index], self._items[index]
+        rng = np.random.default_rng((*self._entropy, index % len(self)))
+        pixels, region = self._pixels(recipe, rng)
+        return EmbeddedSample(
+            item=item, image=Image.fromarray(pixels), recipe=recipe, truth=_truth(recipe, region, item.mos)
+        )
+
+    def _pixels(
+        self, recipe: Recipe, rng: np.random.Generator
+    ) -> tuple[np.ndarray, tuple[float, float, float, float] | None]:
+        base = load_photograph(recipe.photograph)
+        if recipe.procedural:
+            height, width = base.shape[:2]
+            base = dead_leaves(width=width, height=height, palette=base.reshape(-1, 3), rng=rng)
+        if self._augmented:
+            base = augment(base, rng)
+        if recipe.kind is None:
+            return base, None
+        if recipe.extent is None:
+            return distort(base, kind=recipe.kind, level=recipe.level, rng=rng), None
+        region = choose_region(base, recipe.extent, rng)
+        return distort_region(base, kind=recipe.kind, level=recipe.level, region=region, rng=rng), region
+
+
+def _check(split: str, size: int, fractions: dict[str, float], augmented: bool) -> None:
+    if split not in SPLITS:
+        raise ConfigError(f"split={split!r}: give one of {', '.join(SPLITS)}")
+    if size < 1:
+        raise ConfigError(f"size={size}: give at least 1")
+    for name, value in fractions.items():
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{name}_fraction={value}: give a number from 0 to 1")
+    if fractions["local"] + fractions["pristine"] > 1:
+        raise ConfigError(f"local_fraction={fractions['local']} and pristine_fraction={fractions['pristine']} exceed 1")
+    if split != "train" and (fractions["procedural"] > 0 or augmented):
+        raise ConfigError(f"split={split}: procedural_fraction and augmented are for the training split only")
+
+
+def _local_kinds() -> tuple[Distortion, ...]:
+    return tuple(kind for kind in DISTORTIONS if kind.number in LOCAL_NUMBERS)
+
+
+def _recipe(photograph: str, kind: Distortion | None, level: float, extent: tuple[float, float] | None) -> Recipe:
+    return Recipe(photograph=photograph, procedural=False, kind=kind, level=level, extent=extent)
+
+
+def _spread(
+    names: Sequence[str],
+    kinds: Sequence[Distortion],
+    levels: Sequence[int],
+    count: int,
+    continuous: bool,
+    local: bool,
+    rng: np.random.Generator,
+) -> list[Recipe]:
+    """``count`` recipes, (type, level) and photograph cycling side by side, so that a pair rarely comes up twice.
+
+    Continuous levels are drawn from equal slices of the range, one slice for each of ``levels``.
+    """
+    cells = [(kind, number) for kind in kinds for number in range(len(levels))]
+    cells = [cells[i] for i in rng.permutation(len(cells))]
+    span = (levels[-1] - levels[0]) / len(levels)
+    recipes = []
+    for i in range(count):
+        kind, slot = cells[i % len(cells)]
+        level = round(levels[0] + span * (slot + rng.random()), 2) if continuous else float(levels[slot])
+        recipes.append(_recipe(names[i % len(names)], kind, level, _extent(rng) if local else None))
+    return recipes
+
+
+def _extent(rng: np.random.Generator) -> tuple[float, float]:
+    """Width and height of a region as fractions: its area even in ``LOCAL_AREA``, its sides within a factor 1.6."""
+    area, stretch = rng.uniform(*LOCAL_AREA), 1.6 ** rng.uniform(-0.5, 0.5)
+    return float(np.sqrt(area) * stretch), float(np.sqrt(area) / stretch)
+
+
+def _items(recipes: Sequence[Recipe], split: str) -> tuple[ImageItem, ...]:
+    """Records with ids such as "coffee-t10-l4-g0": the recipe, g (global) or r (region), and a running number."""
+    seen: Counter[str] = Counter()
+    items = []
+    for recipe in recipes:
+        source = f"leaves_{recipe.photograph}" if recipe.procedural else recipe.photograph
+        what = "pristine" if recipe.kind is None else f"t{recipe.kind.number:02d}-l{recipe.level:g}"
+        stem = f"{source}-{what}-{'g' if recipe.extent is None else 'r'}"
+        items.append(
+            ImageItem(
+                id=f"{stem}{seen[stem]}",
+                dataset="embedded",
+                mos=recipe.mos,
+                mos_std=recipe.mos_std,
+                reference_id=source,
+                split=split,
+            )
+        )
+        seen[stem] += 1
+    return tuple(items)
+
+
+def _truth(recipe: Recipe, region: tuple[float, float, float, float] | None, mos: float) -> Truth:
+    """What may be told: a distortion that the raters did not see is none."""
+    if recipe.kind is None or global_mos(recipe.kind, recipe.level) >= UNSEEN_MOS:
+        return Truth(distortion=None, level=1.0, region=None, mos=mos)
+    return Truth(distortion=recipe.kind.name, level=severity(recipe.kind, recipe.level), region=region, mos=mos)

@@ -1,0 +1,157 @@
+"""Supervised trajectories for images of which nothing is known but their score, as in most sets of real photographs.
+
+The four sections say what follows from the score: how strong the damage is and how good the whole is, never of which
+kind or where. Now and then a closer look is asked for, anywhere, so that second turns stay known; what the crop shows
+is taken to be as good as the whole. As in data/rationales.py, the first score of such a trajectory is a guess drawn to
+the middle of the scale, the second the known one.
+
+Few images are soon known by heart. So each may be shown in several views, and what is said of its score may scatter,
+as people's opinions do: on average over views, a soft label (as in DeQA-Score, arXiv 2501.11561).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageOps
+from torch.utils.data import Dataset
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_not_negative, require_share
+from zoom_iqa.base.types import ImageItem
+from zoom_iqa.data.datasets import BenchmarkImages
+from zoom_iqa.data.supervised.defects import PRISTINE, Defect
+from zoom_iqa.data.supervised.rationales import Rationale, Region
+from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.data.supervised.trajectories import Trajectory
+from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
+from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
+from zoom_iqa.tasks.prompts import PromptSet
+
+DAMAGE = Defect("damage", "loss of quality", "clean detail")
+SEVERITIES = ("severe", "strong", "clear", "mild")
+"""By the nearest whole score from 1; at 5 there is no defect to speak of."""
+
+SMALLEST_SIDE = 0.8
+"""Of a further view, as a fraction of the image's: a photograph trimmed less keeps its score."""
+
+PLACES: dict[str, Region] = {
+    "upper left": (0.0, 0.0, 0.5, 0.5),
+    "upper right": (0.5, 0.0, 1.0, 0.5),
+    "centre": (0.2, 0.2, 0.8, 0.8),
+    "lower left": (0.0, 0.5, 0.5, 1.0),
+    "lower right": (0.5, 0.5, 1.0, 1.0),
+}
+
+
+class ScoreRationales:
+    """Writes a trajectory from a score on 1-5 alone.
+
+    ``crop_rate`` in [0, 1]: how often a closer look is asked for; ``guess_pull`` in [0, 1]: how far the score before it
+    is drawn to the middle; ``guess_spread``: the standard deviation of its error, ``rating_spread`` that of the score
+    which counts, in MOS units.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    def __init__(
+        self, *, prompts: PromptSet, crop_rate: float, guess_pull: float, guess_spread: float, rating_spread: float
+    ) -> None:
+        require_share("writer.crop_rate", crop_rate)
+        require_share("writer.guess_pull", guess_pull)
+        require_not_negative("writer.guess_spread", guess_spread)
+        require_not_negative("writer.rating_spread", rating_spread)
+        self._prompts = prompts
+        self._wording: Wording = TerseWording() if prompts.terse else FullWording()
+        self._crop_rate, self._guess_pull = crop_rate, guess_pull
+        self._guess_spread, self._rating_spread = guess_spread, rating_spread
+
+    def write(self, mos: float, rng: np.random.Generator) -> Rationale:
+        """One trajectory; equal scores and equal generator states give equal texts."""
+        place = str(rng.choice(list(PLACES))) if rng.random() < self._crop_rate else None
+        opinion = float(np.clip(mos + self._rating_spread * rng.standard_normal(), RATING_MIN, RATING_MAX))
+        facts = self._facts(opinion, place, rng)
+        if place is None:
+            return Rationale(self._output(1, self._wording.final(facts, rng), None, facts.rating), None)
+        return Rationale(
+            self._output(1, self._wording.doubt(facts, rng), PLACES[place], facts.guess),
+            self._output(2, self._wording.settled(facts, rng), None, facts.rating),
+        )
+
+    def _facts(self, mos: float, place: str | None, rng: np.random.Generator) -> Facts:
+        middle = (RATING_MIN + RATING_MAX) / 2
+        error = self._guess_pull * (middle - mos) + self._guess_spread * rng.standard_normal()
+        flawless = mos >= RATING_MAX - 0.5
+        return Facts(
+            defect=PRISTINE if flawless else DAMAGE,
+            pristine=flawless,
+            severity="faint" if flawless else SEVERITIES[int(mos + 0.5) - 1],
+            place="frame" if place is None else place,
+            local=False,
+            guess=_rating(mos + error),
+            rating=_rating(mos),
+        )
+
+    def _output(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
+        sections = zip(self._prompts.sections(turn), clauses, strict=True)
+        thought = "\n".join(f"{name}: {clause}" for name, clause in sections)
+        corners = "0, 0, 0, 0" if box is None else ", ".join(f"{edge:.{self._wording.decimals}f}" for edge in box)
+        tool = "final" if box is None else "crop"
+        return (
+            f'<think>{thought}</think><answer>{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}</answer>'
+        )
+
+
+class ScoredTrajectories(Dataset[Trajectory]):
+    """``views`` trajectories for each labelled image; view, question and wording follow from (seed, index).
+
+    The first view is the image itself; further ones are mirrored at random and trimmed at the borders, not resized.
+
+    Raises:
+        ConfigError: there is no view.
+    """
+
+    def __init__(
+        self, *, images: BenchmarkImages, writer: ScoreRationales, prompts: PromptSet, views: int, seed: int
+    ) -> None:
+        if views < 1:
+            raise ConfigError(f"trajectories.views={views} must be at least 1")
+        self._images, self._writer, self._prompts, self._seed = images, writer, prompts, seed
+        first = images.items()
+        self._items = (
+            *first,
+            *(replace(item, id=f"{item.id}-view{view}") for view in range(1, views) for item in first),
+        )
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def items(self) -> Sequence[ImageItem]:
+        """The labels in order: all first views, then all second ones, and so on."""
+        return self._items
+
+    def __getitem__(self, index: int) -> Trajectory:
+        view, of_image = divmod(index, len(self._images))
+        item, image = self._items[index], self._images[of_image].image
+        rng = np.random.default_rng((self._seed, index))
+        if view:
+            image = _view(image, rng)
+        texts = self._writer.write(item.mos, rng).texts
+        question = self._prompts.questions[int(rng.integers(len(self._prompts.questions)))]
+        turns = supervised_turns(item=item, image=image, question=question, prompts=self._prompts, texts=texts)
+        return Trajectory(item, turns)
+
+
+def _view(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """At least ``SMALLEST_SIDE`` of each side, cut anywhere and not resized, mirrored half of the time."""
+    sizes = [max(1, round(side * rng.uniform(SMALLEST_SIDE, 1.0))) for side in image.size]
+    left, top = (int(rng.integers(0, side - size + 1)) for side, size in zip(image.size, sizes, strict=True))
+    cut = image.crop((left, top, left + sizes[0], top + sizes[1]))
+    return ImageOps.mirror(cut) if rng.random() < 0.5 else cut
+
+
+def _rating(mos: float) -> str:
+    return f"{min(RATING_MAX, max(RATING_MIN, mos)):.2f}"

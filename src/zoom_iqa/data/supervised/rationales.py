@@ -1,0 +1,167 @@
+"""Writes what a good trajectory says, from a distortion, a severity, a region and a score that are known.
+
+The four sections follow GR-IQA, the rationale data of Zoom-IQA (arXiv 2601.02918): summary, directions, issues,
+decision. A defect in one region asks for a crop around it; a faint one, or none, sometimes asks for a crop to be sure,
+a clear one seldom: second turns must know every score, for a policy also crops where it is wrong about what it saw.
+The first score of a trajectory that crops is a guess made before looking closer, the second is the known one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.ranges import require_not_negative, require_share
+from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE, Defect
+from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
+from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
+from zoom_iqa.tasks.prompts import PromptSet
+
+Region = tuple[float, float, float, float]
+"""(x1, y1, x2, y2) as fractions of width and height."""
+
+_SEVERITIES = ("faint", "mild", "clear", "strong", "severe")
+_ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What is known of one image.
+
+    ``distortion`` is a key of ``DEFECTS`` or None for a pristine image, ``level`` its severity on 1-5, ``region`` where
+    it is, or None where it is everywhere; ``mos`` is on 1-5.
+    """
+
+    distortion: str | None
+    level: float
+    region: Region | None
+    mos: float
+
+
+@dataclass(frozen=True)
+class Rationale:
+    """The texts of one trajectory; ``turn2`` is None where the first turn is final."""
+
+    turn1: str
+    turn2: str | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The outputs in order, one or two."""
+        return (self.turn1,) if self.turn2 is None else (self.turn1, self.turn2)
+
+
+class RationaleWriter:
+    """Writes trajectories for one prompt set; a terse set gets single clauses and coordinates of one decimal.
+
+    ``doubt_level``: a defect up to this level, or none, leaves doubt and is cropped with ``doubt_crop_rate`` in [0, 1];
+    a clear defect all over the image with ``clear_crop_rate``.
+    ``guess_pull`` in [0, 1]: how far the first score of a trajectory that crops is drawn to the middle of the scale;
+    ``guess_spread``: the standard deviation of its error, in MOS units. ``box_jitter``: the largest outward shift of a
+    box's edges, as a fraction of the image's sides.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        prompts: PromptSet,
+        doubt_level: float,
+        doubt_crop_rate: float,
+        clear_crop_rate: float,
+        guess_pull: float,
+        guess_spread: float,
+        box_jitter: float,
+    ) -> None:
+        require_share("rationales.doubt_crop_rate", doubt_crop_rate)
+        require_share("rationales.clear_crop_rate", clear_crop_rate)
+        require_share("rationales.guess_pull", guess_pull)
+        require_share("rationales.box_jitter", box_jitter)
+        require_not_negative("rationales.doubt_level", doubt_level)
+        require_not_negative("rationales.guess_spread", guess_spread)
+        self._prompts = prompts
+        self._wording: Wording = TerseWording() if prompts.terse else FullWording()
+        self._doubt_level = doubt_level
+        self._doubt_crop_rate = doubt_crop_rate
+        self._clear_crop_rate = clear_crop_rate
+        self._guess_pull = guess_pull
+        self._guess_spread = guess_spread
+        self._box_jitter = box_jitter
+
+    def write(self, truth: Truth, rng: np.random.Generator) -> Rationale:
+        """One trajectory; equal truths and equal generator states give equal texts.
+
+        Raises:
+            DataError: ``truth.distortion`` has no words in ``DEFECTS``.
+        """
+        doubtful = truth.distortion is None or truth.level <= self._doubt_level
+        rate = self._doubt_crop_rate if doubtful else self._clear_crop_rate
+        crops = truth.region is not None or rng.random() < rate
+        box = self._box(truth.region, rng) if crops else None
+        facts = self._facts(truth, truth.region or box, rng)
+        if box is None:
+            return Rationale(self._output(1, self._wording.final(facts, rng), None, facts.rating), None)
+        return Rationale(
+            self._output(1, self._wording.doubt(facts, rng), box, facts.guess),
+            self._output(2, self._wording.settled(facts, rng), None, facts.rating),
+        )
+
+    def _facts(self, truth: Truth, where: Region | None, rng: np.random.Generator) -> Facts:
+        middle = (RATING_MIN + RATING_MAX) / 2
+        error = self._guess_pull * (middle - truth.mos) + self._guess_spread * rng.standard_normal()
+        return Facts(
+            defect=_defect(truth.distortion),
+            pristine=truth.distortion is None,
+            severity=_SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1],
+            place="frame" if where is None else _place(where),
+            local=truth.region is not None,
+            guess=_rating(truth.mos + error),
+            rating=_rating(truth.mos),
+        )
+
+    def _box(self, region: Region | None, rng: np.random.Generator) -> Region:
+        """The region with its edges moved outwards; where there is none, anywhere, with half the image's sides."""
+        if region is None:
+            x, y = rng.uniform(0.0, 0.5, size=2)
+            region = (x, y, x + 0.5, y + 0.5)
+        shifts = rng.uniform(0.0, self._box_jitter, size=4) * (-1, -1, 1, 1)
+        x1, y1, x2, y2 = (float(edge) for edge in np.clip(np.add(region, shifts), 0.0, 1.0))
+        (x1, x2), (y1, y2) = self._written(x1, x2), self._written(y1, y2)
+        return x1, y1, x2, y2
+
+    def _written(self, start: float, end: float) -> tuple[float, float]:
+        """Two edges as they will be printed, kept apart by at least the last decimal."""
+        scale = 10**self._wording.decimals
+        first = min(round(start * scale), scale - 1)
+        return first / scale, max(round(end * scale), first + 1) / scale
+
+    def _output(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
+        sections = zip(self._prompts.sections(turn), clauses, strict=True)
+        thought = "\n".join(f"{name}: {clause}" for name, clause in sections)
+        corners = "0, 0, 0, 0" if box is None else ", ".join(f"{edge:.{self._wording.decimals}f}" for edge in box)
+        tool = "final" if box is None else "crop"
+        answer = f'{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}'
+        return f"<think>{thought}</think><answer>{answer}</answer>"
+
+
+def _defect(distortion: str | None) -> Defect:
+    if distortion is None:
+        return PRISTINE
+    if distortion not in DEFECTS:
+        raise DataError(f"distortion {distortion!r} has no words; add it to DEFECTS in data/defects.py")
+    return DEFECTS[distortion]
+
+
+def _rating(mos: float) -> str:
+    return f"{min(RATING_MAX, max(RATING_MIN, mos)):.2f}"
+
+
+def _place(region: Region) -> str:
+    """The ninth of the image in which the centre of the region lies: "upper left", "centre", "middle right" ..."""
+    x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
+    row, column = _ROWS[min(2, int(3 * y))], _COLUMNS[min(2, int(3 * x))]
+    return "centre" if (row, column) == ("middle", "centre") else f"{row} {column}"

@@ -1,0 +1,75 @@
+"""Data sets of supervised trajectories: written on the fly from images whose defects are known, or read from JSONL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import ImageItem
+from zoom_iqa.data.embedded.images import EmbeddedSet
+from zoom_iqa.data.images import load_image
+from zoom_iqa.data.supervised.rationales import RationaleWriter
+from zoom_iqa.data.supervised.records import SupervisedTurn, load_turn, read_records, supervised_turns
+from zoom_iqa.tasks.prompts import PromptSet
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """The turns of one image to learn from."""
+
+    item: ImageItem
+    turns: tuple[SupervisedTurn, ...]
+
+
+class WrittenTrajectories(Dataset[Trajectory]):
+    """A trajectory for each image of an embedded set; question and wording follow from (seed, index)."""
+
+    def __init__(self, *, images: EmbeddedSet, writer: RationaleWriter, prompts: PromptSet, seed: int) -> None:
+        self._images, self._writer, self._prompts, self._seed = images, writer, prompts, seed
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def items(self) -> Sequence[ImageItem]:
+        """The records of all images in order."""
+        return self._images.items()
+
+    def __getitem__(self, index: int) -> Trajectory:
+        sample = self._images[index]
+        rng = np.random.default_rng((self._seed, index))
+        texts = self._writer.write(sample.truth, rng).texts
+        question = self._prompts.questions[int(rng.integers(len(self._prompts.questions)))]
+        turns = supervised_turns(
+            item=sample.item, image=sample.image, question=question, prompts=self._prompts, texts=texts
+        )
+        return Trajectory(sample.item, turns)
+
+
+class FileTrajectories(Dataset[Trajectory]):
+    """The turns of a JSONL file, one trajectory of one turn each; images are opened when they are asked for.
+
+    Raises:
+        DataError: there is no file, or lines of it are unusable.
+    """
+
+    def __init__(self, *, path: str | None, image_root: str, max_pixels: int) -> None:
+        if path is None:
+            raise DataError("data.trajectories.path is not set: give a JSONL file of supervised trajectories")
+        self._records = read_records(path, image_root=image_root)
+        self._max_pixels = max_pixels
+        self._items = tuple(ImageItem(id=r.id, dataset="trajectories", mos=r.mos) for r in self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def items(self) -> Sequence[ImageItem]:
+        """One item per record."""
+        return self._items
+
+    def __getitem__(self, index: int) -> Trajectory:
+        turn = load_turn(self._records[index], lambda path: load_image(path, max_pixels=self._max_pixels))
+        return Trajectory(self._items[index], (turn,))

@@ -1,0 +1,47 @@
+"""An engine that says what it is told: for tests and for looking at the protocol without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.policy.policy import Policy
+
+Script = Mapping[str, str] | Callable[[GenerationRequest], str]
+"""Texts by request key, or a function of the request."""
+
+
+class ScriptedEngine:
+    """Returns written texts as generations whose log-probabilities are all zero (a certain policy).
+
+    Without a policy a text's characters stand for its tokens. One generation a step, the oldest first.
+    """
+
+    def __init__(self, *, script: Script, sampling: SamplingParams, policy: Policy | None) -> None:
+        self.sampling = sampling
+        self._script = script
+        self._policy = policy
+        self._waiting: list[GenerationRequest] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits for its text."""
+        return bool(self._waiting)
+
+    def submit(self, request: GenerationRequest) -> None:
+        """Queue a request."""
+        self._waiting.append(request)
+
+    def step(self) -> list[Generation]:
+        """Answer the oldest request; KeyError when the script has no text for it."""
+        if not self._waiting:
+            return []
+        request = self._waiting.pop(0)
+        text = self._script(request) if callable(self._script) else self._script[request.key]
+        ids = tuple(map(ord, text)) if self._policy is None else tuple(self._policy.completion_ids(text))
+        zeros = (0.0,) * len(ids)
+        return [Generation(request.key, text, ids, zeros, zeros, "stop")]
+
+    def refresh(self) -> None:
+        """Nothing depends on weights."""

@@ -1,0 +1,108 @@
+"""AdamW for weights kept in bfloat16: float32 masters, and each process keeps the states of its share only.
+
+A step of 1e-6 is lost when it is added to a bfloat16 weight (8 bits of precision), so the sum is kept in float32 and
+rounded into the weight. Masters and moments take 12 bytes a parameter; sharded over W processes (ZeRO stage 1, arXiv
+1910.02054) 12 / W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.parallel.processes import rank, world_size
+
+
+class MasterAdamW(Optimizer):
+    """``torch.optim.AdamW`` on float32 masters of the parameters this process owns; the others get its results.
+
+    Every process must hold the same parameters in the same order, and gradients already summed over processes.
+    """
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, float], weight_decay: float
+    ) -> None:
+        super().__init__(params, {"lr": lr})
+        self._parameters: list[nn.Parameter] = [p for group in self.param_groups for p in group["params"]]
+        self._owners = _owners([p.numel() for p in self._parameters], world_size())
+        self._masters = {
+            i: p.detach().float().clone() for i, p in enumerate(self._parameters) if self._owners[i] == rank()
+        }
+        self._inner = AdamW(list(self._masters.values()), lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Step the owned masters and bring every process's weights up to date."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for i, master in self._masters.items():
+            grad = self._parameters[i].grad
+            master.grad = None if grad is None else grad.float()
+        self._inner.param_groups[0]["lr"] = self.param_groups[0]["lr"]
+        self._inner.step()
+        self._inner.zero_grad()
+        self._publish()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Masters and moments of all processes, on the CPU of the first; every process must call it."""
+        states = [self._collect(i) for i in range(len(self._parameters))]
+        return {"states": states, "lr": self.param_groups[0]["lr"]}
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the owned part of a state and set the weights to its masters.
+
+        Raises:
+            ConfigError: the state is of another set of parameters.
+        """
+        states = state_dict["states"]
+        if len(states) != len(self._parameters):
+            raise ConfigError(
+                f"optimizer state has {len(states)} parameters, the policy trains {len(self._parameters)}; "
+                "resume with the settings of the run that wrote it"
+            )
+        self.param_groups[0]["lr"] = state_dict["lr"]
+        for i, master in self._masters.items():
+            master.copy_(states[i]["master"])
+            if "step" in states[i]:
+                moments = {key: states[i][key].to(master.device, copy=True) for key in ("exp_avg", "exp_avg_sq")}
+                self._inner.state[master] = {"step": states[i]["step"].clone(), **moments}
+        self._publish()
+
+    def _publish(self) -> None:
+        for i, parameter in enumerate(self._parameters):
+            if i in self._masters:
+                parameter.copy_(self._masters[i])
+            if world_size() > 1:
+                dist.broadcast(parameter.data, src=self._owners[i])
+
+    def _collect(self, index: int) -> dict[str, Tensor]:
+        """One parameter's master and moments, brought to the first process."""
+        own = self._masters.get(index)
+        state = {} if own is None else {"master": own, **self._inner.state.get(own, {})}
+        state = {key: value.detach().cpu() for key, value in state.items()}
+        owner = self._owners[index]
+        if world_size() == 1 or owner == 0:
+            return state
+        box = [state if rank() == owner else None]
+        dist.broadcast_object_list(box, src=owner)
+        return box[0] if rank() == 0 and box[0] is not None else {}
+
+
+def _owners(sizes: list[int], processes: int) -> list[int]:
+    """Which process keeps the states of each parameter: largest first, always to the one with the least so far."""
+    load = [0] * processes
+    owners = [0] * len(sizes)
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        owners[index] = load.index(min(load))
+        load[owners[index]] += sizes[index]
+    return owners

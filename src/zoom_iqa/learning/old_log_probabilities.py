@@ -1,0 +1,133 @@
+"""Whose log-probabilities stand for the policy that sampled a rollout: the sampler's own, or those of one more pass.
+
+An engine computes in another order and perhaps another precision than the update, so its log-probabilities are off by
+a gap. The pass that would remove it costs a forward of the whole rollout.
+
+Legend: T generated tokens of the rollout batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.parallel.reducer import Reducer
+
+
+class OldPolicy(Protocol):
+    """Chooses the old log-probabilities of each rollout."""
+
+    def wants_pass(self, step: int) -> bool:
+        """Whether rollout ``step`` (from 0) has to be scored once more before it is learned from."""
+        ...
+
+    def choose(
+        self, sampled_T: Tensor, recomputed_T: Tensor | None, *, step: int, reducer: Reducer
+    ) -> tuple[Tensor, dict[str, float]]:
+        """The log-probabilities (T,) to use, in nats, and what to log; ``recomputed_T`` is there if a pass was made."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run must know."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        ...
+
+
+class SamplerCheck:
+    """The sampler's own log-probabilities while they are within ``tolerance`` of recomputed ones, else those.
+
+    Measured on the first rollout and on each ``every``-th; the verdict holds until the next measurement. The gap is
+    the mean over tokens of |recomputed - sampled|, in nats: to first order it bounds what wrong ratios add to the
+    loss, and unlike the maximum it does not grow with the number of tokens, of which in 16 bits a few are always far
+    off. Of several processes the one with the largest gap decides for all.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(self, *, tolerance: float, every: int) -> None:
+        if not tolerance >= 0:
+            raise ConfigError(f"update.sampler_check.tolerance={tolerance} must be 0 or more (nats)")
+        if every < 1:
+            raise ConfigError(f"update.sampler_check.every={every} must be at least 1 (rollouts)")
+        self._tolerance, self._every = tolerance, every
+        self._trusted: bool | None = None  # not measured yet
+
+    def wants_pass(self, step: int) -> bool:
+        """Where a measurement is due, and everywhere while the gap is too large."""
+        return self._due(step) or not self._trusted
+
+    def choose(
+        self, sampled_T: Tensor, recomputed_T: Tensor | None, *, step: int, reducer: Reducer
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Measure if due, then follow the verdict. Every process must call it."""
+        figures: dict[str, float] = {}
+        if self._due(step):
+            assert recomputed_T is not None, "a measurement needs the pass it asked for"
+            gap = (recomputed_T.double() - sampled_T.double()).abs().mean()
+            gaps, _ = reducer.gather(gap[None])
+            figures["policy/sampler_gap_mean"] = gaps.max().item()
+            self._trusted = figures["policy/sampler_gap_mean"] <= self._tolerance  # false for NaN
+        if self._trusted:
+            return sampled_T, {**figures, "policy/old_recomputed": 0.0}
+        assert recomputed_T is not None, "without trust there is a pass"
+        return recomputed_T, {**figures, "policy/old_recomputed": 1.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The verdict in force."""
+        return {"trusted": self._trusted}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up the verdict."""
+        self._trusted = state["trusted"]
+
+    def _due(self, step: int) -> bool:
+        return self._trusted is None or step % self._every == 0
+
+
+class Always:
+    """The same for every rollout, whatever the gap: recomputed log-probabilities, or the sampler's own."""
+
+    def __init__(self, *, recomputed: bool) -> None:
+        self._recomputed = recomputed
+
+    def wants_pass(self, step: int) -> bool:
+        """All or none."""
+        return self._recomputed
+
+    def choose(
+        self, sampled_T: Tensor, recomputed_T: Tensor | None, *, step: int, reducer: Reducer
+    ) -> tuple[Tensor, dict[str, float]]:
+        """What was decided for good."""
+        if not self._recomputed:
+            return sampled_T, {"policy/old_recomputed": 0.0}
+        assert recomputed_T is not None, "the pass was asked for"
+        return recomputed_T, {"policy/old_recomputed": 1.0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to take up."""
+
+
+def old_policy(choice: str, *, check: SamplerCheck) -> OldPolicy:
+    """What ``update.old_logp`` names; ``check`` is used by ``measured`` alone.
+
+    Raises:
+        ConfigError: there is no such choice.
+    """
+    choices: dict[str, OldPolicy] = {
+        "measured": check,
+        "sampled": Always(recomputed=False),
+        "recomputed": Always(recomputed=True),
+    }
+    if choice not in choices:
+        raise ConfigError(f"update.old_logp={choice!r}; choose one of {', '.join(choices)}")
+    return choices[choice]

@@ -1,0 +1,79 @@
+"""The processes of a run seen as one: sums and gathers over torch.distributed, and the sum of gradients.
+
+A run without an initialised process group is its own whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from zoom_iqa.parallel.reducer import LocalReducer, Reducer
+
+
+class DistributedReducer:
+    """The reducer over all processes of the default group."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Element-wise sum over the processes."""
+        total = values.detach().to(_collective_device()).clone()
+        dist.all_reduce(total)
+        return total.to(values.device)
+
+    def gather(self, values: Tensor) -> tuple[Tensor, int]:
+        """Concatenate rows over processes in rank order; rows are padded to the longest and cut again."""
+        device = _collective_device()
+        count = torch.tensor([len(values)], device=device)
+        counts = [torch.zeros_like(count) for _ in range(dist.get_world_size())]
+        dist.all_gather(counts, count)
+        lengths = [int(n) for n in counts]
+        padded = torch.zeros((max(lengths), *values.shape[1:]), dtype=values.dtype, device=device)
+        padded[: len(values)] = values.detach()
+        parts = [torch.zeros_like(padded) for _ in lengths]
+        dist.all_gather(parts, padded)
+        rows = torch.cat([part[:n] for part, n in zip(parts, lengths, strict=True)])
+        return rows.to(values.device), sum(lengths[: dist.get_rank()])
+
+
+def _collective_device() -> torch.device:
+    """NCCL moves only GPU memory; gloo takes either."""
+    return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+
+
+def current_reducer() -> Reducer:
+    """The reducer of this run: local for one process."""
+    return DistributedReducer() if world_size() > 1 else LocalReducer()
+
+
+def world_size() -> int:
+    """How many processes take part."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def wait_for_all() -> None:
+    """Return when every process has come here, so that what the others wrote before is there."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Add the gradients of all processes in place. A parameter without a gradient takes part with zeros.
+
+    Every process must call it, also one whose advantages are all zero: the collective waits for everyone.
+    """
+    if world_size() == 1:
+        return
+    for parameter in parameters:
+        if not parameter.requires_grad:
+            continue
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+        dist.all_reduce(parameter.grad)

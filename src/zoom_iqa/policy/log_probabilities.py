@@ -1,0 +1,112 @@
+"""Log-probabilities of completions under a policy, with gradient: what a policy update starts from.
+
+Legend: T all completion tokens in order, C those of one completion, L prompt tokens, H hidden width, V vocabulary,
+S selected tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.policy.embedding import embed
+from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
+from zoom_iqa.policy.head import banned_bias, log_distributions, token_log_probs
+from zoom_iqa.policy.packing import PromptCompletion, pack_samples
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.shared_prefix import forward_packed, install
+from zoom_iqa.policy.vision_cache import VisionCache, encode_images
+from zoom_iqa.policy.vision_gradients import VisionGradients
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLogProbs:
+    """Of each completion token, in nats and float32: its log-probability and, where asked for, the entropy of the
+    distribution it comes from and, for the selected tokens, that whole distribution (-inf where banned).
+    """
+
+    logp_T: Tensor
+    entropy_T: Tensor | None
+    log_dist_SV: Tensor | None
+
+
+class Likelihood:
+    """Scores completions under the distribution that sampling draws from: banned ids masked, temperature applied.
+
+    ``features`` serves vision features: cached ones for a frozen tower or a pass without gradient, or
+    ``VisionGradients`` for a tower that learns over several calls, each followed by its backward and ``finish_images``.
+    With None the tower runs once per call and distinct image, with gradient where it is enabled. ``logit_chunk`` is how
+    many rows of logits exist at a time: it bounds memory and changes nothing else.
+    """
+
+    def __init__(
+        self, *, policy: Policy, temperature: float, features: VisionCache | VisionGradients | None, logit_chunk: int
+    ) -> None:
+        head = policy.model.lm_head
+        if type(head) is not torch.nn.Linear:
+            raise PolicyError(f"lm_head is a {type(head).__name__}; adapters on the output head are not supported")
+        install(policy.model)
+        self._policy = policy
+        self._temperature = temperature
+        self._features = features
+        self._chunk = logit_chunk
+        self._bias_V = banned_bias(policy.banned_ids, head.weight)
+
+    def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenLogProbs:
+        """Score all tokens of ``samples`` in order; ``select_S`` are indices into them whose distribution is wanted."""
+        hidden_TH = self._hidden(samples)
+        weight_VH = self._policy.model.lm_head.weight
+        bias_V = self._bias_for(weight_VH)
+        targets_T = torch.cat([sample.completion_C for sample in samples]).to(hidden_TH.device)
+        logp_T, entropy_T = token_log_probs(
+            hidden_TH,
+            weight_VH,
+            bias_V,
+            targets_T,
+            temperature=self._temperature,
+            chunk=self._chunk,
+            entropy=entropy,
+        )
+        log_dist_SV = None
+        if select_S is not None:
+            hidden_SH = hidden_TH[select_S.to(hidden_TH.device)]
+            log_dist_SV = log_distributions(hidden_SH, weight_VH, bias_V, temperature=self._temperature)
+        return TokenLogProbs(logp_T, entropy_T, log_dist_SV)
+
+    def finish_images(self, still_shown: Collection[str]) -> None:
+        """After a backward: let gradients into the tower for images that no call to come shows, given their keys."""
+        if isinstance(self._features, VisionGradients):
+            self._features.finish(still_shown)
+
+    def _bias_for(self, weight_VH: Tensor) -> Tensor:
+        """The bias that bans, made again only when the weights have moved or changed type."""
+        if (self._bias_V.device, self._bias_V.dtype) != (weight_VH.device, weight_VH.dtype):
+            self._bias_V = banned_bias(self._policy.banned_ids, weight_VH)
+        return self._bias_V
+
+    def prompt_states(self, prompts: Sequence[EncodedPrompt]) -> Tensor:
+        """The last hidden state (B, H) of each prompt: the one that predicts the first token of a completion."""
+        placeholder = torch.zeros(1, dtype=torch.long)
+        return self._hidden([PromptCompletion(prompt, str(i), placeholder) for i, prompt in enumerate(prompts)])
+
+    def _hidden(self, samples: Sequence[PromptCompletion]) -> Tensor:
+        """Hidden states (T, H) that predict the completion tokens."""
+        batch = pack_samples(samples)
+        model, device = self._policy.model, self._policy.device
+        ids = batch.ids_T.to(device)
+        embedded = embed(self._policy, ids, self._encode(batch.images))
+        hidden = forward_packed(model, embedded, batch.positions_3T, batch.layout)
+        return hidden[batch.predicting_N.to(device)]
+
+    def _encode(self, images: Sequence[EncodedImage]) -> list[Tensor]:
+        """Features of images of which some may be the same, each encoded once."""
+        if self._features is not None:
+            return self._features(images)
+        distinct = {image.key: image for image in images}
+        features = encode_images(self._policy.model, list(distinct.values())) if distinct else []
+        of_key = dict(zip(distinct, features, strict=True))
+        return [of_key[image.key] for image in images]

@@ -1,0 +1,79 @@
+"""What a run folder says of itself: its config and its figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoom_iqa.base.errors import DataError
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A folder's ``config.yaml`` and ``metrics.json``."""
+
+    path: Path
+    config: dict[str, Any]
+    metrics: dict[str, Figures]
+
+    @property
+    def trained(self) -> bool:
+        """Whether it is a training run, whose figures are by stage; an evaluation's are by data set."""
+        return "stages" in self.config
+
+    @property
+    def last_stage(self) -> str:
+        """The last stage of a training run."""
+        return str(self.config["stages"][-1])
+
+    @property
+    def description(self) -> str:
+        """Which policy or peer was run, how often, and on how much."""
+        if "peer" in self.config:
+            return f"{self.path}, peer {self.config['peer']['_target_'].rpartition('.')[2]}{self._limit}"
+        policy = self.config["policy"]["path"]
+        if self.trained:
+            return f"{self.path}, trained from {policy}, after {self.last_stage}"
+        return f"{self.path}, policy {policy}, trajectories per image {self.config['samples_per_image']}{self._limit}"
+
+    @property
+    def _limit(self) -> str:
+        limit = self.config["limit"]
+        return "" if limit is None else f", {limit} images of each data set at most"
+
+    @property
+    def by_dataset(self) -> dict[str, Figures]:
+        """Figures by data set; of a training run those after its last stage.
+
+        Raises:
+            DataError: the last stage has none yet.
+        """
+        if not self.trained:
+            return self.metrics
+        if self.last_stage not in self.metrics:
+            raise DataError(f"{self.path}: stage {self.last_stage} has no figures yet; let the run end first")
+        data = self.config["data"]
+        dataset = data["benchmark"]["name"] if "benchmark" in data else "embedded"
+        return {dataset: self.metrics[self.last_stage]}
+
+
+def read_run(path: Path) -> FinishedRun:
+    """Read a folder.
+
+    Raises:
+        DataError: it is not a run's, or has no figures yet.
+    """
+    for name in ("config.yaml", "metrics.json"):
+        if not (path / name).is_file():
+            raise DataError(f"{path} has no {name}; give the folder of a run of zoom_iqa.train or zoom_iqa.evaluate")
+    config: Any = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+    if not metrics:
+        raise DataError(f"{path}: metrics.json is empty; let the run end first")
+    return FinishedRun(path, config, metrics)

@@ -1,0 +1,146 @@
+"""What the vision tower is warmed up on: distorted pictures as the two turns of the protocol show them.
+
+Each image gives two views of one size: the whole image reduced, and a crop of it near its own resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from zoom_iqa.data.embedded.images import EmbeddedSample, EmbeddedSet
+from zoom_iqa.tasks.tools.crop import crop_image
+
+VIEW_WIDTH, VIEW_HEIGHT = 256, 192
+CROP_SIDES = (0.5, 0.85)  # of the image's sides: the protocol's crops have 25 to 75 % of the area
+LOOK_AT_REGION = 0.9  # how often the crop of a locally distorted image shows its region
+NO_KIND = 0  # kinds are numbered 1 to 25
+
+Box = tuple[float, float, float, float]
+"""(x1, y1, x2, y2) as fractions of width and height; of a view, it may reach beyond it."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Views:
+    """A batch of B views with what is true of them.
+
+    ``pixels_BHW3`` uint8 RGB; ``mos_B`` of the image on 1-5; ``kind_B`` the distortion's number, 0 for none;
+    ``severity_B`` on 1-5; ``local_B`` whether it is in one region only; ``region_B4`` where, in fractions of the view.
+    """
+
+    pixels_BHW3: Tensor
+    mos_B: Tensor
+    kind_B: Tensor
+    severity_B: Tensor
+    local_B: Tensor
+    region_B4: Tensor
+
+
+class ViewPairs(IterableDataset[Views]):
+    """The two views of each image of a set, in its order; equal seeds give equal crops. For one loader worker."""
+
+    def __init__(self, *, images: EmbeddedSet, seed: int) -> None:
+        self._images, self._seed = images, seed
+
+    def __iter__(self) -> Iterator[Views]:
+        for index in range(len(self._images)):
+            yield view_pair(self._images[index], np.random.default_rng((self._seed, index)))
+
+
+def view_pair(sample: EmbeddedSample, rng: np.random.Generator) -> Views:
+    """The reduced image and a crop; those of an upright image are transposed, so that all views have one shape."""
+    truth = sample.truth
+    box = _crop_box(truth.region, rng)
+    region = truth.region or (0.0, 0.0, 1.0, 1.0)
+    upright = sample.image.height > sample.image.width
+    boxes = [region, _inside(region, box)]
+    pixels = [_reduce(image, upright) for image in (sample.image, crop_image(sample.image, box))]
+    if upright:
+        boxes = [(y1, x1, y2, x2) for x1, y1, x2, y2 in boxes]
+    kind = NO_KIND if truth.distortion is None or sample.recipe.kind is None else sample.recipe.kind.number
+    return Views(
+        pixels_BHW3=torch.from_numpy(np.stack(pixels)),
+        mos_B=torch.full((2,), sample.item.mos),
+        kind_B=torch.full((2,), kind),
+        severity_B=torch.full((2,), truth.level),
+        local_B=torch.full((2,), truth.region is not None),
+        region_B4=torch.tensor(boxes),
+    )
+
+
+def _crop_box(region: Box | None, rng: np.random.Generator) -> Box:
+    side = rng.uniform(*CROP_SIDES)
+    centre = rng.uniform(side / 2, 1 - side / 2, size=2)
+    if region is not None and rng.random() < LOOK_AT_REGION:
+        middle = np.array([region[0] + region[2], region[1] + region[3]]) / 2 + rng.uniform(-0.1, 0.1, size=2)
+        centre = np.clip(middle, side / 2, 1 - side / 2)
+    x, y = (float(c) for c in centre)
+    return x - side / 2, y - side / 2, x + side / 2, y + side / 2
+
+
+def _inside(region: Box, box: Box) -> Box:
+    """The region in fractions of the box."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    x1, y1, x2, y2 = region
+    return (x1 - box[0]) / width, (y1 - box[1]) / height, (x2 - box[0]) / width, (y2 - box[1]) / height
+
+
+def _reduce(image: Image.Image, upright: bool) -> np.ndarray:
+    size = (VIEW_HEIGHT, VIEW_WIDTH) if upright else (VIEW_WIDTH, VIEW_HEIGHT)
+    pixels = np.array(image.resize(size, Image.Resampling.BICUBIC))
+    return np.ascontiguousarray(pixels.transpose(1, 0, 2)) if upright else pixels
+
+
+class ViewPool:
+    """Keeps the last ``capacity`` views of a stream and cuts batches of sub-views from them.
+
+    Distorting is slower than learning: a view serves a few times, cut and flipped differently. Sub-views
+    (``height`` x ``width`` pixels) carry nearly the label of the view at a fraction of the cost.
+    """
+
+    def __init__(self, *, stream: Iterator[Views], capacity: int, rng: np.random.Generator) -> None:
+        self._stream, self._rng = stream, rng
+        self._kept = _join([next(stream) for _ in range(capacity // 2)])
+        self._next = 0
+
+    def refresh(self, count: int) -> None:
+        """Replace the ``count`` oldest views by fresh ones."""
+        for _ in range(count // 2):
+            fresh = next(self._stream)
+            for name, values in vars(fresh).items():
+                getattr(self._kept, name)[self._next : self._next + 2] = values
+            self._next = (self._next + 2) % len(self._kept.mos_B)
+
+    def draw(self, count: int, *, height: int, width: int) -> Views:
+        """``count`` distinct views cut to one size; half of the batches are mirrored, half transposed."""
+        rows = torch.from_numpy(self._rng.choice(len(self._kept.mos_B), count, replace=False))
+        top = int(self._rng.integers(0, VIEW_HEIGHT - height + 1))
+        left = int(self._rng.integers(0, VIEW_WIDTH - width + 1))
+        pixels = self._kept.pixels_BHW3[rows, top : top + height, left : left + width]
+        scale = torch.tensor([VIEW_WIDTH, VIEW_HEIGHT] * 2)
+        region = (self._kept.region_B4[rows] * scale - torch.tensor([left, top] * 2)) / torch.tensor(
+            [width, height] * 2
+        )
+        if self._rng.random() < 0.5:
+            pixels = pixels.flip(2)
+            region = torch.stack([1 - region[:, 2], region[:, 1], 1 - region[:, 0], region[:, 3]], 1)
+        if self._rng.random() < 0.5:
+            pixels, region = pixels.transpose(1, 2), region[:, [1, 0, 3, 2]]
+        return Views(
+            pixels_BHW3=pixels,
+            mos_B=self._kept.mos_B[rows],
+            kind_B=self._kept.kind_B[rows],
+            severity_B=self._kept.severity_B[rows],
+            local_B=self._kept.local_B[rows],
+            region_B4=region,
+        )
+
+
+def _join(views: list[Views]) -> Views:
+    return Views(**{name: torch.cat([getattr(view, name) for view in views]) for name in vars(views[0])})

@@ -1,0 +1,65 @@
+"""A stage's figures as ``metrics.csv``, one row a step; a continued run goes on in the same file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from zoom_iqa.base.atomic_files import whole_text_file
+
+
+class CSVLog(Logger):
+    """Rows from the first step logged on replace those an interrupted run left: its last steps are made again."""
+
+    def __init__(self, *, save_dir: str) -> None:
+        super().__init__()
+        self._path = Path(save_dir) / "metrics.csv"
+        self._columns: list[str] = []
+        self._step: int | None = None  # the last one logged
+
+    @property
+    def name(self) -> str:
+        """What Lightning calls it by."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """There is one."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any) -> None:
+        """The run folder holds the whole config."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Append a row, or add to the last one's; the file is written anew only then and for a new column."""
+        row = {"step": step, **{name: value for name, value in metrics.items() if name != "epoch"}}
+        last, self._step = self._step, step
+        if last in (None, step) or not row.keys() <= set(self._columns):
+            kept = self._rows(before=step if last is None else None)
+            self._rewrite([*kept[:-1], {**kept[-1], **row}] if last == step else [*kept, row])
+            return
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+    def _rows(self, *, before: int | None) -> list[dict[str, Any]]:
+        if not self._path.exists():
+            return []
+        with self._path.open(newline="", encoding="utf-8") as file:
+            # a row cut off by a crash has no value in its last columns
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+        return rows if before is None else [row for row in rows if int(row["step"]) < before]
+
+    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+        self._columns = list(dict.fromkeys(name for row in rows for name in row))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_text_file(self._path) as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)

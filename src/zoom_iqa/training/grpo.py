@@ -1,0 +1,231 @@
+"""GRPO as a LightningModule: collect -> score -> build -> update -> log, once per training step.
+
+Backward runs per micro-batch inside the step, so optimization is manual and clipping belongs here, not to the Trainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch.nn.parallel import DistributedDataParallel
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import ImageSample, RolloutGroup
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.learning.token_table import build_batch
+from zoom_iqa.learning.update import PolicyUpdate
+from zoom_iqa.objectives.advantages import GroupAdvantages
+from zoom_iqa.objectives.measures import reduce_measures, to_floats
+from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
+from zoom_iqa.objectives.schedules import Schedule
+from zoom_iqa.parallel.processes import current_reducer, rank, sum_gradients
+from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
+from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.policy.lora import has_adapters
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.reference import StartAdaptersLikelihood, frozen_copy
+from zoom_iqa.policy.vision_cache import VisionCache
+from zoom_iqa.policy.vision_gradients import VisionGradients
+from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.rollout.measures import reward_measures, rollout_measures
+from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.zoom import derive_seed
+from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPORecipe:
+    """All of a GRPO stage but the policy; called with one, it makes the module. Wrong values show before there is one.
+
+    Raises:
+        ConfigError: a value is out of range, sampling is truncated, or the optimizer refuses a setting.
+    """
+
+    prompts: PromptSet
+    reward: Mapping[str, RewardTerm]
+    advantage: GroupAdvantages
+    update: PolicyUpdate
+    engine: Callable[..., Any]
+    sampling: SamplingParams
+    features_capacity: int
+    logit_chunk: int
+    optimizer: OptimizerFactory
+    lr_factor: Schedule
+    group_size: int
+    max_grad_norm: float
+    freeze_vision_tower: bool
+    seed: int
+    rubric: Rubric = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.group_size < 2:
+            raise ConfigError(
+                f"grpo.module.group_size={self.group_size} must be at least 2; advantages compare a group"
+            )
+        if self.features_capacity < 0:
+            raise ConfigError(f"grpo.module.features_capacity={self.features_capacity} must be 0 (keeps none) or more")
+        if self.logit_chunk < 1:
+            raise ConfigError(f"grpo.module.logit_chunk={self.logit_chunk} must be at least 1")
+        if not self.max_grad_norm > 0:
+            raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
+        self.sampling.require_unbiased()
+        object.__setattr__(self, "rubric", Rubric(terms=self.reward))
+        check_optimizer(self.optimizer)
+
+    def check_batch(self, *, images: int, processes: int) -> None:
+        """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
+
+        Raises:
+            ConfigError: too few images for a term of the reward, or more mini-batches than trajectories.
+        """
+        needed = self.rubric.min_images
+        if images * processes < needed:
+            raise ConfigError(
+                f"grpo.data.batch_size={images}, times {processes} for as many processes: the reward compares images; "
+                f"use at least {needed} in all, or a reward that does not, such as reward=score_only"
+            )
+        self.update.check_trajectories(images * self.group_size)
+
+    def __call__(self, *, policy: Policy) -> GRPOModule:
+        """The module that trains ``policy``."""
+        return GRPOModule(policy=policy, settings=self)
+
+
+class GRPOModule(L.LightningModule):
+    """Trains a policy on its own two-turn rollouts.
+
+    A batch is a list of ImageSample: every image of one rollout, all accumulation included, so that the rank reward
+    can compare them.
+    """
+
+    def __init__(self, *, policy: Policy, settings: GRPORecipe) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = policy.model
+        self.rollout_step = 0
+        self.figures: dict[str, float] = {}
+        self._policy, self._prompts, self._seed = policy, settings.prompts, settings.seed
+        self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
+        self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
+        self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
+        if settings.freeze_vision_tower:
+            freeze_vision(policy)
+        features = VisionCache(model=policy.model, capacity=settings.features_capacity)
+        self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
+        self._tower_learns = not vision_is_frozen(policy)
+        self._vision = VisionGradients(model=policy.model, cache=features) if self._tower_learns else features
+        self._likelihood = _likelihood(policy, settings, self._vision)
+        self._reference: Likelihood | StartAdaptersLikelihood | None = None
+        self._reference_policy: Policy | None = None
+        self._caches = [self._vision]
+        if self._update.needs_reference and has_adapters(policy.model):
+            self._reference = StartAdaptersLikelihood(likelihood=self._likelihood, policy=policy)
+        elif self._update.needs_reference:
+            self._reference_policy = frozen_copy(policy)
+            if self._tower_learns:
+                self._caches.append(
+                    VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
+                )
+            self._reference = _likelihood(self._reference_policy, settings, self._caches[-1])
+
+    @property
+    def policy(self) -> Policy:
+        """What is trained."""
+        return self._policy
+
+    def on_fit_start(self) -> None:
+        """Bring the reference to the device; it is no submodule, so that checkpoints do not hold it twice."""
+        if self._reference_policy is not None:
+            self._reference_policy.model.to(self.device)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """One optimizer over the trainable parameters, with its schedule."""
+        return configure(self.model, self._optimizer, self._lr_factor)
+
+    def training_step(self, batch: list[ImageSample], batch_idx: int) -> None:
+        """One rollout and the updates made from it."""
+        reducer = current_reducer()
+        groups = self._collect(batch)
+        rewards = self._rubric.rewards(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
+        advantages_BG = self._advantage(rewards.total_BG)
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        training_batch = build_batch(rollouts, advantages_BG.reshape(-1), policy=self._policy)
+        with self._gradients_stay_local():
+            learned = self._update.run(
+                training_batch,
+                likelihood=self._likelihood,
+                reference=self._reference,
+                backward=self.manual_backward,
+                optimizer_step=self._optimizer_step,
+                step=self.rollout_step,
+                reducer=reducer,
+            )
+        watched = reduce_measures(
+            {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
+        )
+        self._log({**to_floats(watched), **learned})
+        self.rollout_step += 1
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The step seeds the sampling, so it and the update's verdict are all a resumed run needs beside weights."""
+        checkpoint["rollout_step"] = self.rollout_step
+        checkpoint["update"] = self._update.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from the step the checkpoint was written at."""
+        self.rollout_step = checkpoint["rollout_step"]
+        self._update.load_state_dict(checkpoint["update"])
+
+    def _collect(self, batch: list[ImageSample]) -> list[RolloutGroup]:
+        self._policy.images.clear()  # augmentation may give a key new pixels from one step to the next
+        for cache in self._caches:
+            cache.clear()
+        self._engine.refresh()
+        self.model.eval()
+        groups = collect_groups(
+            batch,
+            engine=self._engine,
+            prompts=self._prompts,
+            group_size=self._group_size,
+            seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
+        )
+        self.model.train()
+        return groups
+
+    def _gradients_stay_local(self) -> AbstractContextManager[Any]:
+        """Micro-batches differ in number between processes, so gradients are summed once per step, by us."""
+        wrapped = self.trainer.strategy.model
+        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
+
+    def _optimizer_step(self) -> float:
+        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        sum_gradients(trainable)
+        norm = torch.nn.utils.clip_grad_norm_(trainable, self._max_grad_norm)
+        optimizer.step()  # type: ignore[union-attr]  # one optimizer, not a list
+        optimizer.zero_grad()  # type: ignore[union-attr]
+        scheduler.step()  # type: ignore[union-attr]
+        if self._tower_learns:
+            self._vision.clear()
+        return float(norm)
+
+    def _log(self, figures: dict[str, float]) -> None:
+        rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        self.figures = {**figures, "lr": rate}
+        for logger in self.loggers:  # the x-axis is the rollout, not the optimizer step
+            logger.log_metrics(self.figures, step=self.rollout_step)
+
+
+def _likelihood(policy: Policy, settings: GRPORecipe, features: VisionCache | VisionGradients) -> Likelihood:
+    return Likelihood(
+        policy=policy,
+        temperature=settings.sampling.temperature,
+        features=features,
+        logit_chunk=settings.logit_chunk,
+    )

@@ -1,0 +1,104 @@
+"""One stage of a run: its module, data and trainer, continued from where it was stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import lightning as L
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.loggers import Logger
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.parallel.processes import rank
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.checkpoints import AtomicCheckpointIO, StageCheckpoint
+
+CHECKPOINT_DONE = "done.ckpt"
+CHECKPOINT_LAST = "last.ckpt"
+
+
+class ModuleRecipe(Protocol):
+    """All of a stage's module but the policy: called with one, it makes the module."""
+
+    def check_batch(self, *, images: int, processes: int) -> None:
+        """Raise ConfigError if the stage cannot learn from batches of ``images`` in each process."""
+        ...
+
+    def __call__(self, *, policy: Policy) -> L.LightningModule:
+        """Make the module."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The parts of a stage, made before there is a policy, so that mistakes show early.
+
+    ``trainer`` makes a Trainer from what the stage adds (loggers, callbacks, lengths). ``images`` is the batch size of
+    each process.
+
+    Raises:
+        ConfigError: Lightning refuses a setting of the trainer.
+    """
+
+    name: str
+    recipe: ModuleRecipe
+    data: L.LightningDataModule
+    trainer: Callable[..., L.Trainer]
+    callbacks: Sequence[L.Callback]
+    images: int
+    checkpoint_every: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        try:
+            self.trainer(max_epochs=1, logger=False, enable_checkpointing=False)  # Lightning checks what it is given
+        except (MisconfigurationException, ValueError, TypeError) as error:
+            raise ConfigError(f"{self.name}.trainer: {' '.join(str(error).split())}") from error
+
+    def check_batch(self, *, processes: int) -> None:
+        """Raise ConfigError if the batches of so many processes are too small for the stage."""
+        self.recipe.check_batch(images=self.images, processes=processes)
+
+    def train(self, policy: Policy, folder: RunFolder, *, loggers: Sequence[Callable[..., Logger]]) -> None:
+        """Fit, or take the weights of a stage that is already done. Lightning leaves the policy on the CPU.
+
+        Each of ``loggers`` makes a logger that writes to the ``save_dir`` it is given.
+        """
+        done, last = (folder.checkpoints(self.name) / name for name in (CHECKPOINT_DONE, CHECKPOINT_LAST))
+        if done.exists():
+            _load_weights(policy, done)
+            return
+        L.seed_everything(self.seed, verbose=False)
+        trainer = self._trainer(folder, last, loggers)
+        trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
+        module = self.recipe(policy=policy)
+        trainer.fit(module, datamodule=self.data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+        trainer.save_checkpoint(done, weights_only=True)
+        if rank() == 0:
+            last.unlink(missing_ok=True)  # nothing is left to go on with
+        for parameter, trained in zip(policy.model.parameters(), trainable, strict=True):
+            parameter.requires_grad_(trained)  # what this stage froze, the next may train
+
+    def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Callable[..., Logger]]) -> L.Trainer:
+        logs = folder.logs(self.name)
+        return self.trainer(
+            max_epochs=1,
+            logger=[make(save_dir=str(logs)) for make in loggers],
+            callbacks=[*self.callbacks, StageCheckpoint(path=last, every=self.checkpoint_every)],
+            plugins=[AtomicCheckpointIO()],
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in self.callbacks),
+            use_distributed_sampler=False,  # StageData shares the samples out
+            default_root_dir=str(logs),
+        )
+
+
+def _load_weights(policy: Policy, checkpoint: Path) -> None:
+    """Strictly: every weight of the policy must be in the checkpoint."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    policy.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()}, strict=True)

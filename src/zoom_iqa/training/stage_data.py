@@ -1,0 +1,103 @@
+"""The training data of a stage: one pass of a fixed number of steps, continued where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.resampling import Resampler
+from zoom_iqa.data.validation import validate_items
+from zoom_iqa.parallel.processes import rank, world_size
+
+
+class StageData(L.LightningDataModule):
+    """``steps`` batches of ``batch_size`` samples per process, drawn by a re-sampling schedule over the labels.
+
+    ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
+
+    Raises:
+        ConfigError: a number is too small, or the resampler refuses a setting.
+        DataError: the data set is empty, or a label, id or file of it is unusable; every such row is listed.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: Any,
+        resampling: Callable[..., Resampler],
+        steps: int,
+        batch_size: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        for name, value in (("steps", steps), ("batch_size", batch_size)):
+            if value < 1:
+                raise ConfigError(f"{name}={value} must be at least 1")
+        if workers < 0:
+            raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
+        validate_items(dataset.items())
+        self._dataset, self._resampling = dataset, resampling
+        self._steps, self._batch_size, self._workers, self._seed = steps, batch_size, workers, seed
+        self._stream(processes=1)  # for nothing: wrong settings show before there is a policy
+        self._resampler: Resampler | None = None
+        self._restored: dict[str, Any] | None = None
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The loader of the batches that are still to come."""
+        self._resampler = self._stream(processes=world_size())
+        if self._restored is not None:
+            self._resampler.load_state_dict(self._restored)
+        return DataLoader(
+            self._dataset,
+            batch_size=self._batch_size,
+            sampler=_ProcessShare(self._resampler, steps=self._steps, batch_size=self._batch_size),
+            num_workers=self._workers,
+            collate_fn=as_list,
+            worker_init_fn=single_thread_worker,
+            persistent_workers=False,
+        )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave samples where they are: the policy moves what it makes of them."""
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the stream of samples that training has used; what workers fetched ahead does not count."""
+        assert self._resampler is not None, "checkpoints are written while training"
+        assert self.trainer is not None
+        # callbacks that save see a batch as processed, and only after them is it counted as completed
+        batches: int = self.trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+        used = batches * self._batch_size * world_size()
+        state = self._resampler.state_dict()
+        return self._resampler.state_dict(unused=state["position"] - used)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue there when the loader is made."""
+        self._restored = state_dict
+
+    def _stream(self, *, processes: int) -> Resampler:
+        return self._resampling(
+            mos=[item.mos for item in self._dataset.items()],
+            seed=self._seed,
+            total=self._steps * self._batch_size * processes,
+        )
+
+
+class _ProcessShare(Sampler[int]):
+    """This process's part of a re-sampled stream; its length is the whole stage's, as Lightning counts batches."""
+
+    def __init__(self, resampler: Resampler, *, steps: int, batch_size: int) -> None:
+        self._resampler, self._length = resampler, steps * batch_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[int]:
+        return self._resampler.iterate(rank=rank(), world_size=world_size())

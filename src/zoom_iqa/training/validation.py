@@ -1,0 +1,119 @@
+"""Agreement with human scores while a stage trains: on the loggers, for checkpoints, and as a reason to stop."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.evaluation.evaluator import Evaluator
+from zoom_iqa.evaluation.figures import figures_of
+from zoom_iqa.parallel.processes import rank, wait_for_all
+from zoom_iqa.policy.policy import Policy
+
+LOGGED = ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate")
+"""What is logged as val/<data set>/<figure>; more is better for each that can be monitored."""
+MONITORED = ("srcc", "plcc")
+
+
+class BenchmarkEvaluation(L.Callback):
+    """Evaluates after every ``every`` steps and after the last, without touching what training draws at random.
+
+    A step is an optimizer step of SFT, a rollout of GRPO; figures stand at the step just made, beside its others, in
+    every logger, and in ``trainer.callback_metrics`` for ModelCheckpoint. A figure that is undefined is in neither.
+    ``monitor``, srcc or plcc on the first data set, decides which policy is best: with ``keep_best`` it is kept in
+    transformers' layout as ``best/step-NNNNNN`` under the trainer's root, and with ``patience`` training stops after so
+    many evaluations without a better one. Predictions stay in ``validation/<data set>/step-NNNNNN.jsonl``.
+
+    The module has its ``policy``. With several processes all take part, and all see the same figures.
+
+    Raises:
+        ConfigError: a number below 1, an unknown figure, no data set, or two of one name.
+    """
+
+    def __init__(
+        self, *, evaluators: Mapping[str, Evaluator], every: int, monitor: str, patience: int | None, keep_best: bool
+    ) -> None:
+        for name, value in (("every", every), ("patience", patience)):
+            if value is not None and value < 1:
+                raise ConfigError(f"validation.{name}={value} must be at least 1")
+        if monitor not in MONITORED:
+            raise ConfigError(f"validation.monitor={monitor}: choose one of {', '.join(MONITORED)}")
+        self._evaluators = {evaluator.dataset_name: evaluator for evaluator in evaluators.values()}
+        if not evaluators or len(self._evaluators) < len(evaluators):
+            raise ConfigError(
+                f"validation.evaluators: {list(evaluators)} must be one or more, each of another data set"
+            )
+        self._every, self._monitor, self._patience, self._keep_best = every, monitor, patience, keep_best
+        self._best: float | None = None
+        self._since_best = 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Evaluate where a step that is due is complete."""
+        accumulate, done = trainer.accumulate_grad_batches, batch_idx + 1
+        if done % (self._every * accumulate) and done != trainer.num_training_batches:
+            return
+        step = (done - 1) // accumulate
+        figures = self._evaluate(trainer, pl_module, step)
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, step=step)
+        for name, value in figures.items():
+            pl_module.log(name, value, on_step=True, on_epoch=False, logger=False, batch_size=1)
+        self._judge(trainer, pl_module, step, figures.get(f"val/{next(iter(self._evaluators))}/{self._monitor}"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run must know."""
+        return {"best": self._best, "since_best": self._since_best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._best, self._since_best = state_dict["best"], state_dict["since_best"]
+
+    def _evaluate(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        with isolate_rng():  # loaders draw seeds for their workers
+            for name, evaluator in self._evaluators.items():
+                path = Path(trainer.default_root_dir) / "validation" / name / f"step-{step:06d}.jsonl"
+                if rank() == 0:
+                    for stale in path.parent.glob(f"{path.stem}*"):  # of a run that was stopped and has come here again
+                        stale.unlink()
+                wait_for_all()
+                predictions = evaluator.run(_policy(pl_module), path=path, title=None)
+                scored = figures_of(predictions, None)
+                numbers = {key: scored[key] for key in LOGGED if isinstance(scored[key], float)}
+                figures |= {f"val/{name}/{key}": value for key, value in numbers.items()}
+        return figures
+
+    def _judge(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int, value: float | None) -> None:
+        if value is not None and (self._best is None or value > self._best):
+            self._best, self._since_best = value, 0
+            if self._keep_best:
+                _keep(_policy(pl_module), Path(trainer.default_root_dir) / "best" / f"step-{step:06d}")
+            return
+        self._since_best += 1
+        if self._patience is not None and self._since_best >= self._patience:
+            trainer.should_stop = True
+
+
+def _policy(module: L.LightningModule) -> Policy:
+    policy: Any = module.policy
+    assert isinstance(policy, Policy), "a module that is evaluated has its policy"
+    return policy
+
+
+def _keep(policy: Policy, folder: Path) -> None:
+    """Save a policy, then remove those it beats: at no moment is there none."""
+    if rank() == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+        policy.save(folder)
+        for beaten in folder.parent.iterdir():
+            if beaten != folder:
+                shutil.rmtree(beaten)
+    wait_for_all()

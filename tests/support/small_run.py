@@ -1,0 +1,66 @@
+"""A whole training run in a second: written answers, a policy of 0.1 M parameters, a handful of pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from support.random_policy import build_random_policy
+from zoom_iqa.config.location import conf_dir
+from zoom_iqa.train import train
+
+SETTINGS = [
+    "data.workers=0",
+    "data.train.size=12",
+    "data.test.size=4",
+    "sft.steps=4",
+    "sft.accumulate=2",
+    "sft.data.batch_size=1",
+    "sft.checkpoint_every=2",
+    "grpo.steps=4",
+    "grpo.data.batch_size=2",
+    "grpo.checkpoint_every=2",
+    "grpo.module.group_size=3",
+    "grpo.module.freeze_vision_tower=true",
+    "rollout=transformers",
+    "rollout.engine._target_=support.written_engine.WrittenEngine",
+    "rollout.sampling.max_new_tokens=200",
+    "evaluation.run.batch_size=2",
+]
+
+
+def save_policy(folder: Path) -> Path:
+    """Where the policy of a run comes from: a folder in transformers' layout."""
+    path = folder / "policy0"
+    if not path.exists():
+        build_random_policy().save(path)
+    return path
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+def small_run(run_dir: Path, policy: Path, *overrides: str) -> float | None:
+    cfg = composed(*SETTINGS, f"policy.path={policy}", f"paths.run_dir={run_dir}", *overrides)
+    return train(cfg, run_dir)
+
+
+def metrics_of(run_dir: Path) -> dict[str, dict[str, Any]]:
+    return json.loads((run_dir / "metrics.json").read_text())
+
+
+def weights_of(run_dir: Path, stage: str) -> dict[str, torch.Tensor]:
+    return torch.load(run_dir / "checkpoints" / stage / "done.ckpt", weights_only=True)["state_dict"]
+
+
+def answers_of(run_dir: Path, stage: str) -> list[dict[str, Any]]:
+    """Predictions without the time they took."""
+    lines = (run_dir / "evaluation" / stage / "predictions.jsonl").read_text().splitlines()
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]

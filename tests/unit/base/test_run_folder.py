@@ -1,0 +1,94 @@
+"""The folder of a run: what it is called, that files appear whole, and that two runs never mix."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.run_folder import RunFolder
+
+CONFIG = "seed: 0\nstages:\n- sft\nsft:\n  steps: 3\n"
+
+
+def test_a_new_folder_gets_the_config_and_is_then_continued(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "runs" / "a")
+    folder.check(CONFIG)
+    assert not folder.path.exists()
+    folder.open(CONFIG)
+    assert (folder.path / "config.yaml").read_text() == CONFIG
+    before = (folder.path / "config.yaml").stat().st_mtime_ns
+    folder.open(CONFIG)
+    assert (folder.path / "config.yaml").stat().st_mtime_ns == before
+
+
+def test_another_config_is_refused_in_one_line_that_shows_the_difference(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open(CONFIG)
+    with pytest.raises(ConfigError) as refused:
+        folder.open(CONFIG.replace("steps: 3", "steps: 4"))
+    assert str(refused.value) == (
+        f"{tmp_path} holds a run of another config; choose another folder. - steps: 3; + steps: 4"
+    )
+    assert (tmp_path / "config.yaml").read_text() == CONFIG
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(
+            ConfigError, match=f"^{place} cannot be a run's folder: {tmp_path / 'file'} is not a folder"
+        ):
+            RunFolder(place).check(CONFIG)
+
+
+def test_what_cannot_be_looked_at_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "latin" / "config.yaml").mkdir(parents=True)
+    (tmp_path / "bytes").mkdir()
+    (tmp_path / "bytes" / "config.yaml").write_bytes(b"\xff\xfe")
+    for name in ("latin", "bytes", "x" * 300):
+        with pytest.raises(ConfigError, match=r"cannot be a run's folder: .*; choose another"):
+            RunFolder(tmp_path / name).check(CONFIG)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "at all")
+    for name in ("link", "a\0b"):
+        with pytest.raises(ConfigError, match=r"cannot be made: .*; choose another folder"):
+            RunFolder(tmp_path / name).open(CONFIG)
+
+
+def test_a_long_difference_is_cut(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open("".join(f"a{i}: 1\n" for i in range(50)))
+    with pytest.raises(ConfigError) as refused:
+        folder.check("".join(f"a{i}: 2\n" for i in range(50)))
+    assert str(refused.value).endswith("; ...")
+    assert len(str(refused.value)) < 400
+
+
+def test_names_that_others_rely_on(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.predictions == tmp_path / "predictions.jsonl"
+    assert folder.policy == tmp_path / "policy"
+    assert folder.checkpoints("sft") == tmp_path / "checkpoints" / "sft"
+
+
+def test_metrics_are_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.metrics() == {}
+    folder.write_metrics({"sft": {"srcc": 0.5}})
+    folder.write_metrics({"sft": {"srcc": 0.5}, "grpo": {"srcc": "undefined (constant)"}})
+    assert json.loads((tmp_path / "metrics.json").read_text()) == folder.metrics()
+    assert folder.metrics() == {"sft": {"srcc": 0.5}, "grpo": {"srcc": "undefined (constant)"}}
+    with pytest.raises(ValueError, match="JSON"):
+        folder.write_metrics({"sft": {"srcc": float("nan")}})
+    assert folder.metrics()["sft"] == {"srcc": 0.5}
+
+
+def test_predictions_of_a_stage_become_those_of_the_run(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    for stage in ("sft", "grpo"):
+        folder.stage_predictions(stage).parent.mkdir(parents=True)
+        folder.stage_predictions(stage).write_text(f"{stage}\n")
+    folder.publish_predictions("grpo")
+    assert folder.predictions.read_text() == "grpo\n"

@@ -1,0 +1,59 @@
+"""MasterAdamW against torch's AdamW in float32, and what bfloat16 alone would lose."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from zoom_iqa.learning.master_adamw import MasterAdamW, _owners
+
+
+def _train(weight: nn.Parameter, optimizer: torch.optim.Optimizer, steps: int) -> None:
+    for step in range(steps):
+        weight.grad = torch.linspace(-1, 1, weight.numel()).to(weight.dtype) * (1 + step % 3)
+        optimizer.step()
+
+
+def test_weights_follow_float32_adamw_rounded():
+    start = torch.linspace(0.5, 2.0, 16).bfloat16()
+    low = nn.Parameter(start.clone())
+    full = nn.Parameter(start.float())
+    settings = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1}
+    _train(low, MasterAdamW([low], **settings), 20)
+    # the gradients given are rounded to bfloat16 in both
+    optimizer = torch.optim.AdamW([full], **settings)
+    for step in range(20):
+        full.grad = (torch.linspace(-1, 1, 16).bfloat16() * (1 + step % 3)).float()
+        optimizer.step()
+    assert torch.equal(low.detach(), full.detach().bfloat16())
+
+
+def test_small_steps_add_up_where_bfloat16_loses_them():
+    settings = {"lr": 1e-5, "betas": (0.9, 0.95), "weight_decay": 0.0}
+    kept, lost = nn.Parameter(torch.ones(4).bfloat16()), nn.Parameter(torch.ones(4).bfloat16())
+    ours, plain = MasterAdamW([kept], **settings), torch.optim.AdamW([lost], **settings)
+    for _ in range(1000):
+        for weight, optimizer in ((kept, ours), (lost, plain)):
+            weight.grad = torch.ones_like(weight)
+            optimizer.step()
+    assert torch.equal(lost.detach(), torch.ones(4).bfloat16())
+    torch.testing.assert_close(kept.detach().float(), torch.full((4,), 0.99), atol=4e-3, rtol=0)
+
+
+def test_a_restored_optimizer_goes_on_as_if_never_stopped():
+    settings = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.0}
+    whole = nn.Parameter(torch.ones(8).bfloat16())
+    optimizer = MasterAdamW([whole], **settings)
+    _train(whole, optimizer, 5)
+    state = optimizer.state_dict()
+    resumed = nn.Parameter(torch.zeros(8).bfloat16())
+    again = MasterAdamW([resumed], **settings)
+    again.load_state_dict(state)
+    _train(whole, optimizer, 7)
+    _train(resumed, again, 7)
+    assert torch.equal(whole, resumed)
+
+
+def test_states_are_shared_out_evenly():
+    owners = _owners([100, 1, 60, 40], 2)
+    assert owners[0] != owners[2] == owners[3]

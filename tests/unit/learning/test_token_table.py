@@ -1,0 +1,91 @@
+"""Rollouts -> flat training tokens, checked token by token on a two-turn trajectory with a crop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from support.random_policy import TEXTS, noise_image
+from support.toy_prompts import PROMPTS
+from zoom_iqa.base.types import GenerationRequest, ImageItem, ImageSample, RolloutGroup
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.learning.token_table import build_batch, token_spans
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.rollout.collect import collect_groups
+
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
+
+CROP = '<think>7</think><answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'
+FINAL = '<think>é</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 4.10, "tool": "final"}</answer> 9'
+
+
+def collect_two(policy: Policy) -> RolloutGroup:
+    """Rollout 0 crops and ends in turn 2; rollout 1 ends at once."""
+
+    def script(request: GenerationRequest) -> str:
+        return CROP if "/0/turn1" in request.key else FINAL
+
+    sample = ImageSample(ImageItem(id="x", dataset="d", mos=3.0), noise_image(0, 64, 64))
+    engine = ScriptedEngine(script=script, sampling=SAMPLING, policy=policy)
+    return collect_groups([sample], engine=engine, prompts=PROMPTS, group_size=2, seed=0)[0]
+
+
+def test_tokens_of_both_turns_and_nothing_else(random_policy: Policy) -> None:
+    group = collect_two(random_policy)
+    batch = build_batch(group.rollouts, torch.tensor([0.5, -1.0]), policy=random_policy)
+    crop, final = random_policy.completion_ids(CROP), random_policy.completion_ids(FINAL)
+    assert [sample.completion_C.tolist() for sample in batch.samples] == [crop, final, final]
+    n1, n2 = len(crop), len(final)
+    assert batch.trajectory_T.tolist() == [0] * (n1 + n2) + [1] * n2
+    assert batch.turn_T.tolist() == [1] * n1 + [2] * n2 + [1] * n2
+    assert batch.advantages_T.tolist() == [0.5] * (n1 + n2) + [-1.0] * n2
+    assert len(batch.old_logp_T) == len(batch.old_entropy_T) == n1 + n2 + n2
+    first, second, third = batch.samples
+    assert first.prompt is third.prompt
+    assert first.prompt_key == third.prompt_key != second.prompt_key
+    assert len(second.prompt.images) == 2
+    repeated = random_policy.decode(second.prompt.ids_L.tolist())
+    assert CROP in repeated  # turn 1's answer is context in turn 2
+
+
+def test_numeric_tokens_are_the_digits_of_the_answer(random_policy: Policy) -> None:
+    group = collect_two(random_policy)
+    batch = build_batch(group.rollouts, torch.zeros(2), policy=random_policy)
+    ids = torch.cat([sample.completion_C for sample in batch.samples])
+    marked = [random_policy.decode([i]) for i in ids[batch.numeric_T].tolist()]
+    assert "".join(marked) == "01020708352" + "0000410" * 2  # neither the 7 in <think>, nor bbox_2d, nor the last 9
+    assert all(len(token) == 1 for token in marked)
+
+
+def test_values_recorded_while_sampling_are_kept_in_order(random_policy: Policy) -> None:
+    group = collect_two(random_policy)
+    numbered, count = [], 0
+    for rollout in group.rollouts:
+        for turn in rollout.turns:
+            n = len(turn.generation.token_ids)
+            object.__setattr__(turn.generation, "logprobs", tuple(-float(i) for i in range(count, count + n)))
+            object.__setattr__(turn.generation, "entropies", tuple(float(i) for i in range(count, count + n)))
+            count += n
+        numbered.append(rollout)
+    batch = build_batch(numbered, torch.zeros(2), policy=random_policy)
+    assert batch.old_logp_T.tolist() == [-float(i) for i in range(count)]
+    assert batch.old_entropy_T.tolist() == [float(i) for i in range(count)]
+
+
+@pytest.mark.parametrize("text", [TEXTS[1], "naïve – 日本 🙂 3", "", "\n\n  x"])
+def test_token_spans_cover_the_text_in_order(random_policy: Policy, text: str) -> None:
+    ids = random_policy.completion_ids(text)
+    spans = token_spans(random_policy, ids)
+    assert len(spans) == len(ids)
+    assert "".join(text[start:end] for start, end in spans) == text
+    assert spans[-1] == (len(text), len(text))  # the end token
+
+
+def test_spans_of_broken_bytes_follow_the_decoded_text(random_policy: Policy) -> None:
+    """A model may emit bytes that are no UTF-8; digits after them must still be found."""
+    broken = random_policy.completion_ids("é")[:1]
+    ids = [*broken, *random_policy.completion_ids("4")[:-1]]
+    text = random_policy.decode(ids)
+    start, end = token_spans(random_policy, ids)[-1]
+    assert text[start:end].endswith("4")

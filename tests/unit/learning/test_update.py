@@ -1,0 +1,354 @@
+"""A policy update against explicit loops over steps, trajectories, turns and tokens through transformers' own forward.
+
+The loops share nothing with the code under test but the model: no packing, no cached features, no flat tokens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from support.naive_update import (
+    BETA,
+    CLIP_HIGH,
+    CLIP_LOW,
+    FRACTION,
+    GROUP,
+    IMAGES,
+    Outcome,
+    copied,
+    descend,
+    flat_gradient,
+    flat_weights,
+    naive_numeric,
+    naive_update,
+    reference_policy,
+    relative,
+    rollouts,
+    start_policy,
+)
+from support.written_rollouts import varied_advantages
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.learning.old_log_probabilities import SamplerCheck
+from zoom_iqa.learning.token_table import TrainingBatch, build_batch
+from zoom_iqa.learning.update import PolicyUpdate, micro_batches_of, split_trajectories
+from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
+from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
+from zoom_iqa.objectives.regularizers.base import Regularizer
+from zoom_iqa.objectives.regularizers.clip_cov import ClipCov
+from zoom_iqa.objectives.regularizers.entropy_bonus import EntropyBonus
+from zoom_iqa.objectives.regularizers.kl_cov import KLCov
+from zoom_iqa.objectives.regularizers.kl_coverage import Divergence, KLCoverage
+from zoom_iqa.objectives.regularizers.kl_reference import KLReference
+from zoom_iqa.objectives.regularizers.none import NoRegularizer
+from zoom_iqa.parallel.reducer import LocalReducer
+from zoom_iqa.policy.encoding import EncodedImage
+from zoom_iqa.policy.log_probabilities import Likelihood, PromptCompletion, TokenLogProbs
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.vision_cache import VisionCache, encode_images
+from zoom_iqa.policy.vision_gradients import VisionGradients
+
+REGULARIZERS: dict[str, Regularizer] = {
+    "none": NoRegularizer(),
+    "kl reference": KLReference(beta=BETA),
+    "coverage old sampled": KLCoverage(beta=BETA, fraction=FRACTION, anchor="old", divergence="sampled"),
+    "coverage old exact": KLCoverage(beta=BETA, fraction=FRACTION, anchor="old", divergence="exact"),
+    "coverage reference sampled": KLCoverage(beta=BETA, fraction=FRACTION, anchor="reference", divergence="sampled"),
+    "coverage reference exact": KLCoverage(beta=BETA, fraction=FRACTION, anchor="reference", divergence="exact"),
+    "kl cov": KLCov(beta=BETA, fraction=FRACTION),
+    "clip cov": ClipCov(fraction=1.0, low=0.1, high=1.0, seed=0),  # all candidates, so that no draw is left
+    "entropy": EntropyBonus(coefficient=0.1),
+}
+
+
+class CountingScorer(Likelihood):
+    """The reference policy's likelihood, and how many samples it was given in all."""
+
+    def __init__(self) -> None:
+        super().__init__(policy=reference_policy(), temperature=1.0, features=None, logit_chunk=64)
+        self.samples = 0
+
+    def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenLogProbs:
+        self.samples += len(samples)
+        return super().__call__(samples, entropy=entropy, select_S=select_S)
+
+
+def the_batch(advantages: Tensor | None = None) -> TrainingBatch:
+    flat = [rollout for group in rollouts() for rollout in group.rollouts]
+    chosen = varied_advantages(len(flat)) if advantages is None else advantages
+    return build_batch(flat, chosen, policy=start_policy())
+
+
+def vision_of(policy: Policy) -> VisionGradients:
+    return VisionGradients(model=policy.model, cache=VisionCache(model=policy.model, capacity=10_000))
+
+
+def updated(
+    regularizer: Regularizer,
+    *,
+    batch: TrainingBatch | None = None,
+    budget: int = 1_000_000,
+    epochs: int = 1,
+    mini_batches: int = 1,
+    aggregation: SequenceMean | TokenMean | None = None,
+    old_logp: str = "sampled",
+    tolerance: float = 0.0,
+    reference: Likelihood | None = None,
+) -> Outcome:
+    policy = copied(start_policy())
+    gradients: list[Tensor] = []
+
+    def step() -> float:
+        gradients.append(flat_gradient(policy))
+        descend(policy)
+        return gradients[-1].norm().item()
+
+    update = PolicyUpdate(
+        loss=ClippedPolicyLoss(clip_low=CLIP_LOW, clip_high=CLIP_HIGH),
+        aggregation=aggregation or SequenceMean(),
+        regularizer=regularizer,
+        epochs=epochs,
+        mini_batches=mini_batches,
+        micro_batch_tokens=budget,
+        old_logp=old_logp,
+        sampler_check=SamplerCheck(tolerance=tolerance, every=1),
+    )
+    figures = update.run(
+        batch or the_batch(),
+        likelihood=Likelihood(policy=policy, temperature=1.0, features=vision_of(policy), logit_chunk=64),
+        reference=reference or CountingScorer(),
+        backward=lambda loss: loss.backward(),
+        optimizer_step=step,
+        step=0,
+        reducer=LocalReducer(),
+    )
+    return Outcome(gradients, flat_weights(policy), figures)
+
+
+def assert_same(found: Outcome, expected: Outcome) -> None:
+    """The first step to 1e-5; later ones start from weights that already differ by rounding."""
+    assert len(found.gradients) == len(expected.gradients)
+    for number, (ours, theirs) in enumerate(zip(found.gradients, expected.gradients, strict=True)):
+        assert relative(ours, theirs) < (1e-5 if number == 0 else 1e-4)
+    assert found.figures["policy/loss"] == pytest.approx(expected.figures["policy/loss"], rel=1e-4, abs=1e-6)
+
+
+def test_the_rollouts_hold_what_the_tests_are_about() -> None:
+    flat = [rollout for group in rollouts() for rollout in group.rollouts]
+    assert {rollout.cropped for rollout in flat} == {True, False}
+    assert all(rollout.well_formed for rollout in flat)
+
+
+@pytest.mark.parametrize("name", REGULARIZERS)
+def test_update_equals_the_loops(name: str) -> None:
+    """Two passes over two mini-batches: the later steps are off-policy, clipped, and away from every anchor."""
+    found = updated(REGULARIZERS[name], epochs=2, mini_batches=2)
+    assert_same(found, naive_update(name, epochs=2, mini_batches=2))
+    assert found.figures["policy/clip_fraction"] > 0.05
+
+
+@pytest.mark.parametrize("divergence", ["sampled", "exact"])
+def test_the_reference_sees_only_samples_that_hold_a_selected_token(divergence: Divergence) -> None:
+    batch, reference = the_batch(), CountingScorer()
+    regularizer = KLCoverage(beta=BETA, fraction=0.05, anchor="reference", divergence=divergence)
+    found = updated(regularizer, batch=batch, reference=reference)
+    assert 0 < reference.samples <= found.figures["kl_coverage/selected"] < len(batch.samples)
+    everywhere = CountingScorer()
+    updated(REGULARIZERS["kl reference"], reference=everywhere)
+    assert everywhere.samples == len(batch.samples)
+
+
+def test_token_mean_equals_the_loops() -> None:
+    assert_same(updated(NoRegularizer(), aggregation=TokenMean()), naive_update("none", token_mean=True))
+
+
+@pytest.mark.parametrize("name", ["coverage old exact", "coverage reference sampled", "clip cov", "entropy"])
+def test_micro_batches_change_nothing(name: str) -> None:
+    whole, small, single = (
+        updated(REGULARIZERS[name], budget=budget, epochs=1, mini_batches=2) for budget in (1_000_000, 500, 1)
+    )
+    for cut in (small, single):
+        for ours, theirs in zip(cut.gradients, whole.gradients, strict=True):
+            assert relative(ours, theirs) < 1e-5
+        assert cut.figures == pytest.approx(whole.figures, rel=1e-3, abs=1e-5)
+
+
+def test_an_image_goes_through_a_tower_that_learns_once_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def encode(model: Any, images: Sequence[EncodedImage]) -> list[Tensor]:
+        seen.extend(image.key for image in images)
+        return encode_images(model, images)
+
+    monkeypatch.setattr("zoom_iqa.policy.vision_gradients.encode_images", encode)
+    monkeypatch.setattr("zoom_iqa.policy.vision_cache.encode_images", encode)
+    shown = sorted({image.key for sample in the_batch().samples for image in sample.prompt.images})
+    found = updated(NoRegularizer(), budget=1, epochs=2)
+    assert sorted(seen) == sorted(2 * shown)
+    assert_same(found, updated(NoRegularizer(), epochs=2))
+    seen.clear()
+    updated(REGULARIZERS["coverage old exact"], budget=1, mini_batches=2, old_logp="recomputed")
+    assert sorted(seen) == sorted(2 * shown)  # passes before the first step share one; a step has images of its own
+
+
+def test_a_step_that_failed_leaves_nothing_once_cleared() -> None:
+    policy = copied(start_policy())
+    vision = vision_of(policy)
+    likelihood = Likelihood(policy=policy, temperature=1.0, features=vision, logit_chunk=64)
+    samples = the_batch().samples
+
+    def gradient_of(part: Sequence[PromptCompletion]) -> Tensor:
+        likelihood(part, entropy=False, select_S=None).logp_T.sum().backward()
+        likelihood.finish_images(())
+        found = flat_gradient(policy)
+        policy.model.zero_grad()
+        return found
+
+    expected = gradient_of(samples[:2])
+    likelihood(samples[:2], entropy=False, select_S=None).logp_T.sum().backward()  # its images are never finished
+    policy.model.zero_grad()
+    vision.clear()
+    assert relative(gradient_of(samples[:2]), expected) < 1e-6
+
+
+def test_packing_fills_the_budget_and_counts_a_prompt_once() -> None:
+    batch = the_batch()
+    everything = range(len(batch.samples))
+    prompt_of = [sample.prompt_key for sample in batch.samples]
+    for budget in (1, 300, 700, 1_000_000):
+        runs = list(micro_batches_of(batch, everything, budget))
+        assert sorted(k for run in runs for k in run.samples_K) == list(everything)
+        for run in runs:
+            prompts = {prompt_of[k]: len(batch.samples[k].prompt.ids_L) for k in run.samples_K}
+            size = sum(prompts.values()) + sum(len(batch.samples[k].completion_C) for k in run.samples_K)
+            assert size <= budget or len(run.samples_K) == 1
+    assert len(list(micro_batches_of(batch, everything, 1_000_000))) == 1
+    assert len(list(micro_batches_of(batch, everything, 1))) == len(batch.samples)
+    for run in micro_batches_of(batch, everything, 700):  # where equal prompts lie together, the run pays for them once
+        order = [prompt_of[k] for k in run.samples_K]
+        assert len(set(order)) == 1 + sum(a != b for a, b in itertools.pairwise(order))
+
+
+def test_mini_batches_hold_whole_trajectories() -> None:
+    batch = the_batch()
+    lengths = torch.tensor([len(sample.completion_C) for sample in batch.samples])
+    trajectory_K = batch.trajectory_T[lengths.cumsum(0) - 1]
+    for parts in (1, 2, 4, 6):
+        cut = split_trajectories(batch, parts)
+        assert sorted(k for part in cut for k in part) == list(range(len(batch.samples)))
+        owners = [{int(trajectory_K[k]) for k in part} for part in cut]
+        assert sum(map(len, owners)) == 6
+        assert max(map(len, owners)) - min(map(len, owners)) <= 1
+
+
+def test_only_tokens_with_an_advantage_are_trained() -> None:
+    """A crop trajectory with advantage 1 among others with 0: the gradient is that of its two turns' own tokens.
+
+    The mask is written over the whole conversation of each turn: prompt, images and the repeated first answer are 0.
+    """
+    flat = [rollout for group in rollouts() for rollout in group.rollouts]
+    chosen = next(n for n, rollout in enumerate(flat) if rollout.cropped)
+    advantages = torch.zeros(len(flat))
+    advantages[chosen] = 1.0
+    found = updated(NoRegularizer(), batch=the_batch(advantages))
+
+    policy = copied(start_policy())
+    total, trained = torch.zeros(()), 0
+    for number, turn in enumerate(flat[chosen].turns, start=1):
+        prompt, ids = policy.encode(turn.prompt), torch.tensor(turn.generation.token_ids)
+        tokens = torch.cat([prompt.ids_L, ids])
+        mask = torch.cat([torch.zeros(len(prompt.ids_L)), torch.ones(len(ids))])
+        assert policy.decode(tokens[mask == 1].tolist()) == turn.generation.text
+        context = policy.decode(tokens[mask == 0].tolist())
+        assert (flat[chosen].turns[0].generation.text in context) == (number == 2)
+        assert int((tokens[mask == 0] == policy.encoder.image_pad_id).sum()) > 0
+        out = policy.model(
+            input_ids=tokens[None],
+            attention_mask=torch.ones_like(tokens)[None],
+            pixel_values=torch.cat([image.pixels_PD for image in prompt.images]),
+            image_grid_thw=torch.tensor([image.grid for image in prompt.images]),
+            mm_token_type_ids=(tokens == policy.encoder.image_pad_id).int()[None],
+        )
+        logits = out.logits[0].index_fill(1, torch.tensor(policy.banned_ids), -torch.inf)
+        log_p = logits[:-1].log_softmax(-1).gather(1, tokens[1:, None])[:, 0]
+        total = total + log_p[mask[1:] == 1].sum()
+        trained += int(mask.sum())
+    (-total / trained / len(flat)).backward()
+    assert relative(found.gradients[0], flat_gradient(policy)) < 1e-5
+
+
+def test_without_advantages_there_is_no_gradient_but_the_regularizers() -> None:
+    nothing = the_batch(torch.zeros(IMAGES * GROUP))
+    idle = updated(NoRegularizer(), batch=nothing, epochs=2)
+    assert all(not gradient.any() for gradient in idle.gradients)
+    assert torch.equal(idle.weights, flat_weights(start_policy()))
+    held = updated(REGULARIZERS["kl reference"], batch=nothing)
+    assert held.gradients[0].norm() > 0
+
+
+def test_recomputed_log_probabilities_make_up_for_a_sampler_that_is_off() -> None:
+    right = the_batch()
+    off = replace(right, old_logp_T=right.old_logp_T - 0.5)
+    recomputed = updated(NoRegularizer(), batch=off, old_logp="recomputed", epochs=2)
+    sampled = updated(NoRegularizer(), batch=right, epochs=2)
+    for ours, theirs in zip(recomputed.gradients, sampled.gradients, strict=True):
+        assert relative(ours, theirs) < 1e-4
+    assert recomputed.figures["policy/sampler_gap"] == pytest.approx(0.5, abs=1e-4)
+    assert sampled.figures["policy/sampler_gap"] < 1e-4
+    biased = updated(NoRegularizer(), batch=off)
+    assert relative(biased.gradients[0], sampled.gradients[0]) > 0.1
+
+
+@pytest.mark.parametrize(("tolerance", "stands_for"), [(0.6, "sampled"), (0.4, "recomputed")])
+def test_a_measured_gap_decides_whose_log_probabilities_are_used(tolerance: float, stands_for: str) -> None:
+    """The sampler is off by 0.5 nats: over mini-batches and micro-batches the update is one of the two fixed ones."""
+    right = the_batch()
+    off = replace(right, old_logp_T=right.old_logp_T - 0.5)
+    cut = {"batch": off, "epochs": 2, "mini_batches": 2, "budget": 500}
+    measured = updated(NoRegularizer(), old_logp="measured", tolerance=tolerance, **cut)
+    fixed = updated(NoRegularizer(), old_logp=stands_for, **cut)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(measured.gradients, fixed.gradients, strict=True))
+    assert measured.figures.pop("policy/sampler_gap_mean") == pytest.approx(0.5, abs=1e-4)
+    assert measured.figures == fixed.figures
+    assert measured.figures["policy/old_recomputed"] == (stands_for == "recomputed")
+
+
+def test_the_gap_between_sampler_and_scorer_is_that_of_the_first_step() -> None:
+    """Later steps leave the sampling policy on purpose."""
+    found = updated(NoRegularizer(), epochs=3)
+    assert found.figures["policy/sampler_gap"] < 1e-4
+    assert found.figures["policy/ratio_max"] > 1.01
+
+
+def test_figures_are_means_over_the_steps() -> None:
+    found = updated(REGULARIZERS["coverage reference sampled"], mini_batches=2)
+    candidates = [
+        sum(sum(naive_numeric(start_policy(), t.generation.token_ids)) for t in rollout.turns)
+        for group in rollouts()
+        for rollout in group.rollouts
+    ]
+    halves = sum(candidates[:3]), sum(candidates[3:])
+    assert found.figures["kl_coverage/candidates"] == sum(halves) / 2
+    assert found.figures["kl_coverage/selected"] == sum(math.floor(FRACTION * half) for half in halves) / 2
+    norms = [gradient.norm().item() for gradient in found.gradients]
+    assert found.figures["policy/grad_norm"] == pytest.approx(sum(norms) / 2)
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"update\.epochs=0"):
+        updated(NoRegularizer(), epochs=0)
+    with pytest.raises(ConfigError, match=r"update\.micro_batch_tokens=0"):
+        updated(NoRegularizer(), budget=0)
+    with pytest.raises(ConfigError, match="choose one of measured, sampled, recomputed"):
+        updated(NoRegularizer(), old_logp="guessed")
+    with pytest.raises(ConfigError, match="exactly zero"):
+        updated(REGULARIZERS["coverage old exact"])
+    with pytest.raises(ConfigError, match="mini_batches=7 exceeds the 6 trajectories"):
+        updated(NoRegularizer(), mini_batches=7)

@@ -1,0 +1,95 @@
+"""A peer's scores become the records of an evaluation: turned by its direction, resumed, and never a silent gap."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from support.labelled_images import BrightnessSet
+from zoom_iqa.base.errors import DataError, ImageError
+from zoom_iqa.evaluation.predictions import read_predictions, write_predictions
+from zoom_iqa.peers.predictions import peer_figures, predict_all
+
+MOS = [1.0, 4.0, 2.0, 5.0, 3.0]
+
+
+class Darkness:
+    """Scores 255 less the brightness: lower is better for pictures whose brightness is their score."""
+
+    lower_is_better = True
+    on_mos_scale = False
+
+    def __init__(self) -> None:
+        self.scored = 0
+
+    def score(self, image: Image.Image) -> float:
+        self.scored += 1
+        return 255.0 - float(np.asarray(image)[0, 0, 0])
+
+
+class Knowing(Darkness):
+    """Says the score that the brightness stands for."""
+
+    lower_is_better = False
+    on_mos_scale = True
+
+    def score(self, image: Image.Image) -> float:
+        return (255 - super().score(image)) / 40
+
+
+def test_lower_is_better_scores_are_turned_and_kept_as_given(tmp_path: Path) -> None:
+    predictions = predict_all(Darkness(), BrightnessSet(MOS), path=tmp_path / "p.jsonl", title=None)
+    assert [p.rating for p in predictions] == [40 * mos - 255 for mos in MOS]
+    assert [float(p.texts[0]) for p in predictions] == [255 - 40 * mos for mos in MOS]
+    figures = peer_figures(Darkness(), predictions)
+    assert figures["srcc"] == pytest.approx(1.0)
+    assert figures["plcc"] == pytest.approx(1.0)
+    assert figures["plcc_isotonic"] == pytest.approx(1.0)
+    assert figures["n_valid"] == figures["n"] == 5
+
+
+def test_figures_on_1_to_5_are_named_undefined_for_scores_on_another_scale(tmp_path: Path) -> None:
+    images = BrightnessSet(MOS)
+    own = peer_figures(Darkness(), predict_all(Darkness(), images, path=tmp_path / "own.jsonl", title=None))
+    mos = peer_figures(Knowing(), predict_all(Knowing(), images, path=tmp_path / "mos.jsonl", title=None))
+    assert own["rmse"] == own["unique_score_ratio"] == "undefined (scores are on the method's own scale)"
+    assert mos["rmse"] == pytest.approx(0.0)
+    assert mos["unique_score_ratio"] == 1.0
+    assert own.keys() == mos.keys()
+
+
+def test_what_is_there_is_not_scored_again_and_the_order_is_the_data_sets(tmp_path: Path) -> None:
+    path, images = tmp_path / "p.jsonl", BrightnessSet(MOS)
+    whole = predict_all(Darkness(), images, path=path, title=None)
+    write_predictions(path, [whole[3], whole[1]])
+    peer = Darkness()
+    again = predict_all(peer, images, path=path, title=None)
+    assert peer.scored == 3
+    assert [replace(p, seconds=0) for p in again] == [replace(p, seconds=0) for p in whole]
+    assert read_predictions(path) == again
+
+
+def test_predictions_of_other_labels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    predict_all(Darkness(), BrightnessSet(MOS), path=path, title=None)
+    with pytest.raises(DataError, match="other labels") as raised:
+        predict_all(Darkness(), BrightnessSet([1.0, 4.5]), path=path, title=None)
+    assert len(raised.value.rows) == 4  # one label changed, three images gone
+
+
+@pytest.mark.parametrize(("score", "said"), [(float("nan"), "not a finite"), (ImageError("too dark"), "too dark")])
+def test_an_image_without_a_score_is_named(
+    score: float | ImageError, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(self: Darkness, image: Image.Image) -> float:
+        if isinstance(score, ImageError):
+            raise score
+        return score
+
+    monkeypatch.setattr(Darkness, "score", refuses)
+    with pytest.raises(ImageError, match=f"grey:0.png: .*{said}"):
+        predict_all(Darkness(), BrightnessSet(MOS), path=tmp_path / "p.jsonl", title=None)

@@ -1,0 +1,139 @@
+"""Scores of completions against one plain forward of the whole model per sequence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
+from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.base.types import Message
+from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.policy.packing import PromptCompletion
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.vision_cache import VisionCache
+
+TEMPERATURE = 0.8
+
+
+def completion(seed: int, length: int) -> torch.Tensor:
+    return torch.randint(0, 256, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+def samples_of(policy: Policy) -> list[PromptCompletion]:
+    """Two groups of turn 1 with prompts of different lengths, and two prompts of turn 2, one of them shared."""
+    prompts: dict[str, tuple[Message, ...]] = {
+        "a": turn1_prompt(0),
+        "b": turn1_prompt(1, width=96, height=96, words=11),
+        "c": turn2_prompt(0),
+        "d": turn2_prompt(2),
+    }
+    encoded = {key: policy.encode(prompt) for key, prompt in prompts.items()}
+    plan = [("a", 5), ("a", 9), ("a", 1), ("b", 7), ("b", 3), ("c", 6), ("d", 4), ("d", 8)]
+    return [PromptCompletion(encoded[key], key, completion(i, length)) for i, (key, length) in enumerate(plan)]
+
+
+def plain_scores(policy: Policy, sample: PromptCompletion) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities and entropies by the model's own forward from ids and pixels, with its own positions."""
+    prompt = sample.prompt
+    ids = torch.cat([prompt.ids_L, sample.completion_C])[None]
+    out = policy.model(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        pixel_values=torch.cat([image.pixels_PD for image in prompt.images]),
+        image_grid_thw=torch.tensor([image.grid for image in prompt.images]),
+        mm_token_type_ids=(ids == policy.encoder.image_pad_id).int(),
+    )
+    logits = out.logits[0, len(prompt.ids_L) - 1 : -1] / TEMPERATURE
+    logits = logits.index_fill(1, torch.tensor(policy.banned_ids), -torch.inf)
+    log_p = F.log_softmax(logits, -1)
+    entropy = -(log_p.exp() * log_p.masked_fill(log_p == -torch.inf, 0.0)).sum(-1)
+    return log_p.gather(1, sample.completion_C[:, None])[:, 0], entropy
+
+
+def loss_of(logp: torch.Tensor, entropy: torch.Tensor) -> torch.Tensor:
+    advantages = torch.linspace(-1, 1.5, len(logp))
+    ratio = torch.exp(logp - logp.detach())
+    return -(ratio * advantages).mean() - 0.1 * entropy.mean()
+
+
+def gradients(policy: Policy) -> torch.Tensor:
+    flat = torch.cat(
+        [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in policy.model.parameters()]
+    )
+    policy.model.zero_grad(set_to_none=True)
+    return flat
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return ((found - expected).norm() / expected.norm()).item()
+
+
+def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence() -> None:
+    policy = build_random_policy()
+    samples = samples_of(policy)
+    plain = [plain_scores(policy, sample) for sample in samples]
+    expected_logp, expected_entropy = (torch.cat(part) for part in zip(*plain, strict=True))
+    expected_loss = loss_of(expected_logp, expected_entropy)
+    expected_loss.backward()
+    expected_grad = gradients(policy)
+
+    scores = Likelihood(policy=policy, temperature=TEMPERATURE, features=None, logit_chunk=7)(
+        samples, entropy=True, select_S=torch.tensor([0, 13, 20])
+    )
+    assert scores.entropy_T is not None
+    assert scores.log_dist_SV is not None
+    loss = loss_of(scores.logp_T, scores.entropy_T)
+    loss.backward()
+    grad = gradients(policy)
+    assert relative_error(scores.logp_T, expected_logp) < 1e-5
+    assert relative_error(scores.entropy_T, expected_entropy) < 1e-5
+    assert relative_error(loss, expected_loss) < 1e-5
+    assert relative_error(grad, expected_grad) < 1e-5
+    targets = torch.cat([sample.completion_C for sample in samples])[[0, 13, 20]]
+    selected = scores.log_dist_SV.gather(1, targets[:, None])[:, 0]
+    torch.testing.assert_close(selected, scores.logp_T[[0, 13, 20]], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [[1, 2, 3, 4, 5, 6, 7], [3, 4], [2, 6]])
+def test_micro_batches_change_nothing(cuts: list[int]) -> None:
+    policy = build_random_policy()
+    samples = samples_of(policy)
+    likelihood = Likelihood(policy=policy, temperature=TEMPERATURE, features=None, logit_chunk=7)
+    weights = torch.linspace(-1, 1, sum(len(sample.completion_C) for sample in samples))
+    whole = likelihood(samples, entropy=False, select_S=None).logp_T
+    (whole * weights).sum().backward()
+    expected_grad = gradients(policy)
+    parts, done = [], 0
+    for low, high in zip([0, *cuts], [*cuts, len(samples)], strict=True):
+        logp = likelihood(samples[low:high], entropy=False, select_S=None).logp_T
+        (logp * weights[done : done + len(logp)]).sum().backward()
+        parts.append(logp)
+        done += len(logp)
+    assert relative_error(torch.cat(parts), whole) < 1e-5
+    assert relative_error(gradients(policy), expected_grad) < 1e-5
+
+
+def test_the_tower_learns_unless_features_are_cached() -> None:
+    policy = build_random_policy()
+    tower = policy.model.model.visual.patch_embed.proj.weight
+    samples = samples_of(policy)[:2]
+    cached = Likelihood(
+        policy=policy, temperature=1.0, features=VisionCache(model=policy.model, capacity=1000), logit_chunk=64
+    )
+    frozen_scores = cached(samples, entropy=False, select_S=None)
+    frozen_scores.logp_T.sum().backward()
+    assert tower.grad is None
+    live = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)
+    live_scores = live(samples, entropy=False, select_S=None)
+    live_scores.logp_T.sum().backward()
+    assert tower.grad is not None
+    torch.testing.assert_close(frozen_scores.logp_T, live_scores.logp_T, rtol=1e-5, atol=1e-5)
+
+
+def test_an_adapter_on_the_output_head_is_refused() -> None:
+    policy = build_random_policy()
+    policy.model.lm_head = torch.nn.Sequential(policy.model.lm_head)
+    with pytest.raises(PolicyError, match="lm_head is a Sequential"):
+        Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)

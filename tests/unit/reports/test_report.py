@@ -1,0 +1,197 @@
+"""Tables of the paper: published and measured rows side by side, ablations over seeds, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.config.location import conf_dir
+from zoom_iqa.report import report
+from zoom_iqa.reports.benchmarks import DATASETS, published_rows
+from zoom_iqa.reports.rendering import TextTable, latex, markdown
+
+
+def figures(srcc: float | str, **others: Any) -> dict[str, Any]:
+    correlations = {"plcc": 0.5, "plcc_logistic4": 0.6, "plcc_isotonic": 0.7, "srcc": srcc}
+    rates = {"unique_score_ratio": 0.25, "crop_rate": 0.5, "format_rate": 1.0}
+    return {"n": 1200, "n_valid": 1200, **correlations, **rates, **others}
+
+
+def write(folder: Path, config: object, metrics: object) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config)))
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def evaluation(folder: Path, metrics: dict[str, Any], **config: Any) -> Path:
+    return write(folder, {"policy": {"path": "p"}, "samples_per_image": 1, "limit": None, **config}, metrics)
+
+
+def trained(folder: Path, name: str, seed: int, metrics: dict[str, Any], **config: Any) -> Path:
+    """A training run with figures of choice."""
+    stages = ["sft"] if name == "table3_sft" else ["sft", "grpo"]
+    common = {"name": name, "stages": stages, "seed": seed, "policy": {"path": "p"}, "data": {"workers": 1}}
+    return write(folder, {**common, **config}, metrics)
+
+
+def resolved(seed: int, *overrides: str) -> dict[str, Any]:
+    """The config of a run as it is kept."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        given = ["+experiment=table3_rank", "policy=tiny", "data=embedded", f"seed={seed}", "paths.run_dir=somewhere"]
+        cfg = compose("train", overrides=[*given, *overrides])
+    plain = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def rows(text: str) -> dict[str, dict[str, str]]:
+    return {row["method"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def test_published_rows_have_a_source_and_sound_figures() -> None:
+    for row in published_rows():
+        assert "arXiv" in row.source
+        assert "Table" in row.source
+        pairs = [pair for pair in row.figures.values() if pair is not None]
+        assert all(0 < float(value) < 1 for pair in pairs for value in pair)
+    paper = {row.method: row.figures for row in published_rows()}["Zoom-IQA"]
+    assert paper["livew"] == ("0.887", "0.870")
+    assert len({row.method for row in published_rows()}) == len(published_rows())
+
+
+def test_our_rows_stand_beside_the_published_and_are_marked(tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "a", {"livew": figures(0.8123), "livewild_jpeg": figures(0.4)})
+    table = rows(report(["table1", f"ours={run}", "--format", "csv"]))
+    assert table["ours"]["origin"] == "measured here"
+    assert (table["ours"]["LIVE-Wild PLCC"], table["ours"]["LIVE-Wild SRCC"]) == ("0.500", "0.812")
+    assert table["ours"]["KonIQ SRCC"] == ""
+    assert (table["ours"]["livewild_jpeg SRCC"], table["Zoom-IQA"]["livewild_jpeg SRCC"]) == ("0.400", "")
+    assert table["Zoom-IQA"]["LIVE-Wild SRCC"] == "0.870"
+    assert all(row["origin"].startswith("published, ") for name, row in table.items() if name != "ours")
+    assert list(table["ours"])[2:16:2] == [f"{title} PLCC" for title in DATASETS.values()]
+
+
+@pytest.mark.parametrize(("kind", "value"), [("raw", "0.500"), ("logistic4", "0.600"), ("isotonic", "0.700")])
+def test_our_plcc_is_never_without_its_name(kind: str, value: str, tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "a", {"koniq": figures(0.9)})
+    text = report(["table1", f"ours={run}", "--plcc", kind])
+    assert f" {value} / 0.900 |" in text
+    named = {"raw": "is raw", "logistic4": "4-parameter logistic", "isotonic": "isotonic regression"}
+    assert named[kind] in text
+
+
+def test_runs_of_one_name_share_a_row_and_never_a_data_set(tmp_path: Path) -> None:
+    first = evaluation(tmp_path / "a", {"koniq": figures(0.9)})
+    second = evaluation(tmp_path / "b", {"spaq": figures("undefined (all predictions are equal)")})
+    text = report(["table1", f"x={first}", f"x={second}", "--format", "csv"])
+    assert (rows(text)["x"]["KonIQ SRCC"], rows(text)["x"]["SPAQ SRCC"]) == ("0.900", "undefined")
+    with pytest.raises(DataError, match="x: two runs hold koniq"):
+        report(["table1", f"x={first}", f"x={first}"])
+    assert "| a " in report(["table1", str(first)])
+
+
+def test_notes_say_what_was_run_on_how_much(tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "a", {"koniq": figures(0.9, n_valid=1150)}, limit=1200, samples_per_image=4)
+    text = report(["table1", f"x={run}"])
+    assert "policy p, trajectories per image 4, 1200 images of each data set at most" in text
+    assert "x: koniq 1,200 images, 50 of them unreadable and left out." in text
+
+
+def test_a_training_run_counts_after_its_last_stage(tmp_path: Path) -> None:
+    both = {"sft": figures(0.1), "grpo": figures(0.2)}
+    run = trained(tmp_path / "a", "table3_rank", 0, both)
+    assert rows(report(["table1", f"x={run}", "--format", "csv"]))["x"]["embedded SRCC"] == "0.200"
+    koniq = trained(tmp_path / "b", "table3_rank", 0, both, data={"benchmark": {"name": "koniq"}})
+    assert rows(report(["table1", f"x={koniq}", "--format", "csv"]))["x"]["KonIQ SRCC"] == "0.200"
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "metrics.json"])
+def test_folders_that_are_no_runs_are_named(missing: str, tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "a", {"koniq": figures(0.9)})
+    (run / missing).unlink()
+    with pytest.raises(DataError, match=f"has no {missing}"):
+        report(["table1", str(run)])
+
+
+def ablation(folder: Path) -> None:
+    for name, srccs in {"table3_sft": [0.5, 0.6, 0.7], "table3_score_rank": [0.8, 0.8], "table3_rank": [0.7]}.items():
+        stage = "sft" if name == "table3_sft" else "grpo"
+        for seed, srcc in enumerate(srccs):
+            trained(folder / f"{name}-seed{seed}", name, seed, {stage: figures(srcc)})
+
+
+def test_ablation_has_seeds_mean_and_spread_in_the_papers_order(tmp_path: Path) -> None:
+    ablation(tmp_path)
+    trained(tmp_path / "own", "my_variant", 0, {"grpo": figures(0.1)})
+    table = list(csv.DictReader(io.StringIO(report(["table3", str(tmp_path), "--format", "csv"]))))
+    ours = [row for row in table if row["origin"] == "measured here"]
+    assert [row["experiment"] for row in ours] == ["table3_sft", "table3_rank", "table3_score_rank", "my_variant"]
+    assert [row["SRCC"] for row in ours] == ["0.600 ± 0.100", "0.700", "0.800 ± 0.000", "0.100"]
+    assert [row["seeds"] for row in ours] == ["0, 1, 2", "0", "0, 1", "0"]
+    assert ours[0]["crop rate"] == "0.500 ± 0.000"
+    published = {row["row"]: row["unique-score ratio"] for row in table if row["origin"].startswith("published")}
+    assert published == {"mean opinion scores": "0.713", "VisualQuality-R1": "0.020"}
+
+
+def test_undefined_figures_are_counted(tmp_path: Path) -> None:
+    for seed, srcc in enumerate([0.5, "undefined (all predictions are equal)", 0.7]):
+        trained(tmp_path / f"a{seed}", "table3_rank", seed, {"grpo": figures(srcc)})
+    assert "| 0.600 ± 0.141 (1 undefined) |" in report(["table3", str(tmp_path)])
+
+
+def test_runs_that_have_not_ended_are_noted(tmp_path: Path) -> None:
+    trained(tmp_path / "a", "table3_rank", 0, {"grpo": figures(0.5)})
+    trained(tmp_path / "b", "table3_rank", 1, {"sft": figures(0.5)})
+    (trained(tmp_path / "c", "table3_rank", 2, {}) / "metrics.json").unlink()
+    text = report(["table3", str(tmp_path)])
+    assert "not in the table: b has not reached the end of its stage grpo" in text
+    assert "not in the table: c has no figures yet" in text
+    with pytest.raises(DataError, match="no training run has ended below it"):
+        report(["table3", str(tmp_path / "c")])
+
+
+def test_runs_that_make_no_mean_are_refused(tmp_path: Path) -> None:
+    metrics = {"grpo": figures(0.5)}
+    for seed in (0, 1):
+        write(tmp_path / str(seed), resolved(seed), metrics)
+    assert "| 0, 1 " in report(["table3", str(tmp_path)])  # a seed stands in many places
+    write(tmp_path / "other", resolved(2, "grpo.steps=7"), metrics)
+    with pytest.raises(DataError, match=r"table3_rank: runs differ in more than their seed.*\n.*grpo.*steps: .* and 7"):
+        report(["table3", str(tmp_path)])
+    (tmp_path / "other" / "config.yaml").unlink()
+    write(tmp_path / "again", resolved(0), metrics)
+    with pytest.raises(DataError, match="share a seed"):
+        report(["table3", str(tmp_path)])
+
+
+def test_renderings_of_one_table() -> None:
+    table = TextTable(
+        title="a & b", header=["name", "x_1"], names=1, rows=[["50 % | ±", "0.5"], ["long name", ""]], notes=["n"]
+    )
+    assert markdown(table).splitlines() == [
+        "**a & b**",
+        "",
+        "| name      | x_1 |",
+        "| --------- | --: |",
+        "| 50 % \\| ± | 0.5 |",
+        "| long name |     |",
+        "",
+        "- n",
+    ]
+    lines = latex(table).splitlines()
+    assert lines[0] == "% n"
+    assert r"\caption{a \& b}" in lines
+    assert r"\begin{tabular}{lr}" in lines
+    assert r"name & x\_1 \\" in lines
+    assert r"50 \% | $\pm$ & 0.5 \\" in lines
+    with pytest.raises(ValueError, match="as many cells"):
+        TextTable(title="", header=["a"], names=1, rows=[["a", "b"]], notes=[])

@@ -1,0 +1,94 @@
+"""Sessions x engine: order, seeds, duplicates, and second turns that start at once."""
+
+from __future__ import annotations
+
+from support.random_policy import noise_image
+from support.toy_prompts import THREE_WORDINGS
+from zoom_iqa.base.types import Generation, GenerationRequest, ImageItem, ImageSample, RolloutGroup
+from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.rollout.collect import collect_groups
+
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
+CROP = '<answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'
+FINAL = '<answer>{"bbox_2d": [0, 0, 0, 0], "rating": 4.10, "tool": "final"}</answer>'
+
+
+class RecordingEngine(ScriptedEngine):
+    """Answers the newest request first, so that generations come back out of order; notes what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(script=lambda r: CROP if "turn1" in r.key else FINAL, sampling=SAMPLING, policy=None)
+        self.seen: list[GenerationRequest] = []
+
+    def submit(self, request: GenerationRequest) -> None:
+        self.seen.append(request)
+        super().submit(request)
+
+    def step(self) -> list[Generation]:
+        self._waiting.reverse()
+        answered = super().step()
+        self._waiting.reverse()
+        return answered
+
+
+def samples(*ids: str) -> list[ImageSample]:
+    return [ImageSample(ImageItem(id=i, dataset="d", mos=3.0), noise_image(n, 40, 40)) for n, i in enumerate(ids)]
+
+
+def collect(*ids: str, seed: int = 0) -> tuple[list[RolloutGroup], RecordingEngine]:
+    engine = RecordingEngine()
+    return collect_groups(samples(*ids), engine=engine, prompts=THREE_WORDINGS, group_size=3, seed=seed), engine
+
+
+def test_groups_and_rollouts_keep_their_order() -> None:
+    groups, _ = collect("a", "b")
+    assert [group.item.id for group in groups] == ["a", "b"]
+    for group in groups:
+        assert [rollout.index for rollout in group.rollouts] == [0, 1, 2]
+        assert all(rollout.cropped for rollout in group.rollouts)
+        assert all(rollout.item.id == group.item.id for rollout in group.rollouts)
+        assert [turn.generation.text for turn in group.rollouts[0].turns] == [CROP, FINAL]
+
+
+def test_a_second_turn_is_submitted_as_soon_as_its_own_first_turn_ends() -> None:
+    _, engine = collect("a", "b")
+    order = [request.key.rpartition("/")[2] for request in engine.seen]
+    assert order == ["turn1"] * 6 + ["turn2"] * 6
+    answered_first = engine.seen[6]  # the newest turn 1 was answered first; its turn 2 came before the next answer
+    assert "d:b/2/turn2" in answered_first.key
+
+
+def test_an_image_may_be_in_a_batch_twice() -> None:
+    groups, engine = collect("a", "a")
+    assert len({request.key for request in engine.seen}) == 12
+    seeds = {request.seed for request in engine.seen}
+    assert len(seeds) == 12
+    assert [len(group.rollouts) for group in groups] == [3, 3]
+
+
+def test_seeds_and_wording_depend_on_the_image_and_not_on_its_neighbours() -> None:
+    def of_b(engine: RecordingEngine) -> set[tuple[str, int, str]]:
+        return {
+            (request.key.partition("|")[2], request.seed, request.prompt_key)
+            for request in engine.seen
+            if "d:b/" in request.key
+        }
+
+    _, alone = collect("b")
+    _, beside = collect("a", "b")
+    _, other_seed = collect("b", seed=1)
+    assert of_b(alone) == of_b(beside)
+    assert of_b(alone) != of_b(other_seed)
+
+
+def test_a_group_shares_one_prompt_and_wordings_vary_between_images() -> None:
+    _, engine = collect(*"abcdefgh")
+    turn1 = [request for request in engine.seen if request.key.endswith("turn1")]
+    keys = [request.prompt_key for request in turn1]
+    assert [len(set(keys[i : i + 3])) for i in range(0, len(keys), 3)] == [1] * 8
+    assert len({key.rpartition("/")[2] for key in keys}) == 3
+
+
+def test_nothing_to_collect() -> None:
+    assert collect()[0] == []

@@ -1,0 +1,158 @@
+"""Answers read by hand: what counts, what is clipped, and why a text cannot be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoom_iqa.base.errors import ProtocolError
+from zoom_iqa.tasks.answer import locate_answer_numbers, locate_rating_digits, parse_answer, read_rating
+
+
+def wrap(payload: str) -> str:
+    return f"<think>words</think><answer>{payload}</answer>"
+
+
+def test_a_crop_answer_is_read_as_written() -> None:
+    answer = parse_answer(wrap('{"bbox_2d": [0.1, 0.25, 0.5, 0.75], "rating": 3.52, "tool": "crop"}'))
+    assert answer.bbox == (0.1, 0.25, 0.5, 0.75)
+    assert answer.rating == 3.52
+    assert answer.tool == "crop"
+    assert answer.wants_crop
+
+
+@pytest.mark.parametrize(
+    ("payload", "wants"),
+    [
+        ('{"bbox_2d": [0, 0, 0, 0], "rating": 3.52, "tool": "final"}', False),
+        ('{"bbox_2d": [0, 0, 0, 0], "rating": 3.52, "tool": "crop"}', False),
+        ('{"bbox_2d": [0, 0, 0, 1], "rating": 3.52, "tool": "crop"}', True),
+        ('{"bbox_2d": [0.2, 0.2, 0.9, 0.9], "rating": 3.52, "tool": "final"}', False),
+        ('{"bbox_2d": [-10, 90, 200, 90], "rating": 3, "tool": "crop"}', True),
+    ],
+)
+def test_a_crop_is_wanted_unless_final_or_all_zero(payload: str, wants: bool) -> None:
+    assert parse_answer(wrap(payload)).wants_crop is wants
+
+
+def test_the_first_answer_object_counts() -> None:
+    text = '<answer>3.5</answer> <answer> {"rating": 2.00} </answer><answer>{"rating": 4.00}</answer>'
+    assert read_rating(text) == 2.0
+
+
+def test_an_answer_may_span_lines() -> None:
+    assert read_rating('<answer>\n{\n"rating":\n 4.25 }\n</answer>') == 4.25
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "{'bbox_2d': [0, 0, 0, 0], 'rating': 3.25, 'tool': 'final'}",
+        '{"bbox_2d": [0, 0, 0, 0,], "rating": 3.25, "tool": "final",}',
+        "{'bbox_2d': [0, 0, 0, 0 , ], \"rating\": 3.25, 'tool': \"final\" ,\n}",
+        '{\'note\': \'it\\\'s "fine", [x,] \', "bbox_2d": [0,0,0,0], "rating": 3.25, "tool": "final",}',
+    ],
+)
+def test_lenient_json(payload: str) -> None:
+    answer = parse_answer(wrap(payload))
+    assert answer.rating == 3.25
+    assert answer.tool == "final"
+
+
+def test_leniency_does_not_touch_commas_inside_strings() -> None:
+    with pytest.raises(ProtocolError, match=r"crop,\}"):
+        parse_answer(wrap("{'bbox_2d': [0, 0, 0, 0], 'rating': 3.25, 'tool': 'crop,}'}"))
+
+
+@pytest.mark.parametrize(
+    ("rating", "expected"),
+    [("0", 1.0), ("-3.2", 1.0), ("1", 1.0), ("5.01", 5.0), ("1e6", 5.0), ('"4.20"', 4.2), ("9" * 300, 5.0)],
+)
+def test_ratings_are_clipped(rating: str, expected: float) -> None:
+    assert read_rating(wrap(f'{{"rating": {rating}}}')) == expected
+
+
+@pytest.mark.parametrize(
+    "rating",
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "true",
+        "null",
+        '"good"',
+        '"nan"',
+        '"1_0"',
+        '""',
+        "[3]",
+        "{}",
+        "9" * 5000,
+    ],
+)
+def test_what_is_no_finite_number_is_a_bad_rating(rating: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        read_rating(wrap(f'{{"rating": {rating}}}'))
+    assert caught.value.reason == "bad_rating"
+    assert len(str(caught.value)) < 200
+
+
+def test_scoring_needs_only_the_rating_but_routing_needs_every_key() -> None:
+    text = wrap('{"rating": 3.25}')
+    assert read_rating(text) == 3.25
+    with pytest.raises(ProtocolError) as caught:
+        parse_answer(text)
+    assert caught.value.reason == "bad_bbox"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "missing_answer"),
+        ("<answer>3.5</answer>", "missing_answer"),
+        ('<answer>{"rating": 3.5}', "missing_answer"),
+        ('<answer>{"rating": 3.5}</Answer>', "missing_answer"),
+        (wrap("{rating: 3.5}"), "malformed_json"),
+        (wrap('{"rating": 3.5}}'), "malformed_json"),
+        (wrap('{"a":' * 100_000 + "}"), "malformed_json"),
+        (wrap("{" + "[" * 100_000 + "}"), "malformed_json"),
+        (wrap('{"bbox_2d": [0, 0, 0, 0], "tool": "final"}'), "bad_rating"),
+        (wrap('{"bbox_2d": [0, 0, 0], "rating": 3.5, "tool": "crop"}'), "bad_bbox"),
+        (wrap('{"bbox_2d": "0,0,1,1", "rating": 3.5, "tool": "crop"}'), "bad_bbox"),
+        (wrap('{"bbox_2d": [0, 0, 1, NaN], "rating": 3.5, "tool": "crop"}'), "bad_bbox"),
+        (wrap('{"bbox_2d": [0, 0, 1, true], "rating": 3.5, "tool": "crop"}'), "bad_bbox"),
+        (wrap('{"bbox_2d": [0, 0, 1, [1]], "rating": 3.5, "tool": "crop"}'), "bad_bbox"),
+        (wrap('{"bbox_2d": [0, 0, 1, 1], "rating": 3.5}'), "bad_tool"),
+        (wrap('{"bbox_2d": [0, 0, 1, 1], "rating": 3.5, "tool": "zoom"}'), "bad_tool"),
+        (wrap('{"bbox_2d": [0, 0, 1, 1], "rating": 3.5, "tool": ["crop"]}'), "bad_tool"),
+    ],
+)
+def test_each_failure_has_its_reason(text: str, reason: str) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        parse_answer(text)
+    assert caught.value.reason == reason
+
+
+def test_numbers_are_located_digit_by_digit() -> None:
+    text = 'about 7 <answer>{"bbox_2d": [0.10, 0.2, 30, -4e1], "rating": 3.52, "tool": "crop"}</answer> 9'
+    spans = locate_answer_numbers(text)
+    assert [text[start:end] for start, end in spans] == ["0", "10", "0", "2", "30", "4", "1", "3", "52"]
+    assert [text[start:end] for start, end in locate_rating_digits(text)] == ["3", "52"]
+    assert locate_rating_digits(text) == spans[-2:]
+
+
+def test_numbers_in_keys_and_words_are_not_located() -> None:
+    text = wrap("{'rating2': 1.50, 'tool': 'crop2', 'rating': '4.75'}")
+    assert [text[start:end] for start, end in locate_answer_numbers(text)] == ["1", "50", "4", "75"]
+    assert [text[start:end] for start, end in locate_rating_digits(text)] == ["4", "75"]
+
+
+def test_a_repeated_rating_is_located_where_it_is_read() -> None:
+    text = wrap('{"rating": 1.00, "rating": 2.50}')
+    assert read_rating(text) == 2.5
+    assert [text[start:end] for start, end in locate_rating_digits(text)] == ["2", "50"]
+
+
+@pytest.mark.parametrize("text", ["", "3.5", "<answer>3.5</answer>", '<answer>{"rating": [}</answer>'])
+def test_without_a_rating_nothing_is_located(text: str) -> None:
+    assert locate_rating_digits(text) == []
+    assert locate_answer_numbers(text) == []

@@ -1,0 +1,165 @@
+"""Supervised fine-tuning: which tokens carry loss, and that loss and step equal a loop over turns and tokens."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from support.fitting import fit, own_copy, sgd, weights
+from support.naive_update import distributions
+from support.random_policy import noise_image
+from support.written_engine import written
+from support.written_rollouts import PROMPTS
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import ImageItem
+from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.data.supervised.trajectories import Trajectory
+from zoom_iqa.learning.supervised import supervised_samples
+from zoom_iqa.objectives.schedules import Constant, Linear
+from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.sft import SFTRecipe
+
+NUMERIC_WEIGHT = 3.0
+CROP = written("turn1", rating=2.5, crop=True)
+AFTER = written("turn2", rating=2.75, crop=False)
+FINAL = written("turn1", rating=4.0, crop=False)
+
+
+def trajectory(name: str, *texts: str, pixels: int = 0) -> Trajectory:
+    item = ImageItem(id=name, dataset="d", mos=3.0)
+    image = noise_image(pixels, 48, 64)
+    return Trajectory(
+        item, supervised_turns(item=item, image=image, question="How good?", prompts=PROMPTS, texts=texts)
+    )
+
+
+@pytest.fixture
+def trajectories() -> list[Trajectory]:
+    """One with a crop, one without."""
+    return [trajectory("a", CROP, AFTER), trajectory("bb", FINAL)]
+
+
+def settings(**changed: Any) -> SFTRecipe:
+    values: dict[str, Any] = {
+        "loss": ResponseCrossEntropy(numeric_weight=NUMERIC_WEIGHT),
+        "logit_chunk": 64,
+        "optimizer": sgd(0.1),
+        "lr_factor": Constant(value=1.0),
+        "freeze_vision_tower": False,
+        **changed,
+    }
+    return SFTRecipe(**values)
+
+
+def test_responses_of_both_turns_carry_loss_and_nothing_else(
+    random_policy: Policy, trajectories: list[Trajectory]
+) -> None:
+    samples, numeric_T = supervised_samples(trajectories, random_policy)
+    ids = [sample.completion_C.tolist() for sample in samples]
+    assert ids == [random_policy.completion_ids(text) for text in (CROP, AFTER, FINAL)]
+    assert all(row[-1] == random_policy.end_id for row in ids)  # it learns to stop
+    assert CROP in random_policy.decode(samples[1].prompt.ids_L.tolist())  # the first answer is context of the second
+    assert len({sample.prompt_key for sample in samples}) == 3
+    assert [len(sample.prompt.images) for sample in samples] == [1, 2, 1]
+    flat = [i for row in ids for i in row]
+    marked = "".join(random_policy.decode([i]) for i, numeric in zip(flat, numeric_T.tolist(), strict=True) if numeric)
+    assert marked == "0102070825" + "0" + "0000275" + "0000400"
+
+
+def naive_loss(policy: Policy, trajectories: list[Trajectory]) -> torch.Tensor:
+    total, weight_sum = torch.zeros(()), 0.0
+    for one in trajectories:
+        for turn in one.turns:
+            ids = tuple(policy.completion_ids(turn.response))
+            log_p = distributions(policy, turn.prompt, ids)
+            spans = [m.span(1) for m in re.finditer(r'"bbox_2d": \[([^\]]*)\]', turn.response)]
+            spans += [m.span(1) for m in re.finditer(r'"rating": ([0-9.]*)', turn.response)]
+            position = 0
+            for row, token in enumerate(ids):
+                piece = policy.decode([token])
+                numeric = piece.isdigit() and any(a <= position < b for a, b in spans)
+                weight = NUMERIC_WEIGHT if numeric else 1.0
+                total = total - weight * log_p[row, token]
+                weight_sum += weight
+                position += len(piece)
+    return total / weight_sum
+
+
+def test_a_step_equals_the_loop(random_policy: Policy, trajectories: list[Trajectory]) -> None:
+    naive, ours = own_copy(random_policy), own_copy(random_policy)
+    loss = naive_loss(naive, trajectories)
+    loss.backward()
+    torch.optim.SGD(naive.model.parameters(), lr=0.1).step()
+    module = settings()(policy=ours)
+    fit(module, trajectories, batch_size=2)
+    assert module.figures["sft/nll"] > 1
+    expected, found, before = weights(naive), weights(ours), weights(random_policy)
+    moved = sum((expected[name] - before[name]).square().sum() for name in before) ** 0.5
+    apart = sum((expected[name] - found[name]).square().sum() for name in before) ** 0.5
+    assert moved > 0.01
+    assert apart < 1e-5 * moved
+
+
+def test_plain_means_are_logged(random_policy: Policy, trajectories: list[Trajectory]) -> None:
+    module = settings(optimizer=sgd(0.0))(policy=own_copy(random_policy))
+    fit(module, trajectories, batch_size=2)
+    log_p = [
+        distributions(random_policy, turn.prompt, tuple(random_policy.completion_ids(turn.response)))
+        .gather(1, torch.tensor(random_policy.completion_ids(turn.response))[:, None])
+        .detach()
+        for one in trajectories
+        for turn in one.turns
+    ]
+    assert module.figures["sft/nll"] == pytest.approx(-torch.cat(log_p).mean().item(), rel=1e-5)
+
+
+def test_a_frozen_tower_stays(random_policy: Policy, trajectories: list[Trajectory]) -> None:
+    policy = own_copy(random_policy)
+    fit(settings(freeze_vision_tower=True)(policy=policy), trajectories, batch_size=2)
+    before, after = weights(random_policy), weights(policy)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert not any(name.startswith("model.visual") for name in changed)
+
+
+def test_checkpointed_activations_are_recomputed(random_policy: Policy, trajectories: list[Trajectory]) -> None:
+    """Gradient checkpointing acts in training mode only; a loaded model is not in it."""
+    plain, saving = own_copy(random_policy), own_copy(random_policy)
+    saving.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    calls: list[int] = []
+    saving.model.model.language_model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+    fit(settings()(policy=plain), trajectories, batch_size=2)
+    fit(settings()(policy=saving), trajectories, batch_size=2)
+    assert len(calls) == 2
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(weights(saving)[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_an_image_may_look_different_in_the_next_batch(random_policy: Policy) -> None:
+    """Augmentation: one key, new pixels. Nothing of the batch before may be used again."""
+    policy = own_copy(random_policy)
+    first, second = trajectory("a", FINAL, pixels=1), trajectory("a", FINAL, pixels=2)
+    module = settings(optimizer=sgd(0.0))(policy=policy)
+    fit(module, [first, second], batch_size=1)
+    shown = module.figures["sft/nll"]
+    fit(alone := settings(optimizer=sgd(0.0))(policy=own_copy(random_policy)), [second], batch_size=1)
+    assert shown == pytest.approx(alone.figures["sft/nll"], rel=1e-6)
+    fit(other := settings(optimizer=sgd(0.0))(policy=own_copy(random_policy)), [first], batch_size=1)
+    assert shown != pytest.approx(other.figures["sft/nll"], rel=1e-6)
+
+
+def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) -> None:
+    module = settings(lr_factor=Linear(start=1.0, end=0.0, steps=4))(policy=own_copy(random_policy))
+    trainer = fit(module, [trajectory("a", FINAL)] * 2, batch_size=1)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05)
+
+
+def test_wrong_settings_show_before_there_is_a_policy() -> None:
+    with pytest.raises(ConfigError, match=r"logit_chunk=0"):
+        settings(logit_chunk=0)
+    with pytest.raises(ConfigError, match=r"optimizer: Invalid learning rate: -1"):
+        settings(optimizer=sgd(-1))
