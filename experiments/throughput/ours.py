@@ -32,9 +32,9 @@ from workload import (
 )
 
 import zoom_iqa.training.grpo as grpo
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImageItem, ImagePart, ImageSample
 from zoom_iqa.data.collation import as_list
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate

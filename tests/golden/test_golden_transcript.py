@@ -16,9 +16,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import GenerationRequest, ImageItem, ImageSample, TextPart
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.tasks.prompts import PromptSet

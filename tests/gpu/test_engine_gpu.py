@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.policy.attention_blocks import attend, attend_backward
 from zoom_iqa.policy.log_probabilities import Likelihood

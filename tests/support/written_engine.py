@@ -8,8 +8,8 @@ import zlib
 
 import torch
 
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy

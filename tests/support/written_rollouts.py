@@ -7,8 +7,8 @@ from torch import Tensor
 
 from support.random_policy import noise_image
 from support.written_engine import SECTIONS, WrittenEngine
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import ImageItem, ImageSample, RolloutGroup
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from zoom_iqa.base.errors import FailureReason
+from zoom_iqa.base.sampling import SamplingParams
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,13 +97,14 @@ class GenerationRequest:
     """What a session asks an engine for.
 
     Equal ``prompt_key`` means an identical prompt, so an engine may prefill it once. ``seed`` fixes the sampling of
-    this request alone, whatever else is in the batch.
+    this request alone, whatever else is in the batch. ``sampling`` None leaves how tokens are drawn to the engine.
     """
 
     key: str
     prompt_key: str
     prompt: tuple[Message, ...]
     seed: int
+    sampling: SamplingParams | None = None
 
 
 @dataclass(frozen=True)

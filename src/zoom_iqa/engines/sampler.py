@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.policy.head import banned_bias
 from zoom_iqa.policy.policy import Policy
 

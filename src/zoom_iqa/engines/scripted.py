@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.policy.policy import Policy
 
 Script = Mapping[str, str] | Callable[[GenerationRequest], str]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.policy.policy import Policy
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.sampler import Sampler, uniform_draws
 from zoom_iqa.engines.stopping import StopCheck
 from zoom_iqa.policy.embedding import embed

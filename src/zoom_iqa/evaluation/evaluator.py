@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader, Subset
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.progress import ProgressLine
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import ImageItem, ImageSample
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.validation import validate_items
-from zoom_iqa.engines.engine import Engine, SamplingParams
+from zoom_iqa.engines.engine import Engine
 from zoom_iqa.evaluation.predictions import (
     Prediction,
     PredictionFile,

@@ -16,8 +16,8 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.nn.parallel import DistributedDataParallel
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import ImageSample, RolloutGroup
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.learning.token_table import build_batch
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages

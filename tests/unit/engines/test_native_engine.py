@@ -11,8 +11,9 @@ import torch
 
 from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
 from zoom_iqa.base.errors import ConfigError, PolicyError
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest, Message
-from zoom_iqa.engines.engine import Engine, SamplingParams
+from zoom_iqa.engines.engine import Engine
 from zoom_iqa.engines.native import engine as native_module
 from zoom_iqa.engines.native.engine import NativeEngine, NativeEngineRecipe
 from zoom_iqa.engines.transformers_engine import TransformersEngine

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
-from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.sampler import Sampler, invert_cdf, truncate, uniform_draws
 from zoom_iqa.policy.policy import Policy
 
@@ -93,27 +92,3 @@ def test_truncated_draws_report_the_truncated_distribution(random_policy: Policy
     assert drawn.logp_R.tolist() == [0.0] * 3
     assert drawn.entropy_R.tolist() == [0.0] * 3
     assert (greedy.entropy_R > 0).all()
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("temperature", 0.0),
-        ("top_p", 0.0),
-        ("top_p", 1.1),
-        ("top_k", -1),
-        ("max_new_tokens", 0),
-        ("stop_strings", [""]),
-    ],
-)
-def test_values_out_of_range_are_named(key: str, value: object) -> None:
-    with pytest.raises(ConfigError, match=f"sampling.{key}"):
-        params(**{key: value})
-
-
-def test_truncated_sampling_is_refused_for_training() -> None:
-    params(temperature=0.7).require_unbiased()
-    with pytest.raises(ConfigError, match=r"top_p=0\.95 .*top_k=50"):
-        params(top_p=0.95, top_k=50).require_unbiased()
-    with pytest.raises(ConfigError, match="greedy=True"):
-        params(greedy=True).require_unbiased()

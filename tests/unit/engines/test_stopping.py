@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.engines.engine import SamplingParams
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.stopping import StopCheck
 from zoom_iqa.policy.policy import Policy
 

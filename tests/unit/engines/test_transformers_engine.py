@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from support.random_policy import turn1_prompt, turn2_prompt
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest, Message
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.transformers_engine import TransformersEngine
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion

@@ -7,8 +7,8 @@ import torch
 
 from support.random_policy import TEXTS, noise_image
 from support.toy_prompts import PROMPTS
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import GenerationRequest, ImageItem, ImageSample, RolloutGroup
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.learning.token_table import build_batch, token_spans
 from zoom_iqa.policy.policy import Policy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support.random_policy import noise_image
 from support.toy_prompts import THREE_WORDINGS
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest, ImageItem, ImageSample, RolloutGroup
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect_groups
 

@@ -15,8 +15,8 @@ from support.random_policy import noise_image
 from support.written_engine import WrittenEngine
 from support.written_rollouts import PROMPTS, SAMPLING, image_samples
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImageSample, RolloutGroup
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, GenerationRequest
-from zoom_iqa.engines.engine import SamplingParams
 from zoom_iqa.engines.native.cache import CohortCache
 from zoom_iqa.engines.native.cohort import Cohort
 from zoom_iqa.engines.native.decode import decode
