@@ -18,7 +18,7 @@ Box = tuple[int, int, int, int]
 """Pixel box (x1, y1, x2, y2); x2 and y2 are exclusive."""
 
 Tool = Literal["crop", "final"]
-Role = Literal["user", "assistant"]
+Role = Literal["system", "user", "assistant"]
 
 
 @dataclass(frozen=True, kw_only=True)

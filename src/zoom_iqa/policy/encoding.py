@@ -18,6 +18,7 @@ from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import ImagePart, Message, TextPart
 
 IMAGE_PAD = "<|image_pad|>"
+_PLACE = re.compile("\ue000([0-9]+)\ue001")  # stands for a text while the template is rendered
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +78,35 @@ class ImageEncoder:
 
 
 class PromptEncoder:
-    """Renders messages with the tokenizer's chat template and expands each image placeholder to its tokens."""
+    """Renders messages with the tokenizer's chat template and expands each image placeholder to its tokens.
+
+    A text is text whatever it spells: only the template writes special tokens, and ``<|im_end|>`` in a text becomes the
+    ids of its characters, which decode to it again.
+    """
 
     def __init__(self, *, tokenizer: Any, images: ImageEncoder, merge_size: int) -> None:
         self.tokenizer = tokenizer
         self.images = images
         self.merge_size = merge_size
         self.image_pad_id: int = tokenizer.convert_tokens_to_ids(IMAGE_PAD)
-        specials = sorted(tokenizer.all_special_tokens, key=len, reverse=True)
-        self._special = re.compile("|".join(re.escape(token) for token in specials))
+        added = tokenizer.added_tokens_decoder.items()
+        self._special_ids: dict[str, int] = {token.content: number for number, token in added if token.special}
+        longest_first = sorted(self._special_ids, key=len, reverse=True)
+        self._special = re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 
     def __call__(self, messages: Sequence[Message]) -> EncodedPrompt:
         """Encode a prompt that ends where the assistant's answer begins.
 
-        Special-token strings inside text parts are dropped: a model can spell ``<|image_pad|>`` letter by letter.
-        Raises PolicyError when the template loses or adds an image placeholder.
+        Raises:
+            PolicyError: the template loses, adds or reorders texts or image placeholders.
         """
         parts = [part for message in messages for part in message.parts if isinstance(part, ImagePart)]
         images = tuple(self.images(part) for part in parts)
-        text = self.tokenizer.apply_chat_template(
-            [self._as_chat(message) for message in messages], add_generation_prompt=True, tokenize=False
+        texts: list[str] = []
+        rendered = self.tokenizer.apply_chat_template(
+            [_as_chat(message, texts) for message in messages], add_generation_prompt=True, tokenize=False
         )
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self._ids(rendered, texts)
         if ids.count(self.image_pad_id) != len(images):
             raise PolicyError(
                 f"chat template: {ids.count(self.image_pad_id)} image placeholders for {len(images)} images; "
@@ -108,19 +116,35 @@ class PromptEncoder:
 
     def completion_ids(self, text: str, end_id: int) -> list[int]:
         """Token ids of an answer as the model would have produced it, end token included."""
-        return [*self.tokenizer(self._plain(text), add_special_tokens=False)["input_ids"], end_id]
+        return [*self._text_ids([text])[0], end_id]
 
-    def _plain(self, text: str) -> str:
-        return self._special.sub("", text)
+    def _ids(self, rendered: str, texts: Sequence[str]) -> list[int]:
+        """Ids of a rendered template: its special tokens, and between them its words joined to the texts.
 
-    def _as_chat(self, message: Message) -> dict[str, Any]:
-        content = [
-            {"type": "text", "text": self._plain(part.text)} if isinstance(part, TextPart) else {"type": "image"}
-            for part in message.parts
+        They are joined before they are encoded, because a token may reach from a word of the template into a text.
+        """
+        pieces = _PLACE.split(rendered)  # template, number of a text, template, ...
+        if pieces[1::2] != [str(number) for number in range(len(texts))]:
+            raise PolicyError(
+                f"chat template: it shows texts {', '.join(pieces[1::2]) or 'none'} of {len(texts)}, not each once and "
+                "in order; use a Qwen2.5-VL chat template"
+            )
+        spans: list[str] = [""]  # text, special token, text, ...
+        for template, text in zip(pieces[::2], [*texts, ""], strict=True):
+            first, *rest = self._special.split(template)
+            spans[-1] += first
+            spans += rest
+            spans[-1] += text
+        ids = self._text_ids(spans[::2])
+        for span, special in zip(ids, spans[1::2], strict=False):
+            span.append(self._special_ids[special])
+        return [token for span in ids for token in span]
+
+    def _text_ids(self, texts: list[str]) -> list[list[int]]:
+        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)[
+            "input_ids"
         ]
-        if message.role == "assistant":  # templates of the family print assistant content as a plain string
-            return {"role": "assistant", "content": "".join(c.get("text", "") for c in content)}
-        return {"role": message.role, "content": content}
+        return encoded
 
     def _expand(self, ids: list[int], images: tuple[EncodedImage, ...]) -> EncodedPrompt:
         remaining = iter(images)
@@ -138,6 +162,23 @@ class PromptEncoder:
             columns.append(image_positions(image.grid, position, self.merge_size))
             position += max(image.grid[1], image.grid[2]) // self.merge_size
         return EncodedPrompt(torch.tensor(out), torch.cat(columns, 1), position, images)
+
+
+def _as_chat(message: Message, texts: list[str]) -> dict[str, Any]:
+    """A message as templates take it, its texts moved to the end of ``texts`` and their places marked."""
+
+    def place(text: str) -> str:
+        texts.append(text)
+        return f"\ue000{len(texts) - 1}\ue001"
+
+    if message.role == "assistant":  # templates of the family print assistant content as a plain string
+        text = "".join(part.text for part in message.parts if isinstance(part, TextPart))
+        return {"role": "assistant", "content": place(text)}
+    content = [
+        {"type": "text", "text": place(part.text)} if isinstance(part, TextPart) else {"type": "image"}
+        for part in message.parts
+    ]
+    return {"role": message.role, "content": content}
 
 
 def image_positions(grid: tuple[int, int, int], start: int, merge_size: int) -> Tensor:
