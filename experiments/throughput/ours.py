@@ -45,6 +45,7 @@ from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
 from zoom_iqa.objectives.schedules import Constant, Schedule
+from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1
@@ -147,7 +148,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
         freeze_vision_tower=work.freeze_vision,
         seed=0,
     )
-    return settings(policy=policy)
+    return settings(policy=policy, placement=Replicated())
 
 
 def main() -> None:

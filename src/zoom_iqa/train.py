@@ -32,6 +32,7 @@ from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
 from zoom_iqa.metrics.summary import Summary
 from zoom_iqa.objectives.rewards.rubric import Rubric
+from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.policy.policy import Policy
 
@@ -78,6 +79,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         stage.check_batch(processes=world_size())
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
+    placement = Replicated()
     if rank() == 0:
         folder.open(config_yaml)
     wait_for_all()
@@ -85,7 +87,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     loggers = [instantiate(node) for node in cfg.logger.values()]
     metrics = folder.metrics()
     for name, stage in stages.items():
-        stage.train(policy, folder, loggers=loggers)
+        stage.train(policy, folder, placement=placement, loggers=loggers)
         policy.model.to(fabric.device)
         predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
         metrics[name] = figures_of(predictions, rubric)

@@ -136,9 +136,9 @@ def killed_at_call(patched: pytest.MonkeyPatch, owner: type, method: str, when: 
 
 Kill = Callable[[pytest.MonkeyPatch], None]
 MOMENTS: dict[str, Kill] = {
-    "SFT before a checkpoint": lambda patched: killed_before(patched, "SFTModule", 3, KilledError),
-    "SFT amid an accumulated step, by Control-C": lambda patched: killed_before(
-        patched, "SFTModule", 5, KeyboardInterrupt
+    "SFT before a checkpoint": lambda patched: killed_before(patched, "SFTModule", 1, KilledError),
+    "SFT between two checkpoints, by Control-C": lambda patched: killed_before(
+        patched, "SFTModule", 3, KeyboardInterrupt
     ),
     "SFT before it counts as done": lambda patched: killed_at_call(
         patched, L.Trainer, "save_checkpoint", lambda _, path: path.match("sft/done.ckpt")
@@ -187,7 +187,7 @@ def test_batches_that_workers_fetched_ahead_are_not_lost(
 ) -> None:
     workers = (*SETTINGS, "data.workers=1")
     kill("GRPO right after a checkpoint", tmp_path / "run", policy, monkeypatch, *workers)
-    assert "SFT 8/8" in capsys.readouterr().err
+    assert "SFT 4/4" in capsys.readouterr().err
     small_run(tmp_path / "run", policy, *workers)
     assert "GRPO 4/4" in capsys.readouterr().err
     assert_same_end(tmp_path / "run", finished)

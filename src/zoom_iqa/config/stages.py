@@ -43,12 +43,7 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
     if not isinstance(node.checkpoint_every, int) or node.checkpoint_every < 1:
         raise ConfigError(f"{name}.checkpoint_every={node.checkpoint_every} must be at least 1")
     check_target(f"{name}.trainer", trainer)
-    for key, least, meaning in (
-        ("gradient_clip_val", 0, "0 clips nothing"),
-        ("log_every_n_steps", 1, "1 logs every step"),
-    ):  # Lightning takes any number for them
-        value = trainer.get(key)
-        if value is not None and not value >= least:
-            where = f"{name}.trainer" if key in node.trainer else "trainer"
-            raise ConfigError(f"{where}.{key}={value} must be at least {least} ({meaning})")
+    for key, instead in (("accumulate_grad_batches", "sft.accumulate"), ("gradient_clip_val", "module.max_grad_norm")):
+        if trainer.get(key) is not None:
+            raise ConfigError(f"{name}.trainer.{key}: modules clip and accumulate by themselves; set {instead}")
     return trainer

@@ -14,7 +14,7 @@ from zoom_iqa.base.atomic_files import whole_binary_file
 
 
 class StageCheckpoint(Checkpoint):
-    """Writes ``path`` after every ``every`` steps: optimizer steps of SFT, rollouts of GRPO."""
+    """Writes ``path`` after every ``every`` steps: optimizer steps of SFT, rollouts of GRPO; a batch is one."""
 
     def __init__(self, *, path: Path, every: int) -> None:
         self._path, self._every = path, every
@@ -23,7 +23,7 @@ class StageCheckpoint(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save where a step is complete."""
-        if (batch_idx + 1) % (self._every * trainer.accumulate_grad_batches) == 0:
+        if (batch_idx + 1) % self._every == 0:
             trainer.save_checkpoint(self._path, weights_only=False)
 
 

@@ -5,15 +5,13 @@ Backward runs per micro-batch inside the step, so optimization is manual and cli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch.nn.parallel import DistributedDataParallel
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.sampling import SamplingParams
@@ -24,7 +22,8 @@ from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.objectives.schedules import Schedule
-from zoom_iqa.parallel.processes import current_reducer, rank, sum_gradients
+from zoom_iqa.parallel.placement import Placement
+from zoom_iqa.parallel.processes import current_reducer, rank
 from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.lora import has_adapters
@@ -92,9 +91,9 @@ class GRPORecipe:
             )
         self.update.check_trajectories(images * self.group_size)
 
-    def __call__(self, *, policy: Policy) -> GRPOModule:
+    def __call__(self, *, policy: Policy, placement: Placement) -> GRPOModule:
         """The module that trains ``policy``."""
-        return GRPOModule(policy=policy, settings=self)
+        return GRPOModule(policy=policy, placement=placement, settings=self)
 
 
 class GRPOModule(L.LightningModule):
@@ -104,13 +103,15 @@ class GRPOModule(L.LightningModule):
     can compare them.
     """
 
-    def __init__(self, *, policy: Policy, settings: GRPORecipe) -> None:
+    def __init__(self, *, policy: Policy, placement: Placement, settings: GRPORecipe) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = policy.model
         self.rollout_step = 0
         self.figures: dict[str, float] = {}
-        self._policy, self._prompts, self._seed = policy, settings.prompts, settings.seed
+        self._rate = math.nan  # of the last optimizer step
+        self._policy, self._placement = policy, placement
+        self._prompts, self._seed = settings.prompts, settings.seed
         self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
@@ -139,6 +140,12 @@ class GRPOModule(L.LightningModule):
         """What is trained."""
         return self._policy
 
+    def configure_model(self) -> None:
+        """Lay out the weights, before Lightning asks for an optimizer."""
+        self._placement.place(self.model)
+        if self._reference_policy is not None:
+            self._placement.place(self._reference_policy.model)
+
     def on_fit_start(self) -> None:
         """Bring the reference to the device; it is no submodule, so that checkpoints do not hold it twice."""
         if self._reference_policy is not None:
@@ -156,16 +163,15 @@ class GRPOModule(L.LightningModule):
         advantages_BG = self._advantage(rewards.total_BG)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         training_batch = build_batch(rollouts, advantages_BG.reshape(-1), policy=self._policy)
-        with self._gradients_stay_local():
-            learned = self._update.run(
-                training_batch,
-                likelihood=self._likelihood,
-                reference=self._reference,
-                backward=self.manual_backward,
-                optimizer_step=self._optimizer_step,
-                step=self.rollout_step,
-                reducer=reducer,
-            )
+        learned = self._update.run(
+            training_batch,
+            likelihood=self._likelihood,
+            reference=self._reference,
+            backward=self.manual_backward,
+            optimizer_step=self._optimizer_step,
+            step=self.rollout_step,
+            reducer=reducer,
+        )
         watched = reduce_measures(
             {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
         )
@@ -186,38 +192,30 @@ class GRPOModule(L.LightningModule):
         self._policy.images.clear()  # augmentation may give a key new pixels from one step to the next
         for cache in self._caches:
             cache.clear()
-        self._engine.refresh()
         self.model.eval()
-        groups = collect_groups(
-            batch,
-            engine=self._engine,
-            prompts=self._prompts,
-            group_size=self._group_size,
-            seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
-        )
+        with self._placement.lent(self.model):
+            self._engine.refresh()
+            groups = collect_groups(
+                batch,
+                engine=self._engine,
+                prompts=self._prompts,
+                group_size=self._group_size,
+                seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
+            )
         self.model.train()
         return groups
 
-    def _gradients_stay_local(self) -> AbstractContextManager[Any]:
-        """Micro-batches differ in number between processes, so gradients are summed once per step, by us."""
-        wrapped = self.trainer.strategy.model
-        return wrapped.no_sync() if isinstance(wrapped, DistributedDataParallel) else nullcontext()
-
     def _optimizer_step(self) -> float:
-        optimizer, scheduler = self.optimizers(), self.lr_schedulers()
-        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        sum_gradients(trainable)
-        norm = torch.nn.utils.clip_grad_norm_(trainable, self._max_grad_norm)
-        optimizer.step()  # type: ignore[union-attr]  # one optimizer, not a list
-        optimizer.zero_grad()  # type: ignore[union-attr]
-        scheduler.step()  # type: ignore[union-attr]
+        optimizer: Any = self.optimizers()
+        self._rate = optimizer.param_groups[0]["lr"]
+        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm)
+        self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
         if self._tower_learns:
             self._vision.clear()
-        return float(norm)
+        return norm
 
     def _log(self, figures: dict[str, float]) -> None:
-        rate = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
-        self.figures = {**figures, "lr": rate}
+        self.figures = {**figures, "lr": self._rate}
         for logger in self.loggers:  # the x-axis is the rollout, not the optimizer step
             logger.log_metrics(self.figures, step=self.rollout_step)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,10 +14,12 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.learning.supervised import supervised_samples
-from zoom_iqa.objectives.measures import reduce_measures, to_floats
+from zoom_iqa.objectives.measures import Measures, merge, reduce_measures, to_floats
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
-from zoom_iqa.parallel.processes import current_reducer, world_size
+from zoom_iqa.parallel.placement import Placement
+from zoom_iqa.parallel.processes import current_reducer
+from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.freezing import freeze_vision
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
@@ -31,38 +35,45 @@ class SFTRecipe:
     """
 
     loss: ResponseCrossEntropy
+    accumulate: int
     logit_chunk: int
     optimizer: OptimizerFactory
     lr_factor: Schedule
+    max_grad_norm: float
     freeze_vision_tower: bool
 
     def __post_init__(self) -> None:
-        if self.logit_chunk < 1:
-            raise ConfigError(f"sft.module.logit_chunk={self.logit_chunk} must be at least 1")
+        for name, value in (("accumulate", self.accumulate), ("module.logit_chunk", self.logit_chunk)):
+            if value < 1:
+                raise ConfigError(f"sft.{name}={value} must be at least 1")
+        if not self.max_grad_norm > 0:
+            raise ConfigError(f"sft.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
         check_optimizer(self.optimizer)
 
     def check_batch(self, *, images: int, processes: int) -> None:
         """Any batch will do."""
 
-    def __call__(self, *, policy: Policy) -> SFTModule:
+    def __call__(self, *, policy: Policy, placement: Placement) -> SFTModule:
         """The module that trains ``policy``."""
-        return SFTModule(policy=policy, settings=self)
+        return SFTModule(policy=policy, placement=placement, settings=self)
 
 
 class SFTModule(L.LightningModule):
-    """Trains a policy to write the trajectories it is shown; a batch is a list of Trajectory.
+    """Trains a policy to write the trajectories it is shown; a batch is the list of Trajectory of one optimizer step.
 
-    Prompts, images and the turn-1 answer repeated in turn 2's prompt are context and carry no loss. Batches of an
-    accumulated optimizer step count alike; within one, every token counts by its weight over all processes.
+    It is forwarded in ``accumulate`` parts, which count alike; within one, every token counts by its weight over all
+    processes. Prompts, images and the turn-1 answer repeated in turn 2's prompt are context and carry no loss.
     """
 
-    def __init__(self, *, policy: Policy, settings: SFTRecipe) -> None:
+    def __init__(self, *, policy: Policy, placement: Placement, settings: SFTRecipe) -> None:
         super().__init__()
+        self.automatic_optimization = False
         if settings.freeze_vision_tower:
             freeze_vision(policy)
         self.model = policy.model
         self.figures: dict[str, float] = {}
-        self._policy, self._loss = policy, settings.loss
+        self._policy, self._placement, self._loss = policy, placement, settings.loss
+        self._accumulate, self._max_grad_norm = settings.accumulate, settings.max_grad_norm
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
 
@@ -70,6 +81,10 @@ class SFTModule(L.LightningModule):
     def policy(self) -> Policy:
         """What is trained."""
         return self._policy
+
+    def configure_model(self) -> None:
+        """Lay out the weights, before Lightning asks for an optimizer."""
+        self._placement.place(self.model)
 
     def on_fit_start(self) -> None:
         """A loaded model is in evaluation mode, in which gradient checkpointing silently does nothing."""
@@ -79,14 +94,33 @@ class SFTModule(L.LightningModule):
         """One optimizer over the trainable parameters, with its schedule."""
         return configure(self.model, self._optimizer, self._lr_factor)
 
-    def training_step(self, batch: list[Trajectory], batch_idx: int) -> Tensor:
-        """Loss of a batch, scaled so that averaging gradients over processes weighs all their tokens alike."""
-        self._policy.images.clear()  # augmentation may give a key new pixels from one batch to the next
-        samples, numeric_T = supervised_samples(batch, self._policy)
+    def training_step(self, batch: list[Trajectory], batch_idx: int) -> None:
+        """One optimizer step."""
         reducer = current_reducer()
+        measures: list[Measures] = []
+        parts = _parts(batch, self._accumulate)
+        for part in parts:
+            loss, found = self._forward(part, reducer)
+            self.manual_backward(loss / len(parts))
+            measures.append(found)
+        optimizer: Any = self.optimizers()
+        rate = optimizer.param_groups[0]["lr"]
+        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm)
+        self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
+        learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
+        self.figures = {**learned, "sft/grad_norm": norm, "lr": rate}
+        for logger in self.loggers:
+            logger.log_metrics(self.figures, step=batch_idx)
+
+    def _forward(self, trajectories: Sequence[Trajectory], reducer: Reducer) -> tuple[Tensor, Measures]:
+        """This process's share of the loss of a part; the shares of all processes sum to it."""
+        self._policy.images.clear()  # augmentation may give a key new pixels from one part to the next
+        samples, numeric_T = supervised_samples(trajectories, self._policy)
         total = reducer.sum(self._loss.token_weights(numeric_T).sum(dtype=torch.float64))
         logp_T = self._likelihood(samples, entropy=False, select_S=None).logp_T
-        loss, measures = self._loss(logp_T, numeric_T.to(logp_T.device), denominator=float(total))
-        self.figures = to_floats(reduce_measures(measures, reducer=reducer))
-        self.log_dict(self.figures)
-        return loss * world_size()
+        return self._loss(logp_T, numeric_T.to(logp_T.device), denominator=float(total))
+
+
+def _parts(batch: list[Trajectory], count: int) -> list[list[Trajectory]]:
+    size = -(-len(batch) // count)
+    return [batch[start : start + size] for start in range(0, len(batch), size)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import lightning as L
 import torch
@@ -15,9 +15,11 @@ from lightning.pytorch.loggers import Logger
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import RunFolder
-from zoom_iqa.parallel.processes import rank
+from zoom_iqa.parallel.placement import Placement
+from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.checkpoints import AtomicCheckpointIO, StageCheckpoint
+from zoom_iqa.training.strategy import PlacedStrategy
 
 CHECKPOINT_DONE = "done.ckpt"
 CHECKPOINT_LAST = "last.ckpt"
@@ -30,7 +32,7 @@ class ModuleRecipe(Protocol):
         """Raise ConfigError if the stage cannot learn from batches of ``images`` in each process."""
         ...
 
-    def __call__(self, *, policy: Policy) -> L.LightningModule:
+    def __call__(self, *, policy: Policy, placement: Placement) -> L.LightningModule:
         """Make the module."""
         ...
 
@@ -65,19 +67,21 @@ class Stage:
         """Raise ConfigError if the batches of so many processes are too small for the stage."""
         self.recipe.check_batch(images=self.images, processes=processes)
 
-    def train(self, policy: Policy, folder: RunFolder, *, loggers: Sequence[Callable[..., Logger]]) -> None:
+    def train(
+        self, policy: Policy, folder: RunFolder, *, placement: Placement, loggers: Sequence[Callable[..., Logger]]
+    ) -> None:
         """Fit, or take the weights of a stage that is already done. Lightning leaves the policy on the CPU.
 
         Each of ``loggers`` makes a logger that writes to the ``save_dir`` it is given.
         """
         done, last = (folder.checkpoints(self.name) / name for name in (CHECKPOINT_DONE, CHECKPOINT_LAST))
         if done.exists():
-            _load_weights(policy, done)
+            _load_weights(policy, done, placement)
             return
         L.seed_everything(self.seed, verbose=False)
         trainer = self._trainer(folder, last, loggers)
         trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
-        module = self.recipe(policy=policy)
+        module = self.recipe(policy=policy, placement=placement)
         trainer.fit(module, datamodule=self.data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
         trainer.save_checkpoint(done, weights_only=True)
         if rank() == 0:
@@ -87,18 +91,22 @@ class Stage:
 
     def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Callable[..., Logger]]) -> L.Trainer:
         logs = folder.logs(self.name)
+        joined: dict[str, Any] = {"strategy": PlacedStrategy()} if world_size() > 1 else {}
         return self.trainer(
+            **joined,
             max_epochs=1,
             logger=[make(save_dir=str(logs)) for make in loggers],
             callbacks=[*self.callbacks, StageCheckpoint(path=last, every=self.checkpoint_every)],
             plugins=[AtomicCheckpointIO()],
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in self.callbacks),
             use_distributed_sampler=False,  # StageData shares the samples out
+            log_every_n_steps=1,  # modules log by themselves
             default_root_dir=str(logs),
         )
 
 
-def _load_weights(policy: Policy, checkpoint: Path) -> None:
+def _load_weights(policy: Policy, checkpoint: Path, placement: Placement) -> None:
     """Strictly: every weight of the policy must be in the checkpoint."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    policy.model.load_state_dict({key.removeprefix("model."): value for key, value in state.items()}, strict=True)
+    weights = {key.removeprefix("model."): value for key, value in state.items()}
+    placement.load_state_dict(policy.model, weights)

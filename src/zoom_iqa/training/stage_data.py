@@ -17,7 +17,9 @@ from zoom_iqa.parallel.processes import rank, world_size
 
 
 class StageData(L.LightningDataModule):
-    """``steps`` batches of ``batch_size`` samples per process, drawn by a re-sampling schedule over the labels.
+    """``steps`` batches per process, drawn by a re-sampling schedule over the labels.
+
+    A batch is what a step learns from: ``accumulate`` times ``batch_size`` samples.
 
     ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
 
@@ -33,18 +35,19 @@ class StageData(L.LightningDataModule):
         resampling: Callable[..., Resampler],
         steps: int,
         batch_size: int,
+        accumulate: int,
         workers: int,
         seed: int,
     ) -> None:
         super().__init__()
-        for name, value in (("steps", steps), ("batch_size", batch_size)):
+        for name, value in (("steps", steps), ("batch_size", batch_size), ("accumulate", accumulate)):
             if value < 1:
                 raise ConfigError(f"{name}={value} must be at least 1")
         if workers < 0:
             raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
         validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
-        self._steps, self._batch_size, self._workers, self._seed = steps, batch_size, workers, seed
+        self._steps, self._batch_size, self._workers, self._seed = steps, batch_size * accumulate, workers, seed
         self._stream(processes=1)  # for nothing: wrong settings show before there is a policy
         self._resampler: Resampler | None = None
         self._restored: dict[str, Any] | None = None

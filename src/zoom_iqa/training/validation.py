@@ -57,10 +57,9 @@ class BenchmarkEvaluation(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Evaluate where a step that is due is complete."""
-        accumulate, done = trainer.accumulate_grad_batches, batch_idx + 1
-        if done % (self._every * accumulate) and done != trainer.num_training_batches:
+        step, done = batch_idx, batch_idx + 1
+        if done % self._every and done != trainer.num_training_batches:
             return
-        step = (done - 1) // accumulate
         figures = self._evaluate(trainer, pl_module, step)
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=step)

@@ -27,6 +27,7 @@ from zoom_iqa.objectives.regularizers.kl_reference import KLReference
 from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Constant, Linear
+from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.grpo import GRPOModule, GRPORecipe
@@ -74,6 +75,10 @@ def settings(**changed: Any) -> GRPORecipe:
     return GRPORecipe(**values)
 
 
+def made(policy: Policy, **changed: Any) -> GRPOModule:
+    return settings(**changed)(policy=policy, placement=Replicated())
+
+
 def recording(module: GRPOModule, patch: pytest.MonkeyPatch) -> list[list[RolloutGroup]]:
     """The rollouts of each step, as they are collected."""
     collected: list[list[RolloutGroup]] = []
@@ -94,7 +99,7 @@ def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
 @pytest.mark.parametrize("max_grad_norm", [math.inf, 0.5])
 def test_a_step_equals_the_loop(max_grad_norm: float, random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, naive = own_copy(random_policy), own_copy(random_policy)
-    module = settings(max_grad_norm=max_grad_norm)(policy=ours)
+    module = made(ours, max_grad_norm=max_grad_norm)
     collected = recording(module, monkeypatch)
     fit(module, image_samples(2), batch_size=2)
 
@@ -123,7 +128,7 @@ def test_a_step_equals_the_loop(max_grad_norm: float, random_policy: Policy, mon
 
 def test_equal_rewards_teach_nothing(random_policy: Policy) -> None:
     policy = own_copy(random_policy)
-    module = settings(reward={"format": FormatTerm(weight=1.0)})(policy=policy)
+    module = made(policy, reward={"format": FormatTerm(weight=1.0)})
     fit(module, image_samples(4), batch_size=2)
     assert module.figures["reward/flat_groups"] == 1
     assert module.figures["reward/total"] == 1
@@ -132,7 +137,7 @@ def test_equal_rewards_teach_nothing(random_policy: Policy) -> None:
 
 def test_the_reference_is_where_the_stage_began_and_stays(random_policy: Policy) -> None:
     policy = own_copy(random_policy)
-    module = settings(update=update(KLReference(beta=0.1)))(policy=policy)
+    module = made(policy, update=update(KLReference(beta=0.1)))
     seen: list[float] = []
     step = module.training_step
 
@@ -155,7 +160,7 @@ def test_with_adapters_the_reference_has_those_the_stage_began_with(random_polic
     for name, parameter in policy.model.named_parameters():
         if "lora_B" in name:  # as after a stage of fine-tuning
             parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    module = settings(update=update(KLReference(beta=0.1)), optimizer=sgd(0.5))(policy=policy)
+    module = made(policy, update=update(KLReference(beta=0.1)), optimizer=sgd(0.5))
     fit(module, image_samples(2), batch_size=2)
     assert module.figures["kl_reference/kl"] == pytest.approx(0, abs=1e-6)
     assert module._reference_policy is None  # no second model in memory
@@ -164,7 +169,7 @@ def test_with_adapters_the_reference_has_those_the_stage_began_with(random_polic
 
 
 def test_no_reference_is_kept_where_none_is_needed(random_policy: Policy) -> None:
-    module = settings()(policy=own_copy(random_policy))
+    module = made(own_copy(random_policy))
     assert module._reference is None
 
 
@@ -177,7 +182,7 @@ def test_an_image_may_look_different_in_the_next_rollout(
 
     def module(**changed: Any) -> GRPOModule:
         kept = {"freeze_vision_tower": frozen, "optimizer": sgd(0.0), "update": update(regularizer)}
-        return settings(**kept, **changed)(policy=own_copy(random_policy))
+        return made(own_copy(random_policy), **kept, **changed)
 
     first = image_samples(2)
     second = [ImageSample(sample.item, noise_image(50 + n, 64, 64)) for n, sample in enumerate(first)]
@@ -192,7 +197,7 @@ def test_an_image_may_look_different_in_the_next_rollout(
 
 def test_every_step_and_process_samples_anew(random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     def ratings(step: int, process: int) -> list[Any]:
-        module = settings()(policy=own_copy(random_policy))
+        module = made(own_copy(random_policy))
         module.rollout_step = step
         monkeypatch.setattr("zoom_iqa.training.grpo.rank", lambda: process)
         return [r.rating for group in module._collect(image_samples(2)) for r in group.rollouts]
@@ -203,15 +208,17 @@ def test_every_step_and_process_samples_anew(random_policy: Policy, monkeypatch:
 
 
 def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) -> None:
-    """Two rollouts of two updates each are four steps of the schedule, and the log shows the rate."""
+    """Two rollouts of two updates each are four steps of the schedule; the log shows the last one's rate."""
     falling = Linear(start=1.0, end=0.0, steps=8)
-    module = settings(update=update(mini_batches=2), lr_factor=falling)(policy=own_copy(random_policy))
+    module = settings(update=update(mini_batches=2), lr_factor=falling)(
+        policy=own_copy(random_policy), placement=Replicated()
+    )
     fit(module, image_samples(4), batch_size=2)
-    assert module.figures["lr"] == pytest.approx(0.05)
+    assert module.figures["lr"] == pytest.approx(0.1 * 5 / 8)
 
 
 def test_a_checkpoint_remembers_the_step(random_policy: Policy) -> None:
-    module, other = (settings()(policy=own_copy(random_policy)) for _ in range(2))
+    module, other = (made(own_copy(random_policy)) for _ in range(2))
     fit(module, image_samples(4), batch_size=2)
     checkpoint: dict[str, Any] = {}
     module.on_save_checkpoint(checkpoint)
@@ -232,7 +239,9 @@ def test_a_checkpoint_remembers_whether_the_sampler_is_trusted(
 ) -> None:
     def module() -> GRPOModule:
         measured = update(old_logp="measured")
-        return settings(update=measured, engine=engine, optimizer=sgd(0.0))(policy=own_copy(random_policy))
+        return settings(update=measured, engine=engine, optimizer=sgd(0.0))(
+            policy=own_copy(random_policy), placement=Replicated()
+        )
 
     stopped, continued, forgetful = module(), module(), module()
     fit(stopped, image_samples(2), batch_size=2)
@@ -251,7 +260,7 @@ def test_a_checkpoint_remembers_whether_the_sampler_is_trusted(
 
 def test_the_tower_is_frozen_where_asked_for(random_policy: Policy) -> None:
     policy = own_copy(random_policy)
-    fit(settings(freeze_vision_tower=True)(policy=policy), image_samples(2), batch_size=2)
+    fit(made(policy, freeze_vision_tower=True), image_samples(2), batch_size=2)
     before, after = weights(random_policy), weights(policy)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed

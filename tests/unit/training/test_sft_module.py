@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -20,8 +21,9 @@ from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.learning.supervised import supervised_samples
 from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
+from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.training.sft import SFTRecipe
+from zoom_iqa.training.sft import SFTModule, SFTRecipe
 
 NUMERIC_WEIGHT = 3.0
 CROP = written("turn1", rating=2.5, crop=True)
@@ -46,13 +48,19 @@ def trajectories() -> list[Trajectory]:
 def settings(**changed: Any) -> SFTRecipe:
     values: dict[str, Any] = {
         "loss": ResponseCrossEntropy(numeric_weight=NUMERIC_WEIGHT),
+        "accumulate": 1,
         "logit_chunk": 64,
         "optimizer": sgd(0.1),
         "lr_factor": Constant(value=1.0),
+        "max_grad_norm": math.inf,
         "freeze_vision_tower": False,
         **changed,
     }
     return SFTRecipe(**values)
+
+
+def made(policy: Policy, **changed: Any) -> SFTModule:
+    return settings(**changed)(policy=policy, placement=Replicated())
 
 
 def test_responses_of_both_turns_carry_loss_and_nothing_else(
@@ -94,7 +102,7 @@ def test_a_step_equals_the_loop(random_policy: Policy, trajectories: list[Trajec
     loss = naive_loss(naive, trajectories)
     loss.backward()
     torch.optim.SGD(naive.model.parameters(), lr=0.1).step()
-    module = settings()(policy=ours)
+    module = made(ours)
     fit(module, trajectories, batch_size=2)
     assert module.figures["sft/nll"] > 1
     expected, found, before = weights(naive), weights(ours), weights(random_policy)
@@ -104,8 +112,24 @@ def test_a_step_equals_the_loop(random_policy: Policy, trajectories: list[Trajec
     assert apart < 1e-5 * moved
 
 
+def test_parts_of_an_accumulated_step_count_alike(random_policy: Policy, trajectories: list[Trajectory]) -> None:
+    """The mean of two losses, not the loss of all tokens; clipped to a norm that the sum alone knows."""
+    naive, ours = own_copy(random_policy), own_copy(random_policy)
+    ((naive_loss(naive, trajectories[:1]) + naive_loss(naive, trajectories[1:])) / 2).backward()
+    norm = torch.nn.utils.clip_grad_norm_(naive.model.parameters(), 0.5)
+    torch.optim.SGD(naive.model.parameters(), lr=0.1).step()
+    module = made(ours, accumulate=2, max_grad_norm=0.5)
+    fit(module, trajectories, batch_size=2)
+    assert module.figures["sft/grad_norm"] == pytest.approx(norm.item(), rel=1e-5)
+    assert module.figures["lr"] == 0.1
+    expected, found, before = weights(naive), weights(ours), weights(random_policy)
+    moved = sum((expected[name] - before[name]).square().sum() for name in before) ** 0.5
+    apart = sum((expected[name] - found[name]).square().sum() for name in before) ** 0.5
+    assert apart < 1e-5 * moved
+
+
 def test_plain_means_are_logged(random_policy: Policy, trajectories: list[Trajectory]) -> None:
-    module = settings(optimizer=sgd(0.0))(policy=own_copy(random_policy))
+    module = made(own_copy(random_policy), optimizer=sgd(0.0))
     fit(module, trajectories, batch_size=2)
     log_p = [
         distributions(random_policy, turn.prompt, tuple(random_policy.completion_ids(turn.response)))
@@ -119,7 +143,7 @@ def test_plain_means_are_logged(random_policy: Policy, trajectories: list[Trajec
 
 def test_a_frozen_tower_stays(random_policy: Policy, trajectories: list[Trajectory]) -> None:
     policy = own_copy(random_policy)
-    fit(settings(freeze_vision_tower=True)(policy=policy), trajectories, batch_size=2)
+    fit(made(policy, freeze_vision_tower=True), trajectories, batch_size=2)
     before, after = weights(random_policy), weights(policy)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
@@ -132,8 +156,8 @@ def test_checkpointed_activations_are_recomputed(random_policy: Policy, trajecto
     saving.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     calls: list[int] = []
     saving.model.model.language_model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
-    fit(settings()(policy=plain), trajectories, batch_size=2)
-    fit(settings()(policy=saving), trajectories, batch_size=2)
+    fit(made(plain), trajectories, batch_size=2)
+    fit(made(saving), trajectories, batch_size=2)
     assert len(calls) == 2
     for name, value in weights(plain).items():
         torch.testing.assert_close(weights(saving)[name], value, rtol=1e-5, atol=1e-6)
@@ -143,17 +167,27 @@ def test_an_image_may_look_different_in_the_next_batch(random_policy: Policy) ->
     """Augmentation: one key, new pixels. Nothing of the batch before may be used again."""
     policy = own_copy(random_policy)
     first, second = trajectory("a", FINAL, pixels=1), trajectory("a", FINAL, pixels=2)
-    module = settings(optimizer=sgd(0.0))(policy=policy)
+    module = made(policy, optimizer=sgd(0.0))
     fit(module, [first, second], batch_size=1)
     shown = module.figures["sft/nll"]
-    fit(alone := settings(optimizer=sgd(0.0))(policy=own_copy(random_policy)), [second], batch_size=1)
+    fit(
+        alone := made(own_copy(random_policy), optimizer=sgd(0.0)),
+        [second],
+        batch_size=1,
+    )
     assert shown == pytest.approx(alone.figures["sft/nll"], rel=1e-6)
-    fit(other := settings(optimizer=sgd(0.0))(policy=own_copy(random_policy)), [first], batch_size=1)
+    fit(
+        other := made(own_copy(random_policy), optimizer=sgd(0.0)),
+        [first],
+        batch_size=1,
+    )
     assert shown != pytest.approx(other.figures["sft/nll"], rel=1e-6)
 
 
 def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) -> None:
-    module = settings(lr_factor=Linear(start=1.0, end=0.0, steps=4))(policy=own_copy(random_policy))
+    module = settings(lr_factor=Linear(start=1.0, end=0.0, steps=4))(
+        policy=own_copy(random_policy), placement=Replicated()
+    )
     trainer = fit(module, [trajectory("a", FINAL)] * 2, batch_size=1)
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05)
 
@@ -163,3 +197,7 @@ def test_wrong_settings_show_before_there_is_a_policy() -> None:
         settings(logit_chunk=0)
     with pytest.raises(ConfigError, match=r"optimizer: Invalid learning rate: -1"):
         settings(optimizer=sgd(-1))
+    with pytest.raises(ConfigError, match=r"sft.accumulate=0 must be at least 1"):
+        settings(accumulate=0)
+    with pytest.raises(ConfigError, match=r"sft.module.max_grad_norm=0 must be above 0"):
+        settings(max_grad_norm=0)

@@ -35,13 +35,20 @@ class Numbers:
 
 
 def stage_data(
-    *, size: int = 8, steps: int = 6, batch_size: int = 2, workers: int = 0, exponents: tuple[float, ...] = (0.0,)
+    *,
+    size: int = 8,
+    steps: int = 6,
+    batch_size: int = 2,
+    accumulate: int = 1,
+    workers: int = 0,
+    exponents: tuple[float, ...] = (0.0,),
 ) -> StageData:
     return StageData(
         dataset=Numbers(size),
         resampling=partial(Resampler, exponents=exponents, bins=10),
         steps=steps,
         batch_size=batch_size,
+        accumulate=accumulate,
         workers=workers,
         seed=3,
     )
@@ -119,6 +126,13 @@ def test_processes_continue_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batches(continued) == whole[2:]
 
 
+def test_a_step_accumulates_the_batches_of_the_stream() -> None:
+    whole = batches(stage_data(steps=6, batch_size=2))
+    assert batches(stage_data(steps=3, batch_size=2, accumulate=2)) == [
+        a + b for a, b in zip(whole[::2], whole[1::2], strict=True)
+    ]
+
+
 def test_another_stream_is_refused() -> None:
     stopped = stage_data()
     next(iter(stopped.train_dataloader()))
@@ -133,6 +147,8 @@ def test_what_cannot_be_is_refused() -> None:
         stage_data(batch_size=0)
     with pytest.raises(ConfigError, match="steps=0"):
         stage_data(steps=0)
+    with pytest.raises(ConfigError, match="accumulate=0"):
+        stage_data(accumulate=0)
     with pytest.raises(ConfigError, match="workers=-1"):
         stage_data(workers=-1)
     with pytest.raises(DataError, match="empty"):
@@ -145,7 +161,7 @@ def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
             return [*super().items()[1:], ImageItem(id="1", dataset="n", mos=float("nan"))]
 
     with pytest.raises(DataError) as refused:
-        StageData(dataset=Twice(4), resampling=Resampler, steps=1, batch_size=1, workers=0, seed=0)
+        StageData(dataset=Twice(4), resampling=Resampler, steps=1, batch_size=1, accumulate=1, workers=0, seed=0)
     assert refused.value.rows == (
         "row 0, n:1: the id comes 2 times",
         "row 3, n:1: mos=nan is not a number",

@@ -211,12 +211,6 @@ def test_patience_ends_training_and_an_undefined_figure_is_no_better_one(random_
     assert not torch.isnan(torch.tensor(list(trainer.callback_metrics.values()))).any()
 
 
-def test_an_optimizer_step_of_several_batches_is_one_step(random_policy: Any, tmp_path: Path) -> None:
-    fit(tmp_path, random_policy, callback([GOOD] * 2), accumulate_grad_batches=2)
-    names = [path.name for path in sorted((tmp_path / "validation" / "d").iterdir())]
-    assert names == ["step-000001.jsonl", "step-000003.jsonl"]
-
-
 def test_the_last_step_is_evaluated_whatever_its_number(random_policy: Any, tmp_path: Path) -> None:
     fit(tmp_path, random_policy, callback([GOOD] * 3, every=3))
     names = [path.name for path in sorted((tmp_path / "validation" / "d").iterdir())]

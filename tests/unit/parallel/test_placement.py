@@ -1,0 +1,65 @@
+"""A replicated policy: the first process's weights everywhere, gradients summed before they are clipped."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from zoom_iqa.parallel.placement import Replicated
+
+
+def line(*weights: float) -> nn.Linear:
+    model = nn.Linear(2, 1, bias=False)
+    model.weight.data = torch.tensor([weights])
+    return model
+
+
+def worker(number: int, port: int, folder: str) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
+    placement, model = Replicated(), line(1.0 + number, 2.0)
+    placement.place(model)
+    placed = model.weight.detach().clone()
+    if number == 1:  # the first has learned nothing
+        model.weight.grad = torch.tensor([[3.0, 4.0]])
+    norm = placement.sum_clip_step(model, torch.optim.SGD(model.parameters(), lr=1.0), max_norm=1.0)
+    torch.save({"placed": placed, "norm": norm, "weight": model.weight.detach()}, Path(folder) / f"{number}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_start_alike_and_step_alike(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    for number in (0, 1):
+        found: dict[str, Any] = torch.load(tmp_path / f"{number}.pt")
+        assert found["placed"].tolist() == [[1.0, 2.0]]
+        assert found["norm"] == 5.0
+        torch.testing.assert_close(found["weight"], torch.tensor([[1.0 - 0.6, 2.0 - 0.8]]))
+
+
+def test_alone_it_clips_steps_and_clears() -> None:
+    model = line(0.0, 0.0)
+    model.weight.grad = torch.tensor([[0.0, 2.0]])
+    assert Replicated().sum_clip_step(model, torch.optim.SGD(model.parameters(), lr=0.5), max_norm=10.0) == 2.0
+    assert model.weight.tolist() == [[0.0, -1.0]]
+    assert model.weight.grad is None
+
+
+def test_weights_are_taken_strictly() -> None:
+    placement, model = Replicated(), line(1.0, 2.0)
+    with placement.lent(model):
+        state = {name: value.clone() for name, value in placement.state_dict(model).items()}
+    other = line(0.0, 0.0)
+    placement.load_state_dict(other, state)
+    assert torch.equal(other.weight, model.weight)
+    for wrong in ({}, {**state, "more": state["weight"]}, {"weight": torch.zeros(3, 3)}):
+        with pytest.raises(RuntimeError, match=r"weight|more"):
+            placement.load_state_dict(other, wrong)
