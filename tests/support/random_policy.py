@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -66,3 +68,15 @@ def turn2_prompt(seed: int) -> tuple[Message, ...]:
         Message("assistant", (TextPart(TEXTS[1] + "</answer>"),)),
         Message("user", (TextPart("Look."), TextPart("Original image: "), image, TextPart("Cropped Image: "), crop)),
     )
+
+
+def chain_prompt(seed: int, answers: Sequence[str]) -> tuple[Message, ...]:
+    """A conversation that grows: turn 1, then after each answer another crop."""
+    messages = [*turn1_prompt(seed, words=19)]
+    for turn, answer in enumerate(answers):
+        crop = ImagePart(noise_image(10 * seed + turn + 500, 48, 48), f"image{seed}@{turn}")
+        messages += [
+            Message("assistant", (TextPart(answer),)),
+            Message("user", (TextPart("Cropped Image: "), crop, TextPart("Go on."))),
+        ]
+    return tuple(messages)

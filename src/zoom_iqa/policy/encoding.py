@@ -40,12 +40,14 @@ class EncodedPrompt:
     """One prompt ready for the model, on the CPU.
 
     ``positions_3L`` are the M-RoPE positions; a completion continues at ``next_position`` on all three axes.
+    ``image_spans`` are the first token of each image and the one after its last.
     """
 
     ids_L: Tensor
     positions_3L: Tensor
     next_position: int
     images: tuple[EncodedImage, ...]
+    image_spans: tuple[tuple[int, int], ...]
 
 
 class ImageEncoder:
@@ -150,6 +152,7 @@ class PromptEncoder:
         remaining = iter(images)
         out: list[int] = []
         columns: list[Tensor] = []
+        spans: list[tuple[int, int]] = []
         position = 0
         for token in ids:
             if token != self.image_pad_id:
@@ -158,10 +161,11 @@ class PromptEncoder:
                 position += 1
                 continue
             image = next(remaining)
+            spans.append((len(out), len(out) + image.merged_tokens(self.merge_size)))
             out.extend([token] * image.merged_tokens(self.merge_size))
             columns.append(image_positions(image.grid, position, self.merge_size))
             position += max(image.grid[1], image.grid[2]) // self.merge_size
-        return EncodedPrompt(torch.tensor(out), torch.cat(columns, 1), position, images)
+        return EncodedPrompt(torch.tensor(out), torch.cat(columns, 1), position, images, tuple(spans))
 
 
 def _as_chat(message: Message, texts: list[str]) -> dict[str, Any]:

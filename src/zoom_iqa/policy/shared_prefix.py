@@ -1,9 +1,8 @@
-"""Attention over a packed sequence of prompts, each followed by its completions, in which a prompt exists once.
+"""Attention over a packed tree of token sequences, in which a common beginning exists once.
 
-[prompt a | completion a1 | completion a2 | prompt b | ...]: a prompt token sees its prompt up to itself, a
-completion token sees its whole prompt and its own completion up to itself. Completions of one prompt attend to it in
-a single block (as in Hydragen, arXiv 2402.05099), so keys and values are never copied per completion, and the gradient
-flows into the prompt from all of them.
+[prompt a | completion a1 | completion a2 | prompt b | ...]: a token sees its own piece up to itself and all of each
+piece before it on its branch. Everything below a piece attends to it in a single block (as in Hydragen, arXiv
+2402.05099), so keys and values are never copied per branch, and the gradient flows into a piece from all of them.
 
 It plugs in through transformers' attention interface: every module of the model, adapters and gradient checkpointing
 included, works unchanged; a forward without a layout is attended as before.
@@ -28,7 +27,7 @@ PREFIX = "shared_prefix_"
 
 @dataclass(frozen=True)
 class Run:
-    """``count`` adjacent completions of ``length`` tokens each, from token ``start`` of the packed sequence."""
+    """``count`` adjacent pieces of ``length`` tokens each, from token ``start`` of the packed sequence."""
 
     start: int
     count: int
@@ -41,24 +40,22 @@ class Run:
 
 
 @dataclass(frozen=True)
-class PromptGroup:
-    """A prompt's tokens ``start``..``stop`` and the runs of completions that follow it at once."""
+class CrossBlock:
+    """All tokens ``queries`` see all tokens ``keys``."""
 
-    start: int
-    stop: int
-    runs: tuple[Run, ...]
-
-    @property
-    def prompt(self) -> slice:
-        """The tokens of the prompt."""
-        return slice(self.start, self.stop)
+    keys: slice
+    queries: slice
 
 
 @dataclass(frozen=True, eq=False)
 class PackedLayout:
-    """Who sees whom. ``kept``, when given, receives each layer's keys and values (1, J, T, D)."""
+    """Who sees whom: a token its own piece of a run up to itself, and what blocks add.
 
-    groups: tuple[PromptGroup, ...]
+    Every token is in one run. ``kept``, when given, receives each layer's keys and values (1, J, T, D).
+    """
+
+    runs: tuple[Run, ...]
+    blocks: tuple[CrossBlock, ...]
     kept: dict[int, tuple[Tensor, Tensor]] | None = field(default=None)
 
 
@@ -123,11 +120,11 @@ def _packed_or_usual(
     if layout.kept is not None:
         layout.kept[int(module.layer_idx)] = (key, value)  # type: ignore[arg-type]  # a plain int
     kernel = choose_kernel(query, attention)
-    return _SharedPrefixAttention.apply(query, key, value, layout.groups, rest["scaling"], kernel), None
+    return _SharedPrefixAttention.apply(query, key, value, layout, rest["scaling"], kernel), None
 
 
 class _SharedPrefixAttention(torch.autograd.Function):
-    """Saves queries, keys, values, output and log-sum-exp once per token, whatever the number of completions."""
+    """Saves queries, keys, values, output and log-sum-exp once per token, however many branches see it."""
 
     @staticmethod
     def forward(
@@ -135,7 +132,7 @@ class _SharedPrefixAttention(torch.autograd.Function):
         q_1HTD: Tensor,
         k_1JTD: Tensor,
         v_1JTD: Tensor,
-        groups: tuple[PromptGroup, ...],
+        layout: PackedLayout,
         scale: float,
         kernel: Kernel,
     ) -> Tensor:
@@ -143,22 +140,18 @@ class _SharedPrefixAttention(torch.autograd.Function):
         _, heads, total, width = q_1HTD.shape
         out = q_1HTD.new_empty(1, total, heads, width).transpose(1, 2)
         lse = q_1HTD.new_empty(1, heads, total, dtype=torch.promote_types(q_1HTD.dtype, torch.float32))
-        for group in groups:
-            p = group.prompt
-            out[:, :, p], lse[:, :, p] = attend(
-                kernel, q_1HTD[:, :, p], k[:, :, p], v[:, :, p], causal=True, scale=scale
+        for run in layout.runs:
+            own, own_lse = attend(kernel, _rows(q_1HTD, run), _rows(k, run), _rows(v, run), causal=True, scale=scale)
+            _rows(out, run).copy_(own)
+            _rows(lse[..., None], run)[..., 0].copy_(own_lse)
+        for block in layout.blocks:
+            seen, queries = block.keys, block.queries
+            more, more_lse = attend(
+                kernel, q_1HTD[:, :, queries], k[:, :, seen], v[:, :, seen], causal=False, scale=scale
             )
-            for c in _completions(group):
-                out[:, :, c], lse[:, :, c] = attend(
-                    kernel, q_1HTD[:, :, c], k[:, :, p], v[:, :, p], causal=False, scale=scale
-                )
-            for run in group.runs:
-                own, own_lse = attend(
-                    kernel, _rows(q_1HTD, run), _rows(k, run), _rows(v, run), causal=True, scale=scale
-                )
-                _merge(out, lse, run, own, own_lse)
+            _merge(out[:, :, queries], lse[:, :, queries], more, more_lse)
         ctx.save_for_backward(q_1HTD, k_1JTD, v_1JTD, out, lse)
-        ctx.groups, ctx.scale, ctx.kernel = groups, scale, kernel
+        ctx.layout, ctx.scale, ctx.kernel = layout, scale, kernel
         return out.transpose(1, 2)
 
     @staticmethod
@@ -167,33 +160,22 @@ class _SharedPrefixAttention(torch.autograd.Function):
         grad = grads[0].transpose(1, 2)
         k, v = _per_query_head(q, k_1JTD), _per_query_head(q, v_1JTD)
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        for group in ctx.groups:
-            p = group.prompt
-            dq[:, :, p], dk[:, :, p], dv[:, :, p] = attend_backward(
-                ctx.kernel, grad[:, :, p], q[:, :, p], k[:, :, p], v[:, :, p], out[:, :, p], lse[:, :, p],
-                causal=True, scale=ctx.scale,
+        for run in ctx.layout.runs:
+            own = attend_backward(
+                ctx.kernel, _rows(grad, run), _rows(q, run), _rows(k, run), _rows(v, run), _rows(out, run),
+                _rows(lse[..., None], run)[..., 0], causal=True, scale=ctx.scale,
             )  # fmt: skip
-            for c in _completions(group):
-                dq[:, :, c], from_k, from_v = attend_backward(
-                    ctx.kernel, grad[:, :, c], q[:, :, c], k[:, :, p], v[:, :, p], out[:, :, c], lse[:, :, c],
-                    causal=False, scale=ctx.scale,
-                )  # fmt: skip
-                dk[:, :, p] += from_k
-                dv[:, :, p] += from_v
-            for run in group.runs:
-                own = attend_backward(
-                    ctx.kernel, _rows(grad, run), _rows(q, run), _rows(k, run), _rows(v, run), _rows(out, run),
-                    _rows(lse[..., None], run)[..., 0], causal=True, scale=ctx.scale,
-                )  # fmt: skip
-                _rows(dq, run).add_(own[0])
-                _rows(dk, run).copy_(own[1])
-                _rows(dv, run).copy_(own[2])
+            for total, part in zip((dq, dk, dv), own, strict=True):
+                _rows(total, run).copy_(part)
+        for block in ctx.layout.blocks:
+            at, seen = block.queries, block.keys
+            more = attend_backward(
+                ctx.kernel, grad[:, :, at], q[:, :, at], k[:, :, seen], v[:, :, seen], out[:, :, at], lse[:, :, at],
+                causal=False, scale=ctx.scale,
+            )  # fmt: skip
+            for total, part, where in zip((dq, dk, dv), more, (at, seen, seen), strict=True):
+                total[:, :, where] += part
         return dq, _per_key_head(dk, k_1JTD), _per_key_head(dv, v_1JTD), None, None, None
-
-
-def _completions(group: PromptGroup) -> list[slice]:
-    """The tokens of all completions of a group, as one slice; none if there are no tokens."""
-    return [slice(group.runs[0].start, group.runs[-1].span.stop)] if group.runs else []
 
 
 def _rows(x_1HTD: Tensor, run: Run) -> Tensor:
@@ -201,12 +183,11 @@ def _rows(x_1HTD: Tensor, run: Run) -> Tensor:
     return x_1HTD[0, :, run.span].unflatten(1, (run.count, run.length)).transpose(0, 1)
 
 
-def _merge(out: Tensor, lse: Tensor, run: Run, own: Tensor, own_lse: Tensor) -> None:
-    """Add a run's own block to what its tokens took from the prompt."""
-    out_rows, lse_rows = _rows(out, run), _rows(lse[..., None], run)[..., 0]
-    share = torch.sigmoid(own_lse - lse_rows)[..., None].to(out.dtype)
-    out_rows.lerp_(own, share.expand_as(out_rows))
-    lse_rows.copy_(torch.logaddexp(lse_rows, own_lse))
+def _merge(out: Tensor, lse: Tensor, more: Tensor, more_lse: Tensor) -> None:
+    """Add to what queries took from some keys what they take from others."""
+    share = torch.sigmoid(more_lse - lse)[..., None].to(out.dtype)
+    out.lerp_(more, share.expand_as(out))
+    lse.copy_(torch.logaddexp(lse, more_lse))
 
 
 def _per_query_head(q_1HTD: Tensor, k_1JTD: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ Legend: B examples, P prompts (a turn each), H hidden width, T completion tokens
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,7 @@ def _example(trajectory: Trajectory, policy: Policy, features: VisionCache) -> E
 
 def _without_pixels(prompt: EncodedPrompt) -> EncodedPrompt:
     images = tuple(EncodedImage(image.key, torch.empty(0), image.grid) for image in prompt.images)
-    return EncodedPrompt(prompt.ids_L, prompt.positions_3L, prompt.next_position, images)
+    return replace(prompt, images=images)
 
 
 def _teach(

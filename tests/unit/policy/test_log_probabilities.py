@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
+from support.random_policy import TEXTS, build_random_policy, chain_prompt, turn1_prompt, turn2_prompt
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import Message
 from zoom_iqa.policy.log_probabilities import Likelihood
-from zoom_iqa.policy.packing import PromptCompletion
+from zoom_iqa.policy.packing import PromptCompletion, pack_samples
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 
@@ -32,6 +34,27 @@ def samples_of(policy: Policy) -> list[PromptCompletion]:
     encoded = {key: policy.encode(prompt) for key, prompt in prompts.items()}
     plan = [("a", 5), ("a", 9), ("a", 1), ("b", 7), ("b", 3), ("c", 6), ("d", 4), ("d", 8)]
     return [PromptCompletion(encoded[key], key, completion(i, length)) for i, (key, length) in enumerate(plan)]
+
+
+def chain_samples(policy: Policy) -> list[PromptCompletion]:
+    """Three conversations over one image and one over another, of up to four turns: later prompts hold earlier turns.
+
+    Of the first, the second turn was answered twice, and each answer went on.
+    """
+    words = TEXTS[1].split()
+    told = {
+        "a": (0, [" ".join(words[:4]), "exposure contrast", "final", "sharp"]),
+        "a'": (0, [" ".join(words[:4]), "exposure dark", "bright colour"]),
+        "b": (0, ["rating", "bright"]),
+        "c": (3, ["contrast", "sharp dark", "colour"]),
+    }
+    samples: dict[str, PromptCompletion] = {}
+    for seed, answers in told.values():
+        for turn, answer in enumerate(answers):
+            key = f"{seed}/{answers[: turn + 1]}"
+            prompt = policy.encode(chain_prompt(seed, answers[:turn]))
+            samples[key] = PromptCompletion(prompt, key, torch.tensor(policy.completion_ids(answer)))
+    return list(samples.values())
 
 
 def plain_scores(policy: Policy, sample: PromptCompletion) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,9 +93,12 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
     return ((found - expected).norm() / expected.norm()).item()
 
 
-def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence() -> None:
+@pytest.mark.parametrize("make", [samples_of, chain_samples])
+def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence(
+    make: Callable[[Policy], list[PromptCompletion]],
+) -> None:
     policy = build_random_policy()
-    samples = samples_of(policy)
+    samples = make(policy)
     plain = [plain_scores(policy, sample) for sample in samples]
     expected_logp, expected_entropy = (torch.cat(part) for part in zip(*plain, strict=True))
     expected_loss = loss_of(expected_logp, expected_entropy)
@@ -96,10 +122,11 @@ def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence() -> None:
     torch.testing.assert_close(selected, scores.logp_T[[0, 13, 20]], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("make", [samples_of, chain_samples])
 @pytest.mark.parametrize("cuts", [[1, 2, 3, 4, 5, 6, 7], [3, 4], [2, 6]])
-def test_micro_batches_change_nothing(cuts: list[int]) -> None:
+def test_micro_batches_change_nothing(cuts: list[int], make: Callable[[Policy], list[PromptCompletion]]) -> None:
     policy = build_random_policy()
-    samples = samples_of(policy)
+    samples = make(policy)
     likelihood = Likelihood(policy=policy, temperature=TEMPERATURE, features=None, logit_chunk=7)
     weights = torch.linspace(-1, 1, sum(len(sample.completion_C) for sample in samples))
     whole = likelihood(samples, entropy=False, select_S=None).logp_T
@@ -113,6 +140,31 @@ def test_micro_batches_change_nothing(cuts: list[int]) -> None:
         done += len(logp)
     assert relative_error(torch.cat(parts), whole) < 1e-5
     assert relative_error(gradients(policy), expected_grad) < 1e-5
+
+
+def test_a_chain_costs_its_length() -> None:
+    """Of four turns the last one's sequence is all there is to forward, but for the branches."""
+    policy = build_random_policy()
+    samples = chain_samples(policy)
+    packed = len(pack_samples(samples).ids_T)
+    each = [len(sample.prompt.ids_L) + len(sample.completion_C) - 1 for sample in samples]
+    assert packed < 0.45 * sum(each)
+    alone = [sample for sample in samples if sample.prompt_key.startswith("3/")]
+    assert len(pack_samples(alone).ids_T) == max(each[-3:])
+
+
+def test_bfloat16_scores_of_chains_are_as_good_as_plain_ones() -> None:
+    """Both ways round differently; against float32 a packed chain errs no more than plain forwards do."""
+    policy = build_random_policy()
+    samples = chain_samples(policy)
+    with torch.no_grad():
+        exact = torch.cat([plain_scores(policy, sample)[0] for sample in samples])
+        policy.model.to(torch.bfloat16)
+        plain = torch.cat([plain_scores(policy, sample)[0].float() for sample in samples])
+        packed = Likelihood(policy=policy, temperature=TEMPERATURE, features=None, logit_chunk=64)(
+            samples, entropy=False, select_S=None
+        ).logp_T
+    assert float((packed - exact).abs().mean()) < 1.2 * float((plain - exact).abs().mean())
 
 
 def test_the_tower_learns_unless_features_are_cached() -> None:

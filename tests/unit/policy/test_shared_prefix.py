@@ -1,4 +1,4 @@
-"""Packed attention against a dense mask; packing; gradient checkpointing; forwards without a layout."""
+"""Packed attention against a dense mask; gradient checkpointing; forwards without a layout."""
 
 from __future__ import annotations
 
@@ -9,32 +9,44 @@ from support.random_policy import build_random_policy, turn1_prompt
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.policy.attention_blocks import attend, attend_backward, choose_kernel
 from zoom_iqa.policy.log_probabilities import Likelihood
-from zoom_iqa.policy.packing import PromptCompletion, pack_samples
-from zoom_iqa.policy.shared_prefix import PromptGroup, Run, _SharedPrefixAttention, install
+from zoom_iqa.policy.packing import PromptCompletion
+from zoom_iqa.policy.shared_prefix import CrossBlock, PackedLayout, Run, _SharedPrefixAttention, install
 
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8
-GROUPS = (
-    PromptGroup(0, 5, (Run(5, 1, 2), Run(7, 3, 4))),
-    PromptGroup(19, 22, ()),
-    PromptGroup(22, 23, (Run(23, 2, 3),)),
+PATHS = ("aaaaaPP", "aaaaaQQQQ", "aaaaaRRRR", "aaaaabbbSS", "aaaaabbbTT", "ccc", "dUUU", "dVVV")
+"""Sequences piece by piece: a piece that several begin with is one."""
+LAYOUT = PackedLayout(
+    runs=(
+        Run(0, 1, 5),
+        Run(5, 1, 2),
+        Run(7, 2, 4),
+        Run(15, 1, 3),
+        Run(18, 2, 2),
+        Run(22, 1, 3),
+        Run(25, 1, 1),
+        Run(26, 2, 3),
+    ),
+    blocks=(
+        CrossBlock(slice(0, 5), slice(5, 22)),
+        CrossBlock(slice(15, 18), slice(18, 22)),
+        CrossBlock(slice(25, 26), slice(26, 32)),
+    ),
 )
-TOTAL = 29
+TOTAL = 32
 
 
 def dense_mask() -> torch.Tensor:
-    """Who sees whom, written out token by token."""
-    prompt_of, completion_of = {}, {}
-    for number, group in enumerate(GROUPS):
-        for t in range(group.start, group.stop):
-            prompt_of[t], completion_of[t] = number, None
-        for run in group.runs:
-            for i in range(run.count * run.length):
-                prompt_of[run.start + i], completion_of[run.start + i] = number, (run.start, i // run.length)
+    """Who sees whom: what stands before it in its sequence."""
     mask = torch.zeros(TOTAL, TOTAL, dtype=torch.bool)
-    for i in range(TOTAL):
-        for j in range(i + 1):
-            same_prompt = prompt_of[i] == prompt_of[j]
-            mask[i, j] = same_prompt and (completion_of[j] is None or completion_of[i] == completion_of[j])
+    pieces: dict[str, list[int]] = {}
+    for path in PATHS:
+        for letter in dict.fromkeys(path):
+            if letter not in pieces:
+                first = sum(map(len, pieces.values()))
+                pieces[letter] = list(range(first, first + path.count(letter)))
+        tokens = [token for letter in dict.fromkeys(path) for token in pieces[letter]]
+        for i, token in enumerate(tokens):
+            mask[token, tokens[: i + 1]] = True
     return mask
 
 
@@ -54,7 +66,7 @@ def test_packed_attention_equals_a_dense_mask(kernel: str, dtype: torch.dtype, t
     expected = (scores.softmax(-1) @ v.repeat_interleave(2, 1)).transpose(1, 2)
     expected_grads = torch.autograd.grad((expected * upstream).sum(), inputs)
 
-    found = _SharedPrefixAttention.apply(q, k, v, GROUPS, scale, kernel)
+    found = _SharedPrefixAttention.apply(q, k, v, LAYOUT, scale, kernel)
     grads = torch.autograd.grad((found * upstream).sum(), inputs)
     torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
     for grad, expected_grad in zip(grads, expected_grads, strict=True):
@@ -82,25 +94,6 @@ def test_the_kernel_follows_device_type_and_config() -> None:
     assert choose_kernel(tensor, "sdpa") == "flash_cpu"
     assert choose_kernel(tensor, "flash_attention_2") == "flash_cpu"
     assert choose_kernel(tensor, "eager") == "explicit"
-
-
-def test_packing_places_each_prompt_once() -> None:
-    policy = build_random_policy()
-    a, b = policy.encode(turn1_prompt(0)), policy.encode(turn1_prompt(1))
-    plan = [(a, "a", [1, 2, 3, 4]), (b, "b", [5]), (a, "a", [6, 7]), (a, "a", [8, 9])]
-    samples = [PromptCompletion(prompt, key, torch.tensor(ids)) for prompt, key, ids in plan]
-    batch = pack_samples(samples)
-    la, lb = len(a.ids_L), len(b.ids_L)
-    assert batch.ids_T.tolist() == [*a.ids_L.tolist(), 6, 8, 1, 2, 3, *b.ids_L.tolist()]
-    assert batch.layout.groups == (
-        PromptGroup(0, la, (Run(la, 2, 1), Run(la + 2, 1, 3))),
-        PromptGroup(la + 5, la + 5 + lb, ()),
-    )
-    last_a, last_b = la - 1, la + 5 + lb - 1
-    assert batch.predicting_N.tolist() == [last_a, la + 2, la + 3, la + 4, last_b, last_a, la, last_a, la + 1]
-    start = a.next_position
-    assert batch.positions_3T[:, la : la + 5].tolist() == [[start, start, start, start + 1, start + 2]] * 3
-    assert [image.key for image in batch.images] == [a.images[0].key, b.images[0].key]
 
 
 def test_gradient_checkpointing_changes_nothing() -> None:

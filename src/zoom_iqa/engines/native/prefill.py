@@ -14,7 +14,7 @@ from torch import Tensor
 from zoom_iqa.policy.embedding import embed
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.shared_prefix import PackedLayout, PromptGroup, forward_packed
+from zoom_iqa.policy.shared_prefix import PackedLayout, Run, forward_packed
 from zoom_iqa.policy.vision_cache import VisionCache
 
 
@@ -43,7 +43,7 @@ def prefill(policy: Policy, prompts: Sequence[EncodedPrompt], features: VisionCa
         spans.append((total, total + len(prompt.ids_L)))
         total += len(prompt.ids_L)
     kept: dict[int, tuple[Tensor, Tensor]] = {}
-    layout = PackedLayout(tuple(PromptGroup(start, stop, ()) for start, stop in spans), kept)
+    layout = PackedLayout(tuple(Run(start, 1, stop - start) for start, stop in spans), (), kept)
     ids_T = torch.cat([prompt.ids_L for prompt in prompts]).to(policy.device)
     images = [image for prompt in prompts for image in prompt.images]
     embedded = embed(policy, ids_T, features(images) if images else [])
