@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import rated_example
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.datasets import BenchmarkImages
 from zoom_iqa.evaluate import compose_config, images_of, resolve_arguments
@@ -35,7 +35,7 @@ def enlarged(images: ImageDataset, size: tuple[int, int], folder: Path) -> Bench
         sample = images[index]
         path = folder / f"{index}.jpg"
         sample.image.resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
-        items.append(ImageItem(id=str(index), dataset="enlarged", mos=sample.item.mos, path=str(path)))
+        items.append(rated_example(id=str(index), dataset="enlarged", mos=sample.example.mos, path=str(path)))
     return BenchmarkImages(items=items, max_pixels=LARGE[0] * LARGE[1])
 
 

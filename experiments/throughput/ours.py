@@ -33,7 +33,7 @@ from workload import (
 
 import zoom_iqa.training.grpo as grpo
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, ImageItem, ImagePart, ImageSample
+from zoom_iqa.base.types import Generation, ImagePart, Sample, rated_example
 from zoom_iqa.data.collation import as_list
 from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
@@ -49,6 +49,7 @@ from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1
+from zoom_iqa.tasks.zoom import ZoomTask
 from zoom_iqa.training.progress_callback import StageProgress
 
 
@@ -59,7 +60,7 @@ class TextLength:
     weight: Schedule
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
-        texts = [[rollout.turns[-1].generation.text for rollout in group.rollouts] for group in inputs.groups]
+        texts = [[record.steps[-1].text for record in group] for group in inputs.records]
         return torch.tensor([[length_reward(text) for text in row] for row in texts], dtype=torch.float64)
 
 
@@ -91,7 +92,7 @@ class Laps(L.Callback):
 
 
 class Images(L.LightningDataModule):
-    def __init__(self, samples: list[ImageSample], batch_size: int) -> None:
+    def __init__(self, samples: list[Sample], batch_size: int) -> None:
         super().__init__()
         self._samples, self._batch_size = samples, batch_size
 
@@ -124,7 +125,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
         temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=work.completion, stop_strings=()
     )
     settings = grpo.GRPORecipe(
-        prompts=build_prompts(work),
+        task=ZoomTask(prompts=build_prompts(work)),
         reward={"length": TextLength(Constant(value=1.0))},
         advantage=GroupAdvantages(normalize_std=True, eps=1e-4),
         update=PolicyUpdate(
@@ -167,7 +168,7 @@ def main() -> None:
         policy.model.gradient_checkpointing_enable({"use_reentrant": False})
     count = work.prompts * (args.steps + args.warmup)
     samples = [
-        ImageSample(ImageItem(id=str(i), dataset="noise", mos=3.0), image)
+        Sample.of(rated_example(id=str(i), dataset="noise", mos=3.0), image)
         for i, image in enumerate(noise_images(work, count))
     ]
     first = build_turn1(build_prompts(work), question="?", image=ImagePart(samples[0].image, "first"))

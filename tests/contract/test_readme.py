@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from zoom_iqa.base.types import Answer, Box, Generation, ImageItem, Rollout, RolloutGroup, Turn
+from support.made_rollouts import rollout, step
+from zoom_iqa.base.records import record_of
+from zoom_iqa.base.types import Box, Rollout, RolloutGroup, rated_example
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.evaluation.figures import figures_of
-from zoom_iqa.evaluation.predictions import prediction_of
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.parallel.reducer import LocalReducer
 
@@ -42,38 +42,29 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {str(name): instantiate(node) for name, node in cfg.reward.items()}
 
 
-def rollout(number: int, box: Box | None) -> Rollout:
-    """One that asks for a square, whatever box is cut out for it."""
-    text = '<think>x</think><answer>{"bbox_2d": [0, 0, 0.5, 0.5], "rating": 3.00, "tool": "crop"}</answer>'
-    turn = Turn(
-        prompt=(),
-        prompt_key="",
-        generation=Generation(key="", text=text, token_ids=(), logprobs=(), entropies=(), finish="stop"),
-        answer=Answer((0, 0, 0.5, 0.5), 3.0, "crop"),
-        rating=3.0,
-        well_formed=False,
-        box=box,
-    )
-    item = ImageItem(id=f"image{number}", dataset="d", mos=1.0 + number)
-    return Rollout(item, 0, (turn,) if box is None else (turn, replace(turn, box=None)))
+def made(number: int, box: Box | None) -> Rollout:
+    """One that asks for a crop, or does not."""
+    example = rated_example(id=f"image{number}", dataset="d", mos=1.0 + number)
+    last = step(3.0, well_formed=False)
+    return rollout(example, last) if box is None else rollout(example, step(3.0, well_formed=False, box=box), last)
 
 
-ROLLOUTS = [rollout(0, None), rollout(1, (10, 10, 110, 60)), rollout(2, (10, 10, 111, 60)), rollout(3, (0, 0, 28, 90))]
+ROLLOUTS = [made(0, None), made(1, (10, 10, 110, 60)), made(2, (10, 10, 111, 60)), made(3, (0, 0, 28, 90))]
 BY_HAND = [1.0, 1.0, 0.0, 0.0]  # no crop; 100 x 50; 101 x 50; 28 x 90
 
 
 def test_the_example_of_a_reward_is_learned_from(example: dict[str, Any]) -> None:
-    groups = [RolloutGroup(one.item, (one,)) for one in ROLLOUTS]
+    groups = [RolloutGroup(one.example, (one,)) for one in ROLLOUTS]
     rewards = Rubric(terms=example).rewards(RewardInputs.from_groups(groups, reducer=LocalReducer()), step=0)
     assert rewards.terms["no_sliver"][:, 0].tolist() == BY_HAND
     assert rewards.weights == {"format": 1.0, "score": 1.0, "rank": 2.0, "no_sliver": 0.5}
 
 
 def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example: dict[str, Any]) -> None:
-    predictions = [prediction_of(one, seconds=0.1) for one in ROLLOUTS]
-    with_it = figures_of(predictions, Rubric(terms=example))["mean_reward"]
+    records = [record_of(one) for one in ROLLOUTS]
+    with_it = figures_of(records, Rubric(terms=example))["mean_reward"]
     others = {name: term for name, term in example.items() if name != "no_sliver"}
-    without = figures_of(predictions, Rubric(terms=others))["mean_reward"]
+    without = figures_of(records, Rubric(terms=others))["mean_reward"]
     assert with_it - without == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
 
 

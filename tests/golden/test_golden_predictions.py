@@ -9,12 +9,17 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.evaluation.figures import figures_of, ratings_csv
-from zoom_iqa.evaluation.predictions import read_predictions
 from zoom_iqa.objectives.rewards.rubric import Rubric
 
 FOLDER = Path(__file__).parent / "records"
+
+
+def old_file() -> tuple[Record, ...]:
+    return RecordFile(FOLDER / "v0_predictions.jsonl", RecordCodec()).read()
 
 
 def rubric() -> Rubric:
@@ -24,10 +29,10 @@ def rubric() -> Rubric:
 
 def test_figures_of_an_old_file() -> None:
     kept = json.loads((FOLDER / "v0_figures.json").read_text(encoding="utf-8"))
-    found = figures_of(read_predictions(FOLDER / "v0_predictions.jsonl"), rubric())
+    found = figures_of(old_file(), rubric())
     assert {name: found[name] for name in kept} == pytest.approx(kept)
 
 
 def test_table_of_an_old_file() -> None:
     kept = (FOLDER / "v0_scores.csv").read_text(encoding="utf-8")
-    assert ratings_csv(read_predictions(FOLDER / "v0_predictions.jsonl")) == kept
+    assert ratings_csv(old_file()) == kept

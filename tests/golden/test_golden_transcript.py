@@ -17,11 +17,12 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import GenerationRequest, ImageItem, ImageSample, TextPart
+from zoom_iqa.base.types import Request, Sample, TextPart, rated_example
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.zoom import ZoomTask
 
 KEPT = Path(__file__).parent / "transcript.json"
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=64, stop_strings=())
@@ -35,12 +36,12 @@ def prompts_of(choice: str) -> PromptSet:
     return found
 
 
-def picture(number: int, width: int, height: int) -> ImageSample:
+def picture(number: int, width: int, height: int) -> Sample:
     pixels = np.random.default_rng(number).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return ImageSample(ImageItem(id=f"picture{number}", dataset="noise", mos=3.0), Image.fromarray(pixels))
+    return Sample.of(rated_example(id=f"picture{number}", dataset="noise", mos=3.0), Image.fromarray(pixels))
 
 
-def described(request: GenerationRequest) -> dict[str, Any]:
+def described(request: Request) -> dict[str, Any]:
     return {
         "seed": request.seed,
         "messages": [
@@ -65,15 +66,16 @@ def transcript(choice: str) -> list[dict[str, Any]]:
     """Two images, two rollouts each; the first one of each image asks for a crop."""
     asked: list[dict[str, Any]] = []
 
-    def script(request: GenerationRequest) -> str:
+    def script(request: Request) -> str:
         asked.append(described(request))
         first_turn = len(request.prompt) == 1
         return CROP if first_turn and len(asked) % 2 else FINAL
 
     engine = ScriptedEngine(script=script, sampling=SAMPLING, policy=None)
     samples = [picture(0, 96, 64), picture(1, 50, 70)]
-    groups = collect_groups(samples, engine=engine, prompts=prompts_of(choice), group_size=2, seed=7)
-    assert any(len(rollout.turns) == 2 for group in groups for rollout in group.rollouts)
+    task = ZoomTask(prompts=prompts_of(choice))
+    groups = collect_groups(samples, task=task, engines={"policy": engine}, group_size=2, seed=7)
+    assert any(len(rollout.steps) == 2 for group in groups for rollout in group.rollouts)
     return asked
 
 

@@ -7,7 +7,7 @@ import torch
 
 from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.policy.attention_blocks import attend, attend_backward
 from zoom_iqa.policy.log_probabilities import Likelihood
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 REQUESTS = [
-    GenerationRequest(f"{name}/{i}", name, prompt, 10 * number + i)
+    Request(f"{name}/{i}", name, prompt, 10 * number + i)
     for number, (name, prompt, size) in enumerate(
         (("a", turn1_prompt(0), 4), ("b", turn1_prompt(1, words=11), 4), ("c", turn2_prompt(0), 1))
     )

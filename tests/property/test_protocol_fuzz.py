@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from zoom_iqa.base.errors import FAILURE_REASONS, ProtocolError
-from zoom_iqa.base.types import Answer, Generation, ImageItem, ParseFailure
+from zoom_iqa.base.types import Ending, Generation, ParseFailure, Sample, rated_example
 from zoom_iqa.tasks.answer import (
     RATING_MAX,
     RATING_MIN,
-    locate_answer_numbers,
-    locate_rating_digits,
+    Answer,
     parse_answer,
+    read_object,
     read_rating,
 )
 from zoom_iqa.tasks.format import check_format
@@ -102,10 +102,10 @@ def test_any_text_is_an_answer_or_a_typed_failure(text: str) -> None:
         assert answer.rating == rating
     else:
         assert answer in FAILURE_REASONS
-    for start, end in locate_answer_numbers(text):
+    for start, end in read_object(text).numbers:
         assert set(text[start:end]) <= set("0123456789")
         assert start < end
-    assert set(locate_rating_digits(text)) <= set(locate_answer_numbers(text))
+    assert set(read_object(text).rating_digits) <= set(read_object(text).numbers)
     report = check_format(text, sections=SECTIONS, final_only=False)
     if report.ok:
         assert isinstance(answer, Answer)
@@ -125,8 +125,7 @@ def test_a_session_ends_whatever_is_said(texts: list[str]) -> None:
         terse=True,
     )
     session = ZoomSession(
-        item=ImageItem(id="i", dataset="d", mos=3.0),
-        image=Image.new("RGB", (31, 17)),
+        sample=Sample.of(rated_example(id="i", dataset="d", mos=3.0), Image.new("RGB", (31, 17))),
         index=0,
         question="Good?",
         prompts=prompts,
@@ -138,5 +137,5 @@ def test_a_session_ends_whatever_is_said(texts: list[str]) -> None:
             break
         session.submit(Generation(request.key, text, (), (), (), "length"))
     rollout = session.rollout()
-    assert rollout.routing_warning is None or not rollout.cropped
+    assert rollout.ending is Ending.FINAL or not rollout.cropped
     assert isinstance(rollout.rating, ParseFailure) or RATING_MIN <= rollout.rating <= RATING_MAX

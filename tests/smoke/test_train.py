@@ -17,7 +17,7 @@ from support.command_line import run_train
 from support.small_run import SETTINGS as BASE
 from support.small_run import answers_of, metrics_of, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.evaluation.predictions import PredictionFile
+from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.policy.policy import Policy
 
 SETTINGS = (
@@ -144,7 +144,7 @@ MOMENTS: dict[str, Kill] = {
         patched, L.Trainer, "save_checkpoint", lambda _, path: path.match("sft/done.ckpt")
     ),
     "evaluation": lambda patched: killed_at_call(
-        patched, PredictionFile, "append", lambda file, *_: file.path.stat().st_size > 0
+        patched, RecordFile, "append", lambda file, *_: file.path.stat().st_size > 0
     ),
     "GRPO before a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 1, KilledError),
     "GRPO right after a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 2, KilledError),

@@ -127,12 +127,12 @@ def naive_numeric(policy: Policy, ids: Sequence[int]) -> list[bool]:
 
 def naive_tokens(trajectories: Sequence[Rollout], advantages: Tensor, token_mean: bool) -> list[NaiveToken]:
     """The tokens of the trajectories of one optimizer step; turns are numbered over the step."""
-    total = sum(len(turn.generation.token_ids) for rollout in trajectories for turn in rollout.turns)
+    total = sum(len(turn.generation.token_ids) for rollout in trajectories for turn in rollout.steps)
     tokens, turn_number = [], 0
     for rollout, advantage in zip(trajectories, advantages, strict=True):
-        own = sum(len(turn.generation.token_ids) for turn in rollout.turns)
+        own = sum(len(turn.generation.token_ids) for turn in rollout.steps)
         weight = 1 / total if token_mean else 1 / (len(trajectories) * own)
-        for turn in rollout.turns:
+        for turn in rollout.steps:
             numeric = naive_numeric(start_policy(), turn.generation.token_ids)
             for row, token in enumerate(turn.generation.token_ids):
                 old = turn.generation.logprobs[row]
@@ -206,7 +206,7 @@ def anchor_distributions(which: str, trajectory: int) -> list[Tensor]:
     policy = start_policy() if which == "old" else reference_policy()
     flat = [rollout for group in rollouts() for rollout in group.rollouts]
     with torch.no_grad():
-        return [distributions(policy, t.prompt, t.generation.token_ids) for t in flat[trajectory].turns]
+        return [distributions(policy, s.request.prompt, s.generation.token_ids) for s in flat[trajectory].steps]
 
 
 def naive_update(name: str, *, epochs: int = 1, mini_batches: int = 1, token_mean: bool = False) -> Outcome:
@@ -222,7 +222,7 @@ def naive_update(name: str, *, epochs: int = 1, mini_batches: int = 1, token_mea
             tokens = naive_tokens(own, advantages[part * size : (part + 1) * size], token_mean)
             old = [d for n in members for d in anchor_distributions("old", n)]  # before the first step
             reference = [d for n in members for d in anchor_distributions("reference", n)]
-            now = [distributions(policy, t.prompt, t.generation.token_ids) for r in own for t in r.turns]
+            now = [distributions(policy, s.request.prompt, s.generation.token_ids) for r in own for s in r.steps]
             loss = naive_loss(name, tokens, now, old, reference)
             loss.backward()
             gradients.append(flat_gradient(policy))

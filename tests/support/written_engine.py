@@ -9,7 +9,7 @@ import zlib
 import torch
 
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
@@ -36,19 +36,19 @@ class WrittenEngine:
         self.sampling = sampling
         self._policy = policy
         self._score = Likelihood(policy=policy, temperature=sampling.temperature, features=None, logit_chunk=256)
-        self._waiting: list[GenerationRequest] = []
+        self._waiting: list[Request] = []
 
     @property
     def busy(self) -> bool:
         return bool(self._waiting)
 
-    def submit(self, request: GenerationRequest) -> None:
+    def submit(self, request: Request) -> None:
         self._waiting.append(request)
 
     def refresh(self) -> None:
         pass
 
-    def number(self, request: GenerationRequest) -> int:
+    def number(self, request: Request) -> int:
         """What the candidates follow from."""
         return request.seed
 
@@ -75,11 +75,11 @@ class WrittenEngine:
 class KeyedEngine(WrittenEngine):
     """The same answers for an image wherever and whenever it is asked for: seeds differ between processes."""
 
-    def number(self, request: GenerationRequest) -> int:
-        return zlib.crc32(request.key.partition("|")[2].encode())
+    def number(self, request: Request) -> int:
+        return zlib.crc32("/".join(request.key.split("/")[:1] + request.key.split("/")[2:]).encode())
 
 
-def candidates(request: GenerationRequest, number: int) -> tuple[str, str]:
+def candidates(request: Request, number: int) -> tuple[str, str]:
     """Two texts with different ratings; every second first turn asks for a crop."""
     turn = request.key.rpartition("/")[2]
     crop = turn == "turn1" and number % 2 == 0

@@ -8,11 +8,12 @@ from torch import Tensor
 from support.random_policy import noise_image
 from support.written_engine import SECTIONS, WrittenEngine
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import ImageItem, ImageSample, RolloutGroup
+from zoom_iqa.base.types import RolloutGroup, Sample, rated_example
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.zoom import ZoomTask
 
 PROMPTS = PromptSet(
     questions=["How good?", "Rate it."],
@@ -27,9 +28,11 @@ PROMPTS = PromptSet(
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=200, stop_strings=())
 
 
-def image_samples(count: int) -> list[ImageSample]:
+def image_samples(count: int) -> list[Sample]:
     return [
-        ImageSample(ImageItem(id=f"image{i}", dataset="noise", mos=1.5 + i % 4), noise_image(i, 48 + 16 * (i % 2), 48))
+        Sample.of(
+            rated_example(id=f"image{i}", dataset="noise", mos=1.5 + i % 4), noise_image(i, 48 + 16 * (i % 2), 48)
+        )
         for i in range(count)
     ]
 
@@ -37,7 +40,9 @@ def image_samples(count: int) -> list[ImageSample]:
 def written_groups(policy: Policy, *, images: int, group_size: int, seed: int = 0) -> list[RolloutGroup]:
     features = VisionCache(model=policy.model, capacity=10_000)
     engine = WrittenEngine(policy=policy, sampling=SAMPLING, features=features)
-    return collect_groups(image_samples(images), engine=engine, prompts=PROMPTS, group_size=group_size, seed=seed)
+    task = ZoomTask(prompts=PROMPTS)
+    samples = image_samples(images)
+    return collect_groups(samples, task=task, engines={"policy": engine}, group_size=group_size, seed=seed)
 
 
 def varied_advantages(count: int) -> Tensor:

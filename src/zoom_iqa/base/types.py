@@ -1,14 +1,17 @@
-"""Frozen records that travel between the parts: image -> prompt -> generation -> turn -> rollout -> group.
+"""Frozen records that travel between the parts: example -> sample -> request -> generation -> step -> rollout -> group.
 
-Nothing here computes; nothing here needs torch.
+Nothing here computes more than a digest; nothing here needs torch.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-from zoom_iqa.base.errors import FailureReason
+from zoom_iqa.base.errors import DataError, FailureReason
 from zoom_iqa.base.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -17,34 +20,125 @@ if TYPE_CHECKING:
 Box = tuple[int, int, int, int]
 """Pixel box (x1, y1, x2, y2); x2 and y2 are exclusive."""
 
-Tool = Literal["crop", "final"]
+Region = tuple[float, float, float, float]
+"""(x1, y1, x2, y2) as fractions of width and height."""
+
+Span = tuple[int, int]
+"""Character positions (start, end) in a text; end is exclusive."""
+
 Role = Literal["system", "user", "assistant"]
+Choice = Literal["Image A", "Image B", "Similar"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageItem:
-    """One labelled image of a data set, without its pixels.
+class ImageRef:
+    """Where an image's pixels come from: a file, or None for one made on the fly; ``view`` names a part or variant."""
 
-    ``mos`` is on 1-5 (5 best), ``mos_std`` on the same scale where it is known. ``path`` is the file, or None for
-    an image that is made on the fly. ``reference_id`` names the pristine source for reference-based sets.
+    path: str | None = None
+    view: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mos:
+    """A mean opinion score on 1-5 (5 best), its standard deviation where known, and the score as published."""
+
+    mean: float
+    std: float | None = None
+    native: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """Which of two images people prefer."""
+
+    choice: Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """The known defect of an image that was made.
+
+    ``distortion`` is its name or None for a pristine image, ``level`` its severity on 1-5, ``region`` where it is, or
+    None where it is everywhere.
+    """
+
+    distortion: str | None
+    level: float
+    region: Region | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One entry of a data set, without pixels.
+
+    ``target`` is what people said of it, if they did; ``references`` are texts people wrote about it; ``reference_id``
+    names the pristine source for reference-based sets; ``truth`` is there where the defect is known.
     """
 
     id: str
     dataset: str
-    mos: float
-    mos_std: float | None = None
-    path: str | None = None
-    reference_id: str | None = None
+    images: tuple[ImageRef, ...] = (ImageRef(),)
+    target: Mos | Preference | None = None
+    references: tuple[str, ...] = ()
     split: str | None = None
-    native_mos: float | None = None
+    reference_id: str | None = None
+    truth: Truth | None = None
+
+    @property
+    def name(self) -> str:
+        """Data set and id, as messages and keys show it."""
+        return f"{self.dataset}:{self.id}"
+
+    @property
+    def path(self) -> str | None:
+        """The file of its first image, or None for one made on the fly."""
+        return self.images[0].path
+
+    @property
+    def mos(self) -> float:
+        """The mean opinion score on 1-5.
+
+        Raises:
+            DataError: it has none.
+        """
+        return self._score.mean
+
+    @property
+    def mos_std(self) -> float | None:
+        """The standard deviation of the opinion scores, where it is known.
+
+        Raises:
+            DataError: it has no opinion score.
+        """
+        return self._score.std
+
+    @property
+    def _score(self) -> Mos:
+        if not isinstance(self.target, Mos):
+            raise DataError(f"{self.name} has no mean opinion score; use labels with one, or a reward without it")
+        return self.target
 
 
-@dataclass(frozen=True, eq=False)
-class ImageSample:
-    """A labelled image with its pixels (RGB, 8 bit)."""
-
-    item: ImageItem
-    image: Image
+def rated_example(
+    *,
+    id: str,
+    dataset: str,
+    mos: float,
+    mos_std: float | None = None,
+    native_mos: float | None = None,
+    path: str | None = None,
+    split: str | None = None,
+    reference_id: str | None = None,
+) -> Example:
+    """An example of one image with its mean opinion score."""
+    return Example(
+        id=id,
+        dataset=dataset,
+        images=(ImageRef(path=path),),
+        target=Mos(mean=mos, std=mos_std, native=native_mos),
+        split=split,
+        reference_id=reference_id,
+    )
 
 
 @dataclass(frozen=True)
@@ -61,6 +155,13 @@ class ImagePart:
     image: Image
     key: str
 
+    @staticmethod
+    def of(image: Image) -> ImagePart:
+        """The image under a digest of its pixels."""
+        digest = hashlib.blake2b(repr((image.mode, image.size)).encode(), digest_size=16)
+        digest.update(image.tobytes())
+        return ImagePart(image, digest.hexdigest())
+
 
 @dataclass(frozen=True, eq=False)
 class Message:
@@ -70,18 +171,22 @@ class Message:
     parts: tuple[TextPart | ImagePart, ...]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A fully parsed answer. ``bbox`` is kept as written (fractions or pixels)."""
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An example with the pixels of its images (RGB, 8 bit), in their order."""
 
-    bbox: tuple[float, float, float, float]
-    rating: float
-    tool: Tool
+    example: Example
+    images: tuple[ImagePart, ...]
+
+    @staticmethod
+    def of(example: Example, *images: Image) -> Sample:
+        """A sample whose images are keyed by their pixels."""
+        return Sample(example, tuple(ImagePart.of(image) for image in images))
 
     @property
-    def wants_crop(self) -> bool:
-        """A crop is asked for unless the tool is final or every coordinate is zero."""
-        return self.tool != "final" and any(c != 0 for c in self.bbox)
+    def image(self) -> Image:
+        """The pixels of its first image."""
+        return self.images[0].image
 
 
 @dataclass(frozen=True)
@@ -92,18 +197,79 @@ class ParseFailure:
     detail: str
 
 
-@dataclass(frozen=True, eq=False)
-class GenerationRequest:
-    """What a session asks an engine for.
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """A tool that a text asks for, by name. ``bbox`` is kept as written (fractions or pixels)."""
 
-    Equal ``prompt_key`` means an identical prompt, so an engine may prefill it once. ``seed`` fixes the sampling of
-    this request alone, whatever else is in the batch. ``sampling`` None leaves how tokens are drawn to the engine.
+    tool: str
+    bbox: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What became of a tool call: the pixel box shown, or why it was refused."""
+
+    box: Box | None = None
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """All that a task reads from one text, once.
+
+    ``values`` are what it judges, by name (``rating`` on 1-5); ``failure`` says why the value that counts is missing.
+    ``calls`` are the tools asked for; ``call_failure`` says why it is not known whether any are. ``spans`` are places
+    in the text by name: ``numbers`` for digits inside the answer, ``rating`` for those of the rating.
+    """
+
+    values: Mapping[str, float | str] = field(default_factory=dict)
+    calls: tuple[ToolCall, ...] = ()
+    well_formed: bool
+    failure: ParseFailure | None = None
+    call_failure: ParseFailure | None = None
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+
+    @property
+    def rating(self) -> float | ParseFailure:
+        """The rating on 1-5, or why there is none."""
+        value = self.values.get("rating")
+        if isinstance(value, float):
+            return value
+        return self.failure or ParseFailure("bad_rating", "the task reads no rating")
+
+
+class Ending(StrEnum):
+    """Why a trajectory has ended: by its own decision, at a limit, or with a text that could not be read."""
+
+    FINAL = "final"
+    TURN_LIMIT = "turn_limit"
+    LENGTH = "length"
+    MISSING_ANSWER = "missing_answer"
+    MALFORMED_JSON = "malformed_json"
+    BAD_RATING = "bad_rating"
+    BAD_BBOX = "bad_bbox"
+    BAD_TOOL = "bad_tool"
+
+    @property
+    def failure(self) -> FailureReason | None:
+        """Why the last text could not be read, where that ended the trajectory."""
+        return None if self in (Ending.FINAL, Ending.TURN_LIMIT, Ending.LENGTH) else self.value  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a session asks a speaker for.
+
+    ``key`` is unique among the requests of a batch. Equal ``prompt_key`` means an identical prompt, so an engine may
+    prefill it once. ``seed`` fixes the sampling of this request alone, whatever else is in the batch; ``sampling`` None
+    leaves how tokens are drawn to the engine.
     """
 
     key: str
     prompt_key: str
     prompt: tuple[Message, ...]
     seed: int
+    speaker: str = "policy"
     sampling: SamplingParams | None = None
 
 
@@ -112,7 +278,8 @@ class Generation:
     """What an engine returns: the sampled tokens (end token included) and the log-probability of each when sampled.
 
     ``logprobs`` and ``entropies`` are in nats, one per token, of the distribution actually sampled from.
-    ``text`` is decoded without special tokens.
+    ``text`` is decoded without special tokens. ``prompt`` is the engine's encoding of the request's prompt, so that who
+    learns from the generation need not make it again.
     """
 
     key: str
@@ -121,49 +288,48 @@ class Generation:
     logprobs: tuple[float, ...]
     entropies: tuple[float, ...]
     finish: Literal["stop", "length"]
+    prompt: object | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
-class Turn:
-    """One prompt and what came back. ``answer`` is the strict routing parse; ``box`` the crop it led to."""
+class Step:
+    """One request, what came back, what the task reads from it and what its tool calls led to."""
 
-    prompt: tuple[Message, ...]
-    prompt_key: str
+    request: Request
     generation: Generation
-    answer: Answer | ParseFailure
-    rating: float | ParseFailure
-    well_formed: bool
-    box: Box | None = None
+    reading: Reading
+    looks: tuple[Look, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """One trajectory over an image: one turn, or two with a crop between them."""
+    """One trajectory over an example; ``probes`` are what was asked about it afterwards, by the probe's name."""
 
-    item: ImageItem
+    example: Example
     index: int
-    turns: tuple[Turn, ...]
-    routing_warning: FailureReason | None = None
+    steps: tuple[Step, ...]
+    ending: Ending
+    probes: Mapping[str, tuple[Rollout, ...]] = field(default_factory=dict)
 
     @property
     def rating(self) -> float | ParseFailure:
-        """The rating that counts: the last turn's, on 1-5, or why there is none."""
-        return self.turns[-1].rating
+        """The rating that counts: the last step's, on 1-5, or why there is none."""
+        return self.steps[-1].reading.rating
 
     @property
     def cropped(self) -> bool:
         """Whether the trajectory looked closer."""
-        return len(self.turns) > 1
+        return any(look.box is not None for step in self.steps for look in step.looks)
 
     @property
     def well_formed(self) -> bool:
-        """Whether every turn met every requirement of its format."""
-        return all(turn.well_formed for turn in self.turns)
+        """Whether every step met every requirement of its format."""
+        return all(step.reading.well_formed for step in self.steps)
 
 
 @dataclass(frozen=True, eq=False)
 class RolloutGroup:
-    """The G rollouts of one image."""
+    """The G rollouts of one example."""
 
-    item: ImageItem
+    example: Example
     rollouts: tuple[Rollout, ...] = field(default_factory=tuple)

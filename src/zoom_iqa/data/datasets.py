@@ -8,18 +8,18 @@ from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import DataError, ImageError
 from zoom_iqa.base.ranges import require_count_or_none
-from zoom_iqa.base.types import ImageItem, ImageSample
+from zoom_iqa.base.types import Example, Sample
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.images import load_image
 
 
-class BenchmarkImages(Dataset[ImageSample]):
+class BenchmarkImages(Dataset[Sample]):
     """Labelled image files, each as a viewer would show it and with at most ``max_pixels`` pixels, or with all (None).
 
     Nothing is replaced or skipped: a file that cannot be shown is an error that names its item.
     """
 
-    def __init__(self, *, items: Sequence[ImageItem], max_pixels: int | None) -> None:
+    def __init__(self, *, items: Sequence[Example], max_pixels: int | None) -> None:
         """Keep the labels; no file is opened.
 
         Raises:
@@ -35,18 +35,18 @@ class BenchmarkImages(Dataset[ImageSample]):
         self._items = tuple(items)
         self._max_pixels = max_pixels
 
-    def items(self) -> tuple[ImageItem, ...]:
+    def items(self) -> tuple[Example, ...]:
         """The labels, in the order of the indices."""
         return self._items
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def __getitem__(self, index: int) -> ImageSample:
+    def __getitem__(self, index: int) -> Sample:
         item = self._items[index]
         assert item.path is not None
         try:
-            return ImageSample(item, load_image(item.path, max_pixels=self._max_pixels))
+            return Sample.of(item, load_image(item.path, max_pixels=self._max_pixels))
         except ImageError as error:
             raise ImageError(f"{item.dataset}:{item.id}: {error}") from error
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example
 
 MOS_MIN, MOS_MAX = 1.0, 5.0
 
 
-def validate_items(items: Sequence[ImageItem]) -> None:
+def validate_items(items: Sequence[Example]) -> None:
     """Pass, or name every offending row at once. Files are looked for, not opened.
 
     Raises:
@@ -32,7 +32,7 @@ def validate_items(items: Sequence[ImageItem]) -> None:
         raise DataError(f"{len(rows)} problems in {len(items)} labelled images", rows)
 
 
-def _problems(item: ImageItem, occurrences: int) -> list[str]:
+def _problems(item: Example, occurrences: int) -> list[str]:
     problems = []
     if not math.isfinite(item.mos):
         problems.append(f"mos={item.mos} is not a number")

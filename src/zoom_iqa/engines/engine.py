@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.base.types import Generation, Request
 
 
 class Engine(Protocol):
@@ -23,7 +23,7 @@ class Engine(Protocol):
         """Whether submitted requests are still unfinished."""
         ...
 
-    def submit(self, request: GenerationRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Queue a request; its key must differ from those of unfinished requests."""
         ...
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.policy.policy import Policy
 
-Script = Mapping[str, str] | Callable[[GenerationRequest], str]
+Script = Mapping[str, str] | Callable[[Request], str]
 """Texts by request key, or a function of the request."""
 
 
@@ -22,14 +22,14 @@ class ScriptedEngine:
         self.sampling = sampling
         self._script = script
         self._policy = policy
-        self._waiting: list[GenerationRequest] = []
+        self._waiting: list[Request] = []
 
     @property
     def busy(self) -> bool:
         """Whether a request waits for its text."""
         return bool(self._waiting)
 
-    def submit(self, request: GenerationRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Queue a request."""
         self._waiting.append(request)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.sampler import Sampler, uniform_draws
 from zoom_iqa.engines.stopping import StopCheck
 from zoom_iqa.policy.embedding import embed
@@ -26,14 +26,14 @@ class TransformersEngine:
         self._policy = policy
         self._features = features
         self._stop = StopCheck(sampling, policy)
-        self._waiting: list[GenerationRequest] = []
+        self._waiting: list[Request] = []
 
     @property
     def busy(self) -> bool:
         """Whether a request is waiting."""
         return bool(self._waiting)
 
-    def submit(self, request: GenerationRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Queue a request."""
         self._waiting.append(request)
 
@@ -46,7 +46,7 @@ class TransformersEngine:
         """Generate the oldest request to its end."""
         return [self._generate(self._waiting.pop(0))] if self._waiting else []
 
-    def _generate(self, request: GenerationRequest) -> Generation:
+    def _generate(self, request: Request) -> Generation:
         sampler = Sampler(self.sampling, self._policy)
         draws_C = uniform_draws(request.seed, self.sampling.max_new_tokens).to(self._policy.device)
         prompt = self._policy.encode(request.prompt)
@@ -74,6 +74,7 @@ class TransformersEngine:
             logprobs=tuple(logprobs),
             entropies=tuple(entropies),
             finish="stop" if self._stop(ids) else "length",
+            prompt=prompt,
         )
 
     def _forward(self, embedded_LH: Tensor, positions_3L: Tensor, cache: DynamicCache) -> Tensor:

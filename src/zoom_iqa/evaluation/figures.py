@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoom_iqa.base.errors import FAILURE_REASONS, FailureReason
-from zoom_iqa.base.types import ParseFailure, RolloutGroup
-from zoom_iqa.evaluation.predictions import Prediction, rollout_of
+from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
@@ -27,7 +27,7 @@ BOOTSTRAP_SEED = 0
 class ImageRatings:
     """The trajectories of one image, in order: its rating is the mean of those that have one."""
 
-    trajectories: tuple[Prediction, ...]
+    trajectories: tuple[Record, ...]
 
     @property
     def ratings(self) -> tuple[float, ...]:
@@ -45,51 +45,49 @@ class ImageRatings:
         return statistics.stdev(self.ratings) if len(self.ratings) > 1 else None
 
 
-def ratings_by_image(predictions: Sequence[Prediction]) -> list[ImageRatings]:
+def ratings_by_image(records: Sequence[Record]) -> list[ImageRatings]:
     """Predictions by image, in the order in which images first occur."""
-    by_image: dict[tuple[str, str], list[Prediction]] = {}
-    for prediction in predictions:
-        by_image.setdefault((prediction.dataset, prediction.id), []).append(prediction)
+    by_image: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        by_image.setdefault((record.example.dataset, record.example.id), []).append(record)
     return [ImageRatings(tuple(sorted(group, key=lambda p: p.sample))) for group in by_image.values()]
 
 
-def figures_of(predictions: Sequence[Prediction], rubric: Rubric | None) -> StageMetrics:
-    """JSON-safe figures over predictions; ``mean_reward`` only where a rubric is given.
+def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics:
+    """JSON-safe figures over records; ``mean_reward`` only where a rubric is given.
 
     Where images have several trajectories, correlations, rmse and histograms are of their mean ratings; rates and
     counts by reason are over trajectories; the unique-score ratio is that of first trajectories, because means take
     more values than scores do; ``rating_spread`` is the mean standard deviation within an image.
     """
-    images = ratings_by_image(predictions)
+    images = ratings_by_image(records)
     summary = summarize([_outcome(image) for image in images], n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures: StageMetrics = summary.as_dict()
     figures["samples_per_image"] = max(len(image.trajectories) for image in images)
     if figures["samples_per_image"] > 1:
-        figures |= _over_trajectories(predictions, images)
+        figures |= _over_trajectories(records, images)
     if rubric is not None:
-        by_sample = _by_sample(predictions)
+        by_sample = _by_sample(records)
         figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)
     return figures
 
 
-def mean_reward(predictions: Sequence[Prediction], rubric: Rubric) -> float:
+def mean_reward(records: Sequence[Record], rubric: Rubric) -> float:
     """Mean total reward with the weights of step 0, each image a group of one and ranked against all others."""
-    rollouts = [rollout_of(prediction) for prediction in predictions]
-    groups = [RolloutGroup(rollout.item, (rollout,)) for rollout in rollouts]
-    inputs = RewardInputs.from_groups(groups, reducer=LocalReducer())
+    inputs = RewardInputs(tuple((record,) for record in records), LocalReducer())
     return float(rubric.rewards(inputs, step=0).total_BG.mean())
 
 
-def ratings_csv(predictions: Sequence[Prediction]) -> str:
+def ratings_csv(records: Sequence[Record]) -> str:
     """One line per image: its truth, its rating, and the spread and number of the readable trajectories it is of."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["id", "mos", "rating", "spread", "readable", "trajectories"])
-    for image in ratings_by_image(predictions):
+    for image in ratings_by_image(records):
         first, total = image.trajectories[0], len(image.trajectories)
-        numbers = [first.mos, image.rating, image.spread]
+        numbers = [first.example.mos, image.rating, image.spread]
         written = ["" if number is None else f"{number:.4f}" for number in numbers]
-        writer.writerow([first.id, *written, len(image.ratings), total])
+        writer.writerow([first.example.id, *written, len(image.ratings), total])
     return text.getvalue()
 
 
@@ -97,38 +95,38 @@ def _outcome(image: ImageRatings) -> ImageOutcome:
     first, rating = image.trajectories[0], image.rating
     return ImageOutcome(
         rating=ParseFailure(_failure(first), "") if rating is None else rating,
-        mos=first.mos,
-        cropped=first.rounds > 1,
+        mos=first.example.mos,
+        cropped=first.cropped,
         well_formed=first.well_formed,
-        routing_warning=first.routing_warning,
+        routing_warning=first.ending.failure,
     )
 
 
-def _failure(prediction: Prediction) -> FailureReason:
-    assert prediction.failure is not None, "a prediction has a rating or says why not"
-    return prediction.failure
+def _failure(record: Record) -> FailureReason:
+    assert record.failure is not None, "a record has a rating or says why not"
+    return record.failure
 
 
-def _by_sample(predictions: Sequence[Prediction]) -> list[list[Prediction]]:
+def _by_sample(records: Sequence[Record]) -> list[list[Record]]:
     """One trajectory of every image, as often as there are several."""
-    samples = sorted({p.sample for p in predictions})
-    return [[p for p in predictions if p.sample == sample] for sample in samples]
+    samples = sorted({p.sample for p in records})
+    return [[p for p in records if p.sample == sample] for sample in samples]
 
 
-def _over_trajectories(predictions: Sequence[Prediction], images: Sequence[ImageRatings]) -> StageMetrics:
+def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]) -> StageMetrics:
     """The figures that are about single trajectories where images have several."""
-    n = len(predictions)
+    n = len(records)
     first_ratings = [image.trajectories[0].rating for image in images]
     spreads = [image.spread for image in images if image.spread is not None]
-    failures = Counter(p.failure for p in predictions)
-    warnings = Counter(p.routing_warning for p in predictions)
+    failures = Counter(p.failure for p in records)
+    warnings = Counter(p.ending.failure for p in records)
     return {
         "unique_score_ratio": unique_score_ratio([r for r in first_ratings if r is not None], n_images=len(images)),
         "rating_spread": statistics.fmean(spreads) if spreads else str(Undefined("no image has two readable ratings")),
-        "valid_rate": sum(p.rating is not None for p in predictions) / n,
-        "format_rate": sum(p.well_formed for p in predictions) / n,
-        "crop_rate": sum(p.rounds > 1 for p in predictions) / n,
-        "routing_warning_rate": sum(p.routing_warning is not None for p in predictions) / n,
+        "valid_rate": sum(p.rating is not None for p in records) / n,
+        "format_rate": sum(p.well_formed for p in records) / n,
+        "crop_rate": sum(p.cropped for p in records) / n,
+        "routing_warning_rate": sum(p.ending.failure is not None for p in records) / n,
         "failures": {reason: failures[reason] for reason in FAILURE_REASONS},
         "routing_warnings": {reason: warnings[reason] for reason in FAILURE_REASONS},
     }

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.ranges import require_count_or_none
-from zoom_iqa.base.types import ImageItem, ImageSample
+from zoom_iqa.base.types import Example, Sample
 from zoom_iqa.evaluation.evaluator import ImageDataset
 
 
-class FixedSubset(Dataset[ImageSample]):
+class FixedSubset(Dataset[Sample]):
     """At most ``limit`` images of ``dataset`` in its order, chosen by a hash of their names; None keeps all.
 
     The choice follows from the labels alone, and a larger limit adds to it.
@@ -29,16 +29,16 @@ class FixedSubset(Dataset[ImageSample]):
         self._indices = sorted(by_hash[:limit])
         self._items = tuple(items[index] for index in self._indices)
 
-    def items(self) -> Sequence[ImageItem]:
+    def items(self) -> Sequence[Example]:
         """The labels of the chosen images."""
         return self._items
 
     def __len__(self) -> int:
         return len(self._indices)
 
-    def __getitem__(self, index: int) -> ImageSample:
+    def __getitem__(self, index: int) -> Sample:
         return self._dataset[self._indices[index]]
 
 
-def _digest(item: ImageItem) -> bytes:
+def _digest(item: Example) -> bytes:
     return hashlib.sha256(f"{item.dataset}:{item.id}".encode()).digest()

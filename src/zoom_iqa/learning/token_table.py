@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoom_iqa.base.types import Rollout
+from zoom_iqa.base.types import Rollout, Span
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.tasks.answer import Span, locate_answer_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +53,19 @@ def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
     entropy: list[float] = []
     numeric: list[bool] = []
     for index, rollout in enumerate(rollouts):
-        for number, turn in enumerate(rollout.turns, start=1):
-            if turn.prompt_key not in encoded:
-                encoded[turn.prompt_key] = policy.encode(turn.prompt)
-            ids = turn.generation.token_ids
-            samples.append(PromptCompletion(encoded[turn.prompt_key], turn.prompt_key, torch.tensor(ids)))
+        for number, step in enumerate(rollout.steps, start=1):
+            key, generation = step.request.prompt_key, step.generation
+            if key not in encoded:
+                made = generation.prompt
+                encoded[key] = made if isinstance(made, EncodedPrompt) else policy.encode(step.request.prompt)
+            ids = generation.token_ids
+            samples.append(PromptCompletion(encoded[key], key, torch.tensor(ids)))
             trajectory.append(index)
             turn_number.append(number)
             lengths.append(len(ids))
-            logp.extend(turn.generation.logprobs)
-            entropy.extend(turn.generation.entropies)
-            numeric.extend(numeric_tokens(policy, ids, turn.generation.text))
+            logp.extend(generation.logprobs)
+            entropy.extend(generation.entropies)
+            numeric.extend(tokens_at(policy, ids, step.reading.spans["numbers"]))
     length_K = torch.tensor(lengths)
     trajectory_T = torch.tensor(trajectory).repeat_interleave(length_K)
     return TrainingBatch(
@@ -78,9 +79,9 @@ def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
     )
 
 
-def numeric_tokens(policy: Policy, ids: Sequence[int], text: str) -> list[bool]:
-    """Which tokens of a completion hold digits of numbers in its first ``<answer>``; ``text`` is ``ids`` decoded."""
-    return _touches(token_spans(policy, ids), locate_answer_numbers(text))
+def tokens_at(policy: Policy, ids: Sequence[int], spans: Sequence[Span]) -> list[bool]:
+    """Which tokens of a completion hold a character of ``spans``, places in the text that ``ids`` spell."""
+    return _touches(token_spans(policy, ids), spans)
 
 
 def token_spans(policy: Policy, ids: Iterable[int]) -> list[Span]:

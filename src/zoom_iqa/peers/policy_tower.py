@@ -22,7 +22,6 @@ class PolicyTower:
     @torch.inference_mode()
     def features(self, image: Image) -> NDArray[np.float64]:
         """Shape (2 H,) for a language model of width H: H means, then H standard deviations."""
-        encoded = self._policy.images(ImagePart(image, "image"))
-        self._policy.images.clear()  # the next image has the same key
+        encoded = self._policy.images(ImagePart.of(image))
         tokens_MH = encode_images(self._policy.model, [encoded])[0]
         return torch.cat([tokens_MH.mean(dim=0), tokens_MH.std(dim=0, correction=0)]).double().cpu().numpy()

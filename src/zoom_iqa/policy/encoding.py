@@ -51,10 +51,7 @@ class EncodedPrompt:
 
 
 class ImageEncoder:
-    """Preprocesses images with the policy's PIL image processor; keeps the last ``capacity`` by key.
-
-    ``clear`` must be called when keys may come to mean other pixels (between rollouts of augmented images).
-    """
+    """Preprocesses images with the policy's PIL image processor; keeps the last ``capacity`` by their content's key."""
 
     def __init__(self, *, processor: Any, capacity: int) -> None:
         self._processor = processor
@@ -73,10 +70,6 @@ class ImageEncoder:
         if len(self._kept) > self._capacity:
             self._kept.popitem(last=False)
         return encoded
-
-    def clear(self) -> None:
-        """Forget every kept image."""
-        self._kept.clear()
 
 
 class PromptEncoder:

@@ -1,70 +1,115 @@
-"""Session x engine: asks sessions what they want generated, hands it to an engine, gives back what came of it.
+"""Sessions x engines: asks sessions what they want generated, hands it to their speakers, gives back what came of it.
 
-A session's second request is submitted the moment its first generation is in, while others are still being generated.
+A session's next request is submitted the moment its generation is in, while others are still being generated; and a
+probe is asked the moment its rollout is complete, so that it meets the weights that made the rollout.
 """
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from zoom_iqa.base.types import ImageSample, Rollout, RolloutGroup
+from zoom_iqa.base.errors import ConfigError, SessionError
+from zoom_iqa.base.types import Rollout, RolloutGroup, Sample
 from zoom_iqa.engines.engine import Engine
-from zoom_iqa.tasks.prompts import PromptSet
-from zoom_iqa.tasks.zoom import ZoomSession, derive_seed
+from zoom_iqa.rollout.probe import Probe
+from zoom_iqa.tasks.task import Session, Task, derive_seed
 
 
-def collect(sessions: Iterable[ZoomSession], engine: Engine) -> list[Rollout]:
-    """Run every session to its end; rollouts in the order of the sessions."""
-    running = list(sessions)
-    for number, session in enumerate(running):
-        _submit(number, session, engine)
-    while engine.busy:
-        for generation in engine.step():
-            prefix, _, key = generation.key.partition("|")
-            session = running[int(prefix)]
-            session.submit(replace(generation, key=key))
-            _submit(int(prefix), session, engine)
-    return [session.rollout() for session in running]
+def collect(
+    sessions: Iterable[Session], *, engines: Mapping[str, Engine], probes: Mapping[str, Probe] | None = None
+) -> list[Rollout]:
+    """Run every session to its end, and the probes of what came of it; rollouts in the order of the sessions.
+
+    Raises:
+        ConfigError: a request is for a speaker that ``engines`` does not name.
+        SessionError: two requests that are unfinished at once have one key.
+    """
+    loop = _Loop(engines, probes or {})
+    return loop.run(sessions)
 
 
 def collect_groups(
-    samples: Sequence[ImageSample], *, engine: Engine, prompts: PromptSet, group_size: int, seed: int
+    samples: Sequence[Sample],
+    *,
+    task: Task,
+    engines: Mapping[str, Engine],
+    group_size: int,
+    seed: int,
+    probes: Mapping[str, Probe] | None = None,
 ) -> list[RolloutGroup]:
-    """``group_size`` rollouts of every image under one question wording, drawn for the image.
+    """``group_size`` rollouts of every sample.
 
-    Everything random derives from ``seed``, the image's id, how often it occurred before in ``samples`` and the
+    Everything random derives from ``seed``, the example's name, how often it occurred before in ``samples`` and the
     rollout's index: not from what else is in the batch.
     """
     occurrences: Counter[str] = Counter()
-    sessions: list[ZoomSession] = []
+    sessions: list[Session] = []
     for sample in samples:
-        name = f"{sample.item.dataset}:{sample.item.id}"
-        image_seed = derive_seed(seed, name, occurrences[name])
+        name = sample.example.name
+        sample_seed = derive_seed(seed, name, occurrences[name])
         occurrences[name] += 1
-        question = random.Random(image_seed).choice(prompts.questions)
-        sessions.extend(
-            ZoomSession(
-                item=sample.item,
-                image=sample.image,
-                index=index,
-                question=question,
-                prompts=prompts,
-                seed=derive_seed(image_seed, index),
-            )
-            for index in range(group_size)
-        )
-    rollouts = collect(sessions, engine)
+        sessions.extend(task.open(sample, index=index, seed=sample_seed) for index in range(group_size))
+    rollouts = collect(sessions, engines=engines, probes=probes)
     return [
-        RolloutGroup(sample.item, tuple(rollouts[start : start + group_size]))
+        RolloutGroup(sample.example, tuple(rollouts[start : start + group_size]))
         for sample, start in zip(samples, range(0, len(rollouts), group_size), strict=True)
     ]
 
 
-def _submit(number: int, session: ZoomSession, engine: Engine) -> None:
-    request = session.next_request()
-    if request is not None:
-        # the same image may be in a batch twice: the session's number makes its keys unique
-        engine.submit(replace(request, key=f"{number}|{request.key}"))
+@dataclass(frozen=True, eq=False)
+class _Running:
+    """A session, the rollout it belongs to, and the probe it answers, if it does."""
+
+    session: Session
+    number: int
+    probe: str | None
+
+
+class _Loop:
+    def __init__(self, engines: Mapping[str, Engine], probes: Mapping[str, Probe]) -> None:
+        self._engines, self._probes = engines, probes
+        self._running: dict[str, _Running] = {}
+        self._rollouts: dict[int, Rollout] = {}
+        self._answers: dict[int, dict[str, list[_Running]]] = {}
+
+    def run(self, sessions: Iterable[Session]) -> list[Rollout]:
+        for number, session in enumerate(sessions):
+            self._go_on(_Running(session, number, None))
+        while any(engine.busy for engine in self._engines.values()):
+            for engine in self._engines.values():
+                for generation in engine.step():
+                    running = self._running.pop(generation.key)
+                    running.session.submit(generation)
+                    self._go_on(running)
+        return [self._complete(number) for number in sorted(self._rollouts)]
+
+    def _go_on(self, running: _Running) -> None:
+        request = running.session.next_request()
+        if request is None:
+            self._finish(running)
+            return
+        if request.key in self._running:
+            raise SessionError(f"{request.key!r} is asked for twice at once; request keys must differ in a batch")
+        if request.speaker not in self._engines:
+            known = ", ".join(self._engines)
+            raise ConfigError(f"engines: no engine speaks for {request.speaker!r}; there are {known}")
+        self._running[request.key] = running
+        self._engines[request.speaker].submit(request)
+
+    def _finish(self, running: _Running) -> None:
+        if running.probe is not None:
+            return
+        rollout = self._rollouts[running.number] = running.session.rollout()
+        answers = self._answers[running.number] = {}
+        for name, probe in self._probes.items():
+            answers[name] = [_Running(session, running.number, name) for session in probe.sessions(rollout)]
+            for asked in answers[name]:
+                self._go_on(asked)
+
+    def _complete(self, number: int) -> Rollout:
+        probes = {
+            name: tuple(asked.session.rollout() for asked in running) for name, running in self._answers[number].items()
+        }
+        return replace(self._rollouts[number], probes=probes)

@@ -15,18 +15,19 @@ from zoom_iqa.objectives.rewards.rubric import Rewards
 def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
     """Rates are per rollout, lengths per turn in tokens, entropy per token in nats."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
-    turns = [turn for rollout in rollouts for turn in rollout.turns]
+    steps = [step for rollout in rollouts for step in rollout.steps]
     ratings = [rollout.rating for rollout in rollouts]
-    scores = {round(rating, 2) for rating in ratings if isinstance(rating, float)}
+    readable = [rating for rating in ratings if isinstance(rating, float)]
     return {
         "rollout/crop_rate": _mean([rollout.cropped for rollout in rollouts]),
-        "rollout/valid_rate": _mean([rollout.well_formed for rollout in rollouts]),
-        "rollout/routing_warning_rate": _mean([rollout.routing_warning is not None for rollout in rollouts]),
-        "rollout/tokens_per_turn": _mean([len(turn.generation.token_ids) for turn in turns]),
-        "rollout/truncated_rate": _mean([turn.generation.finish == "length" for turn in turns]),
-        "rollout/entropy": _mean([entropy for turn in turns for entropy in turn.generation.entropies]),
-        "rollout/rating": _mean([rating for rating in ratings if isinstance(rating, float)]),
-        "rollout/distinct_scores_per_image": _mean([len(scores) / len(groups)]),
+        "rollout/format_rate": _mean([rollout.well_formed for rollout in rollouts]),
+        "rollout/valid_rate": _mean([isinstance(rating, float) for rating in ratings]),
+        "rollout/routing_warning_rate": _mean([rollout.ending.failure is not None for rollout in rollouts]),
+        "rollout/tokens_per_turn": _mean([len(step.generation.token_ids) for step in steps]),
+        "rollout/truncated_rate": _mean([step.generation.finish == "length" for step in steps]),
+        "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.entropies]),
+        "rollout/rating": _mean(readable),
+        "rollout/distinct_ratings_per_image": _mean([len({round(rating, 2) for rating in readable}) / len(groups)]),
         **{
             f"rollout/failed_{reason}": _mean([_failed(rollout, reason) for rollout in rollouts])
             for reason in FAILURE_REASONS

@@ -10,17 +10,18 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 from zoom_iqa.base.errors import FailureReason, ProtocolError
-from zoom_iqa.base.types import Answer, Tool
+from zoom_iqa.base.types import ParseFailure, Span
+
+Tool = Literal["crop", "final"]
 
 RATING_MIN = 1.0
 RATING_MAX = 5.0
 TOOLS: tuple[Tool, ...] = ("crop", "final")
-
-Span = tuple[int, int]
-"""Character positions (start, end) in a text; end is exclusive."""
 
 _OPENING = re.compile(r"<answer>\s*(?=\{)")
 _CLOSING = re.compile(r"(?<=\})\s*</answer>")
@@ -35,6 +36,106 @@ _COLON = re.compile(r"\s*:")
 _DIGITS = re.compile(r"[0-9]+")
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A fully parsed answer. ``bbox`` is kept as written (fractions or pixels)."""
+
+    bbox: tuple[float, float, float, float]
+    rating: float
+    tool: Tool
+
+    @property
+    def wants_crop(self) -> bool:
+        """A crop is asked for unless the tool is final or every coordinate is zero."""
+        return self.tool != "final" and any(c != 0 for c in self.bbox)
+
+
+class WrittenNumber(str):
+    """A JSON number as it was written, because 3.5 and 3.50 differ in format."""
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object with its repeated keys."""
+
+
+@dataclass(frozen=True)
+class AnswerObject:
+    """The first answer's object of a text, parsed once.
+
+    ``span`` is where it stands, braces included. ``pairs`` are its keys and values where it is strict JSON, else None.
+    ``values`` are those read leniently, the last of a repeated key; ``failure`` says why there are none.
+    """
+
+    text: str
+    span: Span | None
+    pairs: Pairs | None
+    values: Mapping[str, Any]
+    failure: ParseFailure | None
+
+    @property
+    def numbers(self) -> list[Span]:
+        """Every run of digits in its values: box coordinates and rating.
+
+        Digits inside keys (``bbox_2d``) and inside strings that spell no number are left out, and so are signs and
+        decimal points, which the format fixes.
+        """
+        return [] if self.span is None else _digit_runs(self.text, *self.span)
+
+    @property
+    def rating_digits(self) -> list[Span]:
+        """The runs of digits of its rating alone: ``3.52`` gives the spans of ``3`` and ``52``."""
+        return [] if self.span is None else _rating_digits(self.text, *self.span)
+
+    def rating(self) -> float:
+        """The rating, clipped to 1-5.
+
+        Raises:
+            ProtocolError: reason ``missing_answer``, ``malformed_json`` or ``bad_rating``.
+        """
+        self._require()
+        return min(RATING_MAX, max(RATING_MIN, _number(self.values.get("rating"), "bad_rating", "rating")))
+
+    def answer(self) -> Answer:
+        """Rating, box and tool: what deciding the next turn needs.
+
+        Raises:
+            ProtocolError: see ``parse_answer``.
+        """
+        rating = self.rating()
+        raw_box = self.values.get("bbox_2d")
+        if not isinstance(raw_box, list) or len(raw_box) != 4:
+            raise ProtocolError("bad_bbox", f"bbox_2d is {_shown(raw_box)}; a list of four numbers is needed")
+        x1, y1, x2, y2 = (_number(coordinate, "bad_bbox", "a bbox_2d coordinate") for coordinate in raw_box)
+        tool = self.values.get("tool")
+        if tool not in TOOLS:
+            raise ProtocolError("bad_tool", f"tool is {_shown(tool)}; one of {', '.join(TOOLS)} is needed")
+        return Answer(bbox=(x1, y1, x2, y2), rating=rating, tool=cast(Tool, tool))
+
+    def _require(self) -> None:
+        if self.failure is not None:
+            raise ProtocolError(self.failure.reason, self.failure.detail)
+
+
+def read_object(text: str) -> AnswerObject:
+    """Parse the first ``<answer>{...}</answer>`` of a text; any text will do."""
+    span = find_answer_object(text)
+    if span is None:
+        return AnswerObject(
+            text, None, None, {}, ParseFailure("missing_answer", "the text has no <answer>{...}</answer>")
+        )
+    payload = text[slice(*span)]
+    try:
+        strict = _loads(payload)
+        return _object_of(text, span, strict if isinstance(strict, Pairs) else None, strict)
+    except ValueError:
+        pass
+    try:
+        return _object_of(text, span, None, _loads(_as_strict_json(payload)))
+    except ValueError as error:
+        failure = ParseFailure("malformed_json", f"{error} in {_shown(payload)}")
+        return AnswerObject(text, span, None, {}, failure)
+
+
 def parse_answer(text: str) -> Answer:
     """Read box, rating and tool: what deciding the next turn needs.
 
@@ -46,16 +147,7 @@ def parse_answer(text: str) -> Answer:
         ProtocolError: reason ``missing_answer``, ``malformed_json``, ``bad_rating``, ``bad_bbox`` or ``bad_tool``; the
             last three also stand for an absent key.
     """
-    value = _load_object(text)
-    rating = _rating_of(value)
-    raw_box = value.get("bbox_2d")
-    if not isinstance(raw_box, list) or len(raw_box) != 4:
-        raise ProtocolError("bad_bbox", f"bbox_2d is {_shown(raw_box)}; a list of four numbers is needed")
-    x1, y1, x2, y2 = (_number(coordinate, "bad_bbox", "a bbox_2d coordinate") for coordinate in raw_box)
-    tool = value.get("tool")
-    if tool not in TOOLS:
-        raise ProtocolError("bad_tool", f"tool is {_shown(tool)}; one of {', '.join(TOOLS)} is needed")
-    return Answer(bbox=(x1, y1, x2, y2), rating=rating, tool=cast(Tool, tool))
+    return read_object(text).answer()
 
 
 def read_rating(text: str) -> float:
@@ -64,7 +156,7 @@ def read_rating(text: str) -> float:
     Raises:
         ProtocolError: reason ``missing_answer``, ``malformed_json`` or ``bad_rating``.
     """
-    return _rating_of(_load_object(text))
+    return read_object(text).rating()
 
 
 def find_answer_object(text: str) -> Span | None:
@@ -76,22 +168,7 @@ def find_answer_object(text: str) -> Span | None:
     return None if closing is None else (opening.end(), closing.start())
 
 
-def locate_answer_numbers(text: str) -> list[Span]:
-    """Every run of digits in the values of the first answer: box coordinates and rating.
-
-    Digits inside keys (``bbox_2d``) and inside strings that spell no number are left out, and so are signs and decimal
-    points, which the format fixes. Empty where there is no answer.
-    """
-    answer = find_answer_object(text)
-    return [] if answer is None else _digit_runs(text, *answer)
-
-
-def locate_rating_digits(text: str) -> list[Span]:
-    """The runs of digits of the first answer's rating alone: ``3.52`` gives the spans of ``3`` and ``52``."""
-    answer = find_answer_object(text)
-    if answer is None:
-        return []
-    start, end = answer
+def _rating_digits(text: str, start: int, end: int) -> list[Span]:
     value_start = None
     for lexeme in _LEXEME.finditer(text, start, end):
         if _is_key(lexeme, text, end) and _RATING_KEY.fullmatch(lexeme.group()):
@@ -120,27 +197,17 @@ def _is_key(lexeme: re.Match[str], text: str, end: int) -> bool:
     return lexeme.lastgroup == "string" and _COLON.match(text, lexeme.end(), end) is not None
 
 
-def _load_object(text: str) -> dict[str, Any]:
-    answer = find_answer_object(text)
-    if answer is None:
-        raise ProtocolError("missing_answer", "the text has no <answer>{...}</answer>")
-    payload = text[slice(*answer)]
-    try:
-        value = _loads(payload)
-    except ValueError:
-        try:
-            value = _loads(_as_strict_json(payload))
-        except ValueError as error:
-            raise ProtocolError("malformed_json", f"{error} in {_shown(payload)}") from error
-    if not isinstance(value, dict):
-        raise ProtocolError("malformed_json", f"the answer is {_shown(value)}; an object is needed")
-    return value
+def _object_of(text: str, span: Span, pairs: Pairs | None, value: Any) -> AnswerObject:
+    if not isinstance(value, Pairs):
+        failure = ParseFailure("malformed_json", f"the answer is {_shown(value)}; an object is needed")
+        return AnswerObject(text, span, None, {}, failure)
+    return AnswerObject(text, span, pairs, dict(value), None)
 
 
 def _loads(payload: str) -> Any:
+    number = WrittenNumber
     try:
-        # An integer may be too long for int(); as a float it is at most infinite, which the fields refuse.
-        return json.loads(payload, parse_int=float)
+        return json.loads(payload, parse_float=number, parse_int=number, parse_constant=number, object_pairs_hook=Pairs)
     except RecursionError as error:
         raise ValueError("the answer is nested too deeply") from error
 
@@ -157,15 +224,9 @@ def _as_strict_json(payload: str) -> str:
     return "".join(pieces)
 
 
-def _rating_of(value: dict[str, Any]) -> float:
-    return min(RATING_MAX, max(RATING_MIN, _number(value.get("rating"), "bad_rating", "rating")))
-
-
 def _number(value: Any, reason: FailureReason, name: str) -> float:
     number = math.nan
-    if isinstance(value, float):
-        number = value
-    elif isinstance(value, str) and re.fullmatch(_NUMBER, value.strip()):
+    if isinstance(value, WrittenNumber) or (isinstance(value, str) and re.fullmatch(_NUMBER, value.strip())):
         number = float(value)
     if not math.isfinite(number):
         raise ProtocolError(reason, f"{name} is {_shown(value)}; a finite number is needed")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoom_iqa.tasks.answer import TOOLS
+from zoom_iqa.tasks.answer import TOOLS, AnswerObject, Pairs, WrittenNumber, read_object
 
 ANSWER_KEYS = frozenset({"bbox_2d", "rating", "tool"})
 
@@ -36,6 +35,11 @@ class FormatReport:
 
 
 def check_format(text: str, *, sections: Sequence[str], final_only: bool) -> FormatReport:
+    """``format_report`` of a text alone."""
+    return format_report(read_object(text), sections=sections, final_only=final_only)
+
+
+def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: bool) -> FormatReport:
     """Check an output against the format of its turn; ``final_only`` is the second turn's rule.
 
     Requirements, in order: ``one_think`` and ``one_answer`` (each tag pair exactly once), ``only_tags`` (think, then
@@ -44,12 +48,13 @@ def check_format(text: str, *, sections: Sequence[str], final_only: bool) -> For
     ``rating`` (1.00 to 5.00, two decimals), ``tool`` (crop or final; only final when ``final_only``), ``bbox`` (zeros
     when final; otherwise fractions with x1 < x2 and y1 < y2). What cannot be looked at does not hold.
     """
-    think, answer = _THINK.search(text), _ANSWER.search(text)
+    text = answer.text
+    think, tagged = _THINK.search(text), _ANSWER.search(text)
     once = [text.count(tag) == 1 for tag in _TAGS]
     one_think = once[0] and once[1] and think is not None
-    one_answer = once[2] and once[3] and answer is not None
+    one_answer = once[2] and once[3] and tagged is not None
     paragraphs = _split_sections(think.group(1), sections) if think else None
-    pairs = _read_pairs(answer.group(1)) if answer else None
+    pairs: Pairs | None = answer.pairs
     values = dict(pairs or ())
     tool = values.get("tool")
     return FormatReport(
@@ -67,29 +72,11 @@ def check_format(text: str, *, sections: Sequence[str], final_only: bool) -> For
             ("sections_filled", paragraphs is not None and all(paragraphs)),
             ("json", pairs is not None),
             ("keys", pairs is not None and len(pairs) == len(ANSWER_KEYS) and values.keys() == ANSWER_KEYS),
-            ("rating", isinstance(values.get("rating"), _Number) and bool(_RATING.fullmatch(values["rating"]))),
+            ("rating", isinstance(values.get("rating"), WrittenNumber) and bool(_RATING.fullmatch(values["rating"]))),
             ("tool", tool == "final" if final_only else tool in TOOLS),
             ("bbox", _box_fits(values.get("bbox_2d"), is_final=final_only or tool == "final")),
         )
     )
-
-
-class _Number(str):
-    """A JSON number as it was written, because 3.5 and 3.50 differ here."""
-
-
-def _read_pairs(payload: str) -> list[tuple[str, Any]] | None:
-    try:
-        value = json.loads(
-            payload, parse_float=_Number, parse_int=_Number, parse_constant=_Number, object_pairs_hook=_Pairs
-        )
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, _Pairs) else None
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """A JSON object with its repeated keys."""
 
 
 def _split_sections(thought: str, sections: Sequence[str]) -> list[str] | None:
@@ -111,7 +98,7 @@ def _split_sections(thought: str, sections: Sequence[str]) -> list[str] | None:
 
 
 def _box_fits(box: Any, *, is_final: bool) -> bool:
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, _Number) for value in box):
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(value, WrittenNumber) for value in box):
         return False
     x1, y1, x2, y2 = (float(value) for value in box)
     if is_final:

@@ -1,64 +1,73 @@
-"""One trajectory over an image as a state machine: it asks for generations and never makes them.
-
-session = ZoomSession(...)
-while (request := session.next_request()) is not None:
-    session.submit(engine.generate(request))
-rollout = session.rollout()
-"""
+"""The two-turn protocol of Zoom-IQA (arXiv 2601.02918): rate, crop when unsure, look closer, rate again."""
 
 from __future__ import annotations
 
-import hashlib
+import random
 from typing import TYPE_CHECKING
 
-from zoom_iqa.base.errors import FailureReason, ProtocolError, SessionError
+from zoom_iqa.base.errors import SessionError
 from zoom_iqa.base.types import (
-    Answer,
     Box,
+    Ending,
     Generation,
-    GenerationRequest,
-    ImageItem,
     ImagePart,
+    Look,
     Message,
-    ParseFailure,
+    Reading,
+    Request,
     Rollout,
-    Turn,
+    Sample,
+    Step,
 )
-from zoom_iqa.tasks.answer import parse_answer, read_rating
-from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1, build_turn2
-from zoom_iqa.tasks.tools.crop import crop_box, crop_image
+from zoom_iqa.tasks.reading import read_zoom_turn
+from zoom_iqa.tasks.task import derive_seed, prompt_key
+from zoom_iqa.tasks.tools.crop import crop_box, cut
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    import numpy as np
 
 MAX_TURNS = 2
+
+
+class ZoomTask:
+    """Rates one image in at most two turns under one of the question wordings of ``prompts``."""
+
+    def __init__(self, *, prompts: PromptSet) -> None:
+        self.prompts = prompts
+
+    def open(self, sample: Sample, *, index: int, seed: int) -> ZoomSession:
+        """The session of one rollout; the wording follows from ``seed``, so that a group shares it."""
+        question = random.Random(seed).choice(self.prompts.questions)
+        return ZoomSession(
+            sample=sample, index=index, question=question, prompts=self.prompts, seed=derive_seed(seed, index)
+        )
+
+    def rehearse(self, sample: Sample, rng: np.random.Generator) -> ZoomSession:
+        """A session for written texts, under a wording drawn from ``rng``."""
+        question = self.prompts.questions[int(rng.integers(len(self.prompts.questions)))]
+        return ZoomSession(sample=sample, index=0, question=question, prompts=self.prompts, seed=0)
 
 
 class ZoomSession:
     """Drives the two-turn protocol for one rollout.
 
     Turn 1 shows the image; if its answer asks for a crop, turn 2 shows image and crop in a rebuilt conversation. An
-    answer that cannot be parsed for routing ends the trajectory and is kept as ``Rollout.routing_warning``.
+    answer from which the next turn cannot be read ends the trajectory, and its reason is the rollout's ending.
     """
 
-    def __init__(
-        self, *, item: ImageItem, image: Image, index: int, question: str, prompts: PromptSet, seed: int
-    ) -> None:
-        self._item = item
-        self._image = image
+    def __init__(self, *, sample: Sample, index: int, question: str, prompts: PromptSet, seed: int) -> None:
+        self._sample = sample
         self._index = index
         self._question = question
         self._prompts = prompts
         self._seed = seed
-        self._name = f"{item.dataset}:{item.id}"
-        self._image_part = ImagePart(image, self._name)
-        self._turns: list[Turn] = []
-        self._warning: FailureReason | None = None
-        prompt = build_turn1(prompts, question=question, image=self._image_part)
-        self._pending: GenerationRequest | None = self._request(prompt, f"{self._name}/{question}")
+        self._steps: list[Step] = []
+        self._ending = Ending.FINAL
+        prompt = build_turn1(prompts, question=question, image=sample.images[0])
+        self._pending: Request | None = self._request(prompt)
 
-    def next_request(self) -> GenerationRequest | None:
+    def next_request(self) -> Request | None:
         """The generation wanted now, the same until it is submitted; None when the trajectory is complete."""
         return self._pending
 
@@ -68,14 +77,19 @@ class ZoomSession:
         Raises:
             SessionError: nothing is asked for, or ``generation.key`` is not the key of the request.
         """
-        request = self._pending
+        request, name = self._pending, self._sample.example.name
         if request is None:
-            raise SessionError(f"{self._name}: submitted {generation.key!r} to a complete session; ask for its rollout")
+            raise SessionError(f"{name}: submitted {generation.key!r} to a complete session; ask for its rollout")
         if generation.key != request.key:
-            raise SessionError(f"{self._name}: submitted {generation.key!r}; the request pending is {request.key!r}")
-        turn = self._read_turn(request, generation)
-        self._turns.append(turn)
-        self._pending = None if turn.box is None else self._request_turn2(turn, turn.box)
+            raise SessionError(f"{name}: submitted {generation.key!r}; the request pending is {request.key!r}")
+        number = len(self._steps) + 1
+        reading = read_zoom_turn(
+            generation.text, sections=self._prompts.sections(number), final_only=number == MAX_TURNS
+        )
+        box = self._box(reading) if number < MAX_TURNS else None
+        looks = () if box is None else (Look(box=box),)
+        self._steps.append(Step(request, generation, reading, looks))
+        self._pending = None if box is None else self._request_turn2(generation.text, box)
 
     def rollout(self) -> Rollout:
         """The complete trajectory.
@@ -84,67 +98,32 @@ class ZoomSession:
             SessionError: a generation is still pending.
         """
         if self._pending is not None:
-            raise SessionError(f"{self._name}: asked for a rollout while {self._pending.key!r} is pending; submit it")
-        return Rollout(self._item, self._index, tuple(self._turns), self._warning)
+            name = self._sample.example.name
+            raise SessionError(f"{name}: asked for a rollout while {self._pending.key!r} is pending; submit it")
+        return Rollout(self._sample.example, self._index, tuple(self._steps), self._ending)
 
-    def _read_turn(self, request: GenerationRequest, generation: Generation) -> Turn:
-        number = len(self._turns) + 1
-        answer = answer_or_failure(generation.text)
-        box: Box | None = None
-        if number < MAX_TURNS:
-            if isinstance(answer, ParseFailure):
-                self._warning = answer.reason
-            elif answer.wants_crop:
-                box = crop_box(answer.bbox, *self._image.size)
-        report = check_format(generation.text, sections=self._prompts.sections(number), final_only=number == MAX_TURNS)
-        return Turn(
-            prompt=request.prompt,
-            prompt_key=request.prompt_key,
-            generation=generation,
-            answer=answer,
-            rating=rating_or_failure(generation.text),
-            well_formed=report.ok,
-            box=box,
-        )
+    def _box(self, reading: Reading) -> Box | None:
+        """Where a first turn wants to look, if it does."""
+        if reading.call_failure is not None:
+            self._ending = Ending(reading.call_failure.reason)
+        return crop_box(reading.calls[0].bbox, *self._sample.image.size) if reading.calls else None
 
-    def _request_turn2(self, turn1: Turn, box: Box) -> GenerationRequest:
-        assert isinstance(turn1.answer, Answer)  # a box comes from a parsed answer
-        where = ",".join(str(side) for side in box)
-        crop = ImagePart(crop_image(self._image, turn1.answer.bbox), f"{self._name}@{where}")
-        output = turn1.generation.text
+    def _request_turn2(self, turn1_output: str, box: Box) -> Request:
+        crop = ImagePart.of(cut(self._sample.image, box))
         prompt = build_turn2(
-            self._prompts, question=self._question, turn1_output=output, image=self._image_part, crop=crop
+            self._prompts,
+            question=self._question,
+            turn1_output=turn1_output,
+            image=self._sample.images[0],
+            crop=crop,
         )
-        digest = hashlib.sha256(output.encode("utf-8", "surrogatepass")).hexdigest()
-        return self._request(prompt, f"{self._name}/{self._question}@{where}/{digest}")
+        return self._request(prompt)
 
-    def _request(self, prompt: tuple[Message, ...], prompt_key: str) -> GenerationRequest:
-        number = len(self._turns) + 1
-        return GenerationRequest(
-            key=f"{self._name}/{self._index}/turn{number}",
-            prompt_key=prompt_key,
+    def _request(self, prompt: tuple[Message, ...]) -> Request:
+        number = len(self._steps) + 1
+        return Request(
+            key=f"{self._sample.example.name}/{self._seed:016x}/{self._index}/turn{number}",
+            prompt_key=prompt_key(prompt),
             prompt=prompt,
             seed=derive_seed(self._seed, number),
         )
-
-
-def derive_seed(*parts: int | str) -> int:
-    """A seed in [0, 2^63) from any parts, the same on every machine and in every process."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def answer_or_failure(text: str) -> Answer | ParseFailure:
-    """The strict routing parse of a text, or why there is none."""
-    try:
-        return parse_answer(text)
-    except ProtocolError as error:
-        return ParseFailure(error.reason, error.detail)
-
-
-def rating_or_failure(text: str) -> float | ParseFailure:
-    """The rating that a text holds, or why there is none."""
-    try:
-        return read_rating(text)
-    except ProtocolError as error:
-        return ParseFailure(error.reason, error.detail)

@@ -112,7 +112,6 @@ class LanguageWarmup:
         with ProgressLine("see examples", total=self._count) as progress:
             for batch in loader:
                 examples.extend(_example(trajectory, policy, features) for trajectory in batch)
-                policy.images.clear()
                 progress.advance(len(batch))
         return examples
 
@@ -124,7 +123,7 @@ def _example(trajectory: Trajectory, policy: Policy, features: VisionCache) -> E
     turns = tuple(
         PromptCompletion(_without_pixels(sample.prompt), sample.prompt_key, sample.completion_C) for sample in samples
     )
-    return Example(turns, numeric_T, trajectory.item.mos)
+    return Example(turns, numeric_T, trajectory.example.mos)
 
 
 def _without_pixels(prompt: EncodedPrompt) -> EncodedPrompt:

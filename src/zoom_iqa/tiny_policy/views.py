@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from zoom_iqa.data.embedded.images import EmbeddedSample, EmbeddedSet
+from zoom_iqa.base.types import Sample
+from zoom_iqa.data.embedded.images import EmbeddedSet, Recipe
 from zoom_iqa.tasks.tools.crop import crop_image
 
 VIEW_WIDTH, VIEW_HEIGHT = 256, 192
@@ -50,12 +51,15 @@ class ViewPairs(IterableDataset[Views]):
 
     def __iter__(self) -> Iterator[Views]:
         for index in range(len(self._images)):
-            yield view_pair(self._images[index], np.random.default_rng((self._seed, index)))
+            yield view_pair(
+                self._images[index], self._images.recipes[index], np.random.default_rng((self._seed, index))
+            )
 
 
-def view_pair(sample: EmbeddedSample, rng: np.random.Generator) -> Views:
+def view_pair(sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Views:
     """The reduced image and a crop; those of an upright image are transposed, so that all views have one shape."""
-    truth = sample.truth
+    truth = sample.example.truth
+    assert truth is not None, "the embedded set knows what it made"
     box = _crop_box(truth.region, rng)
     region = truth.region or (0.0, 0.0, 1.0, 1.0)
     upright = sample.image.height > sample.image.width
@@ -63,10 +67,10 @@ def view_pair(sample: EmbeddedSample, rng: np.random.Generator) -> Views:
     pixels = [_reduce(image, upright) for image in (sample.image, crop_image(sample.image, box))]
     if upright:
         boxes = [(y1, x1, y2, x2) for x1, y1, x2, y2 in boxes]
-    kind = NO_KIND if truth.distortion is None or sample.recipe.kind is None else sample.recipe.kind.number
+    kind = NO_KIND if truth.distortion is None or recipe.kind is None else recipe.kind.number
     return Views(
         pixels_BHW3=torch.from_numpy(np.stack(pixels)),
-        mos_B=torch.full((2,), sample.item.mos),
+        mos_B=torch.full((2,), sample.example.mos),
         kind_B=torch.full((2,), kind),
         severity_B=torch.full((2,), truth.level),
         local_B=torch.full((2,), truth.region is not None),

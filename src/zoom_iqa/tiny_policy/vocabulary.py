@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from zoom_iqa.base.types import ImagePart, TextPart
+from zoom_iqa.base.types import ImagePart, TextPart, Truth
 from zoom_iqa.data.supervised.defects import DEFECTS
-from zoom_iqa.data.supervised.rationales import RationaleWriter, Truth
+from zoom_iqa.data.supervised.rationales import RationaleWriter
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1, build_turn2
 
 
@@ -29,9 +29,8 @@ def project_texts(
                 distortion=kind,
                 level=rng.uniform(1, 5),
                 region=None if kind is None else region,
-                mos=rng.uniform(1, 5),
             )
-            yield from writer.write(truth, rng).texts
+            yield from writer.write(truth, rng.uniform(1, 5), rng).texts
 
 
 def _prompt_texts(prompts: PromptSet) -> Iterator[str]:

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import ImageSample, RolloutGroup
+from zoom_iqa.base.types import RolloutGroup, Sample
 from zoom_iqa.learning.token_table import build_batch
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -33,8 +33,7 @@ from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.policy.vision_gradients import VisionGradients
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.rollout.measures import reward_measures, rollout_measures
-from zoom_iqa.tasks.prompts import PromptSet
-from zoom_iqa.tasks.zoom import derive_seed
+from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
 
 
@@ -46,7 +45,7 @@ class GRPORecipe:
         ConfigError: a value is out of range, sampling is truncated, or the optimizer refuses a setting.
     """
 
-    prompts: PromptSet
+    task: Task
     reward: Mapping[str, RewardTerm]
     advantage: GroupAdvantages
     update: PolicyUpdate
@@ -97,9 +96,9 @@ class GRPORecipe:
 
 
 class GRPOModule(L.LightningModule):
-    """Trains a policy on its own two-turn rollouts.
+    """Trains a policy on its own rollouts.
 
-    A batch is a list of ImageSample: every image of one rollout, all accumulation included, so that the rank reward
+    A batch is a list of Sample: every image of one rollout, all accumulation included, so that the rank reward
     can compare them.
     """
 
@@ -111,7 +110,7 @@ class GRPOModule(L.LightningModule):
         self.figures: dict[str, float] = {}
         self._rate = math.nan  # of the last optimizer step
         self._policy, self._placement = policy, placement
-        self._prompts, self._seed = settings.prompts, settings.seed
+        self._task, self._seed = settings.task, settings.seed
         self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
@@ -124,16 +123,14 @@ class GRPOModule(L.LightningModule):
         self._likelihood = _likelihood(policy, settings, self._vision)
         self._reference: Likelihood | StartAdaptersLikelihood | None = None
         self._reference_policy: Policy | None = None
-        self._caches = [self._vision]
         if self._update.needs_reference and has_adapters(policy.model):
             self._reference = StartAdaptersLikelihood(likelihood=self._likelihood, policy=policy)
         elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
-            if self._tower_learns:
-                self._caches.append(
-                    VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
-                )
-            self._reference = _likelihood(self._reference_policy, settings, self._caches[-1])
+            frozen = VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
+            self._reference = _likelihood(
+                self._reference_policy, settings, frozen if self._tower_learns else self._vision
+            )
 
     @property
     def policy(self) -> Policy:
@@ -155,7 +152,7 @@ class GRPOModule(L.LightningModule):
         """One optimizer over the trainable parameters, with its schedule."""
         return configure(self.model, self._optimizer, self._lr_factor)
 
-    def training_step(self, batch: list[ImageSample], batch_idx: int) -> None:
+    def training_step(self, batch: list[Sample], batch_idx: int) -> None:
         """One rollout and the updates made from it."""
         reducer = current_reducer()
         groups = self._collect(batch)
@@ -188,17 +185,15 @@ class GRPOModule(L.LightningModule):
         self.rollout_step = checkpoint["rollout_step"]
         self._update.load_state_dict(checkpoint["update"])
 
-    def _collect(self, batch: list[ImageSample]) -> list[RolloutGroup]:
-        self._policy.images.clear()  # augmentation may give a key new pixels from one step to the next
-        for cache in self._caches:
-            cache.clear()
+    def _collect(self, batch: list[Sample]) -> list[RolloutGroup]:
+        self._vision.clear()  # of a step that did not come to its end
         self.model.eval()
         with self._placement.lent(self.model):
             self._engine.refresh()
             groups = collect_groups(
                 batch,
-                engine=self._engine,
-                prompts=self._prompts,
+                task=self._task,
+                engines={"policy": self._engine},
                 group_size=self._group_size,
                 seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
             )

@@ -114,7 +114,6 @@ class SFTModule(L.LightningModule):
 
     def _forward(self, trajectories: Sequence[Trajectory], reducer: Reducer) -> tuple[Tensor, Measures]:
         """This process's share of the loss of a part; the shares of all processes sum to it."""
-        self._policy.images.clear()  # augmentation may give a key new pixels from one part to the next
         samples, numeric_T = supervised_samples(trajectories, self._policy)
         total = reducer.sum(self._loss.token_weights(numeric_T).sum(dtype=torch.float64))
         logp_T = self._likelihood(samples, entropy=False, select_S=None).logp_T

@@ -72,7 +72,7 @@ def test_pixels_come_with_their_item_and_within_the_bound(tmp_path):
     images = benchmark_images(benchmark=benchmark(tmp_path, entries), split="all", max_pixels=300)
     (item,) = images.items()
     sample = images[0]
-    assert sample.item is item
+    assert sample.example is item
     assert item.mos == 4.0
     assert sample.image.size == (20, 15)
     assert sample.image.getpixel((5, 5)) == (200, 10, 10)

@@ -29,7 +29,7 @@ def check_entries(benchmark: Benchmark, root: Path) -> None:
     assert (first.id, first.dataset, first.mos, first.mos_std, first.split) == ("first", "mine", 5.0, None, None)
     assert (second.id, second.path) == ("sub/b.jpg", str(root / "sub" / "b.jpg"))
     assert (second.mos, second.mos_std, second.reference_id) == (1.0, 0.5, "r1")
-    assert (third.id, third.mos, third.native_mos) == ("c.jpg", 2.0, 25.0)
+    assert (third.id, third.mos, third.target.native) == ("c.jpg", 2.0, 25.0)
 
 
 def test_json_list(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from scipy.io import savemat
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example
 from zoom_iqa.data.__main__ import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 
@@ -19,7 +19,7 @@ def at(root: Path, name: str, *overrides: str) -> Benchmark:
     return load_benchmark(name, [f"benchmark.root={root}", *overrides])
 
 
-def by_id(items: tuple[ImageItem, ...]) -> dict[str, ImageItem]:
+def by_id(items: tuple[Example, ...]) -> dict[str, Example]:
     return {item.id: item for item in items}
 
 
@@ -32,11 +32,11 @@ def test_koniq_scores_are_vote_means_and_splits_are_the_publishers(tmp_path):
     )
     items = by_id(at(tmp_path, "koniq").labelled())
     assert [item.split for item in items.values()] == ["train", "val", "test"]
-    assert items["a.jpg"].native_mos == pytest.approx(4.0)
+    assert items["a.jpg"].target.native == pytest.approx(4.0)
     assert items["a.jpg"].mos == pytest.approx(1 + 4 * (4.0 - 1.096) / (4.310 - 1.096))
     assert items["a.jpg"].mos_std == pytest.approx(0.7 * 4 / 3.214)
     assert items["a.jpg"].path == str(tmp_path / "1024x768" / "a.jpg")
-    assert items["b.jpg"].native_mos == pytest.approx((1 + 3 * 4) / 4)
+    assert items["b.jpg"].target.native == pytest.approx((1 + 3 * 4) / 4)
     assert items["c.jpg"].mos == pytest.approx(1.0, abs=1e-9)
 
 
@@ -48,7 +48,7 @@ def test_spaq_spreadsheet(tmp_path):
     book.active.append(["00002.jpg", 2, 1.0])
     book.save(tmp_path / "Annotations" / "MOS and Image attribute scores.xlsx")
     first, second = at(tmp_path, "spaq").labelled()
-    assert (first.id, first.native_mos, first.mos, first.mos_std) == ("00001.jpg", 49.0, 3.0, None)
+    assert (first.id, first.target.native, first.mos, first.mos_std) == ("00001.jpg", 49.0, 3.0, None)
     assert (second.mos, second.path) == (1.0, str(tmp_path / "TestImage" / "00002.jpg"))
 
 
@@ -153,7 +153,7 @@ def test_csiq_lower_is_better_and_file_names_follow_the_distortion(tmp_path):
     first, second, third = at(tmp_path, "csiq").labelled()
     assert (first.id, first.reference_id) == ("1600.AWGN.1.png", "1600")
     assert first.path == str(tmp_path / "dst_imgs" / "awgn" / "1600.AWGN.1.png")
-    assert (first.native_mos, first.mos, first.mos_std) == (0.25, 4.0, pytest.approx(0.2))
+    assert (first.target.native, first.mos, first.mos_std) == (0.25, 4.0, pytest.approx(0.2))
     assert second.path == str(tmp_path / "dst_imgs" / "jpeg2000" / "aerial_city.jpeg2000.5.png")
     assert (second.mos, third.mos) == (1.0, 5.0)
 

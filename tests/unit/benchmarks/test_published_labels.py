@@ -18,7 +18,7 @@ def labels_at(shared_dir, name: str, *overrides: str) -> Benchmark:
 def test_koniq(shared_dir):
     items = labels_at(shared_dir, "koniq").labelled()
     assert Counter(item.split for item in items) == {"train": 7058, "val": 1000, "test": 2015}
-    native = [item.native_mos for item in items]
+    native = [item.target.native for item in items]
     assert (min(native), max(native)) == (pytest.approx(1.096, abs=5e-4), pytest.approx(4.310, abs=5e-4))
     assert (min(i.mos for i in items), max(i.mos for i in items)) == (pytest.approx(1, abs=1e-3), pytest.approx(5))
 
@@ -36,7 +36,7 @@ def test_repackaged_tables(shared_dir, name, count, references, native):
     benchmark = labels_at(shared_dir, name)
     items = benchmark.labelled()
     assert len(items) == count == benchmark.source.count
-    scores = [item.native_mos for item in items]
+    scores = [item.target.native for item in items]
     assert (min(scores), max(scores)) == native
     assert (min(item.mos for item in items), max(item.mos for item in items)) == (1.0, 5.0)
     splits = defaultdict(set)
@@ -49,8 +49,8 @@ def test_repackaged_tables(shared_dir, name, count, references, native):
 
 def test_csiq_best_image_is_the_one_with_the_lowest_difference_score(shared_dir):
     items = labels_at(shared_dir, "csiq_table").labelled()
-    assert max(items, key=lambda item: item.mos).native_mos == 0.0
-    assert all(item.mos == pytest.approx(5 - 4 * item.native_mos) for item in items)
+    assert max(items, key=lambda item: item.mos).target.native == 0.0
+    assert all(item.mos == pytest.approx(5 - 4 * item.target.native) for item in items)
 
 
 def test_agiqa(shared_dir):
@@ -66,7 +66,7 @@ def test_livewild(shared_dir):
     items = benchmark.labelled()
     assert len(items) == 1169 - 7
     assert not any(item.id.startswith("t") for item in items)
-    assert (items[0].id, items[0].native_mos) == ("100.bmp", pytest.approx(32.56107532))
+    assert (items[0].id, items[0].target.native) == ("100.bmp", pytest.approx(32.56107532))
     with pytest.raises(DataError, match="535 of 1162 images of split 'all' are missing"):
         benchmark.items("all")  # the copy beside the checkout holds the JPEG files only
 
@@ -88,7 +88,7 @@ def test_json_lists_of_vlm_code(shared_dir, labels, count):
     values = ["name=deqa", f"reader.labels={labels}", *(f"scale.{value}" for value in scale)]
     items = labels_at(shared_dir, "manifest", *(f"benchmark.{value}" for value in values)).labelled()
     assert len(items) == count
-    assert all(item.mos == pytest.approx(1 + item.native_mos / 25) for item in items)
+    assert all(item.mos == pytest.approx(1 + item.target.native / 25) for item in items)
     if "koniq" in labels:  # the manifest and the native file must agree on which images are test
         koniq = {item.id: item for item in labels_at(shared_dir, "koniq").labelled()}
         assert {koniq[item.id.split("->")[0]].split for item in items} == {"test"}

@@ -123,7 +123,7 @@ def test_equal_arguments_give_equal_images_in_any_order_and_worker() -> None:
     images = [np.asarray(first[i].image) for i in range(12)]
     for i in reversed(range(12)):
         np.testing.assert_array_equal(np.asarray(again[i].image), images[i])
-        assert again[i].truth == first[i].truth
+        assert again[i].example.truth == first[i].example.truth
     loaded = [s for batch in DataLoader(again, batch_size=4, num_workers=2, collate_fn=as_list) for s in batch]
     for sample, image in zip(loaded, images, strict=True):
         np.testing.assert_array_equal(np.asarray(sample.image), image)
@@ -136,36 +136,37 @@ def test_another_seed_gives_another_set() -> None:
 def test_samples_tell_the_truth_about_themselves() -> None:
     data = make()
     for index in range(0, len(data), 5):
-        sample = data[index]
-        original = load_photograph(sample.recipe.photograph)
+        sample, recipe = data[index], data.recipes[index]
+        original = load_photograph(recipe.photograph)
         pixels = np.asarray(sample.image)
         assert pixels.shape == original.shape
-        assert sample.truth.mos == sample.item.mos
-        assert sample.truth.distortion is None or sample.truth.distortion in DEFECTS
-        if sample.recipe.kind is None:
+        assert sample.example.truth.distortion is None or sample.example.truth.distortion in DEFECTS
+        if recipe.kind is None:
             np.testing.assert_array_equal(pixels, original)
-            assert sample.truth.distortion is None
-        if sample.recipe.extent is not None:
-            assert sample.recipe.label_source == "region rule"
-            assert sample.truth.region is not None
+            assert sample.example.truth.distortion is None
+        if recipe.extent is not None:
+            assert recipe.label_source == "region rule"
+            assert sample.example.truth.region is not None
             height, width = original.shape[:2]
-            x1, y1, x2, y2 = (round(v * s) for v, s in zip(sample.truth.region, (width, height) * 2, strict=True))
+            x1, y1, x2, y2 = (
+                round(v * s) for v, s in zip(sample.example.truth.region, (width, height) * 2, strict=True)
+            )
             outside = np.ones((height, width), bool)
             outside[y1:y2, x1:x2] = False
             np.testing.assert_array_equal(pixels[outside], original[outside])
             assert (pixels[y1:y2, x1:x2] != original[y1:y2, x1:x2]).any()
-            assert (x2 - x1) * (y2 - y1) / (width * height) == pytest.approx(np.prod(sample.recipe.extent), rel=0.02)
+            assert (x2 - x1) * (y2 - y1) / (width * height) == pytest.approx(np.prod(recipe.extent), rel=0.02)
         else:
-            assert sample.truth.region is None
+            assert sample.example.truth.region is None
 
 
 def test_an_unseen_distortion_is_told_as_none() -> None:
     data = make(size=400, local_fraction=0.0, pristine_fraction=0.0)
     mildest = next(i for i, r in enumerate(data.recipes) if r.kind is not None and (r.kind.number, r.level) == (1, 1.0))
     strong = next(i for i, r in enumerate(data.recipes) if r.kind is not None and (r.kind.number, r.level) == (1, 5.0))
-    assert data[mildest].truth.distortion is None
-    assert data[strong].truth.distortion == "gaussian_blur"
-    assert data[strong].truth.level == pytest.approx(5)
+    assert data[mildest].example.truth.distortion is None
+    assert data[strong].example.truth.distortion == "gaussian_blur"
+    assert data[strong].example.truth.level == pytest.approx(5)
 
 
 @pytest.mark.parametrize(("local", "pristine", "procedural"), [(0, 0, 0), (1, 0, 0), (0, 1, 1), (0.5, 0.5, 0.5)])

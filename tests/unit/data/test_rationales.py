@@ -12,14 +12,15 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS
 from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE
-from zoom_iqa.data.supervised.rationales import Rationale, RationaleWriter, Truth
+from zoom_iqa.data.supervised.rationales import Rationale, RationaleWriter
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.answer import parse_answer, read_rating
 from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.zoom import ZoomTask
 
 CONF = Path(__file__).parents[3] / "conf" / "prompts"
 NAMES = ("full", "compact")
@@ -43,16 +44,17 @@ def make_writer(
     )
 
 
-def draw_truth(rng: np.random.Generator) -> Truth:
+def draw_truth(rng: np.random.Generator) -> tuple[Truth, float]:
     name = rng.choice([*DEFECTS, ""])
     if not name:
-        return Truth(distortion=None, level=1.0, region=None, mos=float(rng.uniform(4, 5.2)))
+        return Truth(distortion=None, level=1.0, region=None), float(rng.uniform(4, 5.2))
     region = None
     if rng.random() < 0.5:
         x1, y1 = rng.uniform(0, 0.95, size=2)
         x2, y2 = rng.uniform((x1 + 0.01, y1 + 0.01), 1.0)
         region = (float(x1), float(y1), float(x2), float(y2))
-    return Truth(distortion=str(name), level=float(rng.uniform(1, 5)), region=region, mos=float(rng.uniform(0.8, 5.2)))
+    truth = Truth(distortion=str(name), level=float(rng.uniform(1, 5)), region=region)
+    return truth, float(rng.uniform(0.8, 5.2))
 
 
 def think_of(text: str) -> str:
@@ -66,14 +68,14 @@ def test_every_trajectory_meets_the_format_and_plays_through_the_session(name: s
     image = Image.new("RGB", (64, 48))
     turns_seen = set()
     for _ in range(400):
-        truth = draw_truth(rng)
-        rationale = writer.write(truth, rng)
+        truth, mos = draw_truth(rng)
+        rationale = writer.write(truth, mos, rng)
         for number, text in enumerate(rationale.texts, start=1):
             report = check_format(text, sections=prompts.sections(number), final_only=number == 2)
             assert report.ok, (report.violations, text)
-        assert read_rating(rationale.texts[-1]) == pytest.approx(min(5, max(1, truth.mos)), abs=0.0051)
-        item = ImageItem(id="x", dataset="d", mos=3.0)
-        turns = supervised_turns(item=item, image=image, question="Good?", prompts=prompts, texts=rationale.texts)
+        assert read_rating(rationale.texts[-1]) == pytest.approx(min(5, max(1, mos)), abs=0.0051)
+        sample = Sample.of(rated_example(id="x", dataset="d", mos=3.0), image)
+        turns = supervised_turns(ZoomTask(prompts=prompts).rehearse(sample, rng), rationale.texts)
         assert [turn.response for turn in turns] == list(rationale.texts)
         turns_seen.add(len(turns))
     assert turns_seen == {1, 2}
@@ -85,10 +87,10 @@ def test_the_box_holds_the_region_to_the_last_decimal(name: str) -> None:
     writer = make_writer(prompts)
     step = 0.1 if prompts.terse else 0.01
     for _ in range(200):
-        truth = draw_truth(rng)
+        truth, mos = draw_truth(rng)
         if truth.region is None:
             continue
-        x1, y1, x2, y2 = parse_answer(writer.write(truth, rng).turn1).bbox
+        x1, y1, x2, y2 = parse_answer(writer.write(truth, mos, rng).turn1).bbox
         left, top, right, bottom = truth.region
         slack = step / 2 + 1e-9
         assert left - 0.1 - slack <= x1 <= min(left + slack, 1 - step + 1e-9)
@@ -113,8 +115,8 @@ def test_when_to_zoom(
     distortion: str | None, level: float, region: tuple[float, float, float, float] | None, rate: float, crops: bool
 ) -> None:
     writer = make_writer(load_prompts("compact"), doubt_crop_rate=rate)
-    truth = Truth(distortion=distortion, level=level, region=region, mos=2.0)
-    rationale = writer.write(truth, np.random.default_rng(0))
+    truth = Truth(distortion=distortion, level=level, region=region)
+    rationale = writer.write(truth, 2.0, np.random.default_rng(0))
     assert parse_answer(rationale.turn1).wants_crop is crops
     assert (rationale.turn2 is not None) is crops
 
@@ -124,20 +126,20 @@ def test_clear_defects_get_a_closer_look_at_their_own_rate() -> None:
         make_writer(load_prompts("compact"), doubt_crop_rate=0.0, clear_crop_rate=0.25),
         np.random.default_rng(0),
     )
-    clear = Truth(distortion="jpeg", level=4.0, region=None, mos=2.0)
-    faint = Truth(distortion="jpeg", level=1.5, region=None, mos=4.0)
-    crops = [writer.write(clear, rng).turn2 is not None for _ in range(800)]
+    clear = Truth(distortion="jpeg", level=4.0, region=None)
+    faint = Truth(distortion="jpeg", level=1.5, region=None)
+    crops = [writer.write(clear, 2.0, rng).turn2 is not None for _ in range(800)]
     assert np.mean(crops) == pytest.approx(0.25, abs=0.05)
-    assert all(writer.write(faint, rng).turn2 is None for _ in range(50))
+    assert all(writer.write(faint, 4.0, rng).turn2 is None for _ in range(50))
 
 
 def test_the_first_score_is_a_guess_pulled_to_the_middle() -> None:
-    truth = Truth(distortion="jpeg", level=5.0, region=(0.1, 0.1, 0.4, 0.4), mos=1.6)
-    exact = make_writer(load_prompts("compact"), guess_spread=0.0).write(truth, np.random.default_rng(0))
+    truth = Truth(distortion="jpeg", level=5.0, region=(0.1, 0.1, 0.4, 0.4))
+    exact = make_writer(load_prompts("compact"), guess_spread=0.0).write(truth, 1.6, np.random.default_rng(0))
     assert read_rating(exact.turn1) == 2.3  # half-way between 1.60 and 3.00
     rng = np.random.default_rng(0)
     writer = make_writer(load_prompts("compact"))
-    guesses = [read_rating(writer.write(truth, rng).turn1) for _ in range(400)]
+    guesses = [read_rating(writer.write(truth, 1.6, rng).turn1) for _ in range(400)]
     assert np.mean(guesses) == pytest.approx(2.3, abs=0.05)
     assert np.std(guesses) == pytest.approx(0.3, abs=0.04)
 
@@ -145,10 +147,10 @@ def test_the_first_score_is_a_guess_pulled_to_the_middle() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_equal_seeds_give_equal_texts_and_wordings_differ(name: str) -> None:
     writer = make_writer(load_prompts(name))
-    truth = Truth(distortion="lens_blur", level=4.0, region=None, mos=2.0)
+    truth = Truth(distortion="lens_blur", level=4.0, region=None)
 
     def write(seed: int) -> Rationale:
-        return writer.write(truth, np.random.default_rng(seed))
+        return writer.write(truth, 2.0, np.random.default_rng(seed))
 
     assert write(3) == write(3)
     assert len({write(seed).turn1 for seed in range(30)}) > 1
@@ -157,7 +159,7 @@ def test_equal_seeds_give_equal_texts_and_wordings_differ(name: str) -> None:
 def test_terse_texts_are_short() -> None:
     writer, rng = make_writer(load_prompts("compact"), doubt_crop_rate=1.0), np.random.default_rng(2)
     for _ in range(300):
-        for text in writer.write(draw_truth(rng), rng).texts:
+        for text in writer.write(*draw_truth(rng), rng).texts:
             assert len(re.findall(r"\w+", think_of(text))) <= 20
 
 
@@ -170,8 +172,8 @@ def test_directions_are_positive_and_issues_name_the_defect(name: str) -> None:
     )
     writer, rng = make_writer(prompts), np.random.default_rng(4)
     for _ in range(300):
-        truth = draw_truth(rng)
-        rationale = writer.write(truth, rng)
+        truth, mos = draw_truth(rng)
+        rationale = writer.write(truth, mos, rng)
         for text in rationale.texts:
             _, directions, issues, _ = (line.split(": ", 1)[1] for line in think_of(text).split("\n"))
             assert not negatives.search(directions.lower()), directions
@@ -190,7 +192,7 @@ def test_every_distortion_has_words_of_its_own() -> None:
 def test_an_unknown_distortion_is_refused() -> None:
     writer = make_writer(load_prompts("full"))
     with pytest.raises(DataError, match="'fog' has no words"):
-        writer.write(Truth(distortion="fog", level=3.0, region=None, mos=3.0), np.random.default_rng(0))
+        writer.write(Truth(distortion="fog", level=3.0, region=None), 3.0, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -204,8 +206,8 @@ def test_an_unknown_distortion_is_refused() -> None:
 )
 def test_places_are_named(region: tuple[float, float, float, float], place: str) -> None:
     writer = make_writer(load_prompts("compact"))
-    truth = Truth(distortion="jpeg", level=5.0, region=region, mos=2.0)
-    assert f"Decision: crop {place}</think>" in writer.write(truth, np.random.default_rng(0)).turn1
+    truth = Truth(distortion="jpeg", level=5.0, region=region)
+    assert f"Decision: crop {place}</think>" in writer.write(truth, 2.0, np.random.default_rng(0)).turn1
 
 
 @pytest.mark.parametrize(("mos", "pull", "word"), [(4.0, 1.0, "raised"), (4.0, 0.0, "kept"), (2.0, 1.0, "lowered")])
@@ -219,8 +221,8 @@ def test_the_second_turn_says_where_the_score_went(mos: float, pull: float, word
         guess_spread=0,
         box_jitter=0,
     )
-    truth = Truth(distortion="jpeg", level=5.0, region=(0, 0, 0.5, 0.5), mos=mos)
-    turn2 = writer.write(truth, np.random.default_rng(0)).turn2
+    truth = Truth(distortion="jpeg", level=5.0, region=(0, 0, 0.5, 0.5))
+    turn2 = writer.write(truth, mos, np.random.default_rng(0)).turn2
     assert turn2 is not None
     assert f"Final: score {word}</think>" in turn2
 

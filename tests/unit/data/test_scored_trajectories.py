@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import ImageItem, ImagePart
+from zoom_iqa.base.types import ImagePart, rated_example
 from zoom_iqa.data.datasets import BenchmarkImages
 from zoom_iqa.data.supervised.defects import DEFECTS
 from zoom_iqa.data.supervised.from_scores import ScoredTrajectories, ScoreRationales
@@ -20,6 +20,7 @@ from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.answer import parse_answer, read_rating
 from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.zoom import ZoomSession, ZoomTask
 
 CONF = Path(__file__).parents[3] / "conf" / "prompts"
 SCORES = np.linspace(1.0, 5.0, 81)
@@ -89,9 +90,11 @@ def test_opinions_scatter_around_the_score_as_asked_and_stay_on_the_scale(prompt
 def test_further_views_are_parts_of_the_image_flipped_half_of_the_time(prompts: PromptSet, tmp_path: Path) -> None:
     ramp = np.tile(np.arange(200, dtype=np.uint8), (100, 1))  # each column its own value: a view tells where it was cut
     Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "ramp.png")
-    items = [ImageItem(id="a", dataset="real", mos=3.0, path=str(tmp_path / "ramp.png"))]
+    items = [rated_example(id="a", dataset="real", mos=3.0, path=str(tmp_path / "ramp.png"))]
     images = BenchmarkImages(items=items, max_pixels=100_000)
-    data = ScoredTrajectories(images=images, writer=writer(prompts, 0.0), prompts=prompts, views=40, seed=0)
+    data = ScoredTrajectories(
+        images=images, writer=writer(prompts, 0.0), task=ZoomTask(prompts=prompts), views=40, seed=0
+    )
     assert [item.id for item in data.items()[:3]] == ["a", "a-view1", "a-view2"]
     shown = [
         next(part.image for part in trajectory.turns[0].prompt[0].parts if isinstance(part, ImagePart))
@@ -109,15 +112,18 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
     items = []
     for number, mos in enumerate((1.5, 3.2, 4.8)):
         Image.effect_noise((64, 48), 40).convert("RGB").save(tmp_path / f"{number}.png")
-        items.append(ImageItem(id=str(number), dataset="real", mos=mos, path=str(tmp_path / f"{number}.png")))
+        items.append(rated_example(id=str(number), dataset="real", mos=mos, path=str(tmp_path / f"{number}.png")))
     images = BenchmarkImages(items=items, max_pixels=10_000)
-    data = ScoredTrajectories(images=images, writer=writer(prompts, 1.0), prompts=prompts, views=1, seed=4)
+    data = ScoredTrajectories(
+        images=images, writer=writer(prompts, 1.0), task=ZoomTask(prompts=prompts), views=1, seed=4
+    )
     assert (len(data), data.items()) == (3, images.items())
     for index, item in enumerate(items):
         trajectory = data[index]
         texts = [turn.response for turn in trajectory.turns]
         question = next(q for q in prompts.questions if q in trajectory.turns[0].prompt[0].parts[0].text)
-        again = supervised_turns(item=item, image=images[index].image, question=question, prompts=prompts, texts=texts)
+        session = ZoomSession(sample=images[index], index=0, question=question, prompts=prompts, seed=0)
+        again = supervised_turns(session, texts)
         assert [len(turn.prompt) for turn in trajectory.turns] == [len(turn.prompt) for turn in again] == [1, 3]
         assert texts == [turn.response for turn in data[index].turns]
         assert read_rating(texts[-1]) == item.mos
@@ -138,7 +144,7 @@ def test_a_number_out_of_range_is_named(prompts: PromptSet, setting: dict[str, f
 
 
 def test_at_least_one_view_is_asked_for(prompts: PromptSet, tmp_path: Path) -> None:
-    items = [ImageItem(id="a", dataset="real", mos=3.0, path=str(tmp_path / "none.png"))]
+    items = [rated_example(id="a", dataset="real", mos=3.0, path=str(tmp_path / "none.png"))]
     images = BenchmarkImages(items=items, max_pixels=100)
     with pytest.raises(ConfigError, match="views=0"):
-        ScoredTrajectories(images=images, writer=writer(prompts, 0.0), prompts=prompts, views=0, seed=0)
+        ScoredTrajectories(images=images, writer=writer(prompts, 0.0), task=ZoomTask(prompts=prompts), views=0, seed=0)

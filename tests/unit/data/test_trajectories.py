@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from PIL import Image
 
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import ImageItem, ImagePart, TextPart
+from zoom_iqa.base.types import ImagePart, Sample, TextPart, rated_example
 from zoom_iqa.data.supervised.records import (
     SupervisedTurn,
     TurnRecord,
@@ -24,16 +25,22 @@ from zoom_iqa.data.supervised.records import (
     turn_records,
     write_records,
 )
+from zoom_iqa.tasks.tools.crop import crop_image
+from zoom_iqa.tasks.zoom import ZoomTask
 
-ITEM = ImageItem(id="coffee", dataset="toy", mos=2.05)
+ITEM = rated_example(id="coffee", dataset="toy", mos=2.05)
 ASKS = '<think>x</think><answer>{"bbox_2d": [0.25, 0.25, 0.75, 0.875], "rating": 3.10, "tool": "crop"}</answer>'
 ENDS = '<think>y \ud800 é</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.05, "tool": "final"}</answer>'
 IMAGE = Image.new("RGB", (100, 80), (10, 20, 30))
-PATHS = {"toy:coffee": "coffee.png", "toy:coffee@25,20,75,70": "coffee_crop.png"}
+PATHS = {
+    ImagePart.of(IMAGE).key: "coffee.png",
+    ImagePart.of(crop_image(IMAGE, [0.25, 0.25, 0.75, 0.875])).key: "coffee_crop.png",
+}
 
 
 def play(*texts: str) -> tuple[SupervisedTurn, ...]:
-    return supervised_turns(item=ITEM, image=IMAGE, question="How good?", prompts=PROMPTS, texts=texts)
+    session = ZoomTask(prompts=PROMPTS).rehearse(Sample.of(ITEM, IMAGE), np.random.default_rng(0))
+    return supervised_turns(session, texts)
 
 
 def shape_of(turn: SupervisedTurn) -> list[tuple[str, list[str | None]]]:
@@ -58,7 +65,7 @@ def load(path: str) -> Image.Image:
 
 
 def test_texts_must_fit_the_turns() -> None:
-    with pytest.raises(DataError, match="turn 1 asks for a crop; give the text of turn 2"):
+    with pytest.raises(DataError, match="turn 1 asks for another; give the text of turn 2"):
         play(ASKS)
     with pytest.raises(DataError, match="turn 1 ends the trajectory, but 2 texts are given"):
         play(ENDS, ENDS)
@@ -66,7 +73,7 @@ def test_texts_must_fit_the_turns() -> None:
 
 def test_both_turns_survive_the_file(folder: Path) -> None:
     turns = play(ASKS, ENDS)
-    records = turn_records(turns, item=ITEM, paths=PATHS)
+    records = turn_records(turns, example=ITEM, paths=PATHS)
     assert [record.id for record in records] == ["coffee/turn1", "coffee/turn2"]
     path = folder / "sub" / "train.jsonl"
     write_records(path, records)
@@ -82,7 +89,7 @@ def test_both_turns_survive_the_file(folder: Path) -> None:
                 if isinstance(a, ImagePart):
                     assert isinstance(b, ImagePart)
                     assert a.image.tobytes() == b.image.tobytes()
-                    assert a.key == str(folder / PATHS[b.key])
+                    assert a.key == b.key
     assert shape_of(load_turn(read[1], load)) == [
         ("user", ["How good?"]),
         ("assistant", [ASKS]),
@@ -91,7 +98,7 @@ def test_both_turns_survive_the_file(folder: Path) -> None:
 
 
 def test_the_written_layout(folder: Path) -> None:
-    write_records(folder / "t.jsonl", turn_records(play(ENDS), item=ITEM, paths=PATHS))
+    write_records(folder / "t.jsonl", turn_records(play(ENDS), example=ITEM, paths=PATHS))
     (line,) = (folder / "t.jsonl").read_text().splitlines()
     assert json.loads(line) == {
         "id": "coffee/turn1",
@@ -106,7 +113,7 @@ def test_the_written_layout(folder: Path) -> None:
 
 def test_trl_reads_the_layout(folder: Path) -> None:
     data_utils = pytest.importorskip("trl.data_utils")
-    write_records(folder / "t.jsonl", turn_records(play(ASKS, ENDS), item=ITEM, paths=PATHS))
+    write_records(folder / "t.jsonl", turn_records(play(ASKS, ENDS), example=ITEM, paths=PATHS))
     value = json.loads((folder / "t.jsonl").read_text().splitlines()[1])
     messages = data_utils.prepare_multimodal_messages(value["messages"], images=["A", "B"])
     assert [part.get("image") or part["text"] for part in messages[2]["content"]] == [
@@ -119,8 +126,8 @@ def test_trl_reads_the_layout(folder: Path) -> None:
 
 
 def test_images_without_a_file_name_are_refused() -> None:
-    with pytest.raises(DataError, match="toy:coffee@25,20,75,70"):
-        turn_records(play(ASKS, ENDS), item=ITEM, paths={"toy:coffee": "coffee.png"})
+    with pytest.raises(DataError, match=list(PATHS)[1]):
+        turn_records(play(ASKS, ENDS), example=ITEM, paths=dict([*PATHS.items()][:1]))
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -128,7 +135,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     path.write_text("old")
 
     def records() -> Iterator[TurnRecord]:
-        yield from turn_records(play(ENDS), item=ITEM, paths=PATHS)
+        yield from turn_records(play(ENDS), example=ITEM, paths=PATHS)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.validation import validate_items
 
 
-def item(name: str, mos: float = 3.0, std: float | None = None, path: str | None = None) -> ImageItem:
-    return ImageItem(id=name, dataset="set", mos=mos, mos_std=std, path=path)
+def item(name: str, mos: float = 3.0, std: float | None = None, path: str | None = None) -> Example:
+    return rated_example(id=name, dataset="set", mos=mos, mos_std=std, path=path)
 
 
 def test_good_items_pass(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_an_empty_split_is_an_error() -> None:
         (item("x", path="/nowhere/x.png"), "row 1, set:x: no file /nowhere/x.png"),
     ],
 )
-def test_a_bad_row_is_named(bad: ImageItem, words: str) -> None:
+def test_a_bad_row_is_named(bad: Example, words: str) -> None:
     with pytest.raises(DataError) as caught:
         validate_items([item("a"), bad])
     assert len(caught.value.rows) == 1
@@ -54,5 +54,5 @@ def test_all_bad_rows_are_listed_and_duplicates_counted() -> None:
 
 
 def test_the_same_id_in_two_sets_is_fine() -> None:
-    same = [item("a"), ImageItem(id="a", dataset="other", mos=2.0)]
+    same = [item("a"), rated_example(id="a", dataset="other", mos=2.0)]
     assert validate_items(same) is None

@@ -12,7 +12,7 @@ import torch
 from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
 from zoom_iqa.base.errors import ConfigError, PolicyError
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest, Message
+from zoom_iqa.base.types import Generation, Message, Request
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.engines.native import engine as native_module
 from zoom_iqa.engines.native.engine import NativeEngine, NativeEngineRecipe
@@ -34,9 +34,9 @@ SAMPLING = SamplingParams(
 SIZES = {"short": 4, "long": 4, "turn 2": 1, "turn 2 of another": 2}
 
 
-def requests(sizes: dict[str, int] = SIZES) -> list[GenerationRequest]:
+def requests(sizes: dict[str, int] = SIZES) -> list[Request]:
     return [
-        GenerationRequest(f"{name}/{i}", name, PROMPTS[name], 100 * number + i)
+        Request(f"{name}/{i}", name, PROMPTS[name], 100 * number + i)
         for number, (name, size) in enumerate(sizes.items())
         for i in range(size)
     ]
@@ -56,7 +56,7 @@ def native(
     )
 
 
-def run(engine: Engine, wanted: list[GenerationRequest]) -> dict[str, Generation]:
+def run(engine: Engine, wanted: list[Request]) -> dict[str, Generation]:
     for request in wanted:
         engine.submit(request)
     found: dict[str, Generation] = {}

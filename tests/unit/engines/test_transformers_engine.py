@@ -6,7 +6,7 @@ import torch
 
 from support.random_policy import turn1_prompt, turn2_prompt
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest, Message
+from zoom_iqa.base.types import Generation, Message, Request
 from zoom_iqa.engines.transformers_engine import TransformersEngine
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion
@@ -28,7 +28,7 @@ def run(policy: Policy, *, greedy: bool) -> dict[str, Generation]:
         policy=policy, sampling=sampling, features=VisionCache(model=policy.model, capacity=1000)
     )
     for seed, (key, prompt) in enumerate(PROMPTS.items()):
-        engine.submit(GenerationRequest(key, key, prompt, seed))
+        engine.submit(Request(key, key, prompt, seed))
     found = []
     while engine.busy:
         found.extend(engine.step())

@@ -15,8 +15,9 @@ from hydra.errors import InstantiationException
 
 from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import Record
 from zoom_iqa.evaluate import compose_config, evaluate, resolve_arguments
-from zoom_iqa.evaluation.predictions import PredictionFile, read_predictions
 
 TESTS = Path(__file__).resolve().parents[2]
 ENGINE = [
@@ -103,18 +104,18 @@ def test_killed_again_and_again_it_ends_the_same(
     policy: Path, images: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "run"
-    append = PredictionFile.append
+    append = RecordFile.append
     for kills in range(3):
         with monkeypatch.context() as patched:
 
-            def killed(self: PredictionFile, predictions: Any, kills: int = kills) -> None:
-                append(self, predictions)
-                if len(read_predictions(self.path)) > 4 * kills:
+            def killed(self: RecordFile[Record], records: Any, kills: int = kills) -> None:
+                append(self, records)
+                if len(self.read()) > 4 * kills:
                     with self.path.open("a") as file:
                         file.write('{"id": "half a li')
                     raise KilledError
 
-            patched.setattr(PredictionFile, "append", killed)
+            patched.setattr(RecordFile, "append", killed)
             with pytest.raises(KilledError):
                 run(policy, images, output, "samples_per_image=2")
     run(policy, images, output, "samples_per_image=2", "machine.batch_size=3")

@@ -72,5 +72,5 @@ def test_sampling_is_that_of_evaluation_after_training() -> None:
         trained = compose("train").evaluation.run
     cfg = compose_config([])
     assert cfg.run.sampling == trained.sampling
-    for key in ("features_capacity", "batch_size", "samples_per_image", "seed", "prompts", "engine"):
+    for key in ("features_capacity", "batch_size", "samples_per_image", "seed", "task", "engine"):
         assert cfg.run[key] == trained[key], key

@@ -13,27 +13,29 @@ from support.fitting import own_copy
 from support.written_engine import WrittenEngine
 from support.written_rollouts import PROMPTS, SAMPLING, image_samples
 from zoom_iqa.base.errors import ConfigError, DataError, ImageError
-from zoom_iqa.base.types import Generation, ImageItem, ImageSample
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import Record, RecordCodec
+from zoom_iqa.base.types import Example, Generation, Mos, Sample
 from zoom_iqa.evaluation.evaluator import Evaluator
-from zoom_iqa.evaluation.predictions import Prediction, PredictionFile, merge_shares, read_predictions, share_of
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.tasks.zoom import ZoomTask
 
 
 class Images:
     """A data set that counts how often it is asked for pixels."""
 
-    def __init__(self, samples: list[ImageSample]) -> None:
+    def __init__(self, samples: list[Sample]) -> None:
         self.samples = samples
         self.opened: list[str] = []
 
-    def items(self) -> list[ImageItem]:
-        return [sample.item for sample in self.samples]
+    def items(self) -> list[Example]:
+        return [sample.example for sample in self.samples]
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> ImageSample:
-        self.opened.append(self.samples[index].item.id)
+    def __getitem__(self, index: int) -> Sample:
+        self.opened.append(self.samples[index].example.id)
         return self.samples[index]
 
 
@@ -49,14 +51,18 @@ def evaluator(images: Images, **changed: Any) -> Evaluator:
     }
     return Evaluator(
         dataset=images,
-        prompts=PROMPTS,
+        task=ZoomTask(prompts=PROMPTS),
         sampling=SAMPLING,
         **settings,
     )
 
 
-def timeless(predictions: tuple[Prediction, ...]) -> list[Prediction]:
-    return [replace(prediction, seconds=0.0) for prediction in predictions]
+def timeless(records: tuple[Record, ...]) -> list[Record]:
+    return [replace(record, seconds=0.0) for record in records]
+
+
+def records_at(path: Path) -> RecordFile[Record]:
+    return RecordFile(path, RecordCodec())
 
 
 @pytest.fixture
@@ -67,10 +73,10 @@ def images() -> Images:
 def test_one_prediction_an_image_in_the_data_sets_order(images: Images, random_policy: Policy, tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     found = evaluator(images).run(random_policy, path=path, title=None)
-    assert [p.id for p in found] == [item.id for item in images.items()]
-    assert read_predictions(path) == found
+    assert [p.example.id for p in found] == [item.id for item in images.items()]
+    assert records_at(path).read() == found
     assert all(p.rating is not None and p.well_formed and p.seconds > 0 for p in found)
-    assert {p.rounds for p in found} == {1, 2}
+    assert {len(p.steps) for p in found} == {1, 2}
     assert len({p.rating for p in found}) > 2
 
 
@@ -87,7 +93,7 @@ def test_batches_and_neighbours_change_nothing(images: Images, random_policy: Po
 def test_a_stopped_evaluation_does_only_the_rest(images: Images, random_policy: Policy, tmp_path: Path) -> None:
     whole = evaluator(images).run(random_policy, path=tmp_path / "whole.jsonl", title=None)
     path = tmp_path / "stopped.jsonl"
-    with PredictionFile(path) as file:
+    with records_at(path) as file:
         file.append(whole[:2])
     with path.open("a") as text:
         text.write('{"id": "half')
@@ -102,7 +108,7 @@ def test_a_stopped_evaluation_does_only_the_rest(images: Images, random_policy: 
 
 def test_several_trajectories_of_an_image(images: Images, random_policy: Policy, tmp_path: Path) -> None:
     found = evaluator(images, samples_per_image=3).run(random_policy, path=tmp_path / "p.jsonl", title=None)
-    assert [(p.id, p.sample) for p in found] == [(item.id, n) for item in images.items() for n in range(3)]
+    assert [(p.example.id, p.sample) for p in found] == [(item.id, n) for item in images.items() for n in range(3)]
     more = evaluator(images, samples_per_image=1).run(random_policy, path=tmp_path / "p.jsonl", title=None)
     assert timeless(more) == timeless(found[::3])
 
@@ -114,7 +120,7 @@ def test_processes_share_the_images(
     whole = evaluator(images).run(random_policy, path=tmp_path / "whole.jsonl", title=None)
     path = tmp_path / "predictions.jsonl"
     path.touch()
-    with PredictionFile(share_of(path, 0)) as share:
+    with records_at(path).share(0) as share:
         share.append(whole[0::2])
     own = Images(images.samples)
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
@@ -125,7 +131,7 @@ def test_processes_share_the_images(
     def barrier() -> None:
         calls.append(len(calls))
         if len(calls) == 4:  # both are done; the first merges
-            merge_shares(path)
+            records_at(path).merge_shares()
 
     monkeypatch.setattr(dist, "barrier", barrier)
     found = evaluator(own).run(random_policy, path=path, title=None)
@@ -137,7 +143,7 @@ def test_other_labels_are_refused(images: Images, random_policy: Policy, tmp_pat
     path = tmp_path / "predictions.jsonl"
     evaluator(images).run(random_policy, path=path, title=None)
     first = images.samples[0]
-    images.samples[0] = ImageSample(replace(first.item, mos=4.9), first.image)
+    images.samples[0] = Sample.of(replace(first.example, target=Mos(mean=4.9)), first.image)
     with pytest.raises(DataError, match=r"4\.9 now"):
         evaluator(images).run(random_policy, path=path, title=None)
 
@@ -145,7 +151,7 @@ def test_other_labels_are_refused(images: Images, random_policy: Policy, tmp_pat
 class FailingImages(Images):
     """The last image cannot be opened."""
 
-    def __getitem__(self, index: int) -> ImageSample:
+    def __getitem__(self, index: int) -> Sample:
         if index == len(self) - 1:
             raise ImageError("cut off")
         return super().__getitem__(index)
@@ -170,7 +176,7 @@ def test_the_policy_is_in_the_mode_it_was_in_however_evaluation_ends(
     with pytest.raises(ImageError, match="cut off"):
         evaluator(failing, engine=Watched).run(policy, path=tmp_path / "failed.jsonl", title=None)
     assert policy.model.training == training
-    monkeypatch.setattr(PredictionFile, "append", lambda *_: pytest.fail("the disk is full"))
+    monkeypatch.setattr(RecordFile, "append", lambda *_: pytest.fail("the disk is full"))
     with pytest.raises(pytest.fail.Exception, match="disk is full"):
         evaluator(images, engine=Watched).run(policy, path=tmp_path / "unwritten.jsonl", title=None)
     assert policy.model.training == training

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from support.made_rollouts import reading, record
 from zoom_iqa.base.errors import ConfigError, FailureReason
-from zoom_iqa.base.types import ImageItem, ImageSample
+from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import Example, ParseFailure, Sample, rated_example
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
-from zoom_iqa.evaluation.predictions import Prediction
 from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import FIGURES, print_figures
 from zoom_iqa.metrics.summary import Summary
@@ -28,23 +30,14 @@ def prediction(
     mos: float,
     rounds: int = 1,
     warning: FailureReason | None = None,
-) -> Prediction:
-    return Prediction(
-        id=name,
-        dataset="d",
-        mos=mos,
-        mos_std=None,
-        sample=sample,
-        rating=rating,
-        failure="bad_rating" if rating is None else None,
-        routing_warning=warning,
-        well_formed=rating is not None,
-        rounds=rounds,
-        box=None,
-        texts=("t",) * rounds,
-        tokens=(1,) * rounds,
-        seconds=0.0,
+) -> Record:
+    made = record(
+        name, sample=sample, rating=rating, mos=mos, box=(0, 0, 9, 9) if rounds == 2 else None, warning=warning
     )
+    if rating is not None:
+        return made
+    unread = replace(made.steps[-1], reading=reading(ParseFailure("bad_rating", ""), well_formed=False))
+    return replace(made, steps=(unread,))
 
 
 TWICE = [
@@ -127,14 +120,14 @@ class Numbered:
     def __init__(self, count: int) -> None:
         self._count = count
 
-    def items(self) -> list[ImageItem]:
-        return [ImageItem(id=str(number), dataset="d", mos=3.0) for number in range(self._count)]
+    def items(self) -> list[Example]:
+        return [rated_example(id=str(number), dataset="d", mos=3.0) for number in range(self._count)]
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, index: int) -> ImageSample:
-        return ImageSample(self.items()[index], Image.new("L", (1, 1), index))
+    def __getitem__(self, index: int) -> Sample:
+        return Sample.of(self.items()[index], Image.new("L", (1, 1), index))
 
 
 def test_a_subset_is_fixed_in_order_and_grows_with_its_limit() -> None:

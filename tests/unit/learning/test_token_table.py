@@ -8,11 +8,12 @@ import torch
 from support.random_policy import TEXTS, noise_image
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import GenerationRequest, ImageItem, ImageSample, RolloutGroup
+from zoom_iqa.base.types import Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.learning.token_table import build_batch, token_spans
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.tasks.zoom import ZoomTask
 
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
 
@@ -23,12 +24,12 @@ FINAL = '<think>é</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 4.10, "too
 def collect_two(policy: Policy) -> RolloutGroup:
     """Rollout 0 crops and ends in turn 2; rollout 1 ends at once."""
 
-    def script(request: GenerationRequest) -> str:
-        return CROP if "/0/turn1" in request.key else FINAL
+    def script(request: Request) -> str:
+        return CROP if request.key.endswith("/0/turn1") else FINAL
 
-    sample = ImageSample(ImageItem(id="x", dataset="d", mos=3.0), noise_image(0, 64, 64))
+    sample = Sample.of(rated_example(id="x", dataset="d", mos=3.0), noise_image(0, 64, 64))
     engine = ScriptedEngine(script=script, sampling=SAMPLING, policy=policy)
-    return collect_groups([sample], engine=engine, prompts=PROMPTS, group_size=2, seed=0)[0]
+    return collect_groups([sample], task=ZoomTask(prompts=PROMPTS), engines={"policy": engine}, group_size=2, seed=0)[0]
 
 
 def test_tokens_of_both_turns_and_nothing_else(random_policy: Policy) -> None:
@@ -62,7 +63,7 @@ def test_values_recorded_while_sampling_are_kept_in_order(random_policy: Policy)
     group = collect_two(random_policy)
     numbered, count = [], 0
     for rollout in group.rollouts:
-        for turn in rollout.turns:
+        for turn in rollout.steps:
             n = len(turn.generation.token_ids)
             object.__setattr__(turn.generation, "logprobs", tuple(-float(i) for i in range(count, count + n)))
             object.__setattr__(turn.generation, "entropies", tuple(float(i) for i in range(count, count + n)))

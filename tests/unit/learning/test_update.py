@@ -261,13 +261,13 @@ def test_only_tokens_with_an_advantage_are_trained() -> None:
 
     policy = copied(start_policy())
     total, trained = torch.zeros(()), 0
-    for number, turn in enumerate(flat[chosen].turns, start=1):
-        prompt, ids = policy.encode(turn.prompt), torch.tensor(turn.generation.token_ids)
+    for number, turn in enumerate(flat[chosen].steps, start=1):
+        prompt, ids = policy.encode(turn.request.prompt), torch.tensor(turn.generation.token_ids)
         tokens = torch.cat([prompt.ids_L, ids])
         mask = torch.cat([torch.zeros(len(prompt.ids_L)), torch.ones(len(ids))])
         assert policy.decode(tokens[mask == 1].tolist()) == turn.generation.text
         context = policy.decode(tokens[mask == 0].tolist())
-        assert (flat[chosen].turns[0].generation.text in context) == (number == 2)
+        assert (flat[chosen].steps[0].generation.text in context) == (number == 2)
         assert int((tokens[mask == 0] == policy.encoder.image_pad_id).sum()) > 0
         out = policy.model(
             input_ids=tokens[None],
@@ -330,7 +330,7 @@ def test_the_gap_between_sampler_and_scorer_is_that_of_the_first_step() -> None:
 def test_figures_are_means_over_the_steps() -> None:
     found = updated(REGULARIZERS["coverage reference sampled"], mini_batches=2)
     candidates = [
-        sum(sum(naive_numeric(start_policy(), t.generation.token_ids)) for t in rollout.turns)
+        sum(sum(naive_numeric(start_policy(), t.generation.token_ids)) for t in rollout.steps)
         for group in rollouts()
         for rollout in group.rollouts
     ]

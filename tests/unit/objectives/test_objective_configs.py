@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import instantiate
 
+from support.made_rollouts import group
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
 from zoom_iqa.objectives.regularizers.base import Regularizer
@@ -29,23 +29,7 @@ def choices(group):
 
 
 def two_images():
-    groups = []
-    for name, mos, ratings in (("a", 4.0, (4.0, 2.0)), ("b", 2.0, (3.0, 1.0))):
-        item = ImageItem(id=name, dataset="d", mos=mos)
-        generation = Generation(key="k", text="", token_ids=(), logprobs=(), entropies=(), finish="stop")
-        turns = [
-            Turn(
-                prompt=(),
-                prompt_key="p",
-                generation=generation,
-                answer=ParseFailure("missing_answer", ""),
-                rating=rating,
-                well_formed=True,
-            )
-            for rating in ratings
-        ]
-        rollouts = tuple(Rollout(item=item, index=i, turns=(turn,)) for i, turn in enumerate(turns))
-        groups.append(RolloutGroup(item=item, rollouts=rollouts))
+    groups = [group("a", 4.0, [4.0, 2.0]), group("b", 2.0, [3.0, 1.0])]
     return RewardInputs.from_groups(groups, reducer=LocalReducer())
 
 

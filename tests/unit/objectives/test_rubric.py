@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
+from support.made_rollouts import group, rollout, step
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+from zoom_iqa.base.types import ParseFailure, RolloutGroup, rated_example
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
@@ -12,17 +13,6 @@ from zoom_iqa.objectives.schedules import Linear, as_schedule
 from zoom_iqa.parallel.reducer import LocalReducer
 
 FAILED = ParseFailure("missing_answer", "no <answer>")
-
-
-def turn(rating, well_formed=True):
-    generation = Generation(key="k", text="", token_ids=(), logprobs=(), entropies=(), finish="stop")
-    return Turn(prompt=(), prompt_key="p", generation=generation, answer=FAILED, rating=rating, well_formed=well_formed)
-
-
-def group(name, mos, ratings, mos_std=None, well_formed=True):
-    item = ImageItem(id=name, dataset="d", mos=mos, mos_std=mos_std)
-    rollouts = tuple(Rollout(item=item, index=i, turns=(turn(r, well_formed),)) for i, r in enumerate(ratings))
-    return RolloutGroup(item=item, rollouts=rollouts)
 
 
 GROUPS = [
@@ -51,9 +41,9 @@ def test_inputs_are_read_off_the_rollouts():
 
 
 def test_last_turn_rates_and_every_turn_must_be_well_formed():
-    item = ImageItem(id="a", dataset="d", mos=3.0)
-    two_turns = Rollout(item=item, index=0, turns=(turn(1.0, well_formed=False), turn(4.0)))
-    inputs = RewardInputs.from_groups([RolloutGroup(item=item, rollouts=(two_turns,))], reducer=LocalReducer())
+    item = rated_example(id="a", dataset="d", mos=3.0)
+    two_turns = rollout(item, step(1.0, well_formed=False), step(4.0))
+    inputs = RewardInputs.from_groups([RolloutGroup(example=item, rollouts=(two_turns,))], reducer=LocalReducer())
     assert inputs.ratings_BG.tolist() == [[4.0]]
     assert inputs.well_formed_BG.tolist() == [[False]]
 

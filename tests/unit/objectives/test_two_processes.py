@@ -8,7 +8,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from zoom_iqa.base.types import Generation, ImageItem, ParseFailure, Rollout, RolloutGroup, Turn
+from support.made_rollouts import group
+from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.objectives.measures import mean_of, peak_of, reduce_measures, to_floats
 from zoom_iqa.objectives.regularizers.base import TokenBatch
 from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
@@ -23,25 +24,8 @@ TOKEN_SHARES = ((0, 37), (37, 100))
 
 
 def make_groups(images):
-    generation = Generation(key="k", text="", token_ids=(), logprobs=(), entropies=(), finish="stop")
-    groups = []
-    for name, mos, ratings in images:
-        item = ImageItem(id=name, dataset="d", mos=mos)
-        failed = ParseFailure("missing_answer", "")
-        turns = [
-            Turn(
-                prompt=(),
-                prompt_key="p",
-                generation=generation,
-                answer=failed,
-                rating=failed if rating is None else rating,
-                well_formed=True,
-            )
-            for rating in ratings
-        ]
-        rollouts = tuple(Rollout(item=item, index=i, turns=(turn,)) for i, turn in enumerate(turns))
-        groups.append(RolloutGroup(item=item, rollouts=rollouts))
-    return groups
+    failed = ParseFailure("missing_answer", "")
+    return [group(name, mos, [failed if r is None else r for r in ratings]) for name, mos, ratings in images]
 
 
 def results(images, tokens: slice, reducer: Reducer) -> dict:

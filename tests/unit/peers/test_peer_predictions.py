@@ -11,7 +11,8 @@ from PIL import Image
 
 from support.labelled_images import BrightnessSet
 from zoom_iqa.base.errors import DataError, ImageError
-from zoom_iqa.evaluation.predictions import read_predictions, write_predictions
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.peers.predictions import peer_figures, predict_all
 
 MOS = [1.0, 4.0, 2.0, 5.0, 3.0]
@@ -44,7 +45,7 @@ class Knowing(Darkness):
 def test_lower_is_better_scores_are_turned_and_kept_as_given(tmp_path: Path) -> None:
     predictions = predict_all(Darkness(), BrightnessSet(MOS), path=tmp_path / "p.jsonl", title=None)
     assert [p.rating for p in predictions] == [40 * mos - 255 for mos in MOS]
-    assert [float(p.texts[0]) for p in predictions] == [255 - 40 * mos for mos in MOS]
+    assert [float(p.steps[0].text) for p in predictions] == [255 - 40 * mos for mos in MOS]
     figures = peer_figures(Darkness(), predictions)
     assert figures["srcc"] == pytest.approx(1.0)
     assert figures["plcc"] == pytest.approx(1.0)
@@ -65,12 +66,12 @@ def test_figures_on_1_to_5_are_named_undefined_for_scores_on_another_scale(tmp_p
 def test_what_is_there_is_not_scored_again_and_the_order_is_the_data_sets(tmp_path: Path) -> None:
     path, images = tmp_path / "p.jsonl", BrightnessSet(MOS)
     whole = predict_all(Darkness(), images, path=path, title=None)
-    write_predictions(path, [whole[3], whole[1]])
+    RecordFile(path, RecordCodec()).write([whole[3], whole[1]])
     peer = Darkness()
     again = predict_all(peer, images, path=path, title=None)
     assert peer.scored == 3
     assert [replace(p, seconds=0) for p in again] == [replace(p, seconds=0) for p in whole]
-    assert read_predictions(path) == again
+    assert RecordFile(path, RecordCodec()).read() == again
 
 
 def test_predictions_of_other_labels_are_refused(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_predictions_of_other_labels_are_refused(tmp_path: Path) -> None:
     predict_all(Darkness(), BrightnessSet(MOS), path=path, title=None)
     with pytest.raises(DataError, match="other labels") as raised:
         predict_all(Darkness(), BrightnessSet([1.0, 4.5]), path=path, title=None)
-    assert len(raised.value.rows) == 4  # one label changed, three images gone
+    assert raised.value.rows == ("grey:1.png: 4.0 then, 4.5 now",)
 
 
 @pytest.mark.parametrize(("score", "said"), [(float("nan"), "not a finite"), (ImageError("too dark"), "too dark")])

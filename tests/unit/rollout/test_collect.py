@@ -5,9 +5,10 @@ from __future__ import annotations
 from support.random_policy import noise_image
 from support.toy_prompts import THREE_WORDINGS
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest, ImageItem, ImageSample, RolloutGroup
+from zoom_iqa.base.types import Generation, Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.tasks.zoom import ZoomTask
 
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
 CROP = '<answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'
@@ -19,9 +20,9 @@ class RecordingEngine(ScriptedEngine):
 
     def __init__(self) -> None:
         super().__init__(script=lambda r: CROP if "turn1" in r.key else FINAL, sampling=SAMPLING, policy=None)
-        self.seen: list[GenerationRequest] = []
+        self.seen: list[Request] = []
 
-    def submit(self, request: GenerationRequest) -> None:
+    def submit(self, request: Request) -> None:
         self.seen.append(request)
         super().submit(request)
 
@@ -32,23 +33,25 @@ class RecordingEngine(ScriptedEngine):
         return answered
 
 
-def samples(*ids: str) -> list[ImageSample]:
-    return [ImageSample(ImageItem(id=i, dataset="d", mos=3.0), noise_image(n, 40, 40)) for n, i in enumerate(ids)]
+def samples(*ids: str) -> list[Sample]:
+    return [Sample.of(rated_example(id=i, dataset="d", mos=3.0), noise_image(ord(i), 40, 40)) for i in ids]
 
 
 def collect(*ids: str, seed: int = 0) -> tuple[list[RolloutGroup], RecordingEngine]:
     engine = RecordingEngine()
-    return collect_groups(samples(*ids), engine=engine, prompts=THREE_WORDINGS, group_size=3, seed=seed), engine
+    task = ZoomTask(prompts=THREE_WORDINGS)
+    groups = collect_groups(samples(*ids), task=task, engines={"policy": engine}, group_size=3, seed=seed)
+    return groups, engine
 
 
 def test_groups_and_rollouts_keep_their_order() -> None:
     groups, _ = collect("a", "b")
-    assert [group.item.id for group in groups] == ["a", "b"]
+    assert [group.example.id for group in groups] == ["a", "b"]
     for group in groups:
         assert [rollout.index for rollout in group.rollouts] == [0, 1, 2]
         assert all(rollout.cropped for rollout in group.rollouts)
-        assert all(rollout.item.id == group.item.id for rollout in group.rollouts)
-        assert [turn.generation.text for turn in group.rollouts[0].turns] == [CROP, FINAL]
+        assert all(rollout.example.id == group.example.id for rollout in group.rollouts)
+        assert [step.generation.text for step in group.rollouts[0].steps] == [CROP, FINAL]
 
 
 def test_a_second_turn_is_submitted_as_soon_as_its_own_first_turn_ends() -> None:
@@ -56,7 +59,8 @@ def test_a_second_turn_is_submitted_as_soon_as_its_own_first_turn_ends() -> None
     order = [request.key.rpartition("/")[2] for request in engine.seen]
     assert order == ["turn1"] * 6 + ["turn2"] * 6
     answered_first = engine.seen[6]  # the newest turn 1 was answered first; its turn 2 came before the next answer
-    assert "d:b/2/turn2" in answered_first.key
+    assert answered_first.key.startswith("d:b/")
+    assert answered_first.key.endswith("/2/turn2")
 
 
 def test_an_image_may_be_in_a_batch_twice() -> None:
@@ -69,11 +73,7 @@ def test_an_image_may_be_in_a_batch_twice() -> None:
 
 def test_seeds_and_wording_depend_on_the_image_and_not_on_its_neighbours() -> None:
     def of_b(engine: RecordingEngine) -> set[tuple[str, int, str]]:
-        return {
-            (request.key.partition("|")[2], request.seed, request.prompt_key)
-            for request in engine.seen
-            if "d:b/" in request.key
-        }
+        return {(request.key, request.seed, request.prompt_key) for request in engine.seen if "d:b/" in request.key}
 
     _, alone = collect("b")
     _, beside = collect("a", "b")
@@ -87,7 +87,7 @@ def test_a_group_shares_one_prompt_and_wordings_vary_between_images() -> None:
     turn1 = [request for request in engine.seen if request.key.endswith("turn1")]
     keys = [request.prompt_key for request in turn1]
     assert [len(set(keys[i : i + 3])) for i in range(0, len(keys), 3)] == [1] * 8
-    assert len({key.rpartition("/")[2] for key in keys}) == 3
+    assert len({request.prompt[0].parts[0] for request in turn1}) == 3
 
 
 def test_nothing_to_collect() -> None:

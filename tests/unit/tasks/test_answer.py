@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from zoom_iqa.base.errors import ProtocolError
-from zoom_iqa.tasks.answer import locate_answer_numbers, locate_rating_digits, parse_answer, read_rating
+from zoom_iqa.tasks.answer import parse_answer, read_object, read_rating
 
 
 def wrap(payload: str) -> str:
@@ -134,25 +134,25 @@ def test_each_failure_has_its_reason(text: str, reason: str) -> None:
 
 def test_numbers_are_located_digit_by_digit() -> None:
     text = 'about 7 <answer>{"bbox_2d": [0.10, 0.2, 30, -4e1], "rating": 3.52, "tool": "crop"}</answer> 9'
-    spans = locate_answer_numbers(text)
+    spans = read_object(text).numbers
     assert [text[start:end] for start, end in spans] == ["0", "10", "0", "2", "30", "4", "1", "3", "52"]
-    assert [text[start:end] for start, end in locate_rating_digits(text)] == ["3", "52"]
-    assert locate_rating_digits(text) == spans[-2:]
+    assert [text[start:end] for start, end in read_object(text).rating_digits] == ["3", "52"]
+    assert read_object(text).rating_digits == spans[-2:]
 
 
 def test_numbers_in_keys_and_words_are_not_located() -> None:
     text = wrap("{'rating2': 1.50, 'tool': 'crop2', 'rating': '4.75'}")
-    assert [text[start:end] for start, end in locate_answer_numbers(text)] == ["1", "50", "4", "75"]
-    assert [text[start:end] for start, end in locate_rating_digits(text)] == ["4", "75"]
+    assert [text[start:end] for start, end in read_object(text).numbers] == ["1", "50", "4", "75"]
+    assert [text[start:end] for start, end in read_object(text).rating_digits] == ["4", "75"]
 
 
 def test_a_repeated_rating_is_located_where_it_is_read() -> None:
     text = wrap('{"rating": 1.00, "rating": 2.50}')
     assert read_rating(text) == 2.5
-    assert [text[start:end] for start, end in locate_rating_digits(text)] == ["2", "50"]
+    assert [text[start:end] for start, end in read_object(text).rating_digits] == ["2", "50"]
 
 
 @pytest.mark.parametrize("text", ["", "3.5", "<answer>3.5</answer>", '<answer>{"rating": [}</answer>'])
 def test_without_a_rating_nothing_is_located(text: str) -> None:
-    assert locate_rating_digits(text) == []
-    assert locate_answer_numbers(text) == []
+    assert read_object(text).rating_digits == []
+    assert read_object(text).numbers == []

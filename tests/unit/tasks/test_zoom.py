@@ -12,11 +12,22 @@ from PIL import Image
 
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.errors import SessionError
-from zoom_iqa.base.types import Answer, Generation, ImageItem, ImagePart, ParseFailure, Rollout, TextPart
+from zoom_iqa.base.types import (
+    Ending,
+    Generation,
+    ImagePart,
+    Look,
+    ParseFailure,
+    Rollout,
+    Sample,
+    TextPart,
+    rated_example,
+)
+from zoom_iqa.tasks.task import derive_seed
 from zoom_iqa.tasks.tools.crop import crop_image
-from zoom_iqa.tasks.zoom import ZoomSession, derive_seed
+from zoom_iqa.tasks.zoom import ZoomSession
 
-ITEM = ImageItem(id="7", dataset="toy", mos=2.0)
+EXAMPLE = rated_example(id="7", dataset="toy", mos=2.0)
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8))
 THOUGHT = "<think>{}: soft\nImprove: crisp face\nAvoid: blur on face\n{}: decided</think>"
 ASKS = THOUGHT.format("Quality", "Decision") + (
@@ -31,7 +42,8 @@ SETTLES = THOUGHT.format("Crop", "Final") + (
 
 
 def open_session(seed: int = 0, index: int = 3) -> ZoomSession:
-    return ZoomSession(item=ITEM, image=IMAGE, index=index, question="How good?", prompts=PROMPTS, seed=seed)
+    sample = Sample.of(EXAMPLE, IMAGE)
+    return ZoomSession(sample=sample, index=index, question="How good?", prompts=PROMPTS, seed=seed)
 
 
 def say(key: str, text: str) -> Generation:
@@ -52,18 +64,18 @@ def test_a_two_turn_trajectory() -> None:
     first = session.next_request()
     assert first is not None
     assert session.next_request() is first
-    assert first.key == "toy:7/3/turn1"
+    assert first.key == "toy:7/0000000000000000/3/turn1"
     (message,) = first.prompt
     text, image = message.parts
     assert text == TextPart("How good? First look.")
     assert isinstance(image, ImagePart)
-    assert image.key == "toy:7"
+    assert image.key == ImagePart.of(IMAGE).key
     assert image.image is IMAGE
 
     session.submit(say(first.key, ASKS))
     second = session.next_request()
     assert second is not None
-    assert second.key == "toy:7/3/turn2"
+    assert second.key == "toy:7/0000000000000000/3/turn2"
     assert second.prompt_key != first.prompt_key
     question, output, look = second.prompt
     assert question.parts == (TextPart("How good?"),)
@@ -72,21 +84,21 @@ def test_a_two_turn_trajectory() -> None:
     assert look.parts[0] == TextPart("Second look.")
     crop = look.parts[4]
     assert isinstance(crop, ImagePart)
-    assert crop.key == "toy:7@25,20,75,70"
+    assert crop.key == ImagePart.of(crop.image).key != image.key
     np.testing.assert_array_equal(crop.image, crop_image(IMAGE, [0.25, 0.25, 0.75, 0.875]))
 
     session.submit(say(second.key, SETTLES))
     rollout = session.rollout()
     assert session.next_request() is None
-    assert rollout.item is ITEM
+    assert rollout.example is EXAMPLE
     assert rollout.index == 3
-    assert [turn.rating for turn in rollout.turns] == [3.1, 2.05]
-    assert [turn.box for turn in rollout.turns] == [(25, 20, 75, 70), None]
-    assert [turn.prompt for turn in rollout.turns] == [first.prompt, second.prompt]
+    assert [step.reading.rating for step in rollout.steps] == [3.1, 2.05]
+    assert [step.looks for step in rollout.steps] == [(Look(box=(25, 20, 75, 70)),), ()]
+    assert [step.request.prompt for step in rollout.steps] == [first.prompt, second.prompt]
     assert rollout.rating == 2.05
     assert rollout.cropped
     assert rollout.well_formed
-    assert rollout.routing_warning is None
+    assert rollout.ending is Ending.FINAL
 
 
 def test_a_final_answer_ends_the_first_turn() -> None:
@@ -108,8 +120,8 @@ def test_a_final_answer_ends_the_first_turn() -> None:
 )
 def test_unreadable_routing_keeps_turn_one(text: str, reason: str, rating: float | None) -> None:
     rollout = play(open_session(), text)
-    assert rollout.routing_warning == reason
-    assert isinstance(rollout.turns[0].answer, ParseFailure)
+    assert rollout.ending.failure == reason
+    assert rollout.steps[0].reading.call_failure is not None
     assert not rollout.well_formed
     if rating is None:
         assert isinstance(rollout.rating, ParseFailure)
@@ -120,19 +132,19 @@ def test_unreadable_routing_keeps_turn_one(text: str, reason: str, rating: float
 
 def test_two_turns_at_most_and_the_last_rating_counts() -> None:
     rollout = play(open_session(), ASKS, ASKS)
-    assert len(rollout.turns) == 2
-    assert isinstance(rollout.turns[1].answer, Answer)
-    assert rollout.turns[1].box is None
+    assert len(rollout.steps) == 2
+    assert rollout.steps[1].reading.calls
+    assert rollout.steps[1].looks == ()
     assert rollout.rating == 3.1
-    assert not rollout.turns[1].well_formed
+    assert not rollout.steps[1].reading.well_formed
     unread = play(open_session(), ASKS, "no answer")
     assert isinstance(unread.rating, ParseFailure)
-    assert unread.routing_warning is None
+    assert unread.ending is Ending.FINAL
 
 
 def test_calls_out_of_order_are_errors() -> None:
     session = open_session()
-    with pytest.raises(SessionError, match="pending is 'toy:7/3/turn1'"):
+    with pytest.raises(SessionError, match="pending is 'toy:7/0000000000000000/3/turn1'"):
         session.submit(say("toy:7/4/turn1", ENDS))
     with pytest.raises(SessionError, match="is pending"):
         session.rollout()
@@ -165,18 +177,34 @@ def test_seeds_differ_by_turn_and_session_and_stay_the_same_elsewhere() -> None:
             session.submit(say(request.key, text))
     assert len(seeds) == 4
     # another process, whose hash() is salted otherwise
-    code = "from zoom_iqa.tasks.zoom import derive_seed; print(derive_seed(0, 'a'))"
+    code = "from zoom_iqa.tasks.task import derive_seed; print(derive_seed(0, 'a'))"
     assert int(subprocess.check_output([sys.executable, "-c", code])) == derive_seed(0, "a")
 
 
-def test_the_same_id_in_two_data_sets_is_two_images() -> None:
+def test_the_same_picture_under_two_names_is_one_prompt_and_two_requests() -> None:
     other = ZoomSession(
-        item=replace(ITEM, dataset="other"), image=IMAGE, index=3, question="How good?", prompts=PROMPTS, seed=0
+        sample=Sample.of(replace(EXAMPLE, dataset="other"), IMAGE.copy()),
+        index=3,
+        question="How good?",
+        prompts=PROMPTS,
+        seed=0,
     )
     mine, theirs = open_session().next_request(), other.next_request()
     assert mine is not None
     assert theirs is not None
     assert mine.key != theirs.key
+    assert mine.prompt_key == theirs.prompt_key
+
+
+def test_another_picture_under_the_same_name_is_another_prompt() -> None:
+    pixels = np.array(IMAGE)
+    pixels[0, 0, 0] ^= 1
+    other = ZoomSession(
+        sample=Sample.of(EXAMPLE, Image.fromarray(pixels)), index=3, question="How good?", prompts=PROMPTS, seed=0
+    )
+    mine, theirs = open_session().next_request(), other.next_request()
+    assert mine is not None
+    assert theirs is not None
     assert mine.prompt_key != theirs.prompt_key
 
 

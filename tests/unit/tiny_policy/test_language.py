@@ -17,6 +17,7 @@ from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.zoom import ZoomTask
 from zoom_iqa.tiny_policy.language import LanguageWarmup, Lesson
 
 LESSONS = ("read scores", "write answers")
@@ -69,7 +70,7 @@ def _warmup(*, reading: int, writing: int) -> LanguageWarmup:
         box_jitter=0.1,
     )
     return LanguageWarmup(
-        trajectories=WrittenTrajectories(images=images, writer=writer, prompts=PROMPTS, seed=0),
+        trajectories=WrittenTrajectories(images=images, writer=writer, task=ZoomTask(prompts=PROMPTS), seed=0),
         examples=6,
         workers=0,
         reading=_lesson(reading),

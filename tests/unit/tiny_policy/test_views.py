@@ -1,30 +1,29 @@
 """Views of the warm-up: labels follow the pixels through crops, flips and transpositions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.embedded.images import EmbeddedSample, Recipe
-from zoom_iqa.data.supervised.rationales import Truth
+from zoom_iqa.data.embedded.images import Recipe
 from zoom_iqa.tiny_policy.views import ViewPool, view_pair
 
 REGION = (0.5, 0.25, 0.75, 0.75)
+RECIPE = Recipe(photograph="white", procedural=False, kind=DISTORTIONS[2], level=4, extent=(0.25, 0.5))
 
 
-def sample(width: int, height: int) -> EmbeddedSample:
+def sample(width: int, height: int) -> Sample:
     """Black, with its region white."""
     pixels = np.zeros((height, width, 3), np.uint8)
     x1, y1, x2, y2 = (round(f * s) for f, s in zip(REGION, (width, height) * 2, strict=True))
     pixels[y1:y2, x1:x2] = 255
-    return EmbeddedSample(
-        item=ImageItem(id="white", dataset="embedded", mos=2.5),
-        image=Image.fromarray(pixels),
-        recipe=Recipe(photograph="white", procedural=False, kind=DISTORTIONS[2], level=4, extent=(0.25, 0.5)),
-        truth=Truth(distortion="motion_blur", level=3.5, region=REGION, mos=2.5),
-    )
+    truth = Truth(distortion="motion_blur", level=3.5, region=REGION)
+    example = replace(rated_example(id="white", dataset="embedded", mos=2.5), truth=truth)
+    return Sample.of(example, Image.fromarray(pixels))
 
 
 def white_share(pixels: torch.Tensor, region: torch.Tensor) -> tuple[float, float]:
@@ -39,7 +38,7 @@ def white_share(pixels: torch.Tensor, region: torch.Tensor) -> tuple[float, floa
 
 @pytest.mark.parametrize("size", [(512, 384), (384, 512)])
 def test_region_lies_on_the_same_pixels_in_both_views(size):
-    views = view_pair(sample(*size), np.random.default_rng(3))
+    views = view_pair(sample(*size), RECIPE, np.random.default_rng(3))
     assert views.pixels_BHW3.shape == (2, 192, 256, 3)
     for pixels, region in zip(views.pixels_BHW3, views.region_B4, strict=True):
         inside, outside = white_share(pixels, region)
@@ -49,7 +48,7 @@ def test_region_lies_on_the_same_pixels_in_both_views(size):
 
 
 def test_drawn_sub_views_keep_their_region_under_every_flip():
-    pair = view_pair(sample(512, 384), np.random.default_rng(3))
+    pair = view_pair(sample(512, 384), RECIPE, np.random.default_rng(3))
     pool = ViewPool(stream=iter([pair] * 50), capacity=4, rng=np.random.default_rng(0))
     shapes = set()
     for _ in range(20):
@@ -64,7 +63,7 @@ def test_drawn_sub_views_keep_their_region_under_every_flip():
 
 
 def test_refreshing_replaces_the_oldest_views_first():
-    stream = iter([view_pair(sample(512, 384), np.random.default_rng(i)) for i in range(4)])
+    stream = iter([view_pair(sample(512, 384), RECIPE, np.random.default_rng(i)) for i in range(4)])
     pool = ViewPool(stream=stream, capacity=4, rng=np.random.default_rng(0))
     pool._kept.mos_B[:] = torch.tensor([9.0, 9.0, 8.0, 8.0])
     pool.refresh(2)

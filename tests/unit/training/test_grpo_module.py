@@ -16,7 +16,7 @@ from support.written_engine import WrittenEngine
 from support.written_rollouts import PROMPTS, SAMPLING, image_samples
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, ImageSample, RolloutGroup
+from zoom_iqa.base.types import Generation, RolloutGroup, Sample
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -30,6 +30,7 @@ from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.tasks.zoom import ZoomTask
 from zoom_iqa.training.grpo import GRPOModule, GRPORecipe
 
 GROUP = 3
@@ -56,7 +57,7 @@ def update(
 
 def settings(**changed: Any) -> GRPORecipe:
     values: dict[str, Any] = {
-        "prompts": PROMPTS,
+        "task": ZoomTask(prompts=PROMPTS),
         "reward": {"score": ScoreTerm(weight=1.0, sigma=1.0)},
         "advantage": GroupAdvantages(normalize_std=True, eps=1e-4),
         "update": update(),
@@ -84,7 +85,7 @@ def recording(module: GRPOModule, patch: pytest.MonkeyPatch) -> list[list[Rollou
     collected: list[list[RolloutGroup]] = []
     collect = module._collect
 
-    def record(batch: list[ImageSample]) -> list[RolloutGroup]:
+    def record(batch: list[Sample]) -> list[RolloutGroup]:
         collected.append(collect(batch))
         return collected[-1]
 
@@ -106,13 +107,13 @@ def test_a_step_equals_the_loop(max_grad_norm: float, random_policy: Policy, mon
     (groups,) = collected
     advantages: list[float] = []
     for group in groups:
-        rewards = [math.exp(-((rollout.rating - group.item.mos) ** 2) / 2) for rollout in group.rollouts]
+        rewards = [math.exp(-((rollout.rating - group.example.mos) ** 2) / 2) for rollout in group.rollouts]
         mean = sum(rewards) / GROUP
         std = math.sqrt(sum((r - mean) ** 2 for r in rewards) / (GROUP - 1))
         advantages += [(r - mean) / (std + 1e-4) for r in rewards]
     flat = [rollout for group in groups for rollout in group.rollouts]
     tokens = naive_tokens(flat, torch.tensor(advantages), token_mean=False)
-    now = [distributions(naive, turn.prompt, turn.generation.token_ids) for r in flat for turn in r.turns]
+    now = [distributions(naive, step.request.prompt, step.generation.token_ids) for r in flat for step in r.steps]
     naive_loss("none", tokens, now, now, now).backward()
     parameters = list(naive.model.parameters())
     norm = math.sqrt(sum(p.grad.square().sum().item() for p in parameters if p.grad is not None))
@@ -141,7 +142,7 @@ def test_the_reference_is_where_the_stage_began_and_stays(random_policy: Policy)
     seen: list[float] = []
     step = module.training_step
 
-    def watched(batch: list[ImageSample], batch_idx: int) -> None:
+    def watched(batch: list[Sample], batch_idx: int) -> None:
         step(batch, batch_idx)
         seen.append(module.figures["kl_reference/kl"])
 
@@ -185,7 +186,7 @@ def test_an_image_may_look_different_in_the_next_rollout(
         return made(own_copy(random_policy), **kept, **changed)
 
     first = image_samples(2)
-    second = [ImageSample(sample.item, noise_image(50 + n, 64, 64)) for n, sample in enumerate(first)]
+    second = [Sample.of(sample.example, noise_image(50 + n, 64, 64)) for n, sample in enumerate(first)]
     both, alone = module(), module()
     fit(both, [*first, *second], batch_size=2)
     alone.rollout_step = 1

@@ -15,7 +15,7 @@ from support.random_policy import noise_image
 from support.written_engine import written
 from support.written_rollouts import PROMPTS
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Sample, rated_example
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.learning.supervised import supervised_samples
@@ -23,6 +23,7 @@ from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.tasks.zoom import ZoomSession
 from zoom_iqa.training.sft import SFTModule, SFTRecipe
 
 NUMERIC_WEIGHT = 3.0
@@ -32,17 +33,17 @@ FINAL = written("turn1", rating=4.0, crop=False)
 
 
 def trajectory(name: str, *texts: str, pixels: int = 0) -> Trajectory:
-    item = ImageItem(id=name, dataset="d", mos=3.0)
+    item = rated_example(id=name, dataset="d", mos=3.0)
     image = noise_image(pixels, 48, 64)
-    return Trajectory(
-        item, supervised_turns(item=item, image=image, question="How good?", prompts=PROMPTS, texts=texts)
-    )
+    sample = Sample.of(item, image)
+    session = ZoomSession(sample=sample, index=0, question="How good?", prompts=PROMPTS, seed=0)
+    return Trajectory(item, supervised_turns(session, texts))
 
 
 @pytest.fixture
 def trajectories() -> list[Trajectory]:
     """One with a crop, one without."""
-    return [trajectory("a", CROP, AFTER), trajectory("bb", FINAL)]
+    return [trajectory("a", CROP, AFTER), trajectory("bb", FINAL, pixels=1)]
 
 
 def settings(**changed: Any) -> SFTRecipe:

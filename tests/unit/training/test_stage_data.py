@@ -11,7 +11,7 @@ import pytest
 import torch.distributed as dist
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.resampling import Resampler
 from zoom_iqa.training.stage_data import StageData
 
@@ -22,9 +22,10 @@ class Numbers:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def items(self) -> list[ImageItem]:
+    def items(self) -> list[Example]:
         return [
-            ImageItem(id=str(i), dataset="n", mos=2.0 if i < self._size * 3 // 4 else 4.0) for i in range(self._size)
+            rated_example(id=str(i), dataset="n", mos=2.0 if i < self._size * 3 // 4 else 4.0)
+            for i in range(self._size)
         ]
 
     def __len__(self) -> int:
@@ -157,8 +158,8 @@ def test_what_cannot_be_is_refused() -> None:
 
 def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
     class Twice(Numbers):
-        def items(self) -> list[ImageItem]:
-            return [*super().items()[1:], ImageItem(id="1", dataset="n", mos=float("nan"))]
+        def items(self) -> list[Example]:
+            return [*super().items()[1:], rated_example(id="1", dataset="n", mos=float("nan"))]
 
     with pytest.raises(DataError) as refused:
         StageData(dataset=Twice(4), resampling=Resampler, steps=1, batch_size=1, accumulate=1, workers=0, seed=0)

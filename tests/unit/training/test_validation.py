@@ -15,9 +15,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from support.made_rollouts import record
 from support.small_run import metrics_of, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.evaluation.predictions import Prediction
+from zoom_iqa.base.records import Record
 from zoom_iqa.training.grpo import GRPOModule
 from zoom_iqa.training.validation import BenchmarkEvaluation
 
@@ -114,31 +115,16 @@ class Scripted:
         self.dataset_name = name
         self._ratings = list(ratings)
 
-    def run(self, policy: Any, *, path: Path, title: str | None) -> tuple[Prediction, ...]:
+    def run(self, policy: Any, *, path: Path, title: str | None) -> tuple[Record, ...]:
         assert title is None
         torch.rand(3)  # loaders draw, too
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(exist_ok=False)
-        return tuple(_prediction(number, rating) for number, rating in enumerate(self._ratings.pop(0)))
+        return tuple(_record(number, rating) for number, rating in enumerate(self._ratings.pop(0)))
 
 
-def _prediction(number: int, rating: float | None) -> Prediction:
-    return Prediction(
-        id=str(number),
-        dataset="d",
-        mos=1.0 + number,
-        mos_std=None,
-        sample=0,
-        rating=rating,
-        failure="bad_rating" if rating is None else None,
-        routing_warning=None,
-        well_formed=True,
-        rounds=1,
-        box=None,
-        texts=("",),
-        tokens=(1,),
-        seconds=0.0,
-    )
+def _record(number: int, rating: float | None) -> Record:
+    return record(str(number), rating=rating, mos=1.0 + number)
 
 
 class Module(L.LightningModule):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
 from zoom_iqa.data.benchmarks.splits import SPLITS, Split
@@ -63,7 +63,7 @@ class Benchmark:
             )
         return self.reader.read(self.folder)
 
-    def labelled(self) -> tuple[ImageItem, ...]:
+    def labelled(self) -> tuple[Example, ...]:
         """Every image by its labels alone; no image file is looked for.
 
         Raises:
@@ -75,7 +75,7 @@ class Benchmark:
             raise DataError(f"{self.name}: {len(odd)} rows are unusable; correct or remove them", odd)
         return tuple(self.item(label, split) for label, split in zip(labels, self.split.assign(labels), strict=True))
 
-    def items(self, split: str) -> tuple[ImageItem, ...]:
+    def items(self, split: str) -> tuple[Example, ...]:
         """The images of a split (train, val, test, or all), each with a file that exists.
 
         Raises:
@@ -98,9 +98,9 @@ class Benchmark:
             )
         return items
 
-    def item(self, label: Label, split: str | None) -> ImageItem:
+    def item(self, label: Label, split: str | None) -> Example:
         """A label as an item of this benchmark: path below the root, scores on 1-5."""
-        return ImageItem(
+        return rated_example(
             id=label.id,
             dataset=self.name,
             path=str(self.folder / label.image),
@@ -134,7 +134,7 @@ def duplicate_ids(labels: Sequence[Label]) -> list[str]:
     return [f"{label.where}: id {label.id} is used {uses[label.id]} times" for label in labels if uses[label.id] > 1]
 
 
-def missing_files(items: Sequence[ImageItem]) -> list[str]:
+def missing_files(items: Sequence[Example]) -> list[str]:
     """A line for each item whose image file does not exist."""
     return [
         f"{item.dataset}:{item.id}: {item.path}" for item in items if item.path is None or not Path(item.path).is_file()

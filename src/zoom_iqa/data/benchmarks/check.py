@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.base.errors import DataError, ImageError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, duplicate_ids, missing_files, outside_range
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.images import load_image
@@ -96,12 +96,12 @@ def divided_contents(labels: Sequence[Label], splits: Sequence[str | None]) -> l
     return [f"{content}: {', '.join(sorted(found))}" for content, found in splits_of.items() if len(found) > 1]
 
 
-def same_pixels(items: Sequence[ImageItem], pixels: dict[str, Pixels]) -> tuple[list[str], list[str]]:
+def same_pixels(items: Sequence[Example], pixels: dict[str, Pixels]) -> tuple[list[str], list[str]]:
     """Groups of images that show the same pixels: those within one split, and those that divide over splits.
 
     ``pixels`` maps an item's path to what decoding it told; items without an entry are left out.
     """
-    groups: dict[bytes, list[ImageItem]] = defaultdict(list)
+    groups: dict[bytes, list[Example]] = defaultdict(list)
     for item in items:
         if item.path in pixels:
             groups[pixels[item.path].digest].append(item)
@@ -114,7 +114,7 @@ def same_pixels(items: Sequence[ImageItem], pixels: dict[str, Pixels]) -> tuple[
     return within, across
 
 
-def _inspect_files(items: Sequence[ImageItem], on_image: Callable[[], None]) -> tuple[dict[str, Pixels], list[Finding]]:
+def _inspect_files(items: Sequence[Example], on_image: Callable[[], None]) -> tuple[dict[str, Pixels], list[Finding]]:
     """Decode what exists; path -> pixels of the readable files, and what is wrong with the others."""
     paths = sorted({item.path for item in items if item.path is not None and Path(item.path).is_file()})
 

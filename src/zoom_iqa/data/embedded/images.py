@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example, Region, Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS, Distortion, distort
 from zoom_iqa.data.embedded.dead_leaves import dead_leaves
 from zoom_iqa.data.embedded.kadid_means import (
@@ -30,7 +30,6 @@ from zoom_iqa.data.embedded.kadid_means import (
 )
 from zoom_iqa.data.embedded.photographs import SPLITS, load_photograph, photographs
 from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
-from zoom_iqa.data.supervised.rationales import Truth
 
 LabelSource = Literal["kadid mean", "region rule"]
 
@@ -75,18 +74,11 @@ class Recipe:
         return None if self.kind is None or self.extent is not None else global_mos_std(self.kind, self.level)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class EmbeddedSample:
-    """An image (RGB) with its record, the recipe it was made by, and the truth that a rationale may tell of it."""
-
-    item: ImageItem
-    image: Image.Image
-    recipe: Recipe
-    truth: Truth
-
-
-class EmbeddedSet(Dataset[EmbeddedSample]):
+class EmbeddedSet(Dataset[Sample]):
     """Map-style set of ``size`` images of one split; equal arguments give equal images.
+
+    The truth of an example is known once its picture is made: samples have it, labels alone do not. ``recipes`` say how
+    each picture is made.
 
     ``local_fraction`` of them are distorted in a region, ``pristine_fraction`` not at all, the rest all over, spread
     evenly over types, levels and photographs. ``continuous_levels`` draws levels between KADID-10k's five.
@@ -132,21 +124,17 @@ class EmbeddedSet(Dataset[EmbeddedSample]):
     def __len__(self) -> int:
         return len(self.recipes)
 
-    def items(self) -> list[ImageItem]:
+    def items(self) -> list[Example]:
         """The records of all images in order, made without pixels."""
         return list(self._items)
 
-    def __getitem__(self, index: int) -> EmbeddedSample:
-        recipe, item = self.recipes[index], self._items[index]
+    def __getitem__(self, index: int) -> Sample:
+        recipe, example = self.recipes[index], self._items[index]
         rng = np.random.default_rng((*self._entropy, index % len(self)))
         pixels, region = self._pixels(recipe, rng)
-        return EmbeddedSample(
-            item=item, image=Image.fromarray(pixels), recipe=recipe, truth=_truth(recipe, region, item.mos)
-        )
+        return Sample.of(replace(example, truth=_truth(recipe, region)), Image.fromarray(pixels))
 
-    def _pixels(
-        self, recipe: Recipe, rng: np.random.Generator
-    ) -> tuple[np.ndarray, tuple[float, float, float, float] | None]:
+    def _pixels(self, recipe: Recipe, rng: np.random.Generator) -> tuple[np.ndarray, Region | None]:
         base = load_photograph(recipe.photograph)
         if recipe.procedural:
             height, width = base.shape[:2]
@@ -213,7 +201,7 @@ def _extent(rng: np.random.Generator) -> tuple[float, float]:
     return float(np.sqrt(area) * stretch), float(np.sqrt(area) / stretch)
 
 
-def _items(recipes: Sequence[Recipe], split: str) -> tuple[ImageItem, ...]:
+def _items(recipes: Sequence[Recipe], split: str) -> tuple[Example, ...]:
     """Records with ids such as "coffee-t10-l4-g0": the recipe, g (global) or r (region), and a running number."""
     seen: Counter[str] = Counter()
     items = []
@@ -222,7 +210,7 @@ def _items(recipes: Sequence[Recipe], split: str) -> tuple[ImageItem, ...]:
         what = "pristine" if recipe.kind is None else f"t{recipe.kind.number:02d}-l{recipe.level:g}"
         stem = f"{source}-{what}-{'g' if recipe.extent is None else 'r'}"
         items.append(
-            ImageItem(
+            rated_example(
                 id=f"{stem}{seen[stem]}",
                 dataset="embedded",
                 mos=recipe.mos,
@@ -235,8 +223,8 @@ def _items(recipes: Sequence[Recipe], split: str) -> tuple[ImageItem, ...]:
     return tuple(items)
 
 
-def _truth(recipe: Recipe, region: tuple[float, float, float, float] | None, mos: float) -> Truth:
+def _truth(recipe: Recipe, region: Region | None) -> Truth:
     """What may be told: a distortion that the raters did not see is none."""
     if recipe.kind is None or global_mos(recipe.kind, recipe.level) >= UNSEEN_MOS:
-        return Truth(distortion=None, level=1.0, region=None, mos=mos)
-    return Truth(distortion=recipe.kind.name, level=severity(recipe.kind, recipe.level), region=region, mos=mos)
+        return Truth(distortion=None, level=1.0, region=None)
+    return Truth(distortion=recipe.kind.name, level=severity(recipe.kind, recipe.level), region=region)

@@ -20,15 +20,16 @@ from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example, Region, Sample
 from zoom_iqa.data.datasets import BenchmarkImages
 from zoom_iqa.data.supervised.defects import PRISTINE, Defect
-from zoom_iqa.data.supervised.rationales import Rationale, Region
+from zoom_iqa.data.supervised.rationales import Rationale
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.task import Task
 
 DAMAGE = Defect("damage", "loss of quality", "clean detail")
 SEVERITIES = ("severe", "strong", "clear", "mild")
@@ -114,35 +115,38 @@ class ScoredTrajectories(Dataset[Trajectory]):
         ConfigError: there is no view.
     """
 
-    def __init__(
-        self, *, images: BenchmarkImages, writer: ScoreRationales, prompts: PromptSet, views: int, seed: int
-    ) -> None:
+    def __init__(self, *, images: BenchmarkImages, writer: ScoreRationales, task: Task, views: int, seed: int) -> None:
         if views < 1:
             raise ConfigError(f"trajectories.views={views} must be at least 1")
-        self._images, self._writer, self._prompts, self._seed = images, writer, prompts, seed
+        self._images, self._writer, self._task, self._seed = images, writer, task, seed
         first = images.items()
         self._items = (
             *first,
-            *(replace(item, id=f"{item.id}-view{view}") for view in range(1, views) for item in first),
+            *(_of_view(example, view) for view in range(1, views) for example in first),
         )
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def items(self) -> Sequence[ImageItem]:
+    def items(self) -> Sequence[Example]:
         """The labels in order: all first views, then all second ones, and so on."""
         return self._items
 
     def __getitem__(self, index: int) -> Trajectory:
         view, of_image = divmod(index, len(self._images))
-        item, image = self._items[index], self._images[of_image].image
+        example, image = self._items[index], self._images[of_image].image
         rng = np.random.default_rng((self._seed, index))
         if view:
             image = _view(image, rng)
-        texts = self._writer.write(item.mos, rng).texts
-        question = self._prompts.questions[int(rng.integers(len(self._prompts.questions)))]
-        turns = supervised_turns(item=item, image=image, question=question, prompts=self._prompts, texts=texts)
-        return Trajectory(item, turns)
+        texts = self._writer.write(example.mos, rng).texts
+        session = self._task.rehearse(Sample.of(example, image), rng)
+        return Trajectory(example, supervised_turns(session, texts))
+
+
+def _of_view(example: Example, view: int) -> Example:
+    """The label of a further view of an image."""
+    images = tuple(replace(ref, view=f"view{view}") for ref in example.images)
+    return replace(example, id=f"{example.id}-view{view}", images=images)
 
 
 def _view(image: Image.Image, rng: np.random.Generator) -> Image.Image:

@@ -14,30 +14,14 @@ import numpy as np
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.ranges import require_not_negative, require_share
+from zoom_iqa.base.types import Region, Truth
 from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE, Defect
 from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.prompts import PromptSet
 
-Region = tuple[float, float, float, float]
-"""(x1, y1, x2, y2) as fractions of width and height."""
-
 _SEVERITIES = ("faint", "mild", "clear", "strong", "severe")
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Truth:
-    """What is known of one image.
-
-    ``distortion`` is a key of ``DEFECTS`` or None for a pristine image, ``level`` its severity on 1-5, ``region`` where
-    it is, or None where it is everywhere; ``mos`` is on 1-5.
-    """
-
-    distortion: str | None
-    level: float
-    region: Region | None
-    mos: float
 
 
 @dataclass(frozen=True)
@@ -92,8 +76,8 @@ class RationaleWriter:
         self._guess_spread = guess_spread
         self._box_jitter = box_jitter
 
-    def write(self, truth: Truth, rng: np.random.Generator) -> Rationale:
-        """One trajectory; equal truths and equal generator states give equal texts.
+    def write(self, truth: Truth, mos: float, rng: np.random.Generator) -> Rationale:
+        """One trajectory about an image of score ``mos`` (1-5); equal truths and generator states give equal texts.
 
         Raises:
             DataError: ``truth.distortion`` has no words in ``DEFECTS``.
@@ -102,7 +86,7 @@ class RationaleWriter:
         rate = self._doubt_crop_rate if doubtful else self._clear_crop_rate
         crops = truth.region is not None or rng.random() < rate
         box = self._box(truth.region, rng) if crops else None
-        facts = self._facts(truth, truth.region or box, rng)
+        facts = self._facts(truth, mos, truth.region or box, rng)
         if box is None:
             return Rationale(self._output(1, self._wording.final(facts, rng), None, facts.rating), None)
         return Rationale(
@@ -110,17 +94,17 @@ class RationaleWriter:
             self._output(2, self._wording.settled(facts, rng), None, facts.rating),
         )
 
-    def _facts(self, truth: Truth, where: Region | None, rng: np.random.Generator) -> Facts:
+    def _facts(self, truth: Truth, mos: float, where: Region | None, rng: np.random.Generator) -> Facts:
         middle = (RATING_MIN + RATING_MAX) / 2
-        error = self._guess_pull * (middle - truth.mos) + self._guess_spread * rng.standard_normal()
+        error = self._guess_pull * (middle - mos) + self._guess_spread * rng.standard_normal()
         return Facts(
             defect=_defect(truth.distortion),
             pristine=truth.distortion is None,
             severity=_SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1],
             place="frame" if where is None else _place(where),
             local=truth.region is not None,
-            guess=_rating(truth.mos + error),
-            rating=_rating(truth.mos),
+            guess=_rating(mos + error),
+            rating=_rating(mos),
         )
 
     def _box(self, region: Region | None, rng: np.random.Generator) -> Region:

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import Generation, ImageItem, ImagePart, Message, Role, TextPart
-from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
-from zoom_iqa.tasks.prompts import PromptSet
-from zoom_iqa.tasks.zoom import ZoomSession
+from zoom_iqa.base.types import Example, Generation, ImagePart, Message, Role, Span, TextPart
+from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN, read_object
+from zoom_iqa.tasks.task import Session
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -32,10 +31,11 @@ ROLES: tuple[Role, ...] = ("user", "assistant")
 
 @dataclass(frozen=True, eq=False)
 class SupervisedTurn:
-    """A prompt and the output to learn for it."""
+    """A prompt and the output to learn for it; ``numbers`` are the places of digits inside its answer."""
 
     prompt: tuple[Message, ...]
     response: str
+    numbers: tuple[Span, ...]
 
 
 @dataclass(frozen=True)
@@ -48,45 +48,47 @@ class TurnRecord:
     images: tuple[str, ...]
 
 
-def supervised_turns(
-    *, item: ImageItem, image: Image, question: str, prompts: PromptSet, texts: Sequence[str]
-) -> tuple[SupervisedTurn, ...]:
-    """One or two turns with exactly the prompts that a rollout saying ``texts`` meets.
+def supervised_turns(session: Session, texts: Sequence[str]) -> tuple[SupervisedTurn, ...]:
+    """The turns with exactly the prompts that a rollout saying ``texts`` meets.
 
     Raises:
         DataError: the session ends before ``texts`` do, or asks for more.
     """
-    session = ZoomSession(item=item, image=image, index=0, question=question, prompts=prompts, seed=0)
-    turns: list[SupervisedTurn] = []
+    taken = 0
     for text in texts:
         request = session.next_request()
         if request is None:
-            raise DataError(f"{item.id}: turn {len(turns)} ends the trajectory, but {len(texts)} texts are given")
-        turns.append(SupervisedTurn(request.prompt, text))
+            name = session.rollout().example.name
+            raise DataError(f"{name}: turn {taken} ends the trajectory, but {len(texts)} texts are given")
+        taken += 1
         session.submit(Generation(request.key, text, (), (), (), "stop"))
-    if session.next_request() is not None:
-        raise DataError(f"{item.id}: turn {len(turns)} asks for a crop; give the text of turn {len(turns) + 1}")
-    return tuple(turns)
+    further = session.next_request()
+    if further is not None:
+        raise DataError(f"{further.key}: turn {taken} asks for another; give the text of turn {taken + 1}")
+    return tuple(
+        SupervisedTurn(step.request.prompt, step.generation.text, step.reading.spans["numbers"])
+        for step in session.rollout().steps
+    )
 
 
 def turn_records(
-    turns: Sequence[SupervisedTurn], *, item: ImageItem, paths: Mapping[str, str]
+    turns: Sequence[SupervisedTurn], *, example: Example, paths: Mapping[str, str]
 ) -> tuple[TurnRecord, ...]:
-    """Records of a trajectory, ``id`` = "<item.id>/turn<n>"; ``paths`` maps each ``ImagePart.key`` to its file."""
+    """Records of a trajectory, ``id`` = "<example.id>/turn<n>"; ``paths`` maps each ``ImagePart.key`` to its file."""
     records = []
     for number, turn in enumerate(turns, start=1):
         keys = [part.key for message in turn.prompt for part in message.parts if isinstance(part, ImagePart)]
         absent = [key for key in keys if key not in paths]
         if absent:
-            raise DataError(f"{item.id}: no file is given for some images; add their keys to paths", absent)
+            raise DataError(f"{example.id}: no file is given for some images; add their keys to paths", absent)
         prompt = [
             (message.role, tuple(part.text if isinstance(part, TextPart) else None for part in message.parts))
             for message in turn.prompt
         ]
         records.append(
             TurnRecord(
-                id=f"{item.id}/turn{number}",
-                mos=item.mos,
+                id=f"{example.id}/turn{number}",
+                mos=example.mos,
                 messages=(*prompt, ("assistant", (turn.response,))),
                 images=tuple(paths[key] for key in keys),
             )
@@ -95,18 +97,19 @@ def turn_records(
 
 
 def load_turn(record: TurnRecord, load_image: Callable[[str], Image]) -> SupervisedTurn:
-    """The turn with its pixels; ``load_image`` takes a path of ``record.images``, which is also the part's key."""
+    """The turn with its pixels; ``load_image`` takes a path of ``record.images``."""
     paths = iter(record.images)
 
     def part_of(text: str | None) -> TextPart | ImagePart:
         if text is not None:
             return TextPart(text)
         path = next(paths)
-        return ImagePart(load_image(path), path)
+        return ImagePart.of(load_image(path))
 
     *context, (_, response) = record.messages
     prompt = tuple(Message(role, tuple(part_of(text) for text in parts)) for role, parts in context)
-    return SupervisedTurn(prompt, "".join(text for text in response if text is not None))
+    text = "".join(text for text in response if text is not None)
+    return SupervisedTurn(prompt, text, tuple(read_object(text).numbers))
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[TurnRecord]) -> None:

@@ -9,44 +9,41 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import ImageItem
+from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.images import load_image
 from zoom_iqa.data.supervised.rationales import RationaleWriter
 from zoom_iqa.data.supervised.records import SupervisedTurn, load_turn, read_records, supervised_turns
-from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """The turns of one image to learn from."""
 
-    item: ImageItem
+    example: Example
     turns: tuple[SupervisedTurn, ...]
 
 
 class WrittenTrajectories(Dataset[Trajectory]):
-    """A trajectory for each image of an embedded set; question and wording follow from (seed, index)."""
+    """A trajectory of ``task`` for each image of an embedded set; what is drawn follows from (seed, index)."""
 
-    def __init__(self, *, images: EmbeddedSet, writer: RationaleWriter, prompts: PromptSet, seed: int) -> None:
-        self._images, self._writer, self._prompts, self._seed = images, writer, prompts, seed
+    def __init__(self, *, images: EmbeddedSet, writer: RationaleWriter, task: Task, seed: int) -> None:
+        self._images, self._writer, self._task, self._seed = images, writer, task, seed
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def items(self) -> Sequence[ImageItem]:
-        """The records of all images in order."""
+    def items(self) -> Sequence[Example]:
+        """The labels of all images in order."""
         return self._images.items()
 
     def __getitem__(self, index: int) -> Trajectory:
         sample = self._images[index]
+        assert sample.example.truth is not None, "the embedded set knows what it made"
         rng = np.random.default_rng((self._seed, index))
-        texts = self._writer.write(sample.truth, rng).texts
-        question = self._prompts.questions[int(rng.integers(len(self._prompts.questions)))]
-        turns = supervised_turns(
-            item=sample.item, image=sample.image, question=question, prompts=self._prompts, texts=texts
-        )
-        return Trajectory(sample.item, turns)
+        texts = self._writer.write(sample.example.truth, sample.example.mos, rng).texts
+        return Trajectory(sample.example, supervised_turns(self._task.rehearse(sample, rng), texts))
 
 
 class FileTrajectories(Dataset[Trajectory]):
@@ -61,13 +58,13 @@ class FileTrajectories(Dataset[Trajectory]):
             raise DataError("data.trajectories.path is not set: give a JSONL file of supervised trajectories")
         self._records = read_records(path, image_root=image_root)
         self._max_pixels = max_pixels
-        self._items = tuple(ImageItem(id=r.id, dataset="trajectories", mos=r.mos) for r in self._records)
+        self._items = tuple(rated_example(id=r.id, dataset="trajectories", mos=r.mos) for r in self._records)
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def items(self) -> Sequence[ImageItem]:
-        """One item per record."""
+    def items(self) -> Sequence[Example]:
+        """One example per record."""
         return self._items
 
     def __getitem__(self, index: int) -> Trajectory:

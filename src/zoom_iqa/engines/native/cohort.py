@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from zoom_iqa.base.types import GenerationRequest
+from zoom_iqa.base.types import Request
 from zoom_iqa.engines.native.cache import CohortCache
 from zoom_iqa.engines.sampler import Draw, uniform_draws
 
@@ -28,12 +28,12 @@ class Cohort:
     """
 
     def __init__(
-        self, *, cache: CohortCache, requests: Sequence[GenerationRequest], positions: Sequence[int], limit: int
+        self, *, cache: CohortCache, requests: Sequence[Request], positions: Sequence[int], limit: int
     ) -> None:
         """``requests`` by prompt; ``positions`` is where each row's first completion token stands."""
         device = cache.device
         self.cache = cache
-        self._requests: list[GenerationRequest | None] = list(requests)
+        self._requests: list[Request | None] = list(requests)
         self._limit = limit
         self.drawn = 0
         self.version = next(_versions)
@@ -84,7 +84,7 @@ class Cohort:
         """Whether rows have reached the limit."""
         return self.drawn == self._limit
 
-    def unfinished(self, rows: Sequence[int]) -> Iterator[tuple[int, GenerationRequest]]:
+    def unfinished(self, rows: Sequence[int]) -> Iterator[tuple[int, Request]]:
         """Those of ``rows`` that are unfinished, with their requests."""
         for row in rows:
             request = self._requests[row]

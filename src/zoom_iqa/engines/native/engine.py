@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, GenerationRequest
+from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.native.cache import CohortCache
 from zoom_iqa.engines.native.cohort import Cohort
 from zoom_iqa.engines.native.decode import decode
@@ -23,6 +23,7 @@ from zoom_iqa.engines.native.scheduler import Scheduler, WaitingGroup, by_size, 
 from zoom_iqa.engines.native.weights import read_weights
 from zoom_iqa.engines.sampler import Draw, Sampler
 from zoom_iqa.engines.stopping import StopCheck
+from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shared_prefix import install
 from zoom_iqa.policy.vision_cache import VisionCache
@@ -87,6 +88,7 @@ class NativeEngine:
             token_budget=token_budget, join_share=join_share, max_new_tokens=sampling.max_new_tokens
         )
         self._cohorts: list[Cohort] = []
+        self._encoded: dict[str, EncodedPrompt] = {}
         self._stop = StopCheck(sampling, policy)
         self._fixed_shapes = cuda_graphs
         self.refresh()
@@ -96,10 +98,12 @@ class NativeEngine:
         """Whether requests wait or run."""
         return bool(self._cohorts) or self._scheduler.waiting > 0
 
-    def submit(self, request: GenerationRequest) -> None:
+    def submit(self, request: Request) -> None:
         """Queue a request; ConfigError when it alone exceeds the token budget."""
         prompt = self._scheduler.prompt_of(request.prompt_key)
-        self._scheduler.add(request, self._policy.encode(request.prompt) if prompt is None else prompt)
+        prompt = self._policy.encode(request.prompt) if prompt is None else prompt
+        self._scheduler.add(request, prompt)
+        self._encoded[request.key] = prompt
 
     def refresh(self) -> None:
         """Read the weights anew and drop vision features made by older ones."""
@@ -201,6 +205,7 @@ class NativeEngine:
                         logprobs=tuple(logprobs),
                         entropies=tuple(entropies),
                         finish="stop" if stopped else "length",
+                        prompt=self._encoded.pop(request.key),
                     )
                 )
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import GenerationRequest
+from zoom_iqa.base.types import Request
 from zoom_iqa.policy.encoding import EncodedPrompt
 
 
@@ -17,7 +17,7 @@ class WaitingGroup:
     """Requests for one prompt."""
 
     prompt: EncodedPrompt
-    requests: list[GenerationRequest]
+    requests: list[Request]
 
 
 def check_admission(*, token_budget: int, join_share: float) -> None:
@@ -59,7 +59,7 @@ class Scheduler:
         group = self._waiting.get(prompt_key)
         return None if group is None else group.prompt
 
-    def add(self, request: GenerationRequest, prompt: EncodedPrompt) -> None:
+    def add(self, request: Request, prompt: EncodedPrompt) -> None:
         """Queue a request.
 
         Raises:

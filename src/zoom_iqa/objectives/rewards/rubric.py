@@ -8,61 +8,96 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import torch
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.types import ParseFailure, RolloutGroup
+from zoom_iqa.base.records import Record, record_of
+from zoom_iqa.base.types import RolloutGroup
 from zoom_iqa.objectives.rewards.formulas import GroupStatistics, group_statistics
 from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.parallel.reducer import Reducer
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False)
 class RewardInputs:
-    """What reward terms read. ``groups`` is for terms that look at text; the tensors say the same in numbers.
+    """What reward terms read: G records of each of this process's B examples, and the same in numbers.
 
-    Where recorded predictions are scored, the groups' prompts and tokens are empty; texts, answers and boxes are there.
+    Give all examples of one optimizer step at once, accumulation steps included: they are ranked together. Numbers
+    are worked out where a term asks for them; every process must ask in the same order, as terms do.
 
-    ``ratings_BG`` is on 1-5, NaN where the answer holds no rating. ``statistics`` describes the images of all
-    processes; this process's start at ``own_offset``.
+    Raises:
+        ValueError: no records, or examples with different numbers of them.
     """
 
-    groups: tuple[RolloutGroup, ...]
-    ratings_BG: torch.Tensor
-    well_formed_BG: torch.Tensor
-    mos_B: torch.Tensor
-    statistics: GroupStatistics
-    own_offset: int
+    records: tuple[tuple[Record, ...], ...]
+    reducer: Reducer
+
+    def __post_init__(self) -> None:
+        sizes = sorted({len(group) for group in self.records})
+        if len(sizes) != 1 or sizes[0] == 0:
+            raise ValueError(
+                f"rewards need groups of one size of at least 1; got {len(self.records)} groups, sizes {sizes}"
+            )
 
     @staticmethod
     def from_groups(groups: Sequence[RolloutGroup], *, reducer: Reducer) -> RewardInputs:
-        """Read ratings, format and MOS off the rollouts, and gather the images' statistics over all processes.
+        """The records of rollouts."""
+        return RewardInputs(tuple(tuple(map(record_of, group.rollouts)) for group in groups), reducer)
 
-        Give all groups of one optimizer step at once, accumulation steps included: they are ranked together.
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, G)."""
+        return len(self.records), len(self.records[0])
+
+    @cached_property
+    def ratings_BG(self) -> torch.Tensor:  # noqa: N802 - a shape suffix, as everywhere
+        """Ratings on 1-5, NaN where an answer holds none."""
+        ratings = [[math.nan if one.rating is None else one.rating for one in group] for group in self.records]
+        return torch.tensor(ratings, dtype=torch.float64)
+
+    @cached_property
+    def well_formed_BG(self) -> torch.Tensor:  # noqa: N802
+        """Whether every step of the response met its format."""
+        return torch.tensor([[one.well_formed for one in group] for group in self.records])
+
+    @cached_property
+    def mos_B(self) -> torch.Tensor:  # noqa: N802
+        """Mean opinion scores on 1-5.
 
         Raises:
-            ValueError: no groups, or groups of different sizes.
+            DataError: an example has none.
         """
-        sizes = sorted({len(group.rollouts) for group in groups})
-        if len(sizes) != 1 or sizes[0] == 0:
-            raise ValueError(f"rewards need groups of one size of at least 1; got {len(groups)} groups, sizes {sizes}")
-        ratings = [[_rating_or_nan(rollout.rating) for rollout in group.rollouts] for group in groups]
-        ratings_BG = torch.tensor(ratings, dtype=torch.float64)
-        mos_B = torch.tensor([group.item.mos for group in groups], dtype=torch.float64)
-        stds = [math.nan if group.item.mos_std is None else group.item.mos_std for group in groups]
-        local = group_statistics(ratings_BG, mos_B, torch.tensor(stds, dtype=torch.float64))
-        columns, offset = reducer.gather(torch.stack((local.mean_N, local.var_N, local.mos_N, local.mos_std_N), dim=1))
+        return torch.tensor([group[0].example.mos for group in self.records], dtype=torch.float64)
+
+    @property
+    def statistics(self) -> GroupStatistics:
+        """What a pair needs to know of each image of all processes; every process must ask for it."""
+        return self._gathered[0]
+
+    @property
+    def own_offset(self) -> int:
+        """The row of ``statistics`` at which this process's images start."""
+        return self._gathered[1]
+
+    @property
+    def _gathered(self) -> tuple[GroupStatistics, int]:
+        """Gathered once; not by cached_property, whose lock is shared by all objects and would block a collective."""
+        if "gathered" not in self.__dict__:
+            self.__dict__["gathered"] = self._gather()
+        gathered: tuple[GroupStatistics, int] = self.__dict__["gathered"]
+        return gathered
+
+    def _gather(self) -> tuple[GroupStatistics, int]:
+        stds = [group[0].example.mos_std for group in self.records]
+        stds_B = torch.tensor([math.nan if std is None else std for std in stds], dtype=torch.float64)
+        local = group_statistics(self.ratings_BG, self.mos_B, stds_B)
+        rows = torch.stack((local.mean_N, local.var_N, local.mos_N, local.mos_std_N), dim=1)
+        columns, offset = self.reducer.gather(rows)
         mean_N, var_N, mos_N, mos_std_N = columns.unbind(1)
-        return RewardInputs(
-            groups=tuple(groups),
-            ratings_BG=ratings_BG,
-            well_formed_BG=torch.tensor([[rollout.well_formed for rollout in group.rollouts] for group in groups]),
-            mos_B=mos_B,
-            statistics=GroupStatistics(mean_N=mean_N, var_N=var_N, mos_N=mos_N, mos_std_N=mos_std_N),
-            own_offset=offset,
-        )
+        return GroupStatistics(mean_N=mean_N, var_N=var_N, mos_N=mos_N, mos_std_N=mos_std_N), offset
 
 
 @runtime_checkable
@@ -139,13 +174,9 @@ class Rubric:
 
 
 def _checked(name: str, reward_BG: torch.Tensor, inputs: RewardInputs) -> torch.Tensor:
-    expected = tuple(inputs.ratings_BG.shape)
+    expected = inputs.shape
     if tuple(reward_BG.shape) != expected:
         raise ConfigError(f"reward term {name!r} returned shape {tuple(reward_BG.shape)}; it must be {expected}")
     if not reward_BG.isfinite().all():
         raise ConfigError(f"reward term {name!r} returned a value that is not finite; give such responses 0")
-    return reward_BG.to(inputs.ratings_BG.dtype)
-
-
-def _rating_or_nan(rating: float | ParseFailure) -> float:
-    return math.nan if isinstance(rating, ParseFailure) else rating
+    return reward_BG.double()

@@ -59,13 +59,17 @@ def crop_image(image: Image, bbox: Any) -> Image:
     The crop keeps its aspect ratio and becomes as large as ``image.size`` allows (Lanczos). The central half that
     stands in for an unusable box keeps its pixels.
     """
+    box = crop_box(bbox, *image.size)
+    return image.crop(box) if _read_corners(bbox) is None else cut(image, box)
+
+
+def cut(image: Image, box: Box) -> Image:
+    """The pixels of ``box`` enlarged (Lanczos) to the largest size of their aspect ratio within ``image.size``."""
     from PIL.Image import Resampling
 
     width, height = image.size
-    x1, y1, x2, y2 = crop_box(bbox, width, height)
-    crop = image.crop((x1, y1, x2, y2))
-    if _read_corners(bbox) is None:
-        return crop
+    x1, y1, x2, y2 = box
+    crop = image.crop(box)
     ratio = (x2 - x1) / (y2 - y1)
     fits_width = ratio > width / height
     size = (width, int(width / ratio)) if fits_width else (int(height * ratio), height)

@@ -1,0 +1,239 @@
+"""A record: a rollout without tokens and pixels, as files keep it and figures read it; schema 1.
+
+Files of schema 0 (one prediction a line, without a ``schema`` field) stay readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from zoom_iqa.base.errors import FailureReason
+from zoom_iqa.base.types import (
+    Ending,
+    Example,
+    ImageRef,
+    Look,
+    Mos,
+    ParseFailure,
+    Preference,
+    Reading,
+    Rollout,
+    ToolCall,
+    Truth,
+)
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedStep:
+    """One answer: its text, how many tokens it took (0 where nobody counted), and all that was read from it."""
+
+    text: str
+    tokens: int
+    finish: str
+    reading: Reading
+    looks: tuple[Look, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One trajectory over an example.
+
+    ``sample`` counts the trajectories of an example from 0; ``rewards`` are the unweighted terms it was trained with
+    and their weighted ``total``; ``step`` is the training step that made it; ``seconds`` is its share of the time its
+    batch took.
+    """
+
+    example: Example
+    sample: int
+    steps: tuple[RecordedStep, ...]
+    ending: Ending
+    probes: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    step: int | None = None
+    seconds: float = 0.0
+
+    @property
+    def rating(self) -> float | None:
+        """The rating that counts, None where ``failure`` says why there is none."""
+        rating = self.steps[-1].reading.rating
+        return None if isinstance(rating, ParseFailure) else rating
+
+    @property
+    def failure(self) -> FailureReason | None:
+        """Why there is no rating."""
+        rating = self.steps[-1].reading.rating
+        return rating.reason if isinstance(rating, ParseFailure) else None
+
+    @property
+    def well_formed(self) -> bool:
+        """Whether every step met every requirement of its format."""
+        return all(step.reading.well_formed for step in self.steps)
+
+    @property
+    def cropped(self) -> bool:
+        """Whether the trajectory looked closer."""
+        return any(look.box is not None for step in self.steps for look in step.looks)
+
+
+def record_of(
+    rollout: Rollout, *, rewards: Mapping[str, float] | None = None, step: int | None = None, seconds: float = 0.0
+) -> Record:
+    """The record of a finished trajectory; its probes are recorded too."""
+    return Record(
+        example=rollout.example,
+        sample=rollout.index,
+        steps=tuple(
+            RecordedStep(
+                text=made.generation.text,
+                tokens=len(made.generation.token_ids),
+                finish=made.generation.finish,
+                reading=made.reading,
+                looks=made.looks,
+            )
+            for made in rollout.steps
+        ),
+        ending=rollout.ending,
+        probes={name: tuple(map(record_of, answers)) for name, answers in rollout.probes.items()},
+        rewards=rewards or {},
+        step=step,
+        seconds=round(seconds, 4),
+    )
+
+
+class RecordCodec:
+    """Lines of ``predictions.jsonl``: the record, and in front of it what people look for first."""
+
+    def key(self, record: Record) -> Hashable:
+        """Training step, data set, id and sample."""
+        return (record.step, record.example.dataset, record.example.id, record.sample)
+
+    def encode(self, record: Record) -> dict[str, Any]:
+        """JSON-safe fields; places of digits are left out, as they follow from the text."""
+        example, target = record.example, record.example.target
+        return {
+            "schema": SCHEMA,
+            "id": example.id,
+            "dataset": example.dataset,
+            "sample": record.sample,
+            "mos": target.mean if isinstance(target, Mos) else None,
+            "mos_std": target.std if isinstance(target, Mos) else None,
+            "preference": target.choice if isinstance(target, Preference) else None,
+            "rating": record.rating,
+            "failure": record.failure,
+            "well_formed": record.well_formed,
+            "ending": record.ending.value,
+            "steps": [_step_fields(step) for step in record.steps],
+            "images": [asdict(ref) for ref in example.images],
+            "references": list(example.references),
+            "split": example.split,
+            "reference_id": example.reference_id,
+            "truth": None if example.truth is None else asdict(example.truth),
+            "probes": {name: [self.encode(answer) for answer in found] for name, found in record.probes.items()},
+            "rewards": dict(record.rewards),
+            "step": record.step,
+            "seconds": record.seconds,
+        }
+
+    def decode(self, fields: Mapping[str, Any]) -> Record:
+        """The record of a line of schema 1 or 0; ValueError for another schema."""
+        if "schema" not in fields:
+            return _from_prediction(fields)
+        if fields["schema"] != SCHEMA:
+            raise ValueError(f"schema {fields['schema']} is not known; this version reads 0 and {SCHEMA}")
+        return Record(
+            example=_example(fields),
+            sample=fields["sample"],
+            steps=tuple(_step(step) for step in fields["steps"]),
+            ending=Ending(fields["ending"]),
+            probes={name: tuple(map(self.decode, found)) for name, found in fields["probes"].items()},
+            rewards=fields["rewards"],
+            step=fields["step"],
+            seconds=fields["seconds"],
+        )
+
+
+def _example(fields: Mapping[str, Any]) -> Example:
+    target: Mos | Preference | None = None
+    if fields["mos"] is not None:
+        target = Mos(mean=fields["mos"], std=fields["mos_std"])
+    elif fields["preference"] is not None:
+        target = Preference(choice=fields["preference"])
+    truth = fields["truth"]
+    return Example(
+        id=fields["id"],
+        dataset=fields["dataset"],
+        images=tuple(ImageRef(**ref) for ref in fields["images"]),
+        target=target,
+        references=tuple(fields["references"]),
+        split=fields["split"],
+        reference_id=fields["reference_id"],
+        truth=None if truth is None else Truth(**{**truth, "region": _tuple(truth["region"])}),
+    )
+
+
+def _step_fields(step: RecordedStep) -> dict[str, Any]:
+    reading = step.reading
+    return {
+        "text": step.text,
+        "tokens": step.tokens,
+        "finish": step.finish,
+        "values": dict(reading.values),
+        "calls": [asdict(call) for call in reading.calls],
+        "well_formed": reading.well_formed,
+        "failure": None if reading.failure is None else asdict(reading.failure),
+        "call_failure": None if reading.call_failure is None else asdict(reading.call_failure),
+        "looks": [asdict(look) for look in step.looks],
+    }
+
+
+def _step(fields: Mapping[str, Any]) -> RecordedStep:
+    failure, call_failure = fields["failure"], fields["call_failure"]
+    return RecordedStep(
+        text=fields["text"],
+        tokens=fields["tokens"],
+        finish=fields["finish"],
+        reading=Reading(
+            values=fields["values"],
+            calls=tuple(ToolCall(tool=call["tool"], bbox=_tuple(call["bbox"])) for call in fields["calls"]),
+            well_formed=fields["well_formed"],
+            failure=None if failure is None else ParseFailure(**failure),
+            call_failure=None if call_failure is None else ParseFailure(**call_failure),
+        ),
+        looks=tuple(Look(box=_tuple(look["box"]), refusal=look["refusal"]) for look in fields["looks"]),
+    )
+
+
+def _from_prediction(fields: Mapping[str, Any]) -> Record:
+    """A line of schema 0: it knows the format of the trajectory as a whole, and one box."""
+    texts: Sequence[str] = fields["texts"]
+    tokens = [*fields["tokens"], *[0] * len(texts)]
+    failure, box = fields["failure"], _tuple(fields["box"])
+    steps = []
+    for number, text in enumerate(texts):
+        is_last = number == len(texts) - 1
+        rated = is_last and fields["rating"] is not None
+        reading = Reading(
+            values={"rating": float(fields["rating"])} if rated else {},
+            well_formed=fields["well_formed"] if is_last else True,
+            failure=ParseFailure(failure, "") if is_last and failure is not None else None,
+        )
+        looks = (Look(box=box),) if number == 0 and box is not None else ()
+        steps.append(RecordedStep(text=text, tokens=tokens[number], finish="stop", reading=reading, looks=looks))
+    warning = fields["routing_warning"]
+    return Record(
+        example=Example(
+            id=fields["id"], dataset=fields["dataset"], target=Mos(mean=fields["mos"], std=fields["mos_std"])
+        ),
+        sample=fields["sample"],
+        steps=tuple(steps),
+        ending=Ending.FINAL if warning is None else Ending(warning),
+        seconds=fields["seconds"],
+    )
+
+
+def _tuple(values: Sequence[Any] | None) -> Any:
+    return None if values is None else tuple(values)

@@ -1,0 +1,89 @@
+"""Predicting a data set so that work may stop anywhere and go on, in one process or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.progress import ProgressLine
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import Record, RecordCodec
+from zoom_iqa.base.types import Example, Mos
+from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
+
+Key = tuple[str, str, int]
+"""Data set, id and sample of a record."""
+
+
+def predict_missing(
+    path: Path,
+    examples: Sequence[Example],
+    *,
+    samples: int,
+    predict: Callable[[Sequence[int]], Iterator[list[Record]]],
+    title: str | None,
+) -> tuple[Record, ...]:
+    """Predict what ``path`` does not hold yet; returns ``samples`` records of each example, in order.
+
+    ``predict`` takes indices of examples and yields whole examples' records. Every process must call this: each
+    predicts a share, in a file of its own beside ``path``, and returns everything. At the end ``path`` is in the
+    examples' order too. Progress is shown under ``title``, or not without one.
+
+    Raises:
+        DataError: ``path`` holds records of images whose label is another one now.
+    """
+    file = RecordFile(path, RecordCodec())
+    done = _merged(file)
+    _check_labels(path, done, examples)
+    missing = [
+        index
+        for index, example in enumerate(examples)
+        if any((example.dataset, example.id, sample) not in done for sample in range(samples))
+    ]
+    own, before = missing[rank() :: world_size()], len(examples) - len(missing)
+    share = file if world_size() == 1 else file.share(rank())
+    line = ProgressLine(title or "", total=before + len(own), shown=rank() == 0 and title is not None)
+    with share as part, line as progress:
+        progress.start_at(before)
+        for records in predict(own):
+            part.append(record for record in records if _key(record) not in done)
+            progress.advance(len(records) // samples)
+    done = _merged(file)
+    ordered = tuple(done[example.dataset, example.id, sample] for example in examples for sample in range(samples))
+    if rank() == 0 and ordered != tuple(done.values()):
+        file.write(ordered)  # shares and restarts have mixed the order
+    wait_for_all()
+    return ordered
+
+
+def _merged(file: RecordFile[Record]) -> dict[Key, Record]:
+    """All processes' records so far; the first has merged the shares of a run that was stopped before it did."""
+    wait_for_all()
+    if rank() == 0:
+        file.merge_shares()
+    wait_for_all()
+    return {_key(record): record for record in file.read()}
+
+
+def _key(record: Record) -> Key:
+    return record.example.dataset, record.example.id, record.sample
+
+
+def _check_labels(path: Path, done: Mapping[Key, Record], examples: Sequence[Example]) -> None:
+    targets = {(example.dataset, example.id): _label(example) for example in examples}
+    changed = [
+        f"{record.example.name}: {_label(record.example)} then, {targets[key[:2]]} now"
+        for key, record in done.items()
+        if targets.get(key[:2], _label(record.example)) != _label(record.example)
+    ]
+    if changed:
+        raise DataError(f"{path} holds predictions made with other labels; remove it to predict again", changed)
+
+
+def _label(example: Example) -> float | str | None:
+    """The target as far as records keep it."""
+    target = example.target
+    if isinstance(target, Mos):
+        return target.mean
+    return None if target is None else target.choice

@@ -1,0 +1,74 @@
+"""What a task is: how a sample becomes a conversation, and how each text of it is read.
+
+A session asks for generations and never makes them:
+
+    session = task.open(sample, index=0, seed=1)
+    while (request := session.next_request()) is not None:
+        session.submit(engine.generate(request))
+    rollout = session.rollout()
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from zoom_iqa.base.types import Generation, Message, Request, Rollout, Sample, TextPart
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Session(Protocol):
+    """One trajectory as a state machine."""
+
+    def next_request(self) -> Request | None:
+        """The generation wanted now, the same until it is submitted; None when the trajectory is complete."""
+        ...
+
+    def submit(self, generation: Generation) -> None:
+        """Take the generation asked for and move on.
+
+        Raises:
+            SessionError: nothing is asked for, or ``generation.key`` is not the key of the request.
+        """
+        ...
+
+    def rollout(self) -> Rollout:
+        """The complete trajectory.
+
+        Raises:
+            SessionError: a generation is still pending.
+        """
+        ...
+
+
+class Task(Protocol):
+    """Opens sessions; everything random in one follows from its seed."""
+
+    def open(self, sample: Sample, *, index: int, seed: int) -> Session:
+        """The session of rollout ``index`` of a sample.
+
+        ``seed`` belongs to the sample: rollouts of one group get the same and are told apart by ``index``.
+        """
+        ...
+
+    def rehearse(self, sample: Sample, rng: np.random.Generator) -> Session:
+        """A session for texts that are already written: what is drawn for it comes from ``rng``."""
+        ...
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A seed in [0, 2^63) from any parts, the same on every machine and in every process."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def prompt_key(messages: Sequence[Message]) -> str:
+    """A digest of a prompt's roles, texts and images: equal keys mean equal prompts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for message in messages:
+        parts = [("text", part.text) if isinstance(part, TextPart) else ("image", part.key) for part in message.parts]
+        digest.update(repr((message.role, parts)).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

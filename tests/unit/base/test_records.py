@@ -1,0 +1,87 @@
+"""Records keep of a trajectory all but tokens and pixels, and say so again when they are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from support.made_rollouts import reading, rollout, step
+from zoom_iqa.base.records import RecordCodec, record_of
+from zoom_iqa.base.types import (
+    Ending,
+    Example,
+    ImageRef,
+    Look,
+    ParseFailure,
+    Preference,
+    Reading,
+    ToolCall,
+    Truth,
+    rated_example,
+)
+
+EXAMPLE = rated_example(id="x", dataset="d", mos=2.5, mos_std=0.25, path="x.png", split="test", reference_id="ref")
+FAILED = ParseFailure("bad_rating", "nan")
+
+
+def test_what_is_kept_of_a_trajectory() -> None:
+    made = rollout(EXAMPLE, step(3.0, box=(1, 2, 30, 40), token_ids=(1, 2, 3)), step(4.25, token_ids=(1,)), index=3)
+    found = record_of(made, seconds=1.23456)
+    assert (found.example, found.sample, found.seconds) == (EXAMPLE, 3, 1.2346)
+    assert (found.rating, found.failure, found.well_formed, found.cropped) == (4.25, None, True, True)
+    assert [one.tokens for one in found.steps] == [3, 1]
+    assert found.steps[0].looks == (Look(box=(1, 2, 30, 40)),)
+
+
+def test_a_trajectory_without_a_rating_says_why() -> None:
+    found = record_of(rollout(EXAMPLE, step(FAILED), ending=Ending.BAD_RATING))
+    assert (found.rating, found.failure) == (None, "bad_rating")
+    assert not found.cropped
+    assert found.ending.failure == "bad_rating"
+
+
+def test_every_part_of_a_record_comes_back() -> None:
+    """Several images, a preference, references, truth, calls, refusals, probes and rewards."""
+    example = Example(
+        id="pair",
+        dataset="sr",
+        images=(ImageRef(path="a.png"), ImageRef(path="b.png", view="half")),
+        target=Preference(choice="Image B"),
+        references=("B is sharper.", "A rings."),
+        truth=Truth(distortion="jpeg", level=2.5, region=(0.1, 0.2, 0.3, 0.4)),
+    )
+    call = ToolCall(tool="crop", bbox=(0.0, 0.5, 1.0, 1e300))
+    seen = Reading(
+        values={"choice": "Image A"},
+        calls=(call,),
+        well_formed=False,
+        call_failure=ParseFailure("bad_bbox", "out of the image"),
+    )
+    made = replace(
+        rollout(
+            example, replace(step(3.0), reading=seen, looks=(Look(refusal="too small"),)), ending=Ending.TURN_LIMIT
+        ),
+        probes={"again": (rollout(EXAMPLE, step(2.0)), rollout(EXAMPLE, step(FAILED)))},
+    )
+    found = record_of(made, rewards={"total": 1.5, "rank": 0.25}, step=7, seconds=0.5)
+    codec = RecordCodec()
+    assert codec.decode(json.loads(json.dumps(codec.encode(found)))) == found
+    assert codec.key(found) == (7, "sr", "pair", 0)
+
+
+def test_places_of_digits_are_not_kept() -> None:
+    located = replace(reading(3.5), spans={"rating": ((1, 2),)})
+    codec = RecordCodec()
+    found = codec.decode(codec.encode(record_of(rollout(EXAMPLE, replace(step(3.5), reading=located)))))
+    assert found.steps[0].reading == reading(3.5)
+
+
+@pytest.mark.parametrize("missing", ["id", "steps", "ending", "images"])
+def test_a_field_that_is_missing_is_an_error(missing: str) -> None:
+    codec = RecordCodec()
+    fields = codec.encode(record_of(rollout(EXAMPLE, step(3.5))))
+    del fields[missing]
+    with pytest.raises(KeyError, match=missing):
+        codec.decode(fields)
