@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test check docs format bench clean
 
 help:
 	@echo "make demo    install, then SFT -> GRPO -> evaluation of the tiny policy on the embedded set (CPU, minutes)"
 	@echo "make test    install, then run the tests"
-	@echo "make check   install, then lint, type check and import contract"
+	@echo "make check   install, then lint, type check, import contract and a strict build of the docs"
+	@echo "make docs    install, then the pages of docs/ and the API reference into build/site"
 	@echo "make bench   install TRL too, then time a GRPO step of both"
 
 install: $(VENV)/installed-dev
@@ -26,6 +27,10 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m mkdocs build
+
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m mkdocs build
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
