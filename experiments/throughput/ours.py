@@ -48,6 +48,7 @@ from zoom_iqa.objectives.schedules import Constant, Schedule
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1
 from zoom_iqa.tasks.zoom import ZoomTask
 from zoom_iqa.training.progress_callback import StageProgress
@@ -126,6 +127,8 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
     )
     settings = grpo.GRPORecipe(
         task=ZoomTask(prompts=build_prompts(work)),
+        probes={},
+        recorder=RolloutRecorder(every=10**6, keep=1),
         reward={"length": TextLength(Constant(value=1.0))},
         advantage=GroupAdvantages(normalize_std=True, eps=1e-4),
         update=PolicyUpdate(

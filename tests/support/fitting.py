@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -35,16 +37,19 @@ class Samples(L.LightningDataModule):
         return batch
 
 
-def fit(module: L.LightningModule, samples: Sequence[Any], *, batch_size: int) -> L.Trainer:
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module, datamodule=Samples(samples, batch_size))
+def fit(module: L.LightningModule, samples: Sequence[Any], *, batch_size: int, folder: Path | None = None) -> L.Trainer:
+    """Everything the trainer writes goes to ``folder``, or is gone at the end."""
+    with tempfile.TemporaryDirectory() as gone:
+        trainer = L.Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=folder or gone,
+        )
+        trainer.fit(module, datamodule=Samples(samples, batch_size))
     return trainer
 
 

@@ -6,14 +6,17 @@ Backward runs per micro-batch inside the step, so optimization is manual and cli
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import RolloutGroup, Sample
 from zoom_iqa.learning.token_table import build_batch
@@ -33,8 +36,13 @@ from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.policy.vision_gradients import VisionGradients
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.rollout.measures import reward_measures, rollout_measures
+from zoom_iqa.rollout.probe import Probe
+from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
+
+ROLLOUTS = "rollouts.jsonl"
+"""Below the trainer's root: the best and worst rollouts of every so many steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +54,7 @@ class GRPORecipe:
     """
 
     task: Task
+    probes: Mapping[str, Probe]
     reward: Mapping[str, RewardTerm]
     advantage: GroupAdvantages
     update: PolicyUpdate
@@ -58,6 +67,7 @@ class GRPORecipe:
     group_size: int
     max_grad_norm: float
     freeze_vision_tower: bool
+    recorder: RolloutRecorder
     seed: int
     rubric: Rubric = field(init=False)
 
@@ -110,7 +120,8 @@ class GRPOModule(L.LightningModule):
         self.figures: dict[str, float] = {}
         self._rate = math.nan  # of the last optimizer step
         self._policy, self._placement = policy, placement
-        self._task, self._seed = settings.task, settings.seed
+        self._task, self._probes, self._seed = settings.task, settings.probes, settings.seed
+        self._recorder = settings.recorder
         self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
@@ -173,6 +184,7 @@ class GRPOModule(L.LightningModule):
             {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
         )
         self._log({**to_floats(watched), **learned})
+        self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step))
         self.rollout_step += 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -185,6 +197,15 @@ class GRPOModule(L.LightningModule):
         self.rollout_step = checkpoint["rollout_step"]
         self._update.load_state_dict(checkpoint["update"])
 
+    def _keep(self, records: Sequence[Record]) -> None:
+        """Write down what a step's rollouts were, those of the first process; a step made again is there already."""
+        if not records or rank() != 0:
+            return
+        codec = RecordCodec()
+        with RecordFile(Path(self.trainer.default_root_dir) / ROLLOUTS, codec) as file:
+            known = {codec.key(record) for record in file.written}
+            file.append(record for record in records if codec.key(record) not in known)
+
     def _collect(self, batch: list[Sample]) -> list[RolloutGroup]:
         self._vision.clear()  # of a step that did not come to its end
         self.model.eval()
@@ -194,6 +215,7 @@ class GRPOModule(L.LightningModule):
                 batch,
                 task=self._task,
                 engines={"policy": self._engine},
+                probes=self._probes,
                 group_size=self._group_size,
                 seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
             )

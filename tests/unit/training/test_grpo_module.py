@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from support.random_policy import noise_image
 from support.written_engine import WrittenEngine
 from support.written_rollouts import PROMPTS, SAMPLING, image_samples
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, RolloutGroup, Sample
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
@@ -30,6 +33,7 @@ from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.zoom import ZoomTask
 from zoom_iqa.training.grpo import GRPOModule, GRPORecipe
 
@@ -58,6 +62,7 @@ def update(
 def settings(**changed: Any) -> GRPORecipe:
     values: dict[str, Any] = {
         "task": ZoomTask(prompts=PROMPTS),
+        "probes": {},
         "reward": {"score": ScoreTerm(weight=1.0, sigma=1.0)},
         "advantage": GroupAdvantages(normalize_std=True, eps=1e-4),
         "update": update(),
@@ -70,6 +75,7 @@ def settings(**changed: Any) -> GRPORecipe:
         "group_size": GROUP,
         "max_grad_norm": math.inf,
         "freeze_vision_tower": False,
+        "recorder": RolloutRecorder(every=2, keep=1),
         "seed": 0,
         **changed,
     }
@@ -297,3 +303,16 @@ def test_batches_too_small_for_the_stage_are_refused() -> None:
     settings().check_batch(images=1, processes=1)
     with pytest.raises(ConfigError, match="mini_batches=4 exceeds the 3 trajectories"):
         settings(update=update(mini_batches=4)).check_batch(images=1, processes=8)
+
+
+def test_the_best_and_worst_rollouts_of_some_steps_are_kept_once(random_policy: Policy, tmp_path: Path) -> None:
+    file = RecordFile(tmp_path / "rollouts.jsonl", RecordCodec())
+    for _ in range(2):  # the second run makes the same steps again
+        module = settings()(policy=own_copy(random_policy), placement=Replicated())
+        fit(module, image_samples(6), batch_size=2, folder=tmp_path)
+        records = file.read()
+        assert [record.step for record in records] == [0, 0, 2, 2]  # every second of three steps
+        assert len(file.path.read_text().splitlines()) == 4
+    for best, worst in (records[:2], records[2:]):
+        assert best.rewards["total"] > worst.rewards["total"]
+        assert set(best.rewards) == {"total", "score"}

@@ -1,0 +1,44 @@
+"""What is kept of training's rollouts: the best and the worst of every so many steps, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.records import Record, record_of
+from zoom_iqa.base.types import RolloutGroup
+from zoom_iqa.objectives.rewards.rubric import Rewards
+
+
+class RolloutRecorder:
+    """Picks ``keep`` rollouts of highest and ``keep`` of lowest reward at every ``every``-th step, from step 0 on.
+
+    So a run of N steps keeps at most 2 keep N / every records of a process.
+
+    Raises:
+        ConfigError: a number is below 1.
+    """
+
+    def __init__(self, *, every: int, keep: int) -> None:
+        for name, value in (("every", every), ("keep", keep)):
+            if value < 1:
+                raise ConfigError(f"grpo.module.recorder.{name}={value} must be at least 1")
+        self._every, self._keep = every, keep
+
+    def pick(self, groups: Sequence[RolloutGroup], rewards: Rewards, *, step: int) -> list[Record]:
+        """The records of this step with their reward terms, best first; none where no step is due."""
+        if step % self._every:
+            return []
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        total_N = rewards.total_BG.flatten()
+        order = total_N.argsort(descending=True, stable=True).tolist()
+        chosen = dict.fromkeys([*order[: self._keep], *order[-self._keep :]])
+        terms = {name: term_BG.flatten() for name, term_BG in rewards.terms.items()}
+        return [
+            record_of(
+                rollouts[n],
+                rewards={"total": total_N[n].item(), **{name: term_N[n].item() for name, term_N in terms.items()}},
+                step=step,
+            )
+            for n in chosen
+        ]

@@ -1,0 +1,140 @@
+"""Questions about finished rollouts: asked by the same loop, answered by whoever they are for, kept on the rollout."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from support.random_policy import noise_image
+from support.toy_prompts import PROMPTS
+from zoom_iqa.base.errors import ConfigError, SessionError
+from zoom_iqa.base.sampling import SamplingParams
+from zoom_iqa.base.types import ParseFailure, Request, Rollout, Sample, TextPart, rated_example
+from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.rollout.collect import collect, collect_groups
+from zoom_iqa.rollout.description_probe import DescriptionProbe
+from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
+from zoom_iqa.tasks.zoom import ZoomTask
+
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
+CROP = '<think>far</think><answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'
+FINAL = '<think>close and soft</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 4.10, "tool": "final"}</answer>'
+SAID = '<think>soft</think><answer>{"rating": 2.40}</answer>'
+CAPTIONS = CaptionPrompts(questions=["How good?"], prompt="{question} An image described as: {description}")
+SAMPLES = [Sample.of(rated_example(id=i, dataset="d", mos=3.0), noise_image(ord(i), 40, 40)) for i in "ab"]
+
+
+class Asked(ScriptedEngine):
+    """Answers by what is asked and notes it."""
+
+    def __init__(self) -> None:
+        super().__init__(script=self._answer, sampling=SAMPLING, policy=None)
+        self.seen: list[Request] = []
+
+    def _answer(self, request: Request) -> str:
+        self.seen.append(request)
+        if request.key.endswith("described"):
+            return SAID
+        return CROP if request.key.endswith("/0/turn1") else FINAL
+
+
+def test_the_rating_from_the_description_lies_on_the_rollout() -> None:
+    engine = Asked()
+    groups = collect_groups(
+        SAMPLES,
+        task=ZoomTask(prompts=PROMPTS),
+        engines={"policy": engine},
+        group_size=2,
+        seed=0,
+        probes={"described": DescriptionProbe(prompts=CAPTIONS)},
+    )
+    for group in groups:
+        assert [len(rollout.steps) for rollout in group.rollouts] == [2, 1]
+        for rollout in group.rollouts:
+            (answer,) = rollout.probes["described"]
+            assert (rollout.rating, answer.rating) == (4.1, 2.4)
+            assert answer.steps[0].reading.well_formed
+            (message,) = answer.steps[0].request.prompt
+            assert message.parts == (TextPart("How good? An image described as: close and soft"),)
+    assert len({request.key for request in engine.seen}) == len(engine.seen) == 2 * (2 + 1 + 2)
+    assert len({request.seed for request in engine.seen}) == len(engine.seen)
+
+
+def test_a_probe_is_asked_before_rollouts_that_still_run_have_ended() -> None:
+    engine = Asked()
+    collect_groups(
+        SAMPLES[:1],
+        task=ZoomTask(prompts=PROMPTS),
+        engines={"policy": engine},
+        group_size=3,
+        seed=0,
+        probes={"described": DescriptionProbe(prompts=CAPTIONS)},
+    )
+    kinds = [request.key.rpartition("/")[2] for request in engine.seen]
+    assert kinds == ["turn1", "turn1", "turn1", "turn2", "described", "described", "described"]
+
+
+class Judge:
+    """Asks another speaker, twice."""
+
+    def sessions(self, rollout: Rollout) -> list[CaptionSession]:
+        described = replace(rollout.example, references=("soft",))
+        task = CaptionTask(prompts=CAPTIONS)
+        return [JudgeSession(task.open(Sample(described, ()), index=n, seed=rollout.index)) for n in range(2)]  # type: ignore[misc]
+
+
+class JudgeSession:
+    def __init__(self, inner: CaptionSession) -> None:
+        self._inner = inner
+        self.submit, self.rollout = inner.submit, inner.rollout
+
+    def next_request(self) -> Request | None:
+        request = self._inner.next_request()
+        return None if request is None else replace(request, speaker="judge")
+
+
+def test_a_request_goes_to_its_speaker() -> None:
+    policy, judge = Asked(), Asked()
+    (group,) = collect_groups(
+        SAMPLES[:1],
+        task=ZoomTask(prompts=PROMPTS),
+        engines={"policy": policy, "judge": judge},
+        group_size=2,
+        seed=0,
+        probes={"judge": Judge()},
+    )
+    assert {request.speaker for request in policy.seen} == {"policy"}
+    assert {request.speaker for request in judge.seen} == {"judge"}
+    assert [len(rollout.probes["judge"]) for rollout in group.rollouts] == [2, 2]
+    with pytest.raises(ConfigError, match="no engine speaks for 'judge'; there are policy"):
+        collect_groups(
+            SAMPLES[:1],
+            task=ZoomTask(prompts=PROMPTS),
+            engines={"policy": policy},
+            group_size=1,
+            seed=0,
+            probes={"judge": Judge()},
+        )
+
+
+def test_two_open_requests_under_one_key_are_refused() -> None:
+    task = ZoomTask(prompts=PROMPTS)
+    twins = [task.open(SAMPLES[0], index=0, seed=1) for _ in range(2)]
+    with pytest.raises(SessionError, match="asked for twice at once"):
+        collect(twins, engines={"policy": Asked()})
+
+
+def test_a_rollout_without_a_thought_is_not_asked() -> None:
+    engine = ScriptedEngine(script=lambda request: "nothing", sampling=SAMPLING, policy=None)
+    (group,) = collect_groups(
+        SAMPLES[:1],
+        task=ZoomTask(prompts=PROMPTS),
+        engines={"policy": engine},
+        group_size=1,
+        seed=0,
+        probes={"described": DescriptionProbe(prompts=CAPTIONS)},
+    )
+    (rollout,) = group.rollouts
+    assert rollout.probes == {"described": ()}
+    assert isinstance(rollout.rating, ParseFailure)
