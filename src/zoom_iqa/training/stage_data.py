@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +58,8 @@ class StageData(L.LightningDataModule):
         self._resampler = self._stream(processes=world_size())
         if self._restored is not None:
             self._resampler.load_state_dict(self._restored)
+        if rank() == 0 and self._resampler.weighted:
+            print(f"re-sampling: {self._resampler.repeats_said()}", file=sys.stderr)
         return DataLoader(
             self._dataset,
             batch_size=self._batch_size,

@@ -1,4 +1,4 @@
-"""Re-sampling: frequencies against the formula on a skewed histogram, phases, ranks, resuming."""
+"""Re-sampling: frequencies against the formula on a skewed histogram, caps, phases, ranks, resuming."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.data.resampling import Resampler
@@ -17,9 +19,21 @@ SKEWED = [3.0] * 80 + [4.5] * 15 + [1.1] * 5
 
 
 def make(
-    exponents: list[float], total: int, seed: int = 3, mos: list[float] | None = None, bins: int = 10
+    exponents: list[float],
+    total: int,
+    seed: int = 3,
+    mos: list[float] | None = None,
+    bins: int = 10,
+    max_repeats: int | None = None,
 ) -> Resampler:
-    return Resampler(mos=SKEWED if mos is None else mos, seed=seed, total=total, exponents=exponents, bins=bins)
+    return Resampler(
+        mos=SKEWED if mos is None else mos,
+        seed=seed,
+        total=total,
+        exponents=exponents,
+        bins=bins,
+        max_repeats=max_repeats,
+    )
 
 
 def shares(indices: list[int]) -> np.ndarray:
@@ -38,6 +52,10 @@ def test_natural_draws_every_image_once_a_round() -> None:
     assert sorted(drawn[100:200]) == list(range(100))
     assert drawn[:100] != drawn[100:200]
     assert len(drawn) == 250
+
+
+def test_the_natural_order_of_a_seed_stays_as_it_is() -> None:
+    assert list(make([0.0], 10, mos=[2.0, 3.0, 4.0, 4.5, 1.0], seed=7)) == [2, 3, 0, 1, 4, 3, 4, 2, 0, 1]
 
 
 @pytest.mark.parametrize("exponent", [0.3, 0.5, 1.0])
@@ -64,9 +82,67 @@ def test_progressive_raises_the_rare_phase_by_phase() -> None:
         np.testing.assert_allclose(shares(drawn[1000 * phase : 1000 * (phase + 1)]), expected(exponent), atol=0.01)
 
 
-def test_probabilities_by_hand() -> None:
+def test_expected_frequencies_by_hand() -> None:
     sampler = make([1.0], 10, mos=[1.0, 1.1, 5.0], bins=4)  # bins of 1: {1.0, 1.1} and {5.0}
-    np.testing.assert_allclose(sampler.probabilities(0), [0.25, 0.25, 0.5])
+    np.testing.assert_allclose(sampler.expected(0), [2.5, 2.5, 5.0])
+
+
+# Of 300 draws each bin gets 100. Five images at the cap of 10 free 50 draws for the other bins, 125 each; at the cap of
+# 8 the second bin's 130 draws are above 15 * 8 too, and the first gets 300 - 40 - 120. No cap is below an even draw.
+@pytest.mark.parametrize(
+    ("cap", "first", "second", "third"),
+    [
+        (None, 100 / 80, 100 / 15, 20),
+        (20, 100 / 80, 100 / 15, 20),
+        (10, 125 / 80, 125 / 15, 10),
+        (8, 140 / 80, 8, 8),
+        (3, 3, 3, 3),
+        (1, 3, 3, 3),
+    ],
+)
+def test_expected_frequencies_under_a_cap_by_hand(cap: int | None, first: float, second: float, third: float) -> None:
+    sampler = make([1.0], 300, max_repeats=cap)
+    np.testing.assert_allclose(sampler.expected(0), [first] * 80 + [second] * 15 + [third] * 5, rtol=1e-12)
+    counts = Counter(sampler)
+    for index, expected in enumerate(sampler.expected(0)):
+        assert counts[index] in (np.floor(expected), np.ceil(expected))
+    assert max(counts.values()) == sampler.largest_repeats()[0]
+
+
+def test_repeats_of_each_seed_have_the_expected_frequencies_as_their_mean() -> None:
+    mean = np.mean([np.bincount(list(make([1.0], 300, seed=s, max_repeats=10)), minlength=100) for s in range(400)], 0)
+    np.testing.assert_allclose(mean, make([1.0], 300, max_repeats=10).expected(0), atol=0.1)
+
+
+@given(
+    mos=st.lists(st.floats(1, 5), min_size=1, max_size=40),
+    exponents=st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=3),
+    total=st.integers(1, 300),
+    cap=st.integers(1, 30),
+)
+def test_no_image_comes_more_often_than_the_cap_or_an_even_draw(
+    mos: list[float], exponents: list[float], total: int, cap: int
+) -> None:
+    sampler = make(exponents, total, mos=mos, max_repeats=cap)
+    drawn = list(sampler)
+    assert len(drawn) == total
+    phases = [make(exponents, total, mos=mos)._phase_at(position) for position in range(total)]
+    for phase, largest in enumerate(sampler.largest_repeats()):
+        of_phase = [index for index, its in zip(drawn, phases, strict=True) if its == phase]
+        assert max(Counter(of_phase).values(), default=0) == largest <= max(cap, -(-len(of_phase) // len(mos)))
+
+
+def test_repeats_are_spread_over_their_phase() -> None:
+    drawn = list(make([1.0], 300))
+    for index in range(95, 100):  # 20 times each: once in each twentieth of the phase, give or take its borders
+        places = [place for place, it in enumerate(drawn) if it == index]
+        np.testing.assert_allclose(places, np.arange(20) * 15 + 7, atol=16)
+
+
+def test_a_rare_image_of_a_skewed_benchmark_is_capped() -> None:
+    mos = [3.0] * 7000 + [1.2] * 5  # of 10,667 draws 0.026 fall on five images at 0.5, and half at 1.0
+    assert make([0.0, 0.5, 1.0], 32_000, mos=mos).largest_repeats() == [2, 56, 1067]
+    assert make([0.0, 0.5, 1.0], 32_000, mos=mos, max_repeats=10).largest_repeats() == [2, 10, 10]
 
 
 @pytest.mark.parametrize("taken", [0, 1, 99, 100, 137, 333, 500, 899])
@@ -109,7 +185,14 @@ def test_resuming_on_another_number_of_processes_goes_on_in_the_stream() -> None
 
 
 @pytest.mark.parametrize(
-    "other", [make([0.5], 300, seed=4), make([0.6], 300), make([0.5], 301), make([0.5], 300, mos=SKEWED[:-1])]
+    "other",
+    [
+        make([0.5], 300, seed=4),
+        make([0.6], 300),
+        make([0.5], 301),
+        make([0.5], 300, mos=SKEWED[:-1]),
+        make([0.5], 300, max_repeats=9),
+    ],
 )
 def test_a_state_of_another_stream_is_refused(other: Resampler) -> None:
     with pytest.raises(ConfigError, match="keep it to resume"):
@@ -127,5 +210,7 @@ def test_unusable_arguments_are_named() -> None:
         make([-1.0], 10)
     with pytest.raises(ConfigError, match="bins=0"):
         make([0.0], 10, bins=0)
+    with pytest.raises(ConfigError, match="max_repeats=0"):
+        make([0.0], 10, max_repeats=0)
     with pytest.raises(DataError, match="empty"):
         make([0.0], 10, mos=[])

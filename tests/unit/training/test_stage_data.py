@@ -46,7 +46,7 @@ def stage_data(
 ) -> StageData:
     return StageData(
         dataset=Numbers(size),
-        resampling=partial(Resampler, exponents=exponents, bins=10),
+        resampling=partial(Resampler, exponents=exponents, bins=10, max_repeats=None),
         steps=steps,
         batch_size=batch_size,
         accumulate=accumulate,
@@ -168,3 +168,12 @@ def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
         "row 3, n:1: mos=nan is not a number",
         "row 3, n:1: the id comes 2 times",
     )
+
+
+def test_a_weighted_stage_says_how_often_one_image_comes_up(capsys: pytest.CaptureFixture[str]) -> None:
+    # 24 draws a phase from 6 images of one score and 2 of another: 3 each, then 2 of the six and 6 of the two
+    stage_data(steps=24, exponents=(0.0, 1.0)).train_dataloader()
+    said = "re-sampling: one of 8 images comes up at most 3, 6 times in a phase (no max_repeats)\n"
+    assert capsys.readouterr().err == said
+    stage_data(steps=24).train_dataloader()
+    assert capsys.readouterr().err == ""
