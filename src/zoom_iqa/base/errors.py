@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from zoom_iqa.base.printable import printable
+
+ROW_LIMIT = 400
+"""Characters of an offending row that are shown."""
+
 FailureReason = Literal["missing_answer", "malformed_json", "bad_rating", "bad_bbox", "bad_tool"]
 """Why a generated answer could not be read; counted and reported under these names."""
 
@@ -18,7 +23,14 @@ FAILURE_REASONS: tuple[FailureReason, ...] = (
 
 
 class ZoomIQAError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose. What comes from outside is printable in its message."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Cross to another process as it is: subclasses are made of other arguments than the message alone."""
+        return _made_again, (type(self), self.args), self.__dict__
 
 
 class ProtocolError(ZoomIQAError):
@@ -50,11 +62,12 @@ class DataError(ZoomIQAError):
     """Records of a data set are unusable; ``rows`` lists each offending one in a line."""
 
     def __init__(self, message: str, rows: Sequence[str] = ()) -> None:
-        shown = list(rows[:20])
+        super().__init__(message)
+        self.rows = tuple(printable(row, limit=ROW_LIMIT) for row in rows)
+        shown = list(self.rows[:20])
         if len(rows) > len(shown):
             shown.append(f"... and {len(rows) - len(shown)} more")
-        super().__init__("\n  - ".join([message, *shown]))
-        self.rows = tuple(rows)
+        self.args = ("\n  - ".join([*self.args, *shown]),)
 
 
 class UndefinedMetricError(ZoomIQAError):
@@ -64,3 +77,10 @@ class UndefinedMetricError(ZoomIQAError):
         super().__init__(f"{metric} is undefined: {reason}")
         self.metric = metric
         self.reason = reason
+
+
+def _made_again(kind: type[ZoomIQAError], args: tuple[object, ...]) -> ZoomIQAError:
+    """An error with its message as it was; its other fields follow as state."""
+    error = kind.__new__(kind)
+    error.args = args
+    return error

@@ -2,8 +2,9 @@
 
 What is converted: EXIF orientation is applied; CMYK, grey, palette and YCbCr become RGB; 16-bit and floating-point grey
 is scaled, not clipped; transparency is laid on white; of an animation or a stack the first frame is taken. A 1 x 1
-image is an image. What cannot be shown is an ImageError that names the file and the reason. Profiles of RGB images
-are not applied, as in the loaders behind published results.
+image is an image. What cannot be shown is an ImageError that names the file and the reason; metadata that are damaged
+decide nothing: intact pixels are shown. Profiles of RGB images are not applied, as in the loaders behind published
+results. Only ``FORMATS`` are opened: decoders of others start foreign programs (EPS) or take any bytes for an image.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from zoom_iqa.base.errors import ImageError
+from zoom_iqa.tasks.tools.crop import MAX_ASPECT, viewable
 
 MAX_DECODED_PIXELS = 120_000_000
 """Largest image decoded whole (360 MB as RGB). A larger baseline JPEG is decoded at 1/2, 1/4 or 1/8 of its sides."""
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+"""By Pillow's names; a JPEG with more pictures behind the first (MPO) is a JPEG."""
 
 _WHITE = (255, 255, 255)
 _LIMIT_LOCK = threading.Lock()  # Pillow's limit is global: two threads would restore each other's
@@ -41,6 +46,17 @@ _DAMAGE = (
     Image.DecompressionBombError,
 )
 
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
 
 def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
     """The image in ``path`` as RGB with at most ``max_pixels`` pixels (None: what can be decoded), aspect ratio kept.
@@ -56,26 +72,53 @@ def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty; fetch it again")
-        with _open(path) as opened:
-            _bound_decoding(opened, max_pixels, path)
-            opened.load()
-            return _reduced(_as_shown(opened), max_pixels)
+        try:
+            return _shown(path, max_pixels, path)
+        except _DAMAGE:  # of a PNG perhaps in a comment only
+            bare = _png_without_metadata(path)
+            if bare is None:
+                raise
+            return _shown(bare, max_pixels, path)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not an image of a known format") from error
+        raise ImageError(f"{path}: not an image of a known format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path) -> Image.Image:
+    with _open(file) as opened:
+        _bound_decoding(opened, max_pixels, path)
+        opened.load()
+        return _reduced(_as_shown(opened), max_pixels)
+
+
+def _open(file: Path | io.BytesIO) -> Image.Image:
     """Open without decoding; our own limit replaces Pillow's, which counts pixels before JPEG's reduced decoding."""
     with _LIMIT_LOCK:
+        Image.init()
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path)
+            return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _png_without_metadata(path: Path) -> io.BytesIO | None:
+    """A PNG with no chunks but those that make its pixels, and an intact EXIF one; None of anything else."""
+    content = path.read_bytes()
+    if not content.startswith(_PNG_SIGNATURE):
+        return None
+    kept, place = [_PNG_SIGNATURE], len(_PNG_SIGNATURE)
+    while place + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, place)
+        chunk = content[place : place + length + 12]
+        intact = chunk[-4:] == struct.pack(">I", zlib.crc32(chunk[4:-4]))
+        if kind[:1].isupper() or kind == b"tRNS" or (kind == b"eXIf" and intact):
+            kept.append(chunk)
+        place += length + 12
+    return io.BytesIO(b"".join(kept))
 
 
 def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:
@@ -95,7 +138,7 @@ def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:
 
 def _as_shown(image: Image.Image) -> Image.Image:
     """Upright RGB of a loaded image."""
-    image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         return _from_deep_grey(image)
     if image.mode == "CMYK":
@@ -106,6 +149,16 @@ def _as_shown(image: Image.Image) -> Image.Image:
         backdrop.paste(rgba, mask=rgba.getchannel("A"))
         return backdrop
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turned as EXIF says, or as stored where EXIF cannot be read."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (*_DAMAGE, AttributeError):
+        return image
+    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
@@ -122,7 +175,7 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             shown = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, *_DAMAGE):
             shown = None
         if shown is not None:
             return shown
@@ -137,4 +190,6 @@ def _reduced(image: Image.Image, max_pixels: int) -> Image.Image:
     size = max(1, int(width * scale)), max(1, int(height * scale))
     if size[0] * size[1] > max_pixels:  # a side of a very thin image could not fall below one pixel
         size = min(size[0], max_pixels), min(size[1], max_pixels)
+    if viewable(width, height):  # whole pixels must not make a thin image too thin for the vision tower
+        size = min(size[0], MAX_ASPECT * size[1]), min(size[1], MAX_ASPECT * size[0])
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import Example
@@ -42,6 +42,6 @@ def _problems(item: Example, occurrences: int) -> list[str]:
         problems.append(f"mos_std={item.mos_std} is not a spread")
     if occurrences > 1:
         problems.append(f"the id comes {occurrences} times")
-    if item.path is not None and not Path(item.path).is_file():
+    if item.path is not None and not os.path.isfile(item.path):  # unlike Path's, false for impossible names
         problems.append(f"no file {item.path}")
     return problems

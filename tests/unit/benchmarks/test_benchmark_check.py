@@ -53,6 +53,27 @@ def test_a_sound_copy(tmp_path):
     assert result.sizes == ((8, 6), (20, 10))
 
 
+def test_images_that_are_too_thin_for_a_policy_are_found(tmp_path):
+    write(tmp_path, ["a.png,10,2,r1,train", "b.png,90,,r2,test"])
+    picture(tmp_path / "a.png", 1, size=(2, 401))
+    picture(tmp_path / "b.png", 2, size=(400, 2))
+    found = findings(report(tmp_path))
+    rows, serious = found.pop("images with sides over 200 to 1, which no policy can be shown")
+    assert rows == (f"{tmp_path}/a.png: 2 x 401",)
+    assert not serious
+    assert not found
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "\x1b[31mred.png", "nul\0.png"])
+def test_impossible_names_are_printable_rows(tmp_path, name):
+    (tmp_path / "m.csv").write_bytes(f"image,mos\n{name},10\n".encode())
+    with pytest.raises(DataError) as raised:
+        load_benchmark("manifest", [f"benchmark.{v}" for v in arguments(tmp_path)[2:]]).items("all")
+    assert all(line.isprintable() for line in str(raised.value).split("\n"))
+    ((row,), _) = findings(report(tmp_path))["image files missing"]
+    assert row.isprintable()
+
+
 def test_every_fault_is_found_at_once(tmp_path):
     rows = [
         "ok.png,10,,r1,train",

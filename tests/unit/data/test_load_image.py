@@ -15,6 +15,7 @@ from PIL import Image, ImageCms
 
 from zoom_iqa.base.errors import ImageError
 from zoom_iqa.data.images import load_image
+from zoom_iqa.tasks.tools.crop import viewable
 
 PIXELS = 1_000_000
 
@@ -60,6 +61,104 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, operation
     exif[274] = orientation
     quadrants().transpose(operation).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(load(tmp_path / "a.png"), np.asarray(quadrants()))
+
+
+DAMAGED_EXIF = {
+    "no TIFF header": b"Exif\0\0MM\0\xff\0\0\0\x08\0\0",
+    "orientation is a text": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x04abc\0\0\0\0\0",
+    "orientation is 77": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x4d\0\0\0\0\0\0",
+    "directory beyond the end": b"Exif\0\0MM\0*\xff\xff\xff\xff",
+    "cut off": b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12",
+    "empty": b"Exif\0\0",
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("kind", DAMAGED_EXIF)
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_damaged_exif_decides_nothing(tmp_path: Path, suffix: str, kind: str) -> None:
+    plain, damaged = tmp_path / f"plain.{suffix}", tmp_path / f"damaged.{suffix}"
+    quadrants().save(plain)
+    quadrants().save(damaged, exif=DAMAGED_EXIF[kind])
+    np.testing.assert_array_equal(load(damaged), load(plain))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_flipped_bytes_of_exif_leave_the_pixels(tmp_path: Path, suffix: str) -> None:
+    exif, path, draw = Image.Exif(), tmp_path / f"a.{suffix}", random.Random(0)
+    exif[0x010F], exif[0x0132] = "a maker", "2020:01:01 00:00:00"
+    quadrants().save(path, exif=exif)
+    pixels, good = load(path), path.read_bytes()
+    start = good.index(b"MM\0*")
+    for _ in range(200):
+        data = bytearray(good)
+        for _ in range(3):
+            data[start + draw.randrange(len(exif.tobytes()) - 6)] = draw.randrange(256)
+        path.write_bytes(data)
+        assert load(path).shape in ((20, 40, 3), (40, 20, 3))  # turned where the bytes now say so
+        assert np.sort(load(path), axis=None).tolist() == np.sort(pixels, axis=None).tolist()
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        png_chunk(b"tEXt", b"comment\0good")[:-1] + b"\0",  # a checksum that is not its own
+        png_chunk(b"zTXt", b"comment\0\0not compressed"),
+        png_chunk(b"zTXt", b"comment\0\0" + zlib.compress(bytes(70_000_000))),  # grows to more than Pillow allows
+        png_chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(70_000_000))),
+        png_chunk(b"pHYs", b"1"),
+        png_chunk(b"gAMA", b""),
+    ],
+)
+@pytest.mark.parametrize("before_the_pixels", [True, False])
+def test_damaged_chunks_of_a_png_decide_nothing(tmp_path: Path, chunk: bytes, before_the_pixels: bool) -> None:
+    exif, path = Image.Exif(), tmp_path / "a.png"
+    exif[274] = 3
+    quadrants().transpose(Image.Transpose.ROTATE_180).save(path, exif=exif)
+    content = path.read_bytes()
+    place = content.index(b"IDAT" if before_the_pixels else b"IEND") - 4
+    path.write_bytes(content[:place] + chunk + content[place:])
+    np.testing.assert_array_equal(load(path), np.asarray(quadrants()))
+
+
+def test_a_profile_of_garbage_falls_back_to_the_formula(tmp_path: Path) -> None:
+    Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "a.tif", icc_profile=b"no profile at all")
+    np.testing.assert_array_equal(load(tmp_path / "a.tif")[0, 0], (255, 0, 0))
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(touched) (w) file\n%%EOF\n"
+
+
+@pytest.mark.parametrize("name", ["a.eps", "a.png", "a.jpg"])
+def test_formats_that_start_a_foreign_program_are_refused(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*arguments: object, **settings: object) -> None:
+        raise AssertionError(f"started {arguments}")
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    (tmp_path / name).write_bytes(POSTSCRIPT)
+    with pytest.raises(ImageError, match=r"not an image of a known format \(JPEG, PNG, "):
+        load_image(tmp_path / name, max_pixels=PIXELS)
+
+
+def test_any_bytes_are_no_image(tmp_path: Path) -> None:
+    """Formats without a signature, such as TGA, would be read from them."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.tga")
+    with pytest.raises(ImageError, match="known format"):
+        load_image(tmp_path / "a.tga", max_pixels=PIXELS)
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred.png", "two\nlines.png", "\u202egnp.exe", "x" * 5000, "nul\0.png"])
+def test_odd_names_are_one_printable_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ImageError) as raised:
+        load_image(tmp_path / name, max_pixels=PIXELS)
+    assert str(raised.value).isprintable()
 
 
 def test_cmyk_without_a_profile_follows_the_plain_formula(tmp_path: Path) -> None:
@@ -154,6 +253,15 @@ def test_a_rotated_large_jpeg_is_reduced_and_upright(tmp_path: Path) -> None:
     Image.new("RGB", (4000, 1000), "red").save(tmp_path / "a.jpg", exif=exif)
     height, width, _ = load(tmp_path / "a.jpg", 40_000).shape
     assert (width, height) == (100, 400)
+
+
+@pytest.mark.parametrize("size", [(1990, 10), (10, 1990), (4000, 20), (597, 3), (200, 1), (201, 1), (16_000, 80)])
+@pytest.mark.parametrize("max_pixels", [199, 300, 450, 1000, 20_000])
+def test_reducing_makes_no_image_too_thin_for_the_tower(tmp_path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    shown = load_image(tmp_path / "a.png", max_pixels=max_pixels)
+    assert viewable(*shown.size) or not viewable(*size)
+    assert shown.width * shown.height <= max_pixels
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from zoom_iqa.base.errors import ImageError
-from zoom_iqa.tasks.tools.crop import crop_box, crop_image
+from zoom_iqa.tasks.tools.crop import crop_box, crop_image, viewable
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,17 @@ def test_extreme_aspect_ratios_keep_a_pixel() -> None:
     assert crop_image(Image.new("RGB", (1, 500)), [0, 0.1, 1, 0.6]).size == (1, 250)
     # 28 x 750 in 1500 x 1000: truncated, 1000 * 28 / 750 = 37.3
     assert crop_image(Image.new("RGB", (40, 1000)), [6, 100, 34, 850]).size == (37, 1000)
+
+
+@pytest.mark.parametrize(
+    ("size", "fits"), [((200, 1), True), ((1, 201), False), ((1999, 10), True), ((2001, 10), False), ((1, 1), True)]
+)
+def test_the_tower_takes_sides_up_to_200_to_1(size: tuple[int, int], fits: bool) -> None:
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
+
+    assert viewable(*size) == fits
+    if fits:
+        smart_resize(*size)
+    else:
+        with pytest.raises(ValueError, match="aspect ratio"):
+            smart_resize(*size)

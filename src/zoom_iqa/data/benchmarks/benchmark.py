@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Benchmark:
             DataError: the label file is absent or unreadable.
         """
         path = self.folder / self.reader.labels
-        if not path.exists():
+        if not os.path.exists(path):
             raise DataError(
                 f"{self.name}: no labels at {path}; set root (of an evaluation: benchmark.root) to where "
                 f"{self.source.title} lies, or get it from {self.source.homepage}"
@@ -137,7 +138,9 @@ def duplicate_ids(labels: Sequence[Label]) -> list[str]:
 def missing_files(items: Sequence[Example]) -> list[str]:
     """A line for each item whose image file does not exist."""
     return [
-        f"{item.dataset}:{item.id}: {item.path}" for item in items if item.path is None or not Path(item.path).is_file()
+        f"{item.dataset}:{item.id}: {item.path}"
+        for item in items
+        if item.path is None or not os.path.isfile(item.path)  # unlike Path's, false for impossible names
     ]
 
 

@@ -8,13 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from zoom_iqa.base.errors import DataError, ImageError
+from zoom_iqa.base.errors import ROW_LIMIT, DataError, ImageError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, duplicate_ids, missing_files, outside_range
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.images import load_image
+from zoom_iqa.tasks.tools.crop import MAX_ASPECT, viewable
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Finding:
     title: str
     rows: tuple[str, ...]
     serious: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", tuple(printable(row, limit=ROW_LIMIT) for row in self.rows))
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def same_pixels(items: Sequence[Example], pixels: dict[str, Pixels]) -> tuple[li
 
 def _inspect_files(items: Sequence[Example], on_image: Callable[[], None]) -> tuple[dict[str, Pixels], list[Finding]]:
     """Decode what exists; path -> pixels of the readable files, and what is wrong with the others."""
-    paths = sorted({item.path for item in items if item.path is not None and Path(item.path).is_file()})
+    paths = sorted({item.path for item in items if item.path is not None and os.path.isfile(item.path)})
 
     def decode(path: str) -> Pixels | ImageError:
         try:
@@ -131,10 +135,14 @@ def _inspect_files(items: Sequence[Example], on_image: Callable[[], None]) -> tu
         decoded = dict(zip(paths, pool.map(decode, paths), strict=True))
     pixels = {path: found for path, found in decoded.items() if isinstance(found, Pixels)}
     unreadable = tuple(f"{path}: {found}" for path, found in decoded.items() if isinstance(found, ImageError))
+    too_thin = tuple(
+        f"{path}: {found.size[0]} x {found.size[1]}" for path, found in pixels.items() if not viewable(*found.size)
+    )
     within, across = same_pixels(items, pixels)
     return pixels, [
         Finding("image files missing", tuple(missing_files(items)), True),
         Finding("image files unreadable", unreadable, True),
+        Finding(f"images with sides over {MAX_ASPECT} to 1, which no policy can be shown", too_thin, False),
         Finding("groups of images with the same pixels in different splits", tuple(across), True),
         Finding("groups of images with the same pixels in one split", tuple(within), False),
     ]

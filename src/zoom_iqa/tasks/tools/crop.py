@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 MIN_AREA = 0.25
 MAX_AREA = 0.75
 MIN_SIDE = 28
+MAX_ASPECT = 200
+"""Longer to shorter side of what the vision tower of Qwen2.5-VL takes."""
 
 _FAR = 1e300  # stands for an integer beyond the range of floats; clamping brings it back to the border
 Interval = tuple[float, float]
+
+
+def viewable(width: int, height: int) -> bool:
+    """Whether the vision tower takes an image, or a crop, of so many pixels."""
+    return max(width, height) <= MAX_ASPECT * min(width, height)
 
 
 def crop_box(bbox: Any, width: int, height: int) -> Box:
