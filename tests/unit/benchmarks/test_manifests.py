@@ -75,7 +75,7 @@ def test_unreadable_rows_are_all_listed_with_their_lines(tmp_path):
     [
         ('{"image": "a.jpg"}', "holds a dict, not a list"),
         ('[{"image": "a.jpg", "gt_score": 1}, 7]', r"1 entries are not JSON objects\n  - m\.json:2: 7"),
-        ("[{]", "is not JSON"),
+        ("[{]", "no JSON"),
     ],
 )
 def test_broken_json_is_named(tmp_path, text, message):
@@ -86,7 +86,7 @@ def test_broken_json_is_named(tmp_path, text, message):
 
 def test_a_spreadsheet_saved_as_csv_is_refused(tmp_path):
     (tmp_path / "m.csv").write_bytes(b"PK\x03\x04\xff\xfe\x00")
-    with pytest.raises(DataError, match="not a UTF-8 comma-separated file"):
+    with pytest.raises(DataError, match=r"m\.csv: byte 4 \(0xff, in line 1\) is no UTF-8"):
         manifest(tmp_path, "m.csv").labelled()
 
 

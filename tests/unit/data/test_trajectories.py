@@ -181,7 +181,6 @@ USER, ASSISTANT = {"role": "user", "content": "<image>Good?"}, {"role": "assista
     ("line", "message"),
     [
         ("{", "no JSON"),
-        ("\xff", "no JSON"),
         ("[" * 100_000, "no JSON"),
         ("[1]", "a JSON object is needed"),
         ('{"id": "a"}', "no mos, messages, images"),
@@ -201,7 +200,14 @@ USER, ASSISTANT = {"role": "user", "content": "<image>Good?"}, {"role": "assista
         (record(messages=[]), "messages is list"),
         (record(messages="hello"), "messages is str"),
         (record(messages=["hello"]), "role is None"),
-        (record(messages=[{"role": "system", "content": "x"}, USER, ASSISTANT]), "role is 'system'"),
+        ('{"id": "a", "id": "b"}', "no JSON (key 'id' comes twice)"),
+        (record(messages=[USER, {"role": "system", "content": "x"}, ASSISTANT]), "role is 'system'"),
+        (
+            record(messages=[{"role": "system", "content": "<image>"}, USER, ASSISTANT], images=["coffee.png"] * 2),
+            "the system message holds an image",
+        ),
+        (record(messages=[{"role": "system", "content": "x"}, ASSISTANT]), "message 2 is the assistant's"),
+        (record(messages=[{"role": "tool", "content": "x"}, USER, ASSISTANT]), "role is 'tool'"),
         (record(messages=[USER, USER, ASSISTANT]), "take turns"),
         (record(messages=[ASSISTANT]), "take turns"),
         (record(messages=[USER]), "the last message"),
@@ -221,6 +227,44 @@ def test_bad_lines_are_listed(folder: Path, line: str | dict[str, Any], message:
     (row,) = caught.value.rows
     assert row.startswith("line 2: ")
     assert message in row
+
+
+def test_a_system_message_is_kept_before_the_turns(folder: Path) -> None:
+    system = {"role": "system", "content": "You rate images."}
+    path = folder / "t.jsonl"
+    lines = [
+        record(messages=[system, USER, ASSISTANT]),
+        record(id="b", messages=[system, {"role": "user", "content": "Good?"}, ASSISTANT]),  # TRL: images come first
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    expected = [("system", ["You rate images."]), ("user", [None, "Good?"])]
+    assert [shape_of(load_turn(read, load)) for read in read_records(path, image_root=folder)] == [expected] * 2
+
+
+def test_separators_of_other_kinds_are_text(folder: Path) -> None:
+    """U+2028, U+0085, vertical tab and form feed end a line for Python's splitlines and for nobody else."""
+    text = "a\u2028b\u0085c\x0bd\x0ce\u2029f\x1cg"
+    messages = [USER, {"role": "assistant", "content": text}]
+    path = folder / "t.jsonl"
+    path.write_bytes(json.dumps(record(messages=messages), ensure_ascii=False).encode() + b"\r\n")
+    (read,) = read_records(path, image_root=folder)
+    assert load_turn(read, load).response == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_with_a_mark_are_read(folder: Path, encoding: str) -> None:
+    path = folder / "t.jsonl"
+    messages = [USER, {"role": "assistant", "content": "Größe 图"}]
+    path.write_bytes(json.dumps(record(messages=messages), ensure_ascii=False).encode(encoding))
+    (read,) = read_records(path, image_root=folder)
+    assert load_turn(read, load).response == "Größe 图"
+
+
+def test_bytes_that_are_no_text_are_named(folder: Path) -> None:
+    path = folder / "t.jsonl"
+    path.write_bytes(json.dumps(record()).encode() + b"\n\xff\n")
+    with pytest.raises(DataError, match=r"t\.jsonl: byte \d+ \(0xff, in line 2\) is no UTF-8; save the file as UTF-8"):
+        read_records(path, image_root=folder)
 
 
 def test_every_bad_line_is_listed_at_once(folder: Path) -> None:

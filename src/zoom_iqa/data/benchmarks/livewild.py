@@ -5,12 +5,13 @@ The first seven rows are the images on which the raters were trained; they belon
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
+from zoom_iqa.data.benchmarks.matlab import Values, read_vectors
 from zoom_iqa.data.benchmarks.tables import Row, labels_of
 
 TRAINING_IMAGES = 7
@@ -31,7 +32,7 @@ class LIVEWild:
         if len(set(lengths.values())) != 1:
             raise DataError(f"{folder}: the three files differ in length, {lengths}; download them again")
         rows = [
-            Row(f"AllMOS_release.mat:{number}", {"image": str(image.item()), "mos": mos, "std": std})
+            Row(f"AllMOS_release.mat:{number}", {"image": image, "mos": mos, "std": std})
             for number, (image, mos, std) in enumerate(zip(*columns.values(), strict=True), start=1)
         ]
         return labels_of(rows[TRAINING_IMAGES:], self._label)
@@ -47,18 +48,12 @@ class LIVEWild:
         )
 
 
-def _vector(folder: Path, name: str) -> Any:
+def _vector(folder: Path, name: str) -> Values:
     """The one variable of a release file, flattened."""
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
     path = folder / f"{name}.mat"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise DataError(f"{path} is missing; it comes with the data set's release")
-    try:
-        variables = loadmat(path)
-    except (MatReadError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not a readable MATLAB file ({error}); download it again") from None
+    variables = read_vectors(path)
     if name not in variables:
         raise DataError(f"{path} has no variable {name}; download it again")
-    return variables[name].ravel()
+    return variables[name]

@@ -13,6 +13,7 @@ from pathlib import Path
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, labels_of
+from zoom_iqa.data.text_files import read_lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +44,9 @@ class PIPAL:
         if not files:
             raise DataError(f"{folder} holds no .txt file; unpack the label archive there")
         for file in files:
-            for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
-                if line.strip():
-                    image, _, score = line.partition(",")
-                    yield Row(f"{file.name}:{number}", {"image": image, "score": score})
+            for number, line in read_lines(file):
+                image, _, score = line.partition(",")
+                yield Row(f"{file.name}:{number}", {"image": image, "score": score})
 
     def _located(self, root: Path) -> dict[str, str]:
         """Path relative to the root of every .bmp file in the images folder and one level below."""

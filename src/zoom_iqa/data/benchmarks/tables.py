@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import io
 import math
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
+from zoom_iqa.data.text_files import Columns, parse_json, read_lines, read_table, read_text, require_columns
+
+_DAMAGED_SPREADSHEET = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    ElementTree.ParseError,
+)
+"""What openpyxl raises on damaged archives and damaged XML inside them."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row: where it stands (file and line) and its cells by column name."""
+    """One row: where it stands (file and line), its cells by column name, and why it cannot be used, if so."""
 
     where: str
     cells: Mapping[str, object]
+    fault: str | None = None
 
     def text(self, column: str) -> str:
         """A cell that must hold something; whole floats read as integers (a spreadsheet's 1600.0 is 1600).
@@ -32,8 +50,14 @@ class Row:
         return value
 
     def optional_text(self, column: str) -> str | None:
-        """A cell as text, or None where it is absent or empty."""
+        """A cell as text, or None where it is absent or empty.
+
+        Raises:
+            DataError: it is neither text nor a number.
+        """
         value = self.cells.get(column)
+        if isinstance(value, (bool, list, dict)):
+            raise DataError(f"{column!r} is {value!r:.80}, neither text nor a number")
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         return str(value).strip() or None if value is not None else None
@@ -46,9 +70,10 @@ class Row:
         """
         text = self.text(column)
         try:
-            value = float(text)
+            value = float(text.replace("_", "?"))  # Python takes 4_5 for 45
         except ValueError:
-            raise DataError(f"{column!r} is {text!r}, not a number") from None
+            remedy = "; write it with a decimal point" if "," in text else ""
+            raise DataError(f"{column!r} is {text!r:.80}, not a number{remedy}") from None
         if not math.isfinite(value):
             raise DataError(f"{column!r} is {text}, not a finite number")
         return value
@@ -67,6 +92,8 @@ def labels_of(rows: Iterable[Row], label: Callable[[Row], Label]) -> list[Label]
     labels, unusable = [], []
     for row in rows:
         try:
+            if row.fault is not None:
+                raise DataError(row.fault)
             labels.append(label(row))
         except DataError as error:
             unusable.append(f"{row.where}: {error}")
@@ -75,20 +102,14 @@ def labels_of(rows: Iterable[Row], label: Callable[[Row], Label]) -> list[Label]
     return labels
 
 
-def csv_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """Rows of a comma-separated file with a header line (UTF-8, with or without byte-order mark).
+def csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    """Rows of a text table with a header line; see :func:`~zoom_iqa.data.text_files.read_table`.
 
     Raises:
-        DataError: a column of ``columns`` is missing, or the file is not UTF-8 text.
+        DataError: a column is missing or comes twice, or the file is no text.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
-            table = csv.DictReader(file)
-            _require(path, columns, table.fieldnames or ())
-            for cells in table:
-                yield Row(f"{path.name}:{table.line_num}", cells)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path} is not a UTF-8 comma-separated file ({error}); export it again") from None
+    for row in read_table(path, columns):
+        yield Row(f"{path.name}:{row.line}", row.cells, row.fault)
 
 
 def xlsx_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Iterator[Row]:
@@ -97,34 +118,36 @@ def xlsx_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Iterator
     ``sheet`` None means the first one.
 
     Raises:
-        DataError: the file is no spreadsheet, or the sheet or a column is missing.
+        DataError: the file is no spreadsheet, or the sheet or a column is missing, or a column comes twice.
     """
-    from zipfile import BadZipFile
+    try:
+        yield from _spreadsheet_rows(path, columns, sheet)
+    except _DAMAGED_SPREADSHEET as error:
+        raise DataError(f"{path} is not a readable .xlsx file ({error}); download it again") from None
 
+
+def _spreadsheet_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Iterator[Row]:
     import openpyxl  # slow to import and needed by two publishers only
 
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (BadZipFile, KeyError, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise DataError(f"{path} is not a readable .xlsx file ({error}); download it again") from None
-    try:
-        if sheet is not None and sheet not in book.sheetnames:
-            raise DataError(f"{path} has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
-        lines = enumerate(book[sheet or book.sheetnames[0]].iter_rows(values_only=True), start=1)
-        seen: set[str] = set()
-        names: list[str] | None = None
-        for number, values in lines:
-            if names is None:
-                texts = [str(value).strip() if value is not None else "" for value in values]
-                seen.update(text for text in texts if text)
-                names = texts if set(columns) <= set(texts) else None
-            elif any(value is not None for value in values):
-                yield Row(f"{path.name}:{number}", dict(zip(names, values, strict=False)))
+    book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True)
+    if sheet is not None and sheet not in book.sheetnames:
+        raise DataError(f"{path} has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
+    lines = enumerate(book[sheet or book.sheetnames[0]].iter_rows(values_only=True), start=1)
+    seen: set[str] = set()
+    names: list[str] | None = None
+    for number, values in lines:
         if names is None:
-            _require(path, columns, sorted(seen)[:20])
-            raise DataError(f"{path}: no single row names the columns {', '.join(columns)}; restore its header")
-    finally:
-        book.close()
+            texts = [str(value).strip() if value is not None else "" for value in values]
+            seen.update(text for text in texts if text)
+            names = texts if set(columns) <= set(texts) else None
+            doubled = [column for column in columns if texts.count(column) > 1]
+            if doubled:
+                raise DataError(f"{path} has two columns {', '.join(doubled)}; rename or remove one")
+        elif any(value is not None for value in values):
+            yield Row(f"{path.name}:{number}", dict(zip(names, values, strict=False)))
+    if names is None:
+        require_columns(str(path), sorted(seen), columns)
+        raise DataError(f"{path}: no single row names the columns {', '.join(columns)}; restore its header")
 
 
 def json_rows(path: Path) -> Iterator[Row]:
@@ -133,15 +156,13 @@ def json_rows(path: Path) -> Iterator[Row]:
     Raises:
         DataError: the text is not JSON, or an element is not an object.
     """
-    text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".json":
-        records = _json(text, str(path))
+        records = _json(read_text(path), str(path))
         if not isinstance(records, list):
             raise DataError(f"{path} holds a {type(records).__name__}, not a list of objects")
         numbered = list(enumerate(records, start=1))
     else:
-        lines = enumerate(text.splitlines(), start=1)
-        numbered = [(number, _json(line, f"{path.name}:{number}")) for number, line in lines if line.strip()]
+        numbered = [(number, _json(line, f"{path.name}:{number}")) for number, line in read_lines(path)]
     odd = [f"{path.name}:{number}: {record!r:.80}" for number, record in numbered if not isinstance(record, dict)]
     if odd:
         raise DataError(f"{path}: {len(odd)} entries are not JSON objects", odd)
@@ -151,12 +172,6 @@ def json_rows(path: Path) -> Iterator[Row]:
 
 def _json(text: str, where: str) -> object:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where} is not JSON: {error}") from None
-
-
-def _require(path: Path, columns: Sequence[str], header: Sequence[str]) -> None:
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise DataError(f"{path} has no column {', '.join(missing)}; it has {', '.join(header) or 'no header'}")
+        return parse_json(text)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None

@@ -1,10 +1,10 @@
 """Supervised trajectories in memory and as JSONL files that TRL and ms-swift read as well.
 
 A record is one turn: ``{"id": "coffee/turn1", "mos": 3.1, "messages": [...], "images": ["coffee.png"]}``. The last
-message, the assistant's, is what is learned; all before it is context. Message contents are lists of
-``{"type": "text", "text": ...}`` and ``{"type": "image"}``, filled from ``images`` in order. Read as well: contents
-that are strings with ``<image>`` where an image goes (ms-swift), or strings without, whose images precede the first
-user message (TRL).
+message, the assistant's, is what is learned; all before it is context, a system message at its beginning included.
+Message contents are lists of ``{"type": "text", "text": ...}`` and ``{"type": "image"}``, filled from ``images`` in
+order. Read as well: contents that are strings with ``<image>`` where an image goes (ms-swift), or strings without,
+whose images precede the first user message (TRL).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import Example, Generation, ImagePart, Message, Role, Span, TextPart
+from zoom_iqa.data.text_files import parse_json, read_lines
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN, read_object
 from zoom_iqa.tasks.task import Session
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 IMAGE_TAG = "<image>"
 ROLES: tuple[Role, ...] = ("user", "assistant")
+"""Those that take turns; a system message may come before them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +131,12 @@ def read_records(path: str | os.PathLike[str], *, image_root: str | os.PathLike[
             ``mos`` not in 1-5, as many images as places for them not given, an image file missing); all are listed.
     """
     source = Path(path)
-    if not source.is_file():
+    if not os.path.isfile(source):
         raise DataError(f"trajectories: {source} is not a file; give the path of a JSONL file")
     records: list[TurnRecord] = []
     rows: list[str] = []
     first_line: dict[str, int] = {}
-    for number, line in enumerate(source.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(source):
         try:
             record = _parse_line(line, Path(image_root))
         except DataError as error:
@@ -164,11 +164,8 @@ def _as_json(record: TurnRecord) -> dict[str, Any]:
     return {"id": record.id, "mos": record.mos, "messages": messages, "images": list(record.images)}
 
 
-def _parse_line(line: bytes, image_root: Path) -> TurnRecord:
-    try:
-        value = json.loads(line.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"no JSON ({error})") from error
+def _parse_line(line: str, image_root: Path) -> TurnRecord:
+    value = parse_json(line)
     if not isinstance(value, dict):
         raise DataError("a JSON object is needed")
     missing = [key for key in ("id", "mos", "messages", "images") if key not in value]
@@ -193,17 +190,24 @@ def _parse_messages(name: str, messages: Any, n_images: int) -> tuple[tuple[Role
     if not isinstance(messages, list) or not messages:
         raise DataError(f"{name}: messages is {type(messages).__name__}; a list of messages is needed")
     parsed: list[tuple[Role, tuple[str | None, ...]]] = []
-    for message in messages:
+    for number, message in enumerate(messages, start=1):
         role = message.get("role") if isinstance(message, dict) else None
-        if role not in ROLES:
-            raise DataError(f"{name}: role is {role!r}; one of {', '.join(ROLES)} is needed")
-        if role != ROLES[len(parsed) % 2]:
-            raise DataError(f"{name}: message {len(parsed) + 1} is the {role}'s; user and assistant take turns")
-        parsed.append((role, _parse_content(name, message.get("content"))))
+        if role == "system" and number == 1:
+            expected: Role = "system"
+        elif role in ROLES:
+            expected = ROLES[sum(spoken != "system" for spoken, _ in parsed) % 2]
+        else:
+            raise DataError(f"{name}: role is {role!r}; one of {', '.join(ROLES)}, or system at first, is needed")
+        if role != expected:
+            raise DataError(f"{name}: message {number} is the {role}'s; user and assistant take turns")
+        parsed.append((expected, _parse_content(name, message.get("content"))))
     if parsed[-1][0] != "assistant" or None in parsed[-1][1] or not "".join(map(str, parsed[-1][1])).strip():
         raise DataError(f"{name}: the last message must be an assistant's text, which is what is learned")
+    if any(role == "system" and None in parts for role, parts in parsed):
+        raise DataError(f"{name}: the system message holds an image; give it to the user's")
     if all(isinstance(message["content"], str) for message in messages) and not any(None in p for _, p in parsed):
-        parsed[0] = ("user", (*[None] * n_images, *parsed[0][1]))
+        first = next(place for place, (role, _) in enumerate(parsed) if role == "user")
+        parsed[first] = ("user", (*[None] * n_images, *parsed[first][1]))
     places = sum(parts.count(None) for _, parts in parsed)
     if places != n_images:
         raise DataError(f"{name}: {n_images} images for {places} places in the messages")
