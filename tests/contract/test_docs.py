@@ -1,0 +1,115 @@
+"""Documentation that can be checked is: its prose, its links, the paths it names, versions, citation and licences."""
+
+from __future__ import annotations
+
+import csv
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "src" / "zoom_iqa"
+PATTERNS = ("CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "experiments/*/README.md", "src/zoom_iqa/assets/**/*.md")
+PAGES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
+WIDTH = 100
+
+END_INSIDE = re.compile(r"[a-z0-9)`\"'%*][.!?][)\"*]* +[A-Z`*\"(\[]")
+"""The end of a sentence and the begin of the next; initials of names have a capital before their full stop."""
+NUMBERED = re.compile(r"^\s*\d+\. ")
+QUESTION_WORD = re.compile(r"^\s*(?:[-*#>]+ |\d+\. )?(?:\*\*)?(?:What|Whose|Where)\b")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"`([^`\n]+)`")
+A_PATH = re.compile(r"[\w.]+(?:/[\w.]+)*/[\w.]+\.(?:py|yaml|md|csv|json|sh|svg|toml)")
+
+
+def prose(page: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines outside code fences and tables."""
+    fenced = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif not fenced and not line.lstrip().startswith("|"):
+            yield number, line
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+pages = pytest.mark.parametrize("page", PAGES, ids=named)
+
+
+@pages
+def test_prose_is_at_most_100_columns_wide(page: Path) -> None:
+    wide = [number for number, line in prose(page) if len(line) > WIDTH and "](" not in line and "://" not in line]
+    assert not wide
+
+
+@pages
+def test_a_line_holds_one_sentence_at_most(page: Path) -> None:
+    several = [line for _, line in prose(page) if END_INSIDE.search(NUMBERED.sub("", line))]
+    assert not several
+
+
+@pages
+def test_no_sentence_begins_with_a_question_word_for_a_noun(page: Path) -> None:
+    assert not [line for _, line in prose(page) if QUESTION_WORD.match(line)]
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target for _, line in prose(page) for target in LINK.findall(line) if "://" not in target]
+    broken = [target for target in targets if not (page.parent / target.partition("#")[0]).exists()]
+    assert not broken
+
+
+@pages
+def test_paths_that_are_named_exist(page: Path) -> None:
+    """From the repository's root, from the package, or from the page's folder."""
+    spans = [span for line in page.read_text(encoding="utf-8").splitlines() for span in CODE.findall(line)]
+    paths = [span for span in spans if A_PATH.fullmatch(span)]
+    places = (ROOT, PACKAGE, page.parent)
+    assert not [path for path in paths if not any((place / path).exists() for place in places)]
+
+
+def project() -> dict[str, str]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def released() -> dict[str, str]:
+    """Versions of the changelog with their dates."""
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^## \[(\d+\.\d+\.\d+)\] - (\d{4}-\d{2}-\d{2})$", text, re.MULTILINE))
+
+
+def test_the_changelog_begins_with_what_is_unreleased_and_has_this_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(.*?)\]", text, re.MULTILINE)[0] == "Unreleased"
+    assert project()["version"] in released()
+    kinds = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}  # Keep a Changelog 1.1.0
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # what the format requires
+    assert citation["cff-version"] == "1.2.0"
+    assert all(author.keys() <= {"name", "family-names", "given-names", "orcid"} for author in citation["authors"])
+    assert citation["version"] == project()["version"]
+    assert citation["date-released"] == released()[citation["version"]]
+    assert citation["license"] == project()["license"]
+    for reference in citation["references"]:
+        assert {"type", "title", "authors"} <= reference.keys()
+
+
+def test_licences_of_photographs_are_counted_by_kind() -> None:
+    with (PACKAGE / "assets" / "photographs" / "ATTRIBUTION.csv").open(encoding="utf-8", newline="") as file:
+        there = Counter(row["licence"] for row in csv.DictReader(file))
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Licences\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([\w. -]+) \| (\d+) \|$", section, re.MULTILINE)
+    assert {kind: int(count) for kind, count in rows} == there
