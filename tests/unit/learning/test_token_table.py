@@ -9,9 +9,12 @@ from support.random_policy import TEXTS, noise_image
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Request, RolloutGroup, Sample, rated_example
+from zoom_iqa.engines.native.engine import NativeEngineRecipe
 from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.engines.transformers_engine import TransformersEngine
 from zoom_iqa.learning.token_table import build_batch, token_spans
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -90,3 +93,20 @@ def test_spans_of_broken_bytes_follow_the_decoded_text(random_policy: Policy) ->
     text = random_policy.decode(ids)
     start, end = token_spans(random_policy, ids)[-1]
     assert text[start:end].endswith("4")
+
+
+def test_a_prompt_that_the_engine_has_encoded_is_not_encoded_again(
+    random_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = VisionCache(model=random_policy.model, capacity=10_000)
+    sampling = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=3, stop_strings=())
+    sample = Sample.of(rated_example(id="x", dataset="d", mos=3.0), noise_image(0, 64, 64))
+    for make in (NativeEngineRecipe(token_budget=100_000, join_share=0.5, cuda_graphs=False), TransformersEngine):
+        engine = make(policy=random_policy, sampling=sampling, features=features)
+        task = ZoomTask(prompts=PROMPTS)
+        (group,) = collect_groups([sample], task=task, engines={"policy": engine}, group_size=2, seed=0)
+        encoded = random_policy.encode(group.rollouts[0].steps[0].request.prompt)
+        with monkeypatch.context() as patched:
+            patched.setattr(Policy, "encode", lambda *_: pytest.fail("encoded twice"))
+            batch = build_batch(group.rollouts, torch.zeros(2), policy=random_policy)
+        assert batch.samples[0].prompt.ids_L.tolist() == encoded.ids_L.tolist()
