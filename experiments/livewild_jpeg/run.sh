@@ -7,11 +7,11 @@ python=.venv/bin/python
 runs=runs/livewild_jpeg
 
 judge() { # policy, name of its row
-  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg samples_per_image=16 output=$runs/"$2"
+  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg samples_per_image=16 paths.run_dir=$runs/"$2"
 }
 
 for peer in mean niqe brisque ridge ridge_tower; do
-  $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg output=$runs/$peer
+  $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg paths.run_dir=$runs/$peer
 done
 judge src/zoom_iqa/assets/tiny_policy zero_shot
 for seed in 0 1 2; do

@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader
 
 from zoom_iqa.base.types import rated_example
 from zoom_iqa.data.collation import as_list, single_thread_worker
-from zoom_iqa.data.datasets import BenchmarkImages
+from zoom_iqa.data.datasets import BenchmarkImages, ImageDataset
 from zoom_iqa.evaluate import compose_config, images_of, resolve_arguments
-from zoom_iqa.evaluation.evaluator import Evaluator, ImageDataset
+from zoom_iqa.evaluation.evaluator import Evaluator
 
 BATCH = 16
 LARGE = (1024, 768)  # the size of KonIQ-10k's photographs, and the most pixels an evaluation looks at
@@ -58,10 +58,10 @@ def main() -> None:
     single_thread_worker(0)
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["what", "workers", "images", "images_per_second"])
-    cfg = compose_config(resolve_arguments([*sys.argv[1:], f"machine.batch_size={BATCH}"]))
+    cfg = compose_config(resolve_arguments([*sys.argv[1:], f"machine.evaluation_batch_size={BATCH}"]))
     OmegaConf.resolve(cfg)
-    ((name, node),) = cfg.benchmarks.items()
-    items = images_of(str(name), instantiate(node), cfg).items()
+    (node,) = cfg.benchmarks.values()
+    items = images_of(instantiate(node), cfg).items()
     photographs = BenchmarkImages(items=items[:LIMIT], max_pixels=cfg.max_pixels)
     with tempfile.TemporaryDirectory() as folder:
         large, phone = (Path(folder) / part for part in ("large", "phone"))
@@ -78,7 +78,7 @@ def main() -> None:
                 table.writerow([what, workers, len(images), f"{loaded_a_second(images, workers):.1f}"])
         policy = instantiate(cfg.policy)
         for workers in (0, 1, 2):
-            evaluator: Evaluator = instantiate(cfg.run)(dataset=photographs, workers=workers)
+            evaluator: Evaluator = instantiate(cfg.evaluator)(dataset=photographs, workers=workers)
             start = time.perf_counter()
             predictions = evaluator.run(policy, path=Path(folder) / f"{workers}.jsonl", title=None)
             wall = time.perf_counter() - start

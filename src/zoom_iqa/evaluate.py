@@ -1,10 +1,10 @@
 """Evaluate a policy: ``python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=koniq,livew [key=value]``.
 
-Any Qwen2.5-VL in transformers' layout, on any of conf/benchmark or ``embedded``. ``benchmark.KEY=VALUE`` and
+Any Qwen2.5-VL in transformers' layout, on any of conf/benchmark. ``benchmark.KEY=VALUE`` and
 ``benchmark/split=CHOICE`` set a value of every benchmark named, ``benchmarks.NAME.KEY=VALUE`` of one. Stopped and
 started again with the same command it goes on; under torchrun the processes share the images.
 
-<output>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
+<run folder>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
 """
 
 from __future__ import annotations
@@ -30,24 +30,17 @@ from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.data.benchmarks import Benchmark
-from zoom_iqa.data.datasets import benchmark_images
-from zoom_iqa.evaluation.evaluator import Evaluator, ImageDataset
+from zoom_iqa.config.machine import check_machine, kept_config, run_folder
+from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
+from zoom_iqa.data.subset import FixedSubset
+from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of, ratings_csv
-from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
 
 USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
-EMBEDDED = "embedded"
-NOT_COMPARED = (
-    "machine", "run", "output",  # run holds what the rest says, put together
-    # how the work is done: bounds of memory, and kernels that draw the same
-    "rollout.engine.token_budget", "rollout.engine.join_share", "rollout.engine.cuda_graphs",
-    "rollout.features_capacity", "policy.image_cache", "policy.gradient_checkpointing",
-)  # fmt: skip
-READ_HERE = ("benchmarks", "split", "limit", "max_pixels", "output", "machine")
+READ_HERE = ("benchmarks", "split", "limit", "max_pixels", "machine", "size", "paths.runs", "paths.run_dir")
 SMALL_HIDDEN_SIZE = 1024
 FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
 
@@ -68,11 +61,11 @@ def resolve_arguments(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"{flags[0]}: there are no flags here; give key=value, such as benchmark=koniq")
     named = [value for key, value in map(_parted, arguments) if key == "benchmark"]
     names = list(dict.fromkeys(name for value in named for name in value.split(",")))
-    known = [EMBEDDED, *sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))]
+    known = sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigError(f"benchmark={','.join(unknown)}: use one or more of {', '.join(known)}")
-    resolved = [f"+{_choice_at(name)}" for name in names]
+    resolved = [f"+benchmark@benchmarks.{name}={name}" for name in names]
     for argument in arguments:
         resolved.extend(_for_each(argument, names))
     if not any(key == "policy" for key, _ in map(_parted, arguments)):
@@ -96,12 +89,13 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
         ConfigError: a value is wrong, or the folder holds an evaluation of another config.
         DataError: labels are unusable or images missing.
     """
+    check_machine(cfg.machine)
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
+    config_yaml = kept_config(cfg, policy_files=_fingerprint(Path(cfg.policy.path)))
     OmegaConf.resolve(cfg)
     evaluators = _evaluators(cfg)
-    config_yaml = _compared(cfg)
-    folder = RunFolder(Path(cfg.output) if cfg.output is not None else _default_output(cfg.policy.path, config_yaml))
+    folder = RunFolder(run_folder(cfg, name=_policy_name(cfg.policy.path), config_yaml=config_yaml))
     fabric = _processes(cfg.machine)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         folder.check(config_yaml)
@@ -138,20 +132,22 @@ def _parted(argument: str) -> tuple[str, str]:
     return key, value
 
 
-def _choice_at(name: str) -> str:
-    return f"embedded@benchmarks.{name}=test" if name == EMBEDDED else f"benchmark@benchmarks.{name}={name}"
-
-
 def _for_each(argument: str, names: Sequence[str]) -> list[str]:
     """An argument about the benchmarks once for each of them; another as it is."""
     key, value = _parted(argument)
     if key == "benchmark":
         return []  # said already
     if key == "benchmark/split":
-        return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if name != EMBEDDED]
+        return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if _takes_a_split(name)]
     if key.startswith("benchmark."):
         return [f"benchmarks.{name}.{key.removeprefix('benchmark.')}={value}" for name in names]
     return [argument]
+
+
+def _takes_a_split(name: str) -> bool:
+    """Whether the splits of a benchmark are a choice: those of images made on the fly are not."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return "split" in compose(f"benchmark/{name}").benchmark
 
 
 def _policy_choice(path: str) -> str:
@@ -170,36 +166,24 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
         raise ConfigError(f"benchmark is not given; {USAGE}")
     evaluators: dict[str, Evaluator] = {}
     for name, node in cfg.benchmarks.items():
-        images = FixedSubset(dataset=images_of(str(name), instantiate(node), cfg), limit=cfg.limit)
+        images = images_of(instantiate(node), cfg)
         dataset = images.items()[0].dataset
         if dataset in evaluators:
             raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
-        evaluators[dataset] = instantiate(cfg.run)(dataset=images)
+        evaluators[dataset] = instantiate(cfg.evaluator)(dataset=images)
     return evaluators
 
 
-def images_of(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> ImageDataset:
-    """What is evaluated of a benchmark named on the command line: ``cfg.split`` or its own evaluation split.
+def images_of(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
+    """What is evaluated of a benchmark: of ``cfg.split`` or its own evaluation split, ``cfg.limit`` images.
 
     Raises:
-        ConfigError: a split is asked of a data set that has it in its own config.
+        ConfigError: there is no such split, or a number is not a whole one of at least 1.
         DataError: labels are unusable or images missing.
     """
-    if isinstance(data, Benchmark):
-        split = data.evaluation_split if cfg.split is None else cfg.split
-        return benchmark_images(benchmark=data, split=split, max_pixels=cfg.max_pixels)
-    if cfg.split is not None:
-        raise ConfigError(f"split={cfg.split}: {name} takes benchmarks.{name}.split=... instead")
-    return data
-
-
-def _compared(cfg: DictConfig) -> str:
-    """The config that results depend on, with a fingerprint of the policy's files: a path alone may be trained on."""
-    kept = OmegaConf.create({**cfg, "policy_files": _fingerprint(Path(cfg.policy.path))})
-    for path in NOT_COMPARED:
-        node, _, key = path.rpartition(".")
-        OmegaConf.select(kept, node).pop(key, None)
-    return OmegaConf.to_yaml(kept)
+    split = benchmark.evaluation_split if cfg.split is None else cfg.split
+    images = benchmark.images(split, max_pixels=cfg.max_pixels, size=None)
+    return FixedSubset(dataset=images, limit=cfg.limit)
 
 
 def _fingerprint(folder: Path) -> str | None:
@@ -217,9 +201,8 @@ def _fingerprint(folder: Path) -> str | None:
     return digest.hexdigest()[:16]
 
 
-def _default_output(policy_path: str, config_yaml: str) -> Path:
-    policy = "-".join(part for part in Path(policy_path).parts[-2:] if part != os.sep)
-    return Path("runs") / "evaluate" / f"{policy}-{hashlib.sha256(config_yaml.encode()).hexdigest()[:8]}"
+def _policy_name(path: str) -> str:
+    return "-".join(part for part in Path(path).parts[-2:] if part != os.sep)
 
 
 def _processes(machine: DictConfig) -> L.Fabric:
@@ -228,7 +211,7 @@ def _processes(machine: DictConfig) -> L.Fabric:
     Raises:
         ConfigError: this machine does not have what is asked for.
     """
-    settings: dict[str, Any] = {key: machine[key] for key in ("accelerator", "devices", "num_nodes")}
+    settings: dict[str, Any] = {key: machine[key] for key in ("accelerator", "strategy", "devices", "num_nodes")}
     if TorchElasticEnvironment.detect():
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
         settings["num_nodes"] = int(os.environ["WORLD_SIZE"]) // settings["devices"]

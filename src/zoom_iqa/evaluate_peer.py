@@ -4,12 +4,11 @@ Peers are those of conf/peer; benchmarks and their settings are named as for ``p
 folder holds the same files, so that ``python -m zoom_iqa.report table1`` takes it. A peer that learns does so on each
 benchmark's own training split. Stopped and started again with the same command it goes on.
 
-<output>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
+<run folder>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
 """
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,19 +25,17 @@ from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.data.benchmarks import Benchmark
-from zoom_iqa.data.datasets import benchmark_images
+from zoom_iqa.config.machine import check_machine, kept_config, run_folder
+from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.evaluate import images_of, resolve_arguments
-from zoom_iqa.evaluation.evaluator import ImageDataset
 from zoom_iqa.evaluation.figures import ratings_csv
-from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.peers.peer import LearningPeer, Peer
 from zoom_iqa.peers.predictions import peer_figures, predict_all
 
 USAGE = "usage: python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
-READ_HERE = ("benchmarks", "split", "learn_split", "limit", "max_pixels", "output")
+READ_HERE = ("benchmarks", "split", "learn_split", "limit", "max_pixels", "machine", "paths.runs", "paths.run_dir")
 
 
 def main() -> None:
@@ -61,20 +58,22 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         DataError: labels are unusable or images missing.
         ImageError: an image cannot be read, or the peer has no score for it.
     """
+    check_machine(cfg.machine)
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     if not cfg.benchmarks:
         raise ConfigError(f"benchmark is not given; {USAGE}")
+    config_yaml = kept_config(cfg)
     OmegaConf.resolve(cfg)
     peer: Peer = instantiate(cfg.peer)
     benchmarks = {str(name): instantiate(node) for name, node in cfg.benchmarks.items()}
-    evaluated = {name: _evaluated(name, data, cfg) for name, data in benchmarks.items()}
+    evaluated = {name: _evaluated(data, cfg) for name, data in benchmarks.items()}
     learned_from = {
         name: _learned_from(name, data, evaluated[name], cfg) if isinstance(peer, LearningPeer) else None
         for name, data in benchmarks.items()
     }
-    config_yaml = OmegaConf.to_yaml(DictConfig({key: value for key, value in cfg.items() if key != "output"}))
-    folder = RunFolder(Path(cfg.output) if cfg.output is not None else _default_output(cfg, config_yaml))
+    peer_name = str(cfg.peer._target_).rpartition(".")[2]
+    folder = RunFolder(run_folder(cfg, name=peer_name, config_yaml=config_yaml))
     folder.open(config_yaml)
 
     metrics = {}
@@ -98,17 +97,15 @@ def _command() -> None:
     print_figures(*evaluate_peer(compose_config(sys.argv[1:])))
 
 
-def _evaluated(name: str, data: Benchmark | ImageDataset, cfg: DictConfig) -> ImageDataset:
-    images = FixedSubset(dataset=images_of(name, data, cfg), limit=cfg.limit)
+def _evaluated(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
+    images = images_of(benchmark, cfg)
     validate_items(images.items())
     return images
 
 
-def _learned_from(name: str, data: Benchmark | ImageDataset, evaluated: ImageDataset, cfg: DictConfig) -> ImageDataset:
+def _learned_from(name: str, benchmark: ImageBenchmark, evaluated: ImageDataset, cfg: DictConfig) -> ImageDataset:
     """The images a peer learns from, none of which it is judged on."""
-    if not isinstance(data, Benchmark):
-        raise ConfigError(f"benchmark={name}: it has no training split for this peer to learn from; choose another")
-    training = benchmark_images(benchmark=data, split=cfg.learn_split, max_pixels=cfg.max_pixels)
+    training = benchmark.images(cfg.learn_split, max_pixels=cfg.max_pixels, size=None)
     validate_items(training.items())
     judged = {item.id for item in evaluated.items()}
     shared = sum(item.id in judged for item in training.items())
@@ -118,11 +115,6 @@ def _learned_from(name: str, data: Benchmark | ImageDataset, evaluated: ImageDat
             "evaluate another split (split=test)"
         )
     return training
-
-
-def _default_output(cfg: DictConfig, config_yaml: str) -> Path:
-    peer = str(cfg.peer._target_).rpartition(".")[2]
-    return Path("runs") / "evaluate" / f"{peer}-{hashlib.sha256(config_yaml.encode()).hexdigest()[:8]}"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.commands import expected_errors, run_command
 from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.machine import check_machine
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tiny_policy.build import build_tiny_policy
 from zoom_iqa.tiny_policy.tokenizer import train_tokenizer
@@ -37,6 +38,7 @@ def main() -> None:
 
 def make(cfg: DictConfig, run_dir: Path) -> None:
     """Every step in order; ``warmed/`` keeps the policy after the vision warm-up and is not made twice."""
+    check_machine(cfg.machine)
     check_config(cfg)
     OmegaConf.resolve(cfg)
     torch.set_num_threads(cfg.threads)

@@ -27,6 +27,7 @@ from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import expected_errors, run_command
 from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.machine import check_machine, kept_config
 from zoom_iqa.config.stages import make_stage, stage_names
 from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
@@ -37,8 +38,17 @@ from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.policy.policy import Policy
 
 # what is read, here or through interpolations that an override may have taken away
-READ_HERE = ("name", "stages", "seed", "optimized_metric", "paths.runs", "paths.run_dir")
-READ_OF_DATA = ("data.workers", "data.max_pixels")
+READ_HERE = (
+    "name",
+    "stages",
+    "seed",
+    "optimized_metric",
+    "machine",
+    "size",
+    "data.max_pixels",
+    "paths.runs",
+    "paths.run_dir",
+)
 READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "accumulate")
 
 
@@ -62,14 +72,13 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
     _check(cfg)
     _quiet_libraries()
+    fabric = _processes(cfg.machine)
+    config_yaml = kept_config(cfg, processes=_count(fabric))
     OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     stages = {name: make_stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
-    evaluator = instantiate(cfg.evaluation.run)
+    evaluator = instantiate(cfg.evaluator)
     rubric = Rubric(terms=instantiate(cfg.reward))
-    # where a run lies is no part of what it is: it may be moved, and a sweep names its own folders
-    config_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "paths"]))
-    fabric = _processes(cfg.trainer)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
         instantiate(cfg.logger)  # for nothing: one that cannot log in shows now, in the process that logs
@@ -107,30 +116,37 @@ def _check(cfg: DictConfig) -> None:
         raise ConfigError("paths.run_dir is empty; name a folder")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
+    check_machine(cfg.machine)
     check_config(cfg)
     read = [f"{name}.{key}" for name in stage_names(cfg) for key in READ_OF_STAGES]
-    check_read(cfg, read=[*READ_HERE, *READ_OF_DATA, *read])
+    check_read(cfg, read=[*READ_HERE, *read])
     _check_optimized(cfg.optimized_metric, cfg.stages)
 
 
-def _processes(trainer: DictConfig) -> L.Fabric:
-    """What starts the processes that ``trainer`` asks for and joins them, once for all stages and evaluations.
+def _processes(machine: DictConfig) -> L.Fabric:
+    """What starts the processes that ``machine`` asks for and joins them, once for all stages and evaluations.
 
     Raises:
         ConfigError: the machine does not have what is asked for, or it is a multirun that would start processes.
     """
     keys = ("accelerator", "strategy", "devices", "num_nodes")
     try:
-        fabric = L.Fabric(**{key: trainer[key] for key in keys if key in trainer})
+        fabric = L.Fabric(**{key: machine[key] for key in keys})
     except (ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"trainer: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"machine: {' '.join(str(error).split())}") from error
     environment: Any = getattr(fabric.strategy, "cluster_environment", None)
     starts = fabric.strategy.launcher is not None and not environment.creates_processes_externally
     if starts and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ConfigError(
-            "trainer: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
+            "machine: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
         )
     return fabric
+
+
+def _count(fabric: L.Fabric) -> int:
+    """How many processes there will be: a batch is as large as all of theirs together."""
+    strategy = fabric.strategy
+    return int(getattr(strategy, "num_processes", 1)) * int(getattr(strategy, "num_nodes", 1))
 
 
 def _finish(folder: RunFolder, policy: Policy, metrics: dict[str, StageMetrics], *, last: str) -> None:

@@ -185,7 +185,7 @@ def test_batches_that_workers_fetched_ahead_are_not_lost(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    workers = (*SETTINGS, "data.workers=1")
+    workers = (*SETTINGS, "machine.workers=1")
     kill("GRPO right after a checkpoint", tmp_path / "run", policy, monkeypatch, *workers)
     assert "SFT 4/4" in capsys.readouterr().err
     small_run(tmp_path / "run", policy, *workers)
@@ -195,7 +195,7 @@ def test_batches_that_workers_fetched_ahead_are_not_lost(
 
 def test_another_config_in_the_same_folder_is_refused_in_one_line(finished: Path, policy: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-    with pytest.raises(ConfigError, match=r"holds a run of another config.*\+ seed: 1") as error:
+    with pytest.raises(ConfigError, match=r"holds a run of another config.* seed: 0 there, 1 now") as error:
         small_run(finished, policy, *SETTINGS, "seed=1")
     assert "\n" not in str(error.value)
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before

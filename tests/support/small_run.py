@@ -15,7 +15,7 @@ from zoom_iqa.config.location import conf_dir
 from zoom_iqa.train import train
 
 SETTINGS = [
-    "data.workers=0",
+    "machine.workers=0",
     "data.train.size=12",
     "data.test.size=4",
     "sft.steps=4",
@@ -27,10 +27,10 @@ SETTINGS = [
     "grpo.checkpoint_every=2",
     "grpo.module.group_size=3",
     "grpo.module.freeze_vision_tower=true",
-    "rollout=transformers",
-    "rollout.engine._target_=support.written_engine.WrittenEngine",
-    "rollout.sampling.max_new_tokens=200",
-    "evaluation.run.batch_size=2",
+    "engine=transformers",
+    "engine._target_=support.written_engine.WrittenEngine",
+    "max_new_tokens=200",
+    "machine.evaluation_batch_size=2",
 ]
 
 

@@ -5,18 +5,21 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 
 CONFIG = "config.yaml"
-SHOWN_LINES = 10
+SHOWN_DIFFERENCES = 10
+MACHINE = "machine"
+"""The key of a config under which nothing changes a result: a run goes on with other values of it."""
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -28,20 +31,25 @@ class RunFolder:
         self.path = path
 
     def check(self, config_yaml: str) -> None:
-        """Pass if the folder can be made, or holds a run of this config.
+        """Pass if the folder can be made, or holds a run of this config; its ``machine`` may be another one.
 
         Raises:
             ConfigError: nothing can be written there, or it holds a run of another config; the message shows the
-                difference in one line.
+                keys that differ in one line.
         """
         try:
             before = self._config_before()
         except (OSError, ValueError) as error:  # names too long, no right to look, bytes that are no text
             raise ConfigError(f"{self.path} cannot be a run's folder: {error}; choose another") from error
-        if before is not None and before != config_yaml:
-            lines = difflib.unified_diff(before.splitlines(), config_yaml.splitlines(), lineterm="", n=0)
-            changed = [f"{line[0]} {line[1:].strip()}" for line in list(lines)[2:] if not line.startswith("@@")]
-            shown = "; ".join(changed[:SHOWN_LINES]) + ("; ..." if len(changed) > SHOWN_LINES else "")
+        if before is None:
+            return
+        try:
+            changed = _differences(before, config_yaml)
+        except yaml.YAMLError as error:
+            said = " ".join(str(error).split())
+            raise ConfigError(f"{self.path / CONFIG} cannot be read: {said}; choose another folder") from error
+        if changed:
+            shown = "; ".join(changed[:SHOWN_DIFFERENCES]) + ("; ..." if len(changed) > SHOWN_DIFFERENCES else "")
             raise ConfigError(f"{self.path} holds a run of another config; choose another folder. {shown}")
 
     def open(self, config_yaml: str) -> None:
@@ -105,3 +113,23 @@ class RunFolder:
 def _write(path: Path, text: str) -> None:
     with whole_text_file(path) as file:
         file.write(text)
+
+
+def _differences(before: str, now: str) -> list[str]:
+    """A text for each value that is another one in two configs, but for those of the machine."""
+    there, here = (dict(_leaves(yaml.safe_load(text), "")) for text in (before, now))
+    keys = [key for key in {**there, **here} if key.partition(".")[0] != MACHINE]
+    return [
+        f"{key}: {there.get(key, 'nothing')} there, {here.get(key, 'nothing')} now"
+        for key in keys
+        if key not in there or key not in here or there[key] != here[key]
+    ]
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Every value of a config by its dotted key; an empty mapping or list is a value."""
+    below = list(node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ())
+    if not below:
+        yield path, node
+    for key, value in below:
+        yield from _leaves(value, f"{path}.{key}" if path else str(key))

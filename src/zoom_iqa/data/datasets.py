@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import DataError, ImageError
 from zoom_iqa.base.ranges import require_count_or_none
 from zoom_iqa.base.types import Example, Sample
-from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.images import load_image
+
+
+class ImageDataset(Protocol):
+    """A map-style data set of labelled images whose labels are known without their pixels."""
+
+    def items(self) -> Sequence[Example]:
+        """The labels, in index order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+class ImageBenchmark(Protocol):
+    """Labelled images in splits, of which ``evaluation_split`` is what tables report on."""
+
+    name: str
+    evaluation_split: str
+
+    def images(self, split: str, *, max_pixels: int | None, size: int | None) -> ImageDataset:
+        """The images of a split (train, val, test, or all), each with at most ``max_pixels`` pixels; None reduces none.
+
+        ``size`` is how many images, always the same; None takes all.
+
+        Raises:
+            ConfigError: no such split, or a number is not a whole one of at least 1.
+            DataError: labels are unusable or images missing; every offending row is listed.
+        """
+        ...
 
 
 class BenchmarkImages(Dataset[Sample]):
@@ -51,11 +81,8 @@ class BenchmarkImages(Dataset[Sample]):
             raise ImageError(f"{item.dataset}:{item.id}: {error}") from error
 
 
-def benchmark_images(*, benchmark: Benchmark, split: str, max_pixels: int | None) -> BenchmarkImages:
-    """The images of a benchmark's split (train, val, test, or all).
-
-    Raises:
-        ConfigError: no such split, or ``max_pixels`` is not a whole number of at least 1.
-        DataError: labels are unusable or images missing; every offending row is listed.
-    """
-    return BenchmarkImages(items=benchmark.items(split), max_pixels=max_pixels)
+def benchmark_images(
+    *, benchmark: ImageBenchmark, split: str, max_pixels: int | None, size: int | None
+) -> ImageDataset:
+    """The images of a benchmark's split, for configs; see :meth:`ImageBenchmark.images`."""
+    return benchmark.images(split, max_pixels=max_pixels, size=size)

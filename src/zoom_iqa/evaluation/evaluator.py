@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch.utils.data import DataLoader, Subset
@@ -14,8 +13,9 @@ from torch.utils.data import DataLoader, Subset
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Example, Sample
+from zoom_iqa.base.types import Sample
 from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.evaluation.resumable import predict_missing
@@ -26,18 +26,6 @@ from zoom_iqa.tasks.task import Task
 
 EngineFactory = Callable[..., Engine]
 """Makes an engine from ``policy=``, ``sampling=`` and ``features=``."""
-
-
-class ImageDataset(Protocol):
-    """A map-style data set of labelled images whose labels are known without their pixels."""
-
-    def items(self) -> Sequence[Example]:
-        """The labels, in index order."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Sample: ...
 
 
 class Evaluator:

@@ -7,7 +7,7 @@ import statistics
 from PIL.Image import Image
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.data.datasets import ImageDataset
 
 
 class MeanPredictor:

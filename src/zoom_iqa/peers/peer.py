@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from PIL.Image import Image
 
-from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.data.datasets import ImageDataset
 
 
 class Peer(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 from zoom_iqa.base.errors import ImageError
 from zoom_iqa.base.records import Record, RecordedStep
 from zoom_iqa.base.types import Ending, Reading, Sample
-from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.resumable import predict_missing
 from zoom_iqa.metrics.summary import Undefined

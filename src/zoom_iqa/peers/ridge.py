@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL.Image import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 
 Array = NDArray[np.float64]

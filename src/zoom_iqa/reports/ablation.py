@@ -28,7 +28,7 @@ COLUMNS = {
     "valid format": "format_rate",
     "crop rate": "crop_rate",
 }
-VARYING = ("seed", "paths")
+VARYING = ("seed", "paths", "machine")
 """Config keys, at any depth, in which the runs of one row may differ."""
 
 

@@ -58,9 +58,9 @@ class FinishedRun:
             return self.metrics
         if self.last_stage not in self.metrics:
             raise DataError(f"{self.path}: stage {self.last_stage} has no figures yet; let the run end first")
-        data = self.config["data"]
-        dataset = data["benchmark"]["name"] if "benchmark" in data else "embedded"
-        return {dataset: self.metrics[self.last_stage]}
+        if "benchmark" not in self.config:
+            raise DataError(f"{self.path}: its config names no benchmark; evaluate its policy/ instead")
+        return {self.config["benchmark"]["name"]: self.metrics[self.last_stage]}
 
 
 def read_run(path: Path) -> FinishedRun:

@@ -30,9 +30,40 @@ def test_another_config_is_refused_in_one_line_that_shows_the_difference(tmp_pat
     with pytest.raises(ConfigError) as refused:
         folder.open(CONFIG.replace("steps: 3", "steps: 4"))
     assert str(refused.value) == (
-        f"{tmp_path} holds a run of another config; choose another folder. - steps: 3; + steps: 4"
+        f"{tmp_path} holds a run of another config; choose another folder. sft.steps: 3 there, 4 now"
     )
     assert (tmp_path / "config.yaml").read_text() == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [
+        ("a: 2\nb: {}", "a: 1 there, 2 now"),
+        ("a: null\nb: {}", "a: 1 there, None now"),
+        ("a: 1\nb: {c: [x]}", "b: {} there, nothing now; b.c.0: nothing there, x now"),
+        ("b: {}", "a: 1 there, nothing now"),
+    ],
+)
+def test_values_that_differ_are_shown_by_their_keys(now: str, shown: str, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open("a: 1\nb: {}")
+    with pytest.raises(ConfigError) as refused:
+        folder.check(now)
+    assert str(refused.value).endswith(f"choose another folder. {shown}")
+
+
+def test_a_run_goes_on_on_another_machine_and_only_there(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.open("a: ${machine.b}\nmachine: {b: 1, c: 2}")
+    folder.open("a: ${machine.b}\nmachine: {b: 3}")
+    with pytest.raises(ConfigError, match=r"a: \$\{machine.b\} there, 3 now"):
+        folder.open("a: 3\nmachine: {b: 3}")
+
+
+def test_a_damaged_config_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("a: [1")
+    with pytest.raises(ConfigError, match=r"^.*config.yaml cannot be read: .* line .*; choose another folder$"):
+        RunFolder(tmp_path).check("a: 1")
 
 
 def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_written(tmp_path: Path) -> None:

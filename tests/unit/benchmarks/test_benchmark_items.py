@@ -69,7 +69,7 @@ def test_the_label_file_is_absent(tmp_path):
 def test_pixels_come_with_their_item_and_within_the_bound(tmp_path):
     entries = [{"image": "a.png", "gt_score": 75}]
     Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "a.png")
-    images = benchmark_images(benchmark=benchmark(tmp_path, entries), split="all", max_pixels=300)
+    images = benchmark_images(benchmark=benchmark(tmp_path, entries), split="all", max_pixels=300, size=None)
     (item,) = images.items()
     sample = images[0]
     assert sample.example is item
@@ -81,11 +81,22 @@ def test_pixels_come_with_their_item_and_within_the_bound(tmp_path):
 
 def test_an_unreadable_file_names_its_item(tmp_path):
     (tmp_path / "a.png").write_bytes(b"not a picture")
-    images = benchmark_images(
-        benchmark=benchmark(tmp_path, [{"image": "a.png", "gt_score": 7, "id": "seven"}]), split="all", max_pixels=300
-    )
+    mine = benchmark(tmp_path, [{"image": "a.png", "gt_score": 7, "id": "seven"}])
+    images = mine.images("all", max_pixels=300, size=None)
     with pytest.raises(ImageError, match=r"mine:seven: .*a\.png"):
         images[0]
+
+
+def test_so_many_images_are_a_fixed_part_of_all(tmp_path):
+    entries = [{"image": f"{number}.png", "gt_score": number} for number in range(9)]
+    for entry in entries:
+        Image.new("RGB", (8, 8)).save(tmp_path / str(entry["image"]))
+    mine = benchmark(tmp_path, entries)
+    few, more = (mine.images("all", max_pixels=None, size=size).items() for size in (3, 5))
+    assert (len(few), len(more)) == (3, 5)
+    assert set(few) < set(more) < set(mine.items("all"))
+    with pytest.raises(ConfigError, match="size=0 must be a whole number of at least 1; null takes every image"):
+        mine.images("all", max_pixels=None, size=0)
 
 
 def test_no_items_are_refused():
@@ -93,7 +104,7 @@ def test_no_items_are_refused():
         BenchmarkImages(items=(), max_pixels=300)
 
 
-@pytest.mark.parametrize("name", sorted(set(benchmark_names()) - {"manifest"}))
+@pytest.mark.parametrize("name", sorted(set(benchmark_names()) - {"manifest", "embedded"}))
 def test_every_shipped_config_builds_a_benchmark(name):
     built = load_benchmark(name, [])
     assert isinstance(built, Benchmark)
@@ -104,7 +115,7 @@ def test_every_shipped_config_builds_a_benchmark(name):
 
 def data_config(name: str, root: Path) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("train", overrides=[f"data={name}", f"data.benchmark.root={root}"])
+        return compose("train", overrides=[f"data={name}", f"benchmark.root={root}"])
 
 
 @pytest.mark.parametrize("name", ["koniq10k", "livewild_jpeg"])

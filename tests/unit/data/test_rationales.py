@@ -236,7 +236,7 @@ def test_the_second_turn_says_where_the_score_went(mos: float, pull: float, word
     ],
 )
 def test_numbers_that_cannot_be_are_named(name: str, value: float) -> None:
-    numbers = yaml.safe_load((CONF.parent / "rationales" / "default.yaml").read_text())
+    numbers = yaml.safe_load((CONF.parent / "data" / "parts" / "rationales.yaml").read_text())
     given = {key: number for key, number in numbers.items() if key not in ("_target_", "prompts")}
-    with pytest.raises(ConfigError, match=f"^rationales.{name}={value} must be"):
+    with pytest.raises(ConfigError, match=f"^data.trajectories.writer.{name}={value} must be"):
         RationaleWriter(prompts=load_prompts("compact"), **{**given, name: value})

@@ -260,7 +260,7 @@ def test_bfloat16_draws_and_scores_alike() -> None:
 
 
 def test_a_request_over_the_budget_is_refused_and_the_budget_it_needs_is_named(random_policy: Policy) -> None:
-    with pytest.raises(ConfigError, match=r"rollout.engine.token_budget=50 .* lower policy.max_pixels") as error:
+    with pytest.raises(ConfigError, match=r"machine.token_budget=50 .* lower policy.max_pixels") as error:
         native(random_policy, budget=50).submit(requests()[0])
     needed = int(str(error.value).partition("raise it to at least ")[2].partition(",")[0])
     native(random_policy, budget=needed).submit(requests()[0])

@@ -21,12 +21,12 @@ from zoom_iqa.evaluate import compose_config, evaluate, resolve_arguments
 
 TESTS = Path(__file__).resolve().parents[2]
 ENGINE = [
-    "rollout=transformers",
-    "rollout.engine._target_=support.written_engine.WrittenEngine",
-    "rollout.sampling.max_new_tokens=200",
+    "engine=transformers",
+    "engine._target_=support.written_engine.WrittenEngine",
+    "max_new_tokens=200",
     "machine.accelerator=cpu",
     "machine.workers=0",
-    "machine.batch_size=2",
+    "machine.evaluation_batch_size=2",
 ]
 MANIFEST = [
     "benchmarks.manifest.name=mine",
@@ -60,7 +60,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(policy: Path, images: Path, output: Path, *others: str) -> list[str]:
     root = f"benchmarks.manifest.root={images}"
-    return ["benchmark=manifest", *MANIFEST, root, *ENGINE, f"policy.path={policy}", f"output={output}", *others]
+    return ["benchmark=manifest", *MANIFEST, root, *ENGINE, f"policy.path={policy}", f"paths.run_dir={output}", *others]
 
 
 def run(policy: Path, images: Path, output: Path, *others: str) -> dict[str, dict[str, Any]]:
@@ -118,7 +118,7 @@ def test_killed_again_and_again_it_ends_the_same(
             patched.setattr(RecordFile, "append", killed)
             with pytest.raises(KilledError):
                 run(policy, images, output, "samples_per_image=2")
-    run(policy, images, output, "samples_per_image=2", "machine.batch_size=3")
+    run(policy, images, output, "samples_per_image=2", "machine.evaluation_batch_size=3")
     assert answers(output) == answers(finished)
     for name in ("metrics.json", "config.yaml", "mine/scores.csv"):
         assert (output / name).read_text() == (finished / name).read_text()
@@ -127,22 +127,24 @@ def test_killed_again_and_again_it_ends_the_same(
 def test_another_config_in_the_same_folder_is_refused_with_the_difference(
     policy: Path, images: Path, finished: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"holds a run of another config; .*- seed: 0; \+ seed: 1") as error:
+    with pytest.raises(
+        ConfigError, match=r"holds a run of another config; .*folder. evaluator.seed: 0 there, 1 now; seed: 0 there"
+    ) as error:
         run(policy, images, finished, "samples_per_image=2", "seed=1")
     assert "\n" not in str(error.value)
 
 
 def test_how_the_work_is_done_may_change_when_a_run_goes_on(policy: Path, images: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
-    run(policy, images, output, "limit=2", "rollout.features_capacity=100", "policy.image_cache=1", "max_pixels=null")
+    run(policy, images, output, "limit=2", "machine.features_capacity=100", "machine.image_cache=1", "max_pixels=null")
     before = answers(output)
     run(
         policy,
         images,
         output,
         "limit=2",
-        "policy.gradient_checkpointing=true",
-        "machine.batch_size=1",
+        "machine.gradient_checkpointing=true",
+        "machine.evaluation_batch_size=1",
         "max_pixels=null",
     )
     assert answers(output) == before
@@ -156,7 +158,7 @@ def test_a_policy_that_was_trained_on_is_another_one(images: Path, tmp_path: Pat
         build_random_policy(seed=seed).save(path)
         if seed == 0:
             run(path, images, tmp_path / "run", "limit=1")
-    with pytest.raises(ConfigError, match=r"\+ policy_files: "):
+    with pytest.raises(ConfigError, match=r"policy_files: [0-9a-f]+ there"):
         run(path, images, tmp_path / "run", "limit=1")
 
 
@@ -185,7 +187,7 @@ def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path
             with pytest.raises(ConfigError, match=rf"{key}={value} must be a whole number of at least 1; null"):
                 broken(f"{key}={value}")
     with pytest.raises(InstantiationException, match="max_new_tokens=0"):
-        broken("rollout.sampling.max_new_tokens=0")
+        broken("max_new_tokens=0")
     with pytest.raises(ConfigError, match="nothing reads this key"):
         broken("+sample=2")
     assert not (tmp_path / "run").exists()
@@ -194,25 +196,26 @@ def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path
 def test_answers_are_drawn_as_the_protocol_says_unless_told_otherwise() -> None:
     def sampling(*others: str) -> dict[str, Any]:
         cfg = compose_config(resolve_arguments(["benchmark=embedded", "policy.path=p", *others]))
-        return {key: cfg.run.sampling[key] for key in ("temperature", "top_p", "top_k", "greedy")}
+        return {key: cfg.evaluator.sampling[key] for key in ("temperature", "top_p", "top_k", "greedy")}
 
     protocol = {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "greedy": False}
     assert sampling() == protocol
-    assert sampling("rollout=transformers") == protocol
-    assert sampling("rollout.sampling.greedy=true") == {**protocol, "greedy": True}
+    assert sampling("engine=transformers") == protocol
+    assert sampling("evaluator.sampling.greedy=true") == {**protocol, "greedy": True}
+    assert sampling("evaluator=greedy") == {**protocol, "greedy": True}
 
 
 def test_the_same_command_finds_its_folder(
     policy: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = [a for a in arguments(policy, images, tmp_path, "limit=2") if not a.startswith("output=")]
+    given = [a for a in arguments(policy, images, tmp_path, "limit=2") if not a.startswith("paths.run_dir=")]
 
     def folder(*others: str) -> Path:
         return evaluate(compose_config(resolve_arguments([*given, *others])))[1]
 
     first = folder()
-    assert folder("machine.batch_size=1") == first
+    assert folder("machine.evaluation_batch_size=1") == first
     assert folder("seed=1") != first
     assert len(list((tmp_path / "runs" / "evaluate").iterdir())) == 2
 

@@ -25,7 +25,7 @@ def test_values_of_one_benchmark_and_split_choices() -> None:
     cfg = compose_config(resolve_arguments(arguments))
     assert cfg.benchmarks.koniq.split._target_.endswith("SeededSplit")
     assert cfg.benchmarks.livew.root == "/there"
-    assert cfg.benchmarks.embedded.split == "test"
+    assert cfg.benchmarks.embedded.evaluation_split == "test"
 
 
 def test_resolved_arguments_stay_as_they_are() -> None:
@@ -35,7 +35,7 @@ def test_resolved_arguments_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("names", ["nothing", "koniq,nothing", ""])
 def test_unknown_names_are_refused_with_the_known(names: str) -> None:
-    with pytest.raises(ConfigError, match=r"use one or more of embedded, agiqa, .*koniq"):
+    with pytest.raises(ConfigError, match=r"use one or more of agiqa, .*embedded, .*koniq"):
         resolve_arguments([f"benchmark={names}"])
 
 
@@ -62,15 +62,19 @@ def test_a_policy_is_run_as_its_size_asks(values: object, choice: str, tmp_path:
 
 def test_a_hub_id_is_taken_for_a_large_policy() -> None:
     cfg = compose_config(resolve_arguments(["policy.path=owner/model", "benchmark=koniq"]))
-    assert (cfg.policy.path, cfg.policy.dtype, cfg.run.sampling.max_new_tokens) == ("owner/model", "bfloat16", 1024)
+    assert (cfg.policy.path, cfg.policy.dtype, cfg.evaluator.sampling.max_new_tokens) == (
+        "owner/model",
+        "bfloat16",
+        1024,
+    )
 
 
 def test_sampling_is_that_of_evaluation_after_training() -> None:
     from hydra import compose, initialize_config_dir
 
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        trained = compose("train").evaluation.run
+        trained = compose("train").evaluator
     cfg = compose_config([])
-    assert cfg.run.sampling == trained.sampling
+    assert cfg.evaluator.sampling == trained.sampling
     for key in ("features_capacity", "batch_size", "samples_per_image", "seed", "task", "engine"):
-        assert cfg.run[key] == trained[key], key
+        assert cfg.evaluator[key] == trained[key], key

@@ -16,8 +16,8 @@ from support.made_rollouts import reading, record
 from zoom_iqa.base.errors import ConfigError, FailureReason
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example, ParseFailure, Sample, rated_example
+from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
-from zoom_iqa.evaluation.subset import FixedSubset
 from zoom_iqa.evaluation.table import FIGURES, print_figures
 from zoom_iqa.metrics.summary import Summary
 

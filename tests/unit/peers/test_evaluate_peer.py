@@ -12,9 +12,18 @@ import pytest
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.evaluate_peer import compose_config, evaluate_peer
 from zoom_iqa.report import report
 
+RECIPE: dict[str, Any] = {  # of the images that are judged: conf/benchmark/embedded.yaml
+    "seed": 0,
+    "local_fraction": 0.25,
+    "pristine_fraction": 0.03,
+    "procedural_fraction": 0.0,
+    "continuous_levels": False,
+    "augmented": False,
+}
 LEVELS = {"train": (0.0, 25.0, 50.0), "test": (10.0, 20.0, 30.0, 80.0)}
 
 
@@ -40,7 +49,7 @@ def run(peer: str, images: Path, output: Path, *others: str) -> dict[str, dict[s
         "benchmark.name=mine",
         "benchmark.reader.labels=mine.csv",
         "benchmark.scale={direction: higher_is_better, native_range: [0, 100], one: 0, five: 100}",
-        f"output={output}",
+        f"paths.run_dir={output}",
         *others,
     ]
     metrics, folder = evaluate_peer(compose_config(arguments))
@@ -81,9 +90,14 @@ def test_nothing_is_judged_on_what_it_has_learned_from(images: Path, tmp_path: P
     assert run("niqe", images, tmp_path / "niqe", "split=all")["mine"]["n"] == 7
 
 
-def test_a_data_set_without_a_training_split_is_refused_for_a_peer_that_learns(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="embedded: it has no training split"):
-        evaluate_peer(compose_config(["peer=mean", "benchmark=embedded", f"output={tmp_path}/mean"]))
+def test_a_peer_learns_from_the_embedded_set_too(tmp_path: Path) -> None:
+    small = ["benchmark.sizes.train=6", "benchmark.sizes.test=4"]
+    arguments = ["peer=mean", "benchmark=embedded", *small, f"paths.run_dir={tmp_path}/mean"]
+    metrics, folder = evaluate_peer(compose_config(arguments))
+    ratings = {json.loads(line)["rating"] for line in (folder / "embedded" / "predictions.jsonl").open()}
+    learned_from = EmbeddedSet(split="train", size=6, **RECIPE)
+    assert list(ratings) == pytest.approx([statistics.fmean(item.mos for item in learned_from.items())])
+    assert metrics["embedded"]["n"] == 4
 
 
 def test_no_benchmark_shows_the_usage() -> None:

@@ -39,7 +39,7 @@ def evaluation(folder: Path, metrics: dict[str, Any], **config: Any) -> Path:
 def trained(folder: Path, name: str, seed: int, metrics: dict[str, Any], **config: Any) -> Path:
     """A training run with figures of choice."""
     stages = ["sft"] if name == "table3_sft" else ["sft", "grpo"]
-    common = {"name": name, "stages": stages, "seed": seed, "policy": {"path": "p"}, "data": {"workers": 1}}
+    common = {"name": name, "stages": stages, "seed": seed, "policy": {"path": "p"}, "benchmark": {"name": "embedded"}}
     return write(folder, {**common, **config}, metrics)
 
 
@@ -110,7 +110,7 @@ def test_a_training_run_counts_after_its_last_stage(tmp_path: Path) -> None:
     both = {"sft": figures(0.1), "grpo": figures(0.2)}
     run = trained(tmp_path / "a", "table3_rank", 0, both)
     assert rows(report(["table1", f"x={run}", "--format", "csv"]))["x"]["embedded SRCC"] == "0.200"
-    koniq = trained(tmp_path / "b", "table3_rank", 0, both, data={"benchmark": {"name": "koniq"}})
+    koniq = trained(tmp_path / "b", "table3_rank", 0, both, benchmark={"name": "koniq"})
     assert rows(report(["table1", f"x={koniq}", "--format", "csv"]))["x"]["KonIQ SRCC"] == "0.200"
 
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.ranges import require_count_or_none
 from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
 from zoom_iqa.data.benchmarks.splits import SPLITS, Split
+from zoom_iqa.data.datasets import BenchmarkImages, ImageDataset
+from zoom_iqa.data.subset import FixedSubset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,11 @@ class Benchmark:
                 missing,
             )
         return items
+
+    def images(self, split: str, *, max_pixels: int | None, size: int | None) -> ImageDataset:
+        """The images of a split; see :meth:`~zoom_iqa.data.datasets.ImageBenchmark.images`."""
+        require_count_or_none("size", size, none_means="takes every image")
+        return FixedSubset(dataset=BenchmarkImages(items=self.items(split), max_pixels=max_pixels), limit=size)
 
     def item(self, label: Label, split: str | None) -> Example:
         """A label as an item of this benchmark: path below the root, scores on 1-5."""

@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 
 SPLITS = ("train", "val", "test")
+PIXELS = 512 * 384
+"""Pixels of every photograph, whichever way it is held."""
 _FOLDER = files("zoom_iqa") / "assets" / "photographs"
 
 

@@ -21,7 +21,7 @@ from torch.utils.data import Dataset
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.types import Example, Region, Sample
-from zoom_iqa.data.datasets import BenchmarkImages
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.supervised.defects import PRISTINE, Defect
 from zoom_iqa.data.supervised.rationales import Rationale
 from zoom_iqa.data.supervised.records import supervised_turns
@@ -115,7 +115,7 @@ class ScoredTrajectories(Dataset[Trajectory]):
         ConfigError: there is no view.
     """
 
-    def __init__(self, *, images: BenchmarkImages, writer: ScoreRationales, task: Task, views: int, seed: int) -> None:
+    def __init__(self, *, images: ImageDataset, writer: ScoreRationales, task: Task, views: int, seed: int) -> None:
         if views < 1:
             raise ConfigError(f"trajectories.views={views} must be at least 1")
         self._images, self._writer, self._task, self._seed = images, writer, task, seed

@@ -61,12 +61,12 @@ class RationaleWriter:
         guess_spread: float,
         box_jitter: float,
     ) -> None:
-        require_share("rationales.doubt_crop_rate", doubt_crop_rate)
-        require_share("rationales.clear_crop_rate", clear_crop_rate)
-        require_share("rationales.guess_pull", guess_pull)
-        require_share("rationales.box_jitter", box_jitter)
-        require_not_negative("rationales.doubt_level", doubt_level)
-        require_not_negative("rationales.guess_spread", guess_spread)
+        require_share("data.trajectories.writer.doubt_crop_rate", doubt_crop_rate)
+        require_share("data.trajectories.writer.clear_crop_rate", clear_crop_rate)
+        require_share("data.trajectories.writer.guess_pull", guess_pull)
+        require_share("data.trajectories.writer.box_jitter", box_jitter)
+        require_not_negative("data.trajectories.writer.doubt_level", doubt_level)
+        require_not_negative("data.trajectories.writer.guess_spread", guess_spread)
         self._prompts = prompts
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
         self._doubt_level = doubt_level

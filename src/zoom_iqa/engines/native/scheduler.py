@@ -27,9 +27,9 @@ def check_admission(*, token_budget: int, join_share: float) -> None:
         ConfigError: naming the value.
     """
     if token_budget < 1:
-        raise ConfigError(f"rollout.engine.token_budget={token_budget} must be at least 1: a prompt and its completion")
+        raise ConfigError(f"machine.token_budget={token_budget} must be at least 1: a prompt and its completion")
     if not 0 <= join_share <= 1:
-        raise ConfigError(f"rollout.engine.join_share={join_share} must be between 0 and 1")
+        raise ConfigError(f"machine.join_share={join_share} must be between 0 and 1")
 
 
 class Scheduler:
@@ -68,7 +68,7 @@ class Scheduler:
         needed = len(prompt.ids_L) + self._limit
         if needed > self._budget:
             raise ConfigError(
-                f"rollout.engine.token_budget={self._budget} is below the {len(prompt.ids_L)} prompt tokens + "
+                f"machine.token_budget={self._budget} is below the {len(prompt.ids_L)} prompt tokens + "
                 f"{self._limit} new tokens of {request.key}; raise it to at least {needed}, or lower policy.max_pixels "
                 "(second turns, which show two images and quote the first answer, need about twice what first ones do)"
             )

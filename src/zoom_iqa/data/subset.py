@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from zoom_iqa.base.ranges import require_count_or_none
 from zoom_iqa.base.types import Example, Sample
-from zoom_iqa.evaluation.evaluator import ImageDataset
+from zoom_iqa.data.datasets import ImageDataset
 
 
 class FixedSubset(Dataset[Sample]):

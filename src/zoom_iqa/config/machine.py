@@ -1,0 +1,98 @@
+"""What a config says of the machine: how the work is done, which changes no result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.checks import hint
+
+Requirement = tuple[str, Callable[[Any], bool]]
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_COUNT: Requirement = ("a whole number of at least 1", lambda value: _whole(value, 1))
+_COUNT_OR_NONE: Requirement = ("a whole number of at least 0", lambda value: _whole(value, 0))
+_FLAG: Requirement = ("true or false", lambda value: isinstance(value, bool))
+_SHARE: Requirement = ("a number from 0 to 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1)
+_LIGHTNING: Requirement = ("as Lightning takes it", lambda value: value is not None)  # which checks it
+
+REQUIRED: dict[str, Requirement] = {
+    "accelerator": _LIGHTNING,
+    "devices": _LIGHTNING,
+    "num_nodes": _COUNT,
+    "strategy": _LIGHTNING,
+    "workers": _COUNT_OR_NONE,
+    "evaluation_batch_size": _COUNT,
+    "token_budget": _COUNT,
+    "join_share": _SHARE,
+    "cuda_graphs": _FLAG,
+    "features_capacity": _COUNT_OR_NONE,
+    "image_cache": _COUNT,
+    "gradient_checkpointing": _FLAG,
+    "micro_batch_tokens": _COUNT,
+    "logit_chunk": _COUNT,
+}
+
+
+def check_machine(machine: DictConfig) -> None:
+    """Pass a ``machine`` of a config whose values can be.
+
+    Raises:
+        ConfigError: a key that there is not, one that is absent, or a value that cannot be.
+    """
+    for key in map(str, machine):
+        if key not in REQUIRED:
+            raise ConfigError(f"machine.{key}: there is no such key{hint(key, REQUIRED)}")
+    for key, (needed, passes) in REQUIRED.items():
+        if key not in machine:
+            raise ConfigError(f"machine.{key} has no value; set machine.{key}=...")
+        if not passes(machine[key]):
+            raise ConfigError(f"machine.{key}={machine[key]} must be {needed}")
+    processors = os.cpu_count() or 1
+    if machine.accelerator == "cpu" and isinstance(machine.devices, int) and machine.devices > processors:
+        raise ConfigError(f"machine.devices={machine.devices}: this machine has {processors} processors, one a process")
+
+
+def kept_config(cfg: DictConfig, **facts: Any) -> str:
+    """The config.yaml of a run: ``cfg`` resolved, but for what comes from ``machine``, and without ``paths``.
+
+    What comes from ``machine`` stays an interpolation, so that its values stand in one place and a run is the same run
+    on another machine. Where a run lies is no part of what it is: it may be moved. ``facts`` are further values that
+    results depend on.
+    """
+    marked = cfg.copy()
+    marks = {f"<machine.{key}>": f"${{machine.{key}}}" for key in map(str, cfg.machine)}
+    for key in map(str, cfg.machine):
+        marked.machine[key] = f"<machine.{key}>"
+    plain: Any = OmegaConf.to_container(marked, resolve=True)
+    kept = {key: _renamed(value, marks) for key, value in plain.items() if key not in ("machine", "paths")}
+    machine = OmegaConf.to_container(cfg.machine, resolve=True)
+    return OmegaConf.to_yaml(OmegaConf.create({**kept, **facts, "machine": machine}))
+
+
+def run_folder(cfg: DictConfig, *, name: str, config_yaml: str) -> Path:
+    """Where an evaluation lies: ``paths.run_dir``, or a folder that the same ``name`` and config find again."""
+    if cfg.paths.run_dir is not None:
+        return Path(cfg.paths.run_dir)
+    kept = yaml.safe_load(config_yaml)
+    kept.pop("machine")
+    return Path(cfg.paths.runs) / "evaluate" / f"{name}-{hashlib.sha256(yaml.safe_dump(kept).encode()).hexdigest()[:8]}"
+
+
+def _renamed(node: Any, names: dict[str, str]) -> Any:
+    if isinstance(node, dict):
+        return {key: _renamed(value, names) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_renamed(value, names) for value in node]
+    return names.get(node, node) if isinstance(node, str) else node
