@@ -99,6 +99,7 @@ def _outcome(image: ImageRatings) -> ImageOutcome:
         cropped=first.cropped,
         well_formed=first.well_formed,
         routing_warning=first.ending.failure,
+        cluster=first.example.reference_id,
     )
 
 

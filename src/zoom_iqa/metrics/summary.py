@@ -38,7 +38,7 @@ Value = float | Undefined
 class ImageOutcome:
     """What evaluation keeps of one image: the rating or why there is none, the truth, and how it came about.
 
-    ``rating`` and ``mos`` are on 1-5.
+    ``rating`` and ``mos`` are on 1-5. ``cluster`` names the photograph an image is made of: intervals draw photographs.
     """
 
     rating: float | ParseFailure
@@ -46,6 +46,7 @@ class ImageOutcome:
     cropped: bool
     well_formed: bool
     routing_warning: FailureReason | None
+    cluster: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,8 @@ class Summary:
 
     Correlations and rmse leave unreadable answers out; the ``_midpoint`` ones count them as 3.0. Rates are fractions of
     all images: ``valid_rate`` of readable ratings, ``format_rate`` of answers whose every turn is well formed.
-    ``failures`` and ``routing_warnings`` are counts by reason, zeros included.
+    ``unique_score_ratio`` stands beside the truth's own, ``unique_mos_ratio``. Intervals draw photographs where images
+    are made of them. ``failures`` and ``routing_warnings`` are counts by reason, zeros included.
     """
 
     n: int
@@ -71,6 +73,7 @@ class Summary:
     srcc_midpoint: Value
     plcc_midpoint: Value
     unique_score_ratio: float
+    unique_mos_ratio: float
     valid_rate: float
     format_rate: float
     crop_rate: float
@@ -97,6 +100,7 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
     valid = [(o.rating, o.mos) for o in outcomes if not isinstance(o.rating, ParseFailure)]
     scores, mos = [rating for rating, _ in valid], [target for _, target in valid]
     all_mos = [o.mos for o in outcomes]
+    clusters = [o.cluster or index for index, o in enumerate(outcomes) if not isinstance(o.rating, ParseFailure)]
     imputed = [MIDPOINT if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
     return Summary(
         n=n,
@@ -108,11 +112,12 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
         srcc_isotonic=_value(fits.srcc_isotonic, scores, mos),
         krcc=_value(correlation.krcc, scores, mos),
         rmse=_value(correlation.rmse, scores, mos),
-        srcc_interval=_interval("srcc", scores, mos, n_resamples, seed),
-        plcc_interval=_interval("plcc", scores, mos, n_resamples, seed),
+        srcc_interval=_interval("srcc", scores, mos, clusters, n_resamples, seed),
+        plcc_interval=_interval("plcc", scores, mos, clusters, n_resamples, seed),
         srcc_midpoint=_value(correlation.srcc, imputed, all_mos),
         plcc_midpoint=_value(correlation.plcc, imputed, all_mos),
         unique_score_ratio=unique_score_ratio(scores, n_images=n),
+        unique_mos_ratio=unique_score_ratio(all_mos, n_images=n),
         valid_rate=len(valid) / n,
         format_rate=sum(o.well_formed for o in outcomes) / n,
         crop_rate=sum(o.cropped for o in outcomes) / n,
@@ -132,10 +137,17 @@ def _value(metric: Callable[[ArrayLike, ArrayLike], float], predictions: list[fl
 
 
 def _interval(
-    metric: Correlation, predictions: list[float], mos: list[float], n_resamples: int, seed: int
+    metric: Correlation,
+    predictions: list[float],
+    mos: list[float],
+    clusters: Sequence[str | int],
+    n_resamples: int,
+    seed: int,
 ) -> Interval | Undefined:
     try:
-        return bootstrap_interval(predictions, mos, metric=metric, n_resamples=n_resamples, seed=seed)
+        return bootstrap_interval(
+            predictions, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
+        )
     except UndefinedMetricError as error:
         return Undefined(error.reason)
 

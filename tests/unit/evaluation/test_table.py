@@ -15,6 +15,7 @@ def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkey
         "plcc": 0.81234,
         "srcc": 0.7,
         "unique_score_ratio": 0.5,
+        "unique_mos_ratio": 0.75,
         "format_rate": 1.0,
         "crop_rate": 0.25,
         "mean_reward": 2.5,
@@ -28,6 +29,6 @@ def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkey
         for line in lines
         if line.startswith("│")
     }
-    assert cells["grpo"] == ["0.812", "0.700", "0.500", "1.000", "0.250", "2.500", "340"]
-    assert cells["sft"] == ["undefined", "0.700", "0.500", "1.000", "0.250", "-", "340"]
+    assert cells["grpo"] == ["0.812", "0.700", "0.500", "0.750", "1.000", "0.250", "2.500", "340"]
+    assert cells["sft"] == ["undefined", "0.700", "0.500", "0.750", "1.000", "0.250", "-", "340"]
     assert lines[-1] == "run folder: " + "runs/a very long name that a narrow terminal would break" * 3

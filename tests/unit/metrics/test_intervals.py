@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zoom_iqa.base.errors import UndefinedMetricError
+from zoom_iqa.base.errors import DataError, UndefinedMetricError
 from zoom_iqa.metrics import intervals
 from zoom_iqa.metrics.correlation import plcc, srcc
 from zoom_iqa.metrics.intervals import bootstrap_difference, bootstrap_interval, pearson_rows, spearman_rows
@@ -104,3 +104,44 @@ def test_constant_inputs_are_undefined():
         bootstrap_interval([3.0] * 80, y, metric="srcc", n_resamples=10, seed=0)
     with pytest.raises(UndefinedMetricError, match="all predictions are equal"):
         bootstrap_difference(x, [3.0] * 80, y, metric="srcc", n_resamples=10, seed=0)
+
+
+def test_whole_clusters_are_drawn():
+    """A loop over the same draws of clusters of unequal sizes gives the same interval."""
+    x, y = pairs(n=60)
+    clusters = [f"photograph {i * i % 11}" for i in range(60)]
+    names = list(dict.fromkeys(clusters))
+    generator, values = np.random.default_rng(3), []
+    for _ in range(200):
+        drawn = [names[k] for k in generator.integers(len(names), size=len(names))]
+        rows = [i for name in drawn for i, cluster in enumerate(clusters) if cluster == name]
+        values.append(stats.pearsonr(x[rows], y[rows]).statistic)
+    interval = bootstrap_interval(x, y, metric="plcc", n_resamples=200, seed=3, clusters=clusters)
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    assert interval.units == len(names)
+
+
+def test_copies_of_a_photograph_do_not_narrow_an_interval():
+    """Ten copies of each image: as if independent they would make the interval a third as wide."""
+    x, y = pairs(n=40)
+    alone = bootstrap_interval(x, y, metric="srcc", n_resamples=1000, seed=0)
+    tenfold, clusters = (np.repeat(x, 10), np.repeat(y, 10)), np.repeat(range(40), 10).tolist()
+    copied = bootstrap_interval(*tenfold, metric="srcc", n_resamples=1000, seed=0, clusters=clusters)
+    naive = bootstrap_interval(*tenfold, metric="srcc", n_resamples=1000, seed=0)
+    assert copied.high - copied.low == pytest.approx(alone.high - alone.low, rel=0.02)
+    assert naive.high - naive.low < 0.45 * (alone.high - alone.low)
+    assert (alone.units, copied.units, naive.units) == (40, 40, 400)
+
+
+def test_clusters_of_one_image_change_nothing():
+    x, y = pairs()
+    plain = bootstrap_interval(x, y, metric="srcc", n_resamples=100, seed=2)
+    assert bootstrap_interval(x, y, metric="srcc", n_resamples=100, seed=2, clusters=list(range(80))) == plain
+
+
+def test_too_few_clusters_are_undefined_and_a_wrong_number_is_refused():
+    x, y = pairs(n=10)
+    with pytest.raises(UndefinedMetricError, match="2 clusters, at least 3"):
+        bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, 1] * 5)
+    with pytest.raises(DataError, match="4 clusters for 10 images"):
+        bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, 0, 1, 2])
