@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from zoom_iqa.base.equality import EQUAL_MOS
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import RecordFile
@@ -75,10 +76,16 @@ def _check_labels(path: Path, done: Mapping[Key, Record], examples: Sequence[Exa
     changed = [
         f"{record.example.name}: {_label(record.example)} then, {targets[key[:2]]} now"
         for key, record in done.items()
-        if targets.get(key[:2], _label(record.example)) != _label(record.example)
+        if not _equal(targets.get(key[:2], _label(record.example)), _label(record.example))
     ]
     if changed:
         raise DataError(f"{path} holds predictions made with other labels; remove it to predict again", changed)
+
+
+def _equal(one: float | str | None, other: float | str | None) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= EQUAL_MOS
+    return one == other
 
 
 def _label(example: Example) -> float | str | None:

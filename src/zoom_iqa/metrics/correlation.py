@@ -2,7 +2,8 @@
 
 Every function takes predictions and MOS as equally long sequences and returns a plain float. Where there is no such
 number (fewer than 3 images, or constant inputs) it raises UndefinedMetricError; it never returns NaN. Values that are
-not finite are an error of the caller, who decides what a failed prediction counts as: DataError lists them.
+not finite are an error of the caller, who decides what a failed prediction counts as: DataError lists them. To rank
+correlations values that differ by rounding alone are equal.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError, UndefinedMetricError
 
 Vector = NDArray[np.float64]
@@ -25,7 +27,7 @@ CONSTANT_SPREAD = 1e-12
 def srcc(predictions: ArrayLike, mos: ArrayLike) -> float:
     """Spearman's rank correlation; ties share their mean rank."""
     x, y = paired("srcc", predictions, mos)
-    return pearson("srcc", stats.rankdata(x), stats.rankdata(y))
+    return pearson("srcc", stats.rankdata(snapped(x)), stats.rankdata(snapped(y)))
 
 
 def plcc(predictions: ArrayLike, mos: ArrayLike) -> float:
@@ -38,7 +40,7 @@ def krcc(predictions: ArrayLike, mos: ArrayLike) -> float:
     """Kendall's rank correlation, tau-b."""
     x, y = paired("krcc", predictions, mos)
     require_spread("krcc", x, y)
-    return float(stats.kendalltau(x, y).statistic)
+    return float(stats.kendalltau(snapped(x), snapped(y)).statistic)
 
 
 def rmse(predictions: ArrayLike, mos: ArrayLike) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression, least_squares
 from scipy.special import expit
 
+from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, pearson, require_spread, srcc
 
@@ -97,7 +98,7 @@ def isotonic_fit(predictions: Vector, mos: Vector) -> Vector:
 
     Equal predictions are pooled to their mean MOS first and weigh by their number, as scikit-learn's does.
     """
-    _, group, count = np.unique(predictions, return_inverse=True, return_counts=True)
+    _, group, count = np.unique(snapped(predictions), return_inverse=True, return_counts=True)
     pooled = np.bincount(group, weights=mos) / count
     return np.asarray(isotonic_regression(pooled, weights=count).x[group], dtype=np.float64)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError, UndefinedMetricError
 from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, require_spread
 
@@ -57,6 +58,7 @@ def bootstrap_interval(
     """
     x, y = paired(f"{metric} interval", predictions, mos)
     require_spread(f"{metric} interval", x, y)
+    x, y = _comparable(metric, x), _comparable(metric, y)
     members = _members(f"{metric} interval", len(x), clusters)
     draws = [CORRELATIONS[metric](x[rows], y[rows]) for rows in _resamples(len(x), members, n_resamples, seed)]
     return _percentiles(f"{metric} interval", np.concatenate(draws), level, len(members or x))
@@ -82,6 +84,7 @@ def bootstrap_difference(
     base, _ = paired(f"{metric} difference", baseline, mos)
     require_spread(f"{metric} difference", x, y)
     require_spread(f"{metric} difference", base, y)
+    x, base, y = (_comparable(metric, values) for values in (x, base, y))
     of, members = CORRELATIONS[metric], _members(f"{metric} difference", len(x), clusters)
     draws = [of(x[rows], y[rows]) - of(base[rows], y[rows]) for rows in _resamples(len(x), members, n_resamples, seed)]
     return _percentiles(f"{metric} difference", np.concatenate(draws), level, len(members or x))
@@ -102,6 +105,10 @@ def spearman_rows(x_Rn: Matrix, y_Rn: Matrix) -> Vector:
 
 
 CORRELATIONS: dict[Correlation, Callable[[Matrix, Matrix], Vector]] = {"srcc": spearman_rows, "plcc": pearson_rows}
+
+
+def _comparable(metric: Correlation, values: Vector) -> Vector:
+    return snapped(values) if metric == "srcc" else values
 
 
 def _members(name: str, n_images: int, clusters: Sequence[Hashable] | None) -> list[NDArray[np.int64]] | None:

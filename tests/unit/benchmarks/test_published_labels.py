@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter, defaultdict
+from fractions import Fraction
 
 import pytest
 
@@ -21,6 +23,38 @@ def test_koniq(shared_dir):
     native = [item.target.native for item in items]
     assert (min(native), max(native)) == (pytest.approx(1.096, abs=5e-4), pytest.approx(4.310, abs=5e-4))
     assert (min(i.mos for i in items), max(i.mos for i in items)) == (pytest.approx(1, abs=1e-3), pytest.approx(5))
+
+
+def test_koniqs_scores_are_as_many_as_its_votes_say(shared_dir):
+    """The shares have 12 digits, the votes behind them are whole numbers: 3,645 means, not 8,950."""
+    with (shared_dir / "labels" / "koniq10k_distributions_sets.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    exact = []
+    for row in rows:
+        votes = [round(float(row[f"c{level}"]) * int(row["c_total"])) for level in range(1, 6)]
+        exact.append(Fraction(sum(level * count for level, count in enumerate(votes, 1)), sum(votes)))
+    assert len(set(exact)) == 3645
+    examples = labels_at(shared_dir, "koniq").labelled()
+    assert len({example.target.native for example in examples}) == 3645
+    assert len({(score, example.mos) for score, example in zip(exact, examples, strict=True)}) == 3645
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "column"),
+    [
+        ("spaq_table", "SPAQ.txt", "score"),
+        ("kadid_table", "KADID-10k.txt", "score"),
+        ("pipal_table", "PIPAL.txt", "score"),
+        ("csiq_table", "CSIQ.txt", "score"),
+        ("agiqa", "agiqa3k_data.csv", "mos_quality"),
+    ],
+)
+def test_no_two_published_scores_become_one(shared_dir, name, file, column):
+    with (shared_dir / "labels" / file).open(encoding="utf-8-sig") as text:
+        published = {float(row[column]) for row in csv.DictReader(text)}
+    examples = labels_at(shared_dir, name, f"benchmark.reader.labels={file}").labelled()
+    assert {example.target.native for example in examples} == published
+    assert len({example.mos for example in examples}) == len(published)
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,9 @@ def test_other_labels_are_noticed(policy: Path, images: Path, tmp_path: Path) ->
         (copy / path.name).write_bytes(path.read_bytes())
     run(policy, copy, output)
     labels = copy / "mine.csv"
-    labels.write_text(labels.read_text().replace("0.png,10", "0.png,30"))
+    labels.write_text(labels.read_text().replace("0.png,10", "0.png,10.0000000001"))
+    run(policy, copy, output)  # the same up to rounding
+    labels.write_text(labels.read_text().replace("0.png,10.0000000001", "0.png,30"))
     with pytest.raises(DataError, match=r"made with other labels.*\n.*mine:0.png: 1.4 then, 2.2 now"):
         run(policy, copy, output)
 

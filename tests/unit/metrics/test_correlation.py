@@ -106,3 +106,13 @@ def test_rmse_is_defined_for_one_image_and_for_constants():
     assert rmse([3.0, 3.0, 3.0], [3.0, 3.0, 3.0]) == 0.0
     with pytest.raises(UndefinedMetricError):
         rmse([], [])
+
+
+@pytest.mark.parametrize("metric", [srcc, krcc])
+def test_values_equal_up_to_rounding_are_ties(metric):
+    """Means of several answers and vote shares: 3.1 + 3.2 is not 3.15 + 3.15 to a computer."""
+    x, y = pairs(decimals=0)
+    rng = np.random.default_rng(1)
+    noisy_x, noisy_y = (values * (1 + 1e-12 * rng.uniform(-1, 1, len(values))) for values in (x, y))
+    assert metric(noisy_x, noisy_y) == metric(x, y)
+    assert metric(x, y) != pytest.approx(metric(x + rng.uniform(-0.1, 0.1, len(x)), y), abs=1e-3)

@@ -115,3 +115,10 @@ def test_logistic_does_not_depend_on_the_order_of_images():
     orders = [np.random.default_rng(seed).permutation(len(x)) for seed in range(4)]
     values = [plcc_logistic4(x[order], y[order]) for order in orders]
     assert len(set(values)) == 1
+
+
+def test_predictions_equal_up_to_rounding_are_pooled():
+    x, y = np.repeat([1.0, 2.0, 3.0], 20), np.tile(np.arange(20.0), 3) + np.repeat([1.0, 2.0, 3.0], 20)
+    noisy = x * (1 + 1e-12 * np.random.default_rng(0).uniform(-1, 1, len(x)))
+    assert srcc_isotonic(noisy, y) == srcc_isotonic(x, y)
+    assert plcc_isotonic(noisy, y) == pytest.approx(plcc_isotonic(x, y), abs=1e-12)

@@ -145,3 +145,11 @@ def test_too_few_clusters_are_undefined_and_a_wrong_number_is_refused():
         bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, 1] * 5)
     with pytest.raises(DataError, match="4 clusters for 10 images"):
         bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, 0, 1, 2])
+
+
+def test_resamples_rank_values_equal_up_to_rounding_alike():
+    x, y = pairs()
+    noisy = x * (1 + 1e-12 * np.random.default_rng(0).uniform(-1, 1, len(x)))
+    settings = {"metric": "srcc", "n_resamples": 50, "seed": 0}
+    assert bootstrap_interval(noisy, y, **settings) == bootstrap_interval(x, y, **settings)
+    assert bootstrap_difference(noisy, y, y, **settings) == bootstrap_difference(x, y, y, **settings)

@@ -160,3 +160,13 @@ def test_missing_deviation_is_refused_with_a_remedy():
 def test_eps_must_be_positive():
     with pytest.raises(ConfigError, match=r"eps=0\.0 must be positive"):
         rank_reward(torch.tensor([[3.0], [4.0]]), torch.tensor([3.0, 4.0]), eps=0.0)
+
+
+def test_labels_equal_up_to_rounding_are_a_tie_for_people_too():
+    """q = 1/2: a response that rates both alike earns all, whichever label has the larger last digit."""
+    ratings = torch.tensor([[3.0, 3.0], [3.0, 3.0]], dtype=torch.float64)
+    for rounding in (0.0, 1e-12, -1e-12):
+        reward = rank_reward(ratings, torch.tensor([3.1 + rounding, 3.1], dtype=torch.float64))
+        np.testing.assert_allclose(reward, 1.0)
+    reward = rank_reward(ratings, torch.tensor([3.1 + 1e-8, 3.1], dtype=torch.float64))
+    np.testing.assert_allclose(reward, math.sqrt(0.5))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.ranges import require_count_or_none
 from zoom_iqa.base.types import Example, rated_example
@@ -54,7 +55,7 @@ class Benchmark:
         return Path(self.root).expanduser()
 
     def read(self) -> list[Label]:
-        """The published rows, before any check of their values.
+        """The published rows, before any check of their values; scores that differ by rounding alone are equal.
 
         Raises:
             DataError: the label file is absent or unreadable.
@@ -65,7 +66,9 @@ class Benchmark:
                 f"{self.name}: no labels at {path}; set root (of an evaluation: benchmark.root) to where "
                 f"{self.source.title} lies, or get it from {self.source.homepage}"
             )
-        return self.reader.read(self.folder)
+        labels = self.reader.read(self.folder)
+        scores = snapped([label.score for label in labels]).tolist()
+        return [replace(label, score=score) for label, score in zip(labels, scores, strict=True)]
 
     def labelled(self) -> tuple[Example, ...]:
         """Every image by its labels alone; no image file is looked for.

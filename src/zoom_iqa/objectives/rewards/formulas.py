@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from zoom_iqa.base.equality import EQUAL_MOS
 from zoom_iqa.base.errors import ConfigError
 
 
@@ -110,7 +111,8 @@ def _human_preference(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     difference_BN = statistics.mos_N[own][:, None] - statistics.mos_N
     if not thurstone:
-        q_BN = 0.5 * (1.0 + torch.sign(difference_BN))
+        differs_BN = difference_BN.abs() > EQUAL_MOS
+        q_BN = 0.5 * (1.0 + torch.where(differs_BN, torch.sign(difference_BN), torch.zeros_like(difference_BN)))
         return q_BN, 1.0 - q_BN
     missing = int(statistics.mos_std_N.isnan().sum())
     if missing:
