@@ -40,9 +40,8 @@ from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.aggregation import TokenMean
+from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
-from zoom_iqa.objectives.regularizers.kl_reference import KLReference
-from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
 from zoom_iqa.objectives.schedules import Constant, Schedule
 from zoom_iqa.parallel.placement import Replicated
@@ -121,7 +120,6 @@ def build_prompts(work: Workload) -> PromptSet:
 def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro_batch_tokens: int) -> grpo.GRPOModule:
     engine = CroppingEngine if args.two_turns else NativeEngine
     graphs = bool(args.cuda_graphs)
-    regularizer = KLReference(beta=0.04) if work.kl_to_reference else NoRegularizer()
     sampling = SamplingParams(
         temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=work.completion, stop_strings=()
     )
@@ -134,7 +132,8 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
         update=PolicyUpdate(
             loss=ClippedPolicyLoss(clip_low=0.2, clip_high=0.2),
             aggregation=TokenMean(),
-            regularizer=regularizer,
+            filters={},
+            penalties={"kl_reference": KLReference(beta=0.04)} if work.kl_to_reference else {},
             epochs=1,
             mini_batches=1,
             micro_batch_tokens=micro_batch_tokens,
@@ -182,7 +181,7 @@ def main() -> None:
     for owner, name, phase in (
         (module, "_collect", "rollout"),
         (module._engine, "_admit", "prefill and vision"),
-        (grpo, "build_batch", "prepare"),
+        (grpo, "build_table", "prepare"),
         (policy, "encode", "prepare"),
         (Likelihood, "__call__", "forward"),
         (module, "manual_backward", "backward"),

@@ -34,12 +34,13 @@ GROUPS = (
     "data",
     "engine",
     "evaluator",
+    "filters",
     "logger",
     "machine",
+    "penalties",
     "policy",
     "policy/lora",
     "prompts",
-    "regularizer",
     "resampling",
     "reward",
     "size",
@@ -88,7 +89,7 @@ CHOICES = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) fo
 
 @pytest.mark.parametrize("turn", range(max(map(len, CHOICES.values()))))
 def test_every_choice_composes_and_passes_the_checks(turn: int) -> None:
-    """``regularizer=kl_coverage`` and the like in place of the default, every group's next choice at once."""
+    """``penalties=kl_coverage`` and the like in place of the default, every group's next choice at once."""
     cfg = composed(*(f"{group}={found[turn % len(found)]}" for group, found in CHOICES.items()))
     _check(cfg)
     OmegaConf.resolve(cfg)
@@ -114,8 +115,8 @@ def test_the_papers_values_of_the_full_recipes() -> None:
     grpo = composed("+experiment=grpo_full")
     assert grpo.stages == ["grpo"]
     assert (grpo.grpo.module.optimizer.lr, grpo.grpo.module.group_size) == (1e-6, 8)
-    assert grpo.regularizer.beta == 0.04
-    assert grpo.regularizer.fraction == 0.02
+    assert grpo.penalties.kl_coverage.beta == 0.04
+    assert grpo.penalties.kl_coverage.fraction == 0.02
     weights = {name: term.weight for name, term in grpo.reward.items()}
     assert weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
     assert grpo.reward.score.sigma == 0.35
@@ -140,16 +141,15 @@ def test_table3_is_six_jobs_that_differ_as_the_papers_rows_do() -> None:
         OmegaConf.resolve(cfg)
         assert cfg.policy.path.endswith("tiny_policy")
         assert cfg.data.train._target_ == "zoom_iqa.data.embedded.images.EmbeddedSet"
-        regularizer = cfg.regularizer._target_.rpartition(".")[2]
-        rows.append((list(cfg.stages), sorted(cfg.reward), regularizer, list(cfg.resampling.exponents)))
+        rows.append((list(cfg.stages), sorted(cfg.reward), list(cfg.penalties), list(cfg.resampling.exponents)))
     both, full, natural = ["sft", "grpo"], ["format", "rank", "score"], [0.0]
     assert rows == [
-        (["sft"], full, "NoRegularizer", natural),
-        (both, ["format", "rank"], "NoRegularizer", natural),
-        (both, ["format", "score"], "NoRegularizer", natural),
-        (both, full, "NoRegularizer", natural),
-        (both, full, "KLCoverage", natural),
-        (both, full, "KLCoverage", [0.0, 0.5, 1.0]),
+        (["sft"], full, [], natural),
+        (both, ["format", "rank"], [], natural),
+        (both, ["format", "score"], [], natural),
+        (both, full, [], natural),
+        (both, full, ["kl_coverage"], natural),
+        (both, full, ["kl_coverage"], [0.0, 0.5, 1.0]),
     ]
 
 
@@ -207,8 +207,12 @@ WRONG = {
     "type inside a library": (["sft.module.optimizer.lr=fast"], ["sft.module.optimizer.lr=fast", "needs float"]),
     "value": (["grpo.module.group_size=1"], ["grpo.module.group_size=1 must be at least 2"]),
     "value a library refuses": (["grpo.module.optimizer.lr=-1"], ["grpo.module", "optimizer", "-1"]),
-    "one of a few": (["regularizer.anchor=new"], ["regularizer.anchor=new", "old or reference"]),
-    "values that do not fit": (["regularizer.anchor=old"], ["updates_per_rollout=1", "exactly zero"]),
+    "one of a few": (["penalties.kl_coverage.anchor=new"], ["penalties.kl_coverage.anchor=new", "old or reference"]),
+    "values that do not fit": (["penalties.kl_coverage.anchor=old"], ["one update per rollout", "exactly zero"]),
+    "renamed group": (["regularizer=kl_reference"], ["regularizer is now penalties=NAME", "filters=clip_cov"]),
+    "renamed key": (["regularizer.beta=1"], ["regularizer is now penalties=NAME and penalties.NAME.KEY=VALUE"]),
+    "no penalty": (["+penalties.foo.beta=1"], ["penalties.foo is no Penalty; give it a _target_"]),
+    "no filter": (["+filters.foo.fraction=1"], ["filters.foo is no TokenFilter; give it a _target_"]),
     "truncated sampling": (["grpo.module.sampling.top_p=0.9"], ["top_p=0.9"]),
     "engine's missing key": (["~engine.join_share"], ["engine", "needs join_share"]),
     "machine's count": (["machine.token_budget=-1"], ["error: machine.token_budget=-1 must be a whole number of at l"]),
@@ -239,7 +243,7 @@ WRONG = {
     "GRPO's clipping": (["grpo.module.max_grad_norm=-1"], ["grpo.module.max_grad_norm=-1 must be above 0"]),
     "warm-up": (["sft.module.lr_factor.warmup=1.5"], ["sft.module.lr_factor", "warmup=1.5"]),
     "floor": (["grpo.module.lr_factor.floor=-1"], ["grpo.module.lr_factor", "floor=-1"]),
-    "regularizer": (["regularizer.beta=-1"], ["regularizer.beta=-1.0 must be 0 or more"]),
+    "penalty": (["penalties.kl_coverage.beta=-1"], ["penalties.kl_coverage.beta=-1.0 must be 0 or more"]),
     "weight": (["reward.rank.weight=-2"], ["reward.rank.weight=-2.0 must be 0 or more"]),
     "weight in an evaluation": (["stages=[sft]", "reward.rank.weight=-2"], ["error: reward.rank.weight=-2.0 must be"]),
     "no number": (["reward.score.weight=nan"], ["reward.score.weight=nan"]),
@@ -324,7 +328,7 @@ def test_unusable_labels_are_named_before_any_model(case: str, place: str, capsy
 IN_YAML = {
     "plain key": ("sft: {stepz: 5}", ["sft.stepz", "did you mean steps?"]),
     "target's key": ("grpo: {module: {group_sise: 5}}", ["grpo.module.group_sise", "did you mean group_size?"]),
-    "top-level key": ("regulariser: none", ["regulariser", "did you mean regularizer?"]),
+    "top-level key": ("penaltys: none", ["penaltys", "did you mean penalties?"]),
     "mapping": ("grpo: {modul: {group_size: 4}}", ["grpo.modul:", "did you mean module?"]),
     "value": ("sft: {steps: many}", ["error: sft.steps=many"]),
     "syntax": ("sft: {steps: ???}", ["wrong.yaml", "line 2"]),

@@ -77,7 +77,7 @@ def table_of(title: str) -> dict[str, set[str]]:
     found = {}
     for group, choices in rows:
         (name, *_) = re.findall(r"`\+?([\w/]+)", group)
-        found[name] = set(re.findall(r"[\w]+", re.sub(r"`.*?`|, or (both)?|for yours", " ", choices)))
+        found[name] = set(re.findall(r"[\w]+", re.sub(r"`.*?`|, or (both|several)?|for yours", " ", choices)))
     return found
 
 

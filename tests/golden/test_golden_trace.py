@@ -38,7 +38,8 @@ def trace(folder: Path) -> dict[str, Any]:
     """The figures of five steps of two updates each, and the ratings given after them."""
     run = folder / "run"
     settings = ["stages=[grpo]", "grpo.steps=5", "grpo.module.update.epochs=2", "resampling=progressive"]
-    small_run(run, save_policy(folder), *settings, "grpo.module.optimizer.lr=2e-4", "regularizer.fraction=0.2")
+    settings += ["grpo.module.optimizer.lr=2e-4", "penalties.kl_coverage.fraction=0.2"]
+    small_run(run, save_policy(folder), *settings)
     with (run / "logs" / "grpo" / "metrics.csv").open(newline="") as file:
         steps = [{name: float(row[name]) for name in SHOWN} for row in csv.DictReader(file)]
     return {"steps": steps, "ratings": [answer["rating"] for answer in answers_of(run, "grpo")]}

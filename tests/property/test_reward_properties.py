@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.token_batches import token_batch
 from zoom_iqa.objectives.advantages import group_advantages
 from zoom_iqa.objectives.aggregation import SequenceMean
 from zoom_iqa.objectives.divergence import exact_kl, sampled_kl_to_anchor
-from zoom_iqa.objectives.regularizers.base import TokenBatch
-from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
 from zoom_iqa.parallel.reducer import LocalReducer
 
@@ -109,20 +109,20 @@ def test_sequence_weights_give_every_trajectory_the_same_share(labels):
 @given(st.integers(1, 60), st.integers(0, 1000), st.floats(0.01, 1.0))
 def test_coverage_selection_follows_a_permutation_of_tokens(n_tokens, seed, fraction):
     g = torch.Generator().manual_seed(seed)
-    fields = {
-        "old_logp_T": -torch.rand(n_tokens, generator=g, dtype=torch.float64),
-        "advantages_T": torch.randn(n_tokens, generator=g, dtype=torch.float64),
-        "weights_T": torch.ones(n_tokens),
-        "numeric_T": torch.rand(n_tokens, generator=g) < 0.6,
-    }
+    logp = -torch.rand(n_tokens, generator=g, dtype=torch.float64)
+    advantages = torch.randn(n_tokens, generator=g, dtype=torch.float64)
+    numeric = torch.rand(n_tokens, generator=g) < 0.6
     order = torch.randperm(n_tokens, generator=g)
-    regularizer = KLCoverage(beta=1.0, fraction=fraction, anchor="reference", divergence="sampled")
-    selected = regularizer.plan(TokenBatch(**fields), step=0, reducer=LocalReducer()).selected
-    permuted = TokenBatch(**{name: value[order] for name, value in fields.items()})
-    assert torch.equal(regularizer.plan(permuted, step=0, reducer=LocalReducer()).selected, selected[order])
-    n_candidates = int(fields["numeric_T"].sum())
+    tokens = token_batch(logp, advantages, numeric=numeric)
+    coverage = KLCoverage(beta=1.0, fraction=fraction, anchor="reference", divergence="sampled")
+    selected, permuted = (
+        coverage.plan(batch, step=0, mini_batch=0, reducer=LocalReducer()).selected_M
+        for batch in (tokens, tokens.at(order))
+    )
+    assert torch.equal(permuted, selected[order])
+    n_candidates = int(numeric.sum())
     assert int(selected.sum()) == (max(1, math.floor(fraction * n_candidates + 1e-9)) if n_candidates else 0)
-    assert not selected[~fields["numeric_T"]].any()
+    assert not selected[~numeric].any()
 
 
 @given(st.lists(st.floats(-30, 0), min_size=3, max_size=3))

@@ -141,12 +141,12 @@ def naive_tokens(trajectories: Sequence[Rollout], advantages: Tensor, token_mean
     return tokens
 
 
-def most_covariant(tokens: list[NaiveToken], *, numeric_only: bool) -> list[NaiveToken]:
+def most_covariant(tokens: list[NaiveToken], *, numeric_only: bool, fraction: float = FRACTION) -> list[NaiveToken]:
     mean_logp = sum(t.old_logp for t in tokens) / len(tokens)
     mean_advantage = sum(t.advantage for t in tokens) / len(tokens)
     candidates = [t for t in tokens if t.numeric or not numeric_only]
     ranked = sorted(candidates, key=lambda t: -(t.old_logp - mean_logp) * (t.advantage - mean_advantage))
-    return ranked[: max(1, math.floor(FRACTION * len(candidates)))]
+    return ranked[: max(1, math.floor(fraction * len(candidates)))]
 
 
 def covariance_between(tokens: list[NaiveToken], low: float, high: float) -> set[NaiveToken]:
@@ -161,7 +161,7 @@ def kl_over_vocabulary(anchor_V: Tensor, log_p_V: Tensor) -> Tensor:
 
 
 def naive_penalty(name: str, tokens: list[NaiveToken], now: Rows, old: Rows, reference: Rows) -> Tensor:
-    """Every regularizer as its paper writes it, token by token."""
+    """Every penalty as its paper writes it, token by token."""
     zero = torch.zeros(())
     if name == "kl reference":
         for t in tokens:
@@ -173,7 +173,7 @@ def naive_penalty(name: str, tokens: list[NaiveToken], now: Rows, old: Rows, ref
             log_p = log_p[log_p > -torch.inf]
             zero = zero + 0.1 * t.weight * (log_p.exp() * log_p).sum()
     if name.startswith("coverage"):
-        chosen = most_covariant(tokens, numeric_only=True)
+        chosen = most_covariant(tokens, numeric_only=True, fraction=FRACTION / (2 if "half" in name else 1))
         anchors = old if "old" in name else reference
         for t in chosen:
             if "exact" in name:
@@ -190,9 +190,16 @@ def naive_penalty(name: str, tokens: list[NaiveToken], now: Rows, old: Rows, ref
     return zero
 
 
-def naive_loss(name: str, tokens: list[NaiveToken], now: Rows, old: Rows, reference: Rows) -> Tensor:
-    detached = covariance_between(tokens, 0.1, 1.0) if name == "clip cov" else set()
-    loss = naive_penalty(name, tokens, now, old, reference)
+def naive_loss(
+    names: str, tokens: list[NaiveToken], now: Rows, old: Rows, reference: Rows, dropped: Sequence[bool] = ()
+) -> Tensor:
+    """``names`` of filters and penalties, " + " between them; ``dropped`` are tokens that another filter drops."""
+    parts = names.split(" + ")
+    detached = covariance_between(tokens, 0.1, 1.0) if "clip cov" in parts else set()
+    detached |= {t for t, out in zip(tokens, dropped, strict=False) if out}
+    loss = torch.zeros(())
+    for name in parts:
+        loss = loss + naive_penalty(name, tokens, now, old, reference)
     for t in tokens:
         logp = now[t.turn][t.row, t.token]
         ratio = ((logp.detach() if t in detached else logp) - t.old_logp).exp()
@@ -209,13 +216,17 @@ def anchor_distributions(which: str, trajectory: int) -> list[Tensor]:
         return [distributions(policy, s.request.prompt, s.generation.token_ids) for s in flat[trajectory].steps]
 
 
-def naive_update(name: str, *, epochs: int = 1, mini_batches: int = 1, token_mean: bool = False) -> Outcome:
+def naive_update(
+    names: str, *, epochs: int = 1, mini_batches: int = 1, token_mean: bool = False, dropped: Tensor | None = None
+) -> Outcome:
+    """``dropped`` tells of every generated token whether a filter that is not named drops it."""
     policy = copied(start_policy())
     trajectories = [rollout for group in rollouts() for rollout in group.rollouts]
     advantages = varied_advantages(len(trajectories))
     size = len(trajectories) // mini_batches
     gradients, losses = [], []
     for _ in range(epochs):
+        met = 0  # tokens of the parts before
         for part in range(mini_batches):
             members = range(part * size, (part + 1) * size)
             own = [trajectories[n] for n in members]
@@ -223,7 +234,9 @@ def naive_update(name: str, *, epochs: int = 1, mini_batches: int = 1, token_mea
             old = [d for n in members for d in anchor_distributions("old", n)]  # before the first step
             reference = [d for n in members for d in anchor_distributions("reference", n)]
             now = [distributions(policy, s.request.prompt, s.generation.token_ids) for r in own for s in r.steps]
-            loss = naive_loss(name, tokens, now, old, reference)
+            out = [] if dropped is None else dropped[met : met + len(tokens)].tolist()
+            met += len(tokens)
+            loss = naive_loss(names, tokens, now, old, reference, out)
             loss.backward()
             gradients.append(flat_gradient(policy))
             losses.append(loss.item())

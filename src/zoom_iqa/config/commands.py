@@ -23,6 +23,7 @@ from zoom_iqa.config.checks import hint
 from zoom_iqa.config.location import conf_dir
 
 _OVERRIDDEN = re.compile(r"Could not override '([^']+)'\.\s*To append")
+_RENAMED = {"regularizer": "penalties=NAME and penalties.NAME.KEY=VALUE, or filters=clip_cov"}  # of earlier versions
 _FLAGS = ("Only one of --run", "The --resolve flag")  # how Hydra begins what it says of its own flags
 
 
@@ -102,6 +103,8 @@ def _unknown_key(key: str, config_name: str, arguments: Sequence[str]) -> str | 
     except (HydraException, OmegaConfBaseException):
         return None  # something else is wrong as well; the first error will do
     parts = key.split(".")
+    if parts[0] in _RENAMED:
+        return f"{parts[0]} is now {_RENAMED[parts[0]]}"
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig):
             return f"{'.'.join(parts[:depth])} is a value and holds no key {part}"

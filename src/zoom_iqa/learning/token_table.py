@@ -1,82 +1,128 @@
-"""Rollouts and their advantages -> the flat tokens of a policy update.
+"""Rollouts and their advantages -> the token table of a policy update.
 
 Every generated token of both turns is a training token, in the order of rollouts, turns and positions; prompts, the
 turn-1 answer repeated inside turn 2's prompt and image tokens are context and never appear here.
 
-Legend: K turns (one sample each), T generated tokens of all turns, N trajectories.
+Legend: K sequences (a prompt and what was generated after it), T generated tokens of all sequences, N trajectories, M
+tokens of one optimizer step.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from zoom_iqa.base.types import Rollout, Span
+from zoom_iqa.objectives.signals import SAMPLED, SHOWN
+from zoom_iqa.objectives.token_batch import NUMBERS, TokenBatch
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingBatch:
-    """K samples and what is known of each of their T tokens.
+class TokenTable:
+    """K sequences and what is known of each of their T generated tokens; everything on the CPU.
 
-    ``old_logp_T`` and ``old_entropy_T`` were recorded while sampling (nats). ``trajectory_T`` counts rollouts from 0,
-    both turns of one under the same index; ``turn_T`` is 1 or 2; ``numeric_T`` marks tokens with digits of numbers
-    inside the turn's first ``<answer>``.
+    ``trajectory_T`` counts rollouts from 0, both turns of one under the same index. ``marks`` are masks (T,) of the
+    tokens that a task's readings give spans of, under the spans' names: ``numbers`` has those with digits of the
+    answer's numbers. ``signals`` are named log-probabilities (T,) in nats: ``sampled`` was recorded while sampling, an
+    update adds its own. ``views`` are other prompts for the same completions, by name, each K sequences; signals may be
+    asked for under them.
     """
 
-    samples: tuple[PromptCompletion, ...]
-    old_logp_T: Tensor
-    old_entropy_T: Tensor
-    advantages_T: Tensor
+    sequences: tuple[PromptCompletion, ...]
     trajectory_T: Tensor
-    turn_T: Tensor
-    numeric_T: Tensor
+    advantages_T: Tensor
+    marks: Mapping[str, Tensor]
+    signals: Mapping[str, Tensor]
+    views: Mapping[str, tuple[PromptCompletion, ...]] = field(default_factory=dict)
 
     @property
     def lengths_K(self) -> Tensor:  # noqa: N802 - a shape suffix, as everywhere
-        """Tokens of each sample; those of sample k start at ``lengths_K[:k].sum()``."""
-        return torch.tensor([len(sample.completion_C) for sample in self.samples])
+        """Generated tokens of each sequence."""
+        return torch.tensor([len(sequence.completion_C) for sequence in self.sequences])
+
+    @property
+    def starts_K(self) -> Tensor:  # noqa: N802 - a shape suffix, as everywhere
+        """Where the tokens of each sequence begin among the T."""
+        return self.lengths_K.cumsum(0) - self.lengths_K
+
+    def seen_as(self, view: str) -> tuple[PromptCompletion, ...]:
+        """The sequences under a view of the prompt.
+
+        Raises:
+            ValueError: the table has no such view.
+        """
+        if view == SHOWN:
+            return self.sequences
+        if view not in self.views:
+            raise ValueError(f"the token table has no view {view!r}; it has {', '.join((SHOWN, *self.views))}")
+        return self.views[view]
+
+    def with_signals(self, signals: Mapping[str, Tensor]) -> TokenTable:
+        """The same with more signals."""
+        return replace(self, signals={**self.signals, **signals})
+
+    def batch_of(self, tokens_M: Tensor, weights_M: Tensor) -> TokenBatch:
+        """What filters and penalties see of some tokens, given their indices and weights."""
+        return TokenBatch(
+            trajectory_M=self.trajectory_T[tokens_M],
+            advantages_M=self.advantages_T[tokens_M],
+            weights_M=weights_M,
+            marks={name: mark_T[tokens_M] for name, mark_T in self.marks.items()},
+            signals={name: logp_T[tokens_M] for name, logp_T in self.signals.items()},
+        )
 
 
-def build_batch(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Policy) -> TrainingBatch:
-    """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device. The result is on the CPU."""
+def build_table(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Policy) -> TokenTable:
+    """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device."""
     encoded: dict[str, EncodedPrompt] = {}
-    samples: list[PromptCompletion] = []
-    trajectory, turn_number, lengths = [], [], []
-    logp: list[float] = []
-    entropy: list[float] = []
-    numeric: list[bool] = []
+    sequences: list[PromptCompletion] = []
+    trajectory: list[int] = []
+    sampled: list[float] = []
+    spans: list[Mapping[str, Sequence[Span]]] = []
     for index, rollout in enumerate(rollouts):
-        for number, step in enumerate(rollout.steps, start=1):
+        for step in rollout.steps:
             key, generation = step.request.prompt_key, step.generation
             if key not in encoded:
                 made = generation.prompt
                 encoded[key] = made if isinstance(made, EncodedPrompt) else policy.encode(step.request.prompt)
-            ids = generation.token_ids
-            samples.append(PromptCompletion(encoded[key], key, torch.tensor(ids)))
-            trajectory.append(index)
-            turn_number.append(number)
-            lengths.append(len(ids))
-            logp.extend(generation.logprobs)
-            entropy.extend(generation.entropies)
-            numeric.extend(tokens_at(policy, ids, step.reading.spans["numbers"]))
-    length_K = torch.tensor(lengths)
-    trajectory_T = torch.tensor(trajectory).repeat_interleave(length_K)
-    return TrainingBatch(
-        samples=tuple(samples),
-        old_logp_T=torch.tensor(logp),
-        old_entropy_T=torch.tensor(entropy),
-        advantages_T=advantages_N.cpu()[trajectory_T],
+            sequences.append(PromptCompletion(encoded[key], key, torch.tensor(generation.token_ids)))
+            trajectory.extend([index] * len(generation.token_ids))
+            sampled.extend(generation.logprobs)
+            spans.append(step.reading.spans)
+    trajectory_T = torch.tensor(trajectory)
+    return TokenTable(
+        sequences=tuple(sequences),
         trajectory_T=trajectory_T,
-        turn_T=torch.tensor(turn_number).repeat_interleave(length_K),
-        numeric_T=torch.tensor(numeric),
+        advantages_T=advantages_N.cpu().float()[trajectory_T],
+        marks=_marks(sequences, spans, policy),
+        signals={SAMPLED: torch.tensor(sampled)},
     )
+
+
+def _marks(
+    sequences: Sequence[PromptCompletion], spans: Sequence[Mapping[str, Sequence[Span]]], policy: Policy
+) -> dict[str, Tensor]:
+    """A mask for each kind of span that some reading has."""
+    covered = [token_spans(policy, sequence.completion_C.tolist()) for sequence in sequences]
+    kinds = {NUMBERS, *(kind for found in spans for kind in found)}
+    return {
+        kind: torch.tensor(
+            [
+                touched
+                for tokens, found in zip(covered, spans, strict=True)
+                for touched in _touches(tokens, found.get(kind, ()))
+            ],
+            dtype=torch.bool,
+        )
+        for kind in sorted(kinds)
+    }
 
 
 def tokens_at(policy: Policy, ids: Sequence[int], spans: Sequence[Span]) -> list[bool]:

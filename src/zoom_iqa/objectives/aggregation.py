@@ -2,7 +2,7 @@
 
 The loss of any micro-batch is then the sum of weight x loss over its tokens, and how the batch is cut never changes
 the result. Denominators are those of the whole batch: the caller sums them over processes.
-T: all generated tokens of this process's batch; ``trajectory_T`` says which trajectory each belongs to.
+M: all generated tokens of one optimizer step on this process; ``trajectory_M`` says which trajectory each belongs to.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 class Aggregation(Protocol):
     """Turns trajectory membership into token weights."""
 
-    def __call__(self, trajectory_T: torch.Tensor, *, n_trajectories: int, n_tokens: int) -> torch.Tensor:
-        """Return weights of shape (T,), float32; over all processes they sum to 1.
+    def __call__(self, trajectory_M: torch.Tensor, *, n_trajectories: int, n_tokens: int) -> torch.Tensor:
+        """Return weights of shape (M,), float32; over all processes they sum to 1.
 
         ``n_trajectories`` and ``n_tokens`` count the whole batch over all processes. Every token of a trajectory must
-        be in ``trajectory_T``, both turns under one index.
+        be in ``trajectory_M``, both turns under one index.
         """
         ...
 
@@ -27,15 +27,15 @@ class Aggregation(Protocol):
 class SequenceMean:
     """Mean over each trajectory's tokens, then over trajectories: 1 / (N |trajectory|). Zoom-IQA, eq. 7; GRPO."""
 
-    def __call__(self, trajectory_T: torch.Tensor, *, n_trajectories: int, n_tokens: int) -> torch.Tensor:
+    def __call__(self, trajectory_M: torch.Tensor, *, n_trajectories: int, n_tokens: int) -> torch.Tensor:
         """Return 1 / (n_trajectories * tokens of the token's trajectory)."""
-        _, inverse_T, lengths = trajectory_T.unique(return_inverse=True, return_counts=True)
-        return 1.0 / (n_trajectories * lengths[inverse_T].float())
+        _, inverse_M, lengths = trajectory_M.unique(return_inverse=True, return_counts=True)
+        return 1.0 / (n_trajectories * lengths[inverse_M].float())
 
 
 class TokenMean:
     """Mean over all tokens of the batch, so that long trajectories weigh more: 1 / T. DAPO, arXiv 2503.14476."""
 
-    def __call__(self, trajectory_T: torch.Tensor, *, n_trajectories: int, n_tokens: int) -> torch.Tensor:
+    def __call__(self, trajectory_M: torch.Tensor, *, n_trajectories: int, n_tokens: int) -> torch.Tensor:
         """Return 1 / n_tokens for every token."""
-        return torch.full(trajectory_T.shape, 1.0 / max(n_tokens, 1), device=trajectory_T.device)
+        return torch.full(trajectory_M.shape, 1.0 / max(n_tokens, 1), device=trajectory_M.device)

@@ -1,6 +1,6 @@
 """The clipped policy-gradient loss on flat tokens (PPO, arXiv 1707.06347; GRPO; asymmetric clip as in DAPO).
 
-T: the generated tokens of a micro-batch.
+U: the generated tokens of a micro-batch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ MAX_LOG_RATIO = 20.0
 class PolicyInputs:
     """Log-probabilities in nats under the policy in training and the one that sampled, advantage and weight per token.
 
-    All of shape (T,); only ``logp_T`` carries gradient. ``weights_T`` come from an Aggregation.
+    All of shape (U,); only ``logp_U`` carries gradient. ``weights_U`` come from an Aggregation.
     """
 
-    logp_T: torch.Tensor
-    old_logp_T: torch.Tensor
-    advantages_T: torch.Tensor
-    weights_T: torch.Tensor
+    logp_U: torch.Tensor
+    old_logp_U: torch.Tensor
+    advantages_U: torch.Tensor
+    weights_U: torch.Tensor
 
 
 class ClippedPolicyLoss:
@@ -41,15 +41,15 @@ class ClippedPolicyLoss:
 
     def __call__(self, inputs: PolicyInputs) -> tuple[torch.Tensor, Measures]:
         """Return the micro-batch's share of the loss and, as means over tokens, what to watch."""
-        log_ratio_T = (inputs.logp_T - inputs.old_logp_T).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
-        ratio_T = log_ratio_T.exp()
-        advantages_T = inputs.advantages_T
-        surrogate_T = torch.minimum(ratio_T * advantages_T, ratio_T.clamp(self._low, self._high) * advantages_T)
-        loss = -(inputs.weights_T * surrogate_T).sum()
-        clipped_T = ((ratio_T > self._high) & (advantages_T > 0)) | ((ratio_T < self._low) & (advantages_T < 0))
+        log_ratio_U = (inputs.logp_U - inputs.old_logp_U).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
+        ratio_U = log_ratio_U.exp()
+        advantages_U = inputs.advantages_U
+        surrogate_U = torch.minimum(ratio_U * advantages_U, ratio_U.clamp(self._low, self._high) * advantages_U)
+        loss = -(inputs.weights_U * surrogate_U).sum()
+        clipped_U = ((ratio_U > self._high) & (advantages_U > 0)) | ((ratio_U < self._low) & (advantages_U < 0))
         return loss, {
-            "policy/clip_fraction": mean_of(clipped_T),
-            "policy/ratio_mean": mean_of(ratio_T),
-            "policy/ratio_max": peak_of(ratio_T),
-            "policy/approx_kl": mean_of(ratio_T - 1.0 - log_ratio_T),
+            "policy/clip_fraction": mean_of(clipped_U),
+            "policy/ratio_mean": mean_of(ratio_U),
+            "policy/ratio_max": peak_of(ratio_U),
+            "policy/approx_kl": mean_of(ratio_U - 1.0 - log_ratio_U),
         }

@@ -2,7 +2,7 @@
 
 Cui et al. 2025, "The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models" (arXiv 2505.22617):
 tokens where both are far above (or both below) average are the ones that collapse the policy's entropy.
-T: tokens of this process; N: tokens of all processes, in rank order.
+M: tokens of one optimizer step on this process; N: those of all processes, in rank order.
 """
 
 from __future__ import annotations
@@ -12,32 +12,36 @@ from dataclasses import dataclass
 
 import torch
 
-from zoom_iqa.objectives.regularizers.base import TokenBatch
+from zoom_iqa.objectives.signals import SAMPLED
+from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.parallel.reducer import Reducer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GatheredCovariance:
-    """Covariance of every token of the batch; this process's T tokens are ``own`` among the N."""
+    """Covariance of every token of the batch; this process's M tokens are ``own`` among the N."""
 
     cov_N: torch.Tensor
-    numeric_N: torch.Tensor
+    marked_N: torch.Tensor
     own: slice
 
 
-def gathered_covariance(batch: TokenBatch, *, reducer: Reducer) -> GatheredCovariance:
+def gathered_covariance(tokens: TokenBatch, *, mark: str | None, reducer: Reducer) -> GatheredCovariance:
     """(log p - mean log p)(A - mean A) with means over all generated tokens of all processes, in float64.
 
-    The log-probability is the sampling policy's, so that the choice is the same for every update and micro-batch.
-    Tokens are gathered rather than sums reduced, so that any number of processes gives the same bits.
+    ``marked_N`` are the tokens with the named mark, or all of them. The log-probability is the sampler's, so that the
+    choice is the same for every update and micro-batch. Tokens are gathered rather than sums reduced, so that any
+    number of processes gives the same bits.
     """
-    columns_T3 = torch.stack([v.double() for v in (batch.old_logp_T, batch.advantages_T, batch.numeric_T)], dim=1)
-    columns_N3, offset = reducer.gather(columns_T3)
-    logp_N, advantages_N, numeric_N = columns_N3.unbind(1)
+    logp_M = tokens.signal(SAMPLED)
+    marked_M = torch.ones_like(logp_M) if mark is None else tokens.mark(mark)
+    columns_M3 = torch.stack([column.double() for column in (logp_M, tokens.advantages_M, marked_M)], dim=1)
+    columns_N3, offset = reducer.gather(columns_M3)
+    logp_N, advantages_N, marked_N = columns_N3.unbind(1)
     return GatheredCovariance(
         cov_N=(logp_N - logp_N.mean()) * (advantages_N - advantages_N.mean()),
-        numeric_N=numeric_N.bool(),
-        own=slice(offset, offset + len(batch.old_logp_T)),
+        marked_N=marked_N.bool(),
+        own=slice(offset, offset + len(tokens)),
     )
 
 
@@ -65,10 +69,10 @@ def random_mask(candidates_N: torch.Tensor, *, count: int, generator: torch.Gene
     return mask_N
 
 
-def selection_figures(name: str, covariance: GatheredCovariance, mask_N: torch.Tensor) -> dict[str, float]:
+def selection_figures(covariance: GatheredCovariance, mask_N: torch.Tensor) -> dict[str, float]:
     """How many tokens were chosen and their mean covariance, over all processes."""
     count = int(mask_N.sum())
-    figures = {f"{name}/selected": float(count)}
+    figures = {"selected": float(count)}
     if count:
-        figures[f"{name}/selected_covariance"] = covariance.cov_N[mask_N].mean().item()
+        figures["selected_covariance"] = covariance.cov_N[mask_N].mean().item()
     return figures

@@ -19,7 +19,7 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import RolloutGroup, Sample
-from zoom_iqa.learning.token_table import build_batch
+from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
@@ -170,9 +170,9 @@ class GRPOModule(L.LightningModule):
         rewards = self._rubric.rewards(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
         advantages_BG = self._advantage(rewards.total_BG)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
-        training_batch = build_batch(rollouts, advantages_BG.reshape(-1), policy=self._policy)
+        table = build_table(rollouts, advantages_BG.reshape(-1), policy=self._policy)
         learned = self._update.run(
-            training_batch,
+            table,
             likelihood=self._likelihood,
             reference=self._reference,
             backward=self.manual_backward,

@@ -12,7 +12,7 @@ from zoom_iqa.base.types import Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.native.engine import NativeEngineRecipe
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.engines.transformers_engine import TransformersEngine
-from zoom_iqa.learning.token_table import build_batch, token_spans
+from zoom_iqa.learning.token_table import build_table, token_spans
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
@@ -37,15 +37,16 @@ def collect_two(policy: Policy) -> RolloutGroup:
 
 def test_tokens_of_both_turns_and_nothing_else(random_policy: Policy) -> None:
     group = collect_two(random_policy)
-    batch = build_batch(group.rollouts, torch.tensor([0.5, -1.0]), policy=random_policy)
+    table = build_table(group.rollouts, torch.tensor([0.5, -1.0]), policy=random_policy)
     crop, final = random_policy.completion_ids(CROP), random_policy.completion_ids(FINAL)
-    assert [sample.completion_C.tolist() for sample in batch.samples] == [crop, final, final]
+    assert [sample.completion_C.tolist() for sample in table.sequences] == [crop, final, final]
     n1, n2 = len(crop), len(final)
-    assert batch.trajectory_T.tolist() == [0] * (n1 + n2) + [1] * n2
-    assert batch.turn_T.tolist() == [1] * n1 + [2] * n2 + [1] * n2
-    assert batch.advantages_T.tolist() == [0.5] * (n1 + n2) + [-1.0] * n2
-    assert len(batch.old_logp_T) == len(batch.old_entropy_T) == n1 + n2 + n2
-    first, second, third = batch.samples
+    assert table.trajectory_T.tolist() == [0] * (n1 + n2) + [1] * n2
+    assert table.advantages_T.tolist() == [0.5] * (n1 + n2) + [-1.0] * n2
+    assert table.lengths_K.tolist() == [n1, n2, n2]
+    assert table.starts_K.tolist() == [0, n1, n1 + n2]
+    assert len(table.signals["sampled"]) == len(table.marks["numbers"]) == n1 + n2 + n2
+    first, second, third = table.sequences
     assert first.prompt is third.prompt
     assert first.prompt_key == third.prompt_key != second.prompt_key
     assert len(second.prompt.images) == 2
@@ -55,9 +56,9 @@ def test_tokens_of_both_turns_and_nothing_else(random_policy: Policy) -> None:
 
 def test_numeric_tokens_are_the_digits_of_the_answer(random_policy: Policy) -> None:
     group = collect_two(random_policy)
-    batch = build_batch(group.rollouts, torch.zeros(2), policy=random_policy)
-    ids = torch.cat([sample.completion_C for sample in batch.samples])
-    marked = [random_policy.decode([i]) for i in ids[batch.numeric_T].tolist()]
+    table = build_table(group.rollouts, torch.zeros(2), policy=random_policy)
+    ids = torch.cat([sample.completion_C for sample in table.sequences])
+    marked = [random_policy.decode([i]) for i in ids[table.marks["numbers"]].tolist()]
     assert "".join(marked) == "01020708352" + "0000410" * 2  # neither the 7 in <think>, nor bbox_2d, nor the last 9
     assert all(len(token) == 1 for token in marked)
 
@@ -69,12 +70,10 @@ def test_values_recorded_while_sampling_are_kept_in_order(random_policy: Policy)
         for turn in rollout.steps:
             n = len(turn.generation.token_ids)
             object.__setattr__(turn.generation, "logprobs", tuple(-float(i) for i in range(count, count + n)))
-            object.__setattr__(turn.generation, "entropies", tuple(float(i) for i in range(count, count + n)))
             count += n
         numbered.append(rollout)
-    batch = build_batch(numbered, torch.zeros(2), policy=random_policy)
-    assert batch.old_logp_T.tolist() == [-float(i) for i in range(count)]
-    assert batch.old_entropy_T.tolist() == [float(i) for i in range(count)]
+    table = build_table(numbered, torch.zeros(2), policy=random_policy)
+    assert table.signals["sampled"].tolist() == [-float(i) for i in range(count)]
 
 
 @pytest.mark.parametrize("text", [TEXTS[1], "naïve – 日本 🙂 3", "", "\n\n  x"])
@@ -108,5 +107,5 @@ def test_a_prompt_that_the_engine_has_encoded_is_not_encoded_again(
         encoded = random_policy.encode(group.rollouts[0].steps[0].request.prompt)
         with monkeypatch.context() as patched:
             patched.setattr(Policy, "encode", lambda *_: pytest.fail("encoded twice"))
-            batch = build_batch(group.rollouts, torch.zeros(2), policy=random_policy)
-        assert batch.samples[0].prompt.ids_L.tolist() == encoded.ids_L.tolist()
+            table = build_table(group.rollouts, torch.zeros(2), policy=random_policy)
+        assert table.sequences[0].prompt.ids_L.tolist() == encoded.ids_L.tolist()

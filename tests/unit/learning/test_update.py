@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from support.blinded import BLANK, DependentTokens, blinded_sequences, naive_dependent, threshold
 from support.naive_update import (
     BETA,
     CLIP_HIGH,
@@ -36,18 +37,19 @@ from support.naive_update import (
 )
 from support.written_rollouts import varied_advantages
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.learning.micro_batches import micro_batches_of, split_trajectories
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
-from zoom_iqa.learning.token_table import TrainingBatch, build_batch
-from zoom_iqa.learning.update import PolicyUpdate, micro_batches_of, split_trajectories
+from zoom_iqa.learning.token_table import TokenTable, build_table
+from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
+from zoom_iqa.objectives.filters.base import TokenFilter
+from zoom_iqa.objectives.filters.clip_cov import ClipCov
+from zoom_iqa.objectives.penalties.base import Penalty
+from zoom_iqa.objectives.penalties.entropy_bonus import EntropyBonus
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import Divergence, KLCoverage
+from zoom_iqa.objectives.penalties.kl_at_covariant_tokens import KLCov
+from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
-from zoom_iqa.objectives.regularizers.base import Regularizer
-from zoom_iqa.objectives.regularizers.clip_cov import ClipCov
-from zoom_iqa.objectives.regularizers.entropy_bonus import EntropyBonus
-from zoom_iqa.objectives.regularizers.kl_cov import KLCov
-from zoom_iqa.objectives.regularizers.kl_coverage import Divergence, KLCoverage
-from zoom_iqa.objectives.regularizers.kl_reference import KLReference
-from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.policy.encoding import EncodedImage
 from zoom_iqa.policy.log_probabilities import Likelihood, PromptCompletion, TokenLogProbs
@@ -55,17 +57,24 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache, encode_images
 from zoom_iqa.policy.vision_gradients import VisionGradients
 
-REGULARIZERS: dict[str, Regularizer] = {
-    "none": NoRegularizer(),
+PARTS: dict[str, TokenFilter | Penalty] = {
     "kl reference": KLReference(beta=BETA),
     "coverage old sampled": KLCoverage(beta=BETA, fraction=FRACTION, anchor="old", divergence="sampled"),
     "coverage old exact": KLCoverage(beta=BETA, fraction=FRACTION, anchor="old", divergence="exact"),
     "coverage reference sampled": KLCoverage(beta=BETA, fraction=FRACTION, anchor="reference", divergence="sampled"),
     "coverage reference exact": KLCoverage(beta=BETA, fraction=FRACTION, anchor="reference", divergence="exact"),
+    "coverage half reference exact": KLCoverage(
+        beta=BETA, fraction=FRACTION / 2, anchor="reference", divergence="exact"
+    ),
     "kl cov": KLCov(beta=BETA, fraction=FRACTION),
     "clip cov": ClipCov(fraction=1.0, low=0.1, high=1.0, seed=0),  # all candidates, so that no draw is left
     "entropy": EntropyBonus(coefficient=0.1),
 }
+COMBINED = [
+    "kl reference + coverage reference exact",  # one pass serves both
+    "coverage old exact + coverage half reference exact",  # two anchors, each at tokens of its own
+    "clip cov + entropy + coverage old sampled",
+]
 
 
 class CountingScorer(Likelihood):
@@ -80,20 +89,29 @@ class CountingScorer(Likelihood):
         return super().__call__(samples, entropy=entropy, select_S=select_S)
 
 
-def the_batch(advantages: Tensor | None = None) -> TrainingBatch:
+def the_table(advantages: Tensor | None = None) -> TokenTable:
     flat = [rollout for group in rollouts() for rollout in group.rollouts]
     chosen = varied_advantages(len(flat)) if advantages is None else advantages
-    return build_batch(flat, chosen, policy=start_policy())
+    return build_table(flat, chosen, policy=start_policy())
+
+
+def off_by(table: TokenTable, nats: float) -> TokenTable:
+    """As from a sampler whose log-probabilities are too low."""
+    return table.with_signals({"sampled": table.signals["sampled"] - nats})
 
 
 def vision_of(policy: Policy) -> VisionGradients:
     return VisionGradients(model=policy.model, cache=VisionCache(model=policy.model, capacity=10_000))
 
 
+def parts_of(names: str) -> dict[str, TokenFilter | Penalty]:
+    return {name: PARTS[name] for name in names.split(" + ") if name != "none"}
+
+
 def updated(
-    regularizer: Regularizer,
+    parts: str | dict[str, TokenFilter | Penalty] = "none",
     *,
-    batch: TrainingBatch | None = None,
+    table: TokenTable | None = None,
     budget: int = 1_000_000,
     epochs: int = 1,
     mini_batches: int = 1,
@@ -104,6 +122,7 @@ def updated(
 ) -> Outcome:
     policy = copied(start_policy())
     gradients: list[Tensor] = []
+    used = parts_of(parts) if isinstance(parts, str) else parts
 
     def step() -> float:
         gradients.append(flat_gradient(policy))
@@ -113,7 +132,8 @@ def updated(
     update = PolicyUpdate(
         loss=ClippedPolicyLoss(clip_low=CLIP_LOW, clip_high=CLIP_HIGH),
         aggregation=aggregation or SequenceMean(),
-        regularizer=regularizer,
+        filters={name: part for name, part in used.items() if isinstance(part, TokenFilter)},
+        penalties={name: part for name, part in used.items() if isinstance(part, Penalty)},
         epochs=epochs,
         mini_batches=mini_batches,
         micro_batch_tokens=budget,
@@ -121,7 +141,7 @@ def updated(
         sampler_check=SamplerCheck(tolerance=tolerance, every=1),
     )
     figures = update.run(
-        batch or the_batch(),
+        table or the_table(),
         likelihood=Likelihood(policy=policy, temperature=1.0, features=vision_of(policy), logit_chunk=64),
         reference=reference or CountingScorer(),
         backward=lambda loss: loss.backward(),
@@ -146,37 +166,65 @@ def test_the_rollouts_hold_what_the_tests_are_about() -> None:
     assert all(rollout.well_formed for rollout in flat)
 
 
-@pytest.mark.parametrize("name", REGULARIZERS)
-def test_update_equals_the_loops(name: str) -> None:
+@pytest.mark.parametrize("names", ["none", *PARTS, *COMBINED])
+def test_update_equals_the_loops(names: str) -> None:
     """Two passes over two mini-batches: the later steps are off-policy, clipped, and away from every anchor."""
-    found = updated(REGULARIZERS[name], epochs=2, mini_batches=2)
-    assert_same(found, naive_update(name, epochs=2, mini_batches=2))
+    found = updated(names, epochs=2, mini_batches=2)
+    assert_same(found, naive_update(names, epochs=2, mini_batches=2))
     assert found.figures["policy/clip_fraction"] > 0.05
 
 
 @pytest.mark.parametrize("divergence", ["sampled", "exact"])
-def test_the_reference_sees_only_samples_that_hold_a_selected_token(divergence: Divergence) -> None:
-    batch, reference = the_batch(), CountingScorer()
-    regularizer = KLCoverage(beta=BETA, fraction=0.05, anchor="reference", divergence=divergence)
-    found = updated(regularizer, batch=batch, reference=reference)
-    assert 0 < reference.samples <= found.figures["kl_coverage/selected"] < len(batch.samples)
+def test_the_reference_sees_only_sequences_that_hold_a_selected_token(divergence: Divergence) -> None:
+    table, reference = the_table(), CountingScorer()
+    coverage = KLCoverage(beta=BETA, fraction=0.05, anchor="reference", divergence=divergence)
+    found = updated({"kl_coverage": coverage}, table=table, reference=reference)
+    assert 0 < reference.samples <= found.figures["kl_coverage/selected"] < len(table.sequences)
     everywhere = CountingScorer()
-    updated(REGULARIZERS["kl reference"], reference=everywhere)
-    assert everywhere.samples == len(batch.samples)
+    updated("kl reference + coverage reference exact", reference=everywhere)
+    assert everywhere.samples == len(table.sequences)  # both penalties share a pass
+
+
+def test_a_filter_may_read_a_signal_under_another_view_of_the_prompt() -> None:
+    """The images of all prompts are blank in it: which tokens depend on them decides who is learned from."""
+    level = threshold()
+    table = replace(the_table(), views={BLANK: blinded_sequences()})
+    dependent = DependentTokens(level)
+    dropped = ~naive_dependent(level)
+    assert 0.2 < dropped.double().mean() < 0.8
+    for budget in (1_000_000, 500):
+        found = updated({"dependent": dependent}, table=table, budget=budget, epochs=2, mini_batches=2)
+        assert_same(found, naive_update("none", epochs=2, mini_batches=2, dropped=dropped))
+        assert found.figures["dependent/kept"] == pytest.approx((~dropped).double().mean().item(), abs=0.05)
+    both = updated({"dependent": dependent, "clip cov": PARTS["clip cov"]}, table=table)
+    assert_same(both, naive_update("clip cov", dropped=dropped))  # a token must pass both filters
+    with pytest.raises(ValueError, match=f"no view '{BLANK}'; it has shown"):
+        updated({"dependent": dependent})
+
+
+def test_filters_and_penalties_are_told_which_part_of_which_rollout_they_see() -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Watching(DependentTokens):
+        signals = frozenset()
+
+        def keep(self, tokens: Any, *, step: int, mini_batch: int, reducer: Any) -> Any:
+            seen.append((step, mini_batch))
+            return torch.ones(len(tokens), dtype=torch.bool), {}
+
+    updated({"watching": Watching(0.0)}, epochs=3, mini_batches=2)
+    assert seen == [(0, 0), (0, 1)]
 
 
 def test_token_mean_equals_the_loops() -> None:
-    assert_same(updated(NoRegularizer(), aggregation=TokenMean()), naive_update("none", token_mean=True))
+    assert_same(updated(aggregation=TokenMean()), naive_update("none", token_mean=True))
 
 
 @pytest.mark.parametrize("name", ["coverage old exact", "coverage reference sampled", "clip cov", "entropy"])
 def test_micro_batches_change_nothing(name: str) -> None:
-    whole, small, single = (
-        updated(REGULARIZERS[name], budget=budget, epochs=1, mini_batches=2) for budget in (1_000_000, 500, 1)
-    )
+    whole, small, single = (updated(name, budget=budget, epochs=1, mini_batches=2) for budget in (1_000_000, 500, 1))
     for cut in (small, single):
-        for ours, theirs in zip(cut.gradients, whole.gradients, strict=True):
-            assert relative(ours, theirs) < 1e-5
+        assert_same(cut, whole)
         assert cut.figures == pytest.approx(whole.figures, rel=1e-3, abs=1e-5)
 
 
@@ -189,12 +237,12 @@ def test_an_image_goes_through_a_tower_that_learns_once_per_step(monkeypatch: py
 
     monkeypatch.setattr("zoom_iqa.policy.vision_gradients.encode_images", encode)
     monkeypatch.setattr("zoom_iqa.policy.vision_cache.encode_images", encode)
-    shown = sorted({image.key for sample in the_batch().samples for image in sample.prompt.images})
-    found = updated(NoRegularizer(), budget=1, epochs=2)
+    shown = sorted({image.key for sequence in the_table().sequences for image in sequence.prompt.images})
+    found = updated(budget=1, epochs=2)
     assert sorted(seen) == sorted(2 * shown)
-    assert_same(found, updated(NoRegularizer(), epochs=2))
+    assert_same(found, updated(epochs=2))
     seen.clear()
-    updated(REGULARIZERS["coverage old exact"], budget=1, mini_batches=2, old_logp="recomputed")
+    updated("coverage old exact", budget=1, mini_batches=2, old_logp="recomputed")
     assert sorted(seen) == sorted(2 * shown)  # passes before the first step share one; a step has images of its own
 
 
@@ -202,7 +250,7 @@ def test_a_step_that_failed_leaves_nothing_once_cleared() -> None:
     policy = copied(start_policy())
     vision = vision_of(policy)
     likelihood = Likelihood(policy=policy, temperature=1.0, features=vision, logit_chunk=64)
-    samples = the_batch().samples
+    samples = the_table().sequences
 
     def gradient_of(part: Sequence[PromptCompletion]) -> Tensor:
         likelihood(part, entropy=False, select_S=None).logp_T.sum().backward()
@@ -218,31 +266,45 @@ def test_a_step_that_failed_leaves_nothing_once_cleared() -> None:
     assert relative(gradient_of(samples[:2]), expected) < 1e-6
 
 
-def test_packing_fills_the_budget_and_counts_a_prompt_once() -> None:
-    batch = the_batch()
-    everything = range(len(batch.samples))
-    prompt_of = [sample.prompt_key for sample in batch.samples]
+def distinct_tokens(sequences: Sequence[PromptCompletion]) -> int:
+    """How many beginnings there are, by brute force; the last token of each predicts nothing."""
+    pad = start_policy().encoder.image_pad_id
+    beginnings = set()
+    for sequence in sequences:
+        named: list[Any] = []
+        images = iter(sequence.prompt.images)
+        for token in [*sequence.prompt.ids_L.tolist(), *sequence.completion_C[:-1].tolist()]:
+            shown = next(images).key if token == pad and (not named or named[-1][0] != pad) else ""
+            named.append((token, shown))
+            beginnings.add(tuple(named))
+    return len(beginnings)
+
+
+def test_packing_fills_the_budget_and_counts_what_sequences_share_once() -> None:
+    table = the_table()
+    everything = range(len(table.sequences))
     for budget in (1, 300, 700, 1_000_000):
-        runs = list(micro_batches_of(batch, everything, budget))
-        assert sorted(k for run in runs for k in run.samples_K) == list(everything)
-        for run in runs:
-            prompts = {prompt_of[k]: len(batch.samples[k].prompt.ids_L) for k in run.samples_K}
-            size = sum(prompts.values()) + sum(len(batch.samples[k].completion_C) for k in run.samples_K)
-            assert size <= budget or len(run.samples_K) == 1
-    assert len(list(micro_batches_of(batch, everything, 1_000_000))) == 1
-    assert len(list(micro_batches_of(batch, everything, 1))) == len(batch.samples)
-    for run in micro_batches_of(batch, everything, 700):  # where equal prompts lie together, the run pays for them once
-        order = [prompt_of[k] for k in run.samples_K]
-        assert len(set(order)) == 1 + sum(a != b for a, b in itertools.pairwise(order))
+        runs = micro_batches_of(table, everything, budget)
+        sizes = [distinct_tokens([table.sequences[k] for k in run.sequences]) for run in runs]
+        assert all(size <= budget or len(run.sequences) == 1 for size, run in zip(sizes, runs, strict=True))
+        for one, after in itertools.pairwise(runs):  # nothing more would have fitted
+            assert distinct_tokens([table.sequences[k] for k in (*one.sequences, after.sequences[0])]) > budget
+        assert sorted(k for run in runs for k in run.sequences) == list(everything)
+        assert torch.cat([run.tokens_U for run in runs]).sort().values.tolist() == list(range(len(table.trajectory_T)))
+    for run in runs:
+        prompts = [table.sequences[k].prompt_key for k in run.sequences]
+        assert len(set(prompts)) == 1 + sum(a != b for a, b in itertools.pairwise(prompts))  # side by side
+    assert len(micro_batches_of(table, everything, 1_000_000)) == 1
+    assert len(micro_batches_of(table, everything, 1)) == len(table.sequences)
 
 
 def test_mini_batches_hold_whole_trajectories() -> None:
-    batch = the_batch()
-    lengths = torch.tensor([len(sample.completion_C) for sample in batch.samples])
-    trajectory_K = batch.trajectory_T[lengths.cumsum(0) - 1]
+    table = the_table()
+    lengths = torch.tensor([len(sample.completion_C) for sample in table.sequences])
+    trajectory_K = table.trajectory_T[lengths.cumsum(0) - 1]
     for parts in (1, 2, 4, 6):
-        cut = split_trajectories(batch, parts)
-        assert sorted(k for part in cut for k in part) == list(range(len(batch.samples)))
+        cut = split_trajectories(table, parts)
+        assert sorted(k for part in cut for k in part) == list(range(len(table.sequences)))
         owners = [{int(trajectory_K[k]) for k in part} for part in cut]
         assert sum(map(len, owners)) == 6
         assert max(map(len, owners)) - min(map(len, owners)) <= 1
@@ -257,7 +319,7 @@ def test_only_tokens_with_an_advantage_are_trained() -> None:
     chosen = next(n for n, rollout in enumerate(flat) if rollout.cropped)
     advantages = torch.zeros(len(flat))
     advantages[chosen] = 1.0
-    found = updated(NoRegularizer(), batch=the_batch(advantages))
+    found = updated(table=the_table(advantages))
 
     policy = copied(start_policy())
     total, trained = torch.zeros(()), 0
@@ -284,36 +346,36 @@ def test_only_tokens_with_an_advantage_are_trained() -> None:
     assert relative(found.gradients[0], flat_gradient(policy)) < 1e-5
 
 
-def test_without_advantages_there_is_no_gradient_but_the_regularizers() -> None:
-    nothing = the_batch(torch.zeros(IMAGES * GROUP))
-    idle = updated(NoRegularizer(), batch=nothing, epochs=2)
+def test_without_advantages_there_is_no_gradient_but_that_of_penalties() -> None:
+    nothing = the_table(torch.zeros(IMAGES * GROUP))
+    idle = updated(table=nothing, epochs=2)
     assert all(not gradient.any() for gradient in idle.gradients)
     assert torch.equal(idle.weights, flat_weights(start_policy()))
-    held = updated(REGULARIZERS["kl reference"], batch=nothing)
+    held = updated("kl reference", table=nothing)
     assert held.gradients[0].norm() > 0
 
 
 def test_recomputed_log_probabilities_make_up_for_a_sampler_that_is_off() -> None:
-    right = the_batch()
-    off = replace(right, old_logp_T=right.old_logp_T - 0.5)
-    recomputed = updated(NoRegularizer(), batch=off, old_logp="recomputed", epochs=2)
-    sampled = updated(NoRegularizer(), batch=right, epochs=2)
+    right = the_table()
+    off = off_by(right, 0.5)
+    recomputed = updated(table=off, old_logp="recomputed", epochs=2)
+    sampled = updated(table=right, epochs=2)
     for ours, theirs in zip(recomputed.gradients, sampled.gradients, strict=True):
         assert relative(ours, theirs) < 1e-4
     assert recomputed.figures["policy/sampler_gap"] == pytest.approx(0.5, abs=1e-4)
     assert sampled.figures["policy/sampler_gap"] < 1e-4
-    biased = updated(NoRegularizer(), batch=off)
+    biased = updated(table=off)
     assert relative(biased.gradients[0], sampled.gradients[0]) > 0.1
 
 
 @pytest.mark.parametrize(("tolerance", "stands_for"), [(0.6, "sampled"), (0.4, "recomputed")])
 def test_a_measured_gap_decides_whose_log_probabilities_are_used(tolerance: float, stands_for: str) -> None:
     """The sampler is off by 0.5 nats: over mini-batches and micro-batches the update is one of the two fixed ones."""
-    right = the_batch()
-    off = replace(right, old_logp_T=right.old_logp_T - 0.5)
-    cut = {"batch": off, "epochs": 2, "mini_batches": 2, "budget": 500}
-    measured = updated(NoRegularizer(), old_logp="measured", tolerance=tolerance, **cut)
-    fixed = updated(NoRegularizer(), old_logp=stands_for, **cut)
+    right = the_table()
+    off = off_by(right, 0.5)
+    cut = {"table": off, "epochs": 2, "mini_batches": 2, "budget": 500}
+    measured = updated(old_logp="measured", tolerance=tolerance, **cut)
+    fixed = updated(old_logp=stands_for, **cut)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(measured.gradients, fixed.gradients, strict=True))
     assert measured.figures.pop("policy/sampler_gap_mean") == pytest.approx(0.5, abs=1e-4)
     assert measured.figures == fixed.figures
@@ -322,33 +384,34 @@ def test_a_measured_gap_decides_whose_log_probabilities_are_used(tolerance: floa
 
 def test_the_gap_between_sampler_and_scorer_is_that_of_the_first_step() -> None:
     """Later steps leave the sampling policy on purpose."""
-    found = updated(NoRegularizer(), epochs=3)
+    found = updated(epochs=3)
     assert found.figures["policy/sampler_gap"] < 1e-4
     assert found.figures["policy/ratio_max"] > 1.01
 
 
 def test_figures_are_means_over_the_steps() -> None:
-    found = updated(REGULARIZERS["coverage reference sampled"], mini_batches=2)
+    found = updated("coverage reference sampled", mini_batches=2)
     candidates = [
         sum(sum(naive_numeric(start_policy(), t.generation.token_ids)) for t in rollout.steps)
         for group in rollouts()
         for rollout in group.rollouts
     ]
     halves = sum(candidates[:3]), sum(candidates[3:])
-    assert found.figures["kl_coverage/candidates"] == sum(halves) / 2
-    assert found.figures["kl_coverage/selected"] == sum(math.floor(FRACTION * half) for half in halves) / 2
+    name, selected = "coverage reference sampled", [math.floor(FRACTION * half) for half in halves]
+    assert found.figures[f"{name}/candidates"] == sum(halves) / 2
+    assert found.figures[f"{name}/selected"] == sum(selected) / 2
     norms = [gradient.norm().item() for gradient in found.gradients]
     assert found.figures["policy/grad_norm"] == pytest.approx(sum(norms) / 2)
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"update\.epochs=0"):
-        updated(NoRegularizer(), epochs=0)
+        updated(epochs=0)
     with pytest.raises(ConfigError, match=r"update\.micro_batch_tokens=0"):
-        updated(NoRegularizer(), budget=0)
+        updated(budget=0)
     with pytest.raises(ConfigError, match="choose one of measured, sampled, recomputed"):
-        updated(NoRegularizer(), old_logp="guessed")
+        updated(old_logp="guessed")
     with pytest.raises(ConfigError, match="exactly zero"):
-        updated(REGULARIZERS["coverage old exact"])
+        updated("coverage old exact")
     with pytest.raises(ConfigError, match="mini_batches=7 exceeds the 6 trajectories"):
-        updated(NoRegularizer(), mini_batches=7)
+        updated(mini_batches=7)

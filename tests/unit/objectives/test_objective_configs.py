@@ -12,7 +12,8 @@ from support.made_rollouts import group
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
-from zoom_iqa.objectives.regularizers.base import Regularizer
+from zoom_iqa.objectives.filters.base import TokenFilter
+from zoom_iqa.objectives.penalties.base import Penalty
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.parallel.reducer import LocalReducer
 
@@ -76,27 +77,36 @@ def test_unknown_keys_are_errors():
         rubric("+reward=full", "+reward.foo.weight=1")
 
 
-@pytest.mark.parametrize("choice", choices("regularizer"))
-def test_regularizers_build(choice):
-    assert isinstance(instantiate(composed(f"+regularizer={choice}").regularizer), Regularizer)
+@pytest.mark.parametrize(("group", "kind"), [("filters", TokenFilter), ("penalties", Penalty)])
+def test_filters_and_penalties_build(group, kind):
+    for choice in choices(group):
+        made = instantiate(composed(f"+{group}={choice}")[group])
+        assert all(isinstance(part, kind) for part in made.values())
+        assert list(made) == ([] if choice == "none" else [choice])
 
 
-def test_regularizer_choices():
-    assert choices("regularizer") == ["clip_cov", "entropy", "kl_cov", "kl_coverage", "kl_reference", "none"]
+def test_filters_and_penalties_there_are():
+    assert choices("filters") == ["clip_cov", "none"]
+    assert choices("penalties") == ["entropy", "kl_cov", "kl_coverage", "kl_reference", "none"]
+
+
+def test_penalties_compose():
+    made = instantiate(composed("+penalties=[kl_coverage,entropy]", "penalties.entropy.coefficient=0.5").penalties)
+    assert list(made) == ["kl_coverage", "entropy"]
 
 
 @pytest.mark.parametrize("anchor", ["old", "reference"])
 @pytest.mark.parametrize("divergence", ["sampled", "exact"])
 def test_coverage_options(anchor, divergence):
-    overrides = ["+regularizer=kl_coverage", f"regularizer.anchor={anchor}", f"regularizer.divergence={divergence}"]
-    built = instantiate(composed(*overrides).regularizer)
+    changed = [f"penalties.kl_coverage.{key}" for key in (f"anchor={anchor}", f"divergence={divergence}")]
+    built = instantiate(composed("+penalties=kl_coverage", *changed).penalties)["kl_coverage"]
     refused = anchor == "old"
     if refused:
         with pytest.raises(ConfigError, match="exactly zero"):
             built.check(updates_per_rollout=1)
     else:
         built.check(updates_per_rollout=1)
-    assert bool(built.needs) is not (anchor == "old" and divergence == "sampled")
+    assert bool(built.signals) is not (anchor == "old" and divergence == "sampled")
 
 
 @pytest.mark.parametrize(("choice", "expected"), [("std", 1 / 2**0.5), ("no_std", 1.0)])

@@ -13,7 +13,7 @@ def inputs(ratio, advantages, weights=None, logp=None):
     logp = torch.tensor(ratio).log().requires_grad_() if logp is None else logp
     weights = torch.ones(len(logp)) if weights is None else torch.tensor(weights)
     return PolicyInputs(
-        logp_T=logp, old_logp_T=torch.zeros(len(logp)), advantages_T=torch.tensor(advantages), weights_T=weights
+        logp_U=logp, old_logp_U=torch.zeros(len(logp)), advantages_U=torch.tensor(advantages), weights_U=weights
     )
 
 
@@ -47,7 +47,7 @@ def test_loss_and_gradient_by_hand():
     assert loss.item() == pytest.approx(-(0.1 * 1.2 - 0.2 * 1.5 + 0.3 * 0.5 - 0.4 * 0.8 + 0.5 * 2.2))
     loss.backward()
     # d/dlogp of -w ratio A where the unclipped branch counts, else 0
-    assert case.logp_T.grad.tolist() == pytest.approx([0.0, 0.2 * 1.5, -0.3 * 0.5, 0.0, -0.5 * 2.2], rel=1e-5)
+    assert case.logp_U.grad.tolist() == pytest.approx([0.0, 0.2 * 1.5, -0.3 * 0.5, 0.0, -0.5 * 2.2], rel=1e-5)
 
 
 def test_asymmetric_clip():
@@ -67,7 +67,7 @@ def test_measures_by_hand():
 def test_on_policy_gradient_is_the_plain_policy_gradient():
     logp = torch.randn(5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     advantages, weights = torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0]), torch.full((5,), 0.2)
-    batch = PolicyInputs(logp_T=logp, old_logp_T=logp.detach(), advantages_T=advantages, weights_T=weights)
+    batch = PolicyInputs(logp_U=logp, old_logp_U=logp.detach(), advantages_U=advantages, weights_U=weights)
     ClippedPolicyLoss(clip_low=0.2, clip_high=0.2)(batch)[0].backward()
     torch.testing.assert_close(logp.grad, -weights * advantages)
 
@@ -77,7 +77,7 @@ def test_zero_advantage_gives_zero_gradient_even_where_the_ratio_explodes():
     loss, _ = ClippedPolicyLoss(clip_low=0.2, clip_high=0.2)(case)
     loss.backward()
     assert loss.isfinite()
-    assert case.logp_T.grad[:2].tolist() == [0.0, 0.0]
+    assert case.logp_U.grad[:2].tolist() == [0.0, 0.0]
 
 
 def test_an_empty_micro_batch_takes_part_in_backward():

@@ -1,4 +1,4 @@
-"""One process and two over gloo give the same rank rewards, the same regularizer plan and the same figures."""
+"""One process and two over gloo give the same rank rewards, the same plan of a penalty and the same figures."""
 
 import socket
 from pathlib import Path
@@ -9,10 +9,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from support.made_rollouts import group
+from support.token_batches import token_batch
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.objectives.measures import mean_of, peak_of, reduce_measures, to_floats
-from zoom_iqa.objectives.regularizers.base import TokenBatch
-from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import RankTerm
 from zoom_iqa.parallel.processes import DistributedReducer
@@ -32,19 +32,15 @@ def results(images, tokens: slice, reducer: Reducer) -> dict:
     rubric = Rubric(terms={"rank": RankTerm(weight=2.0, eps=1e-6, preference="ordinal")})
     rewards = rubric.rewards(RewardInputs.from_groups(make_groups(images), reducer=reducer), step=0)
     g = torch.Generator().manual_seed(0)
-    columns = -torch.rand(4, 100, generator=g)
-    batch = TokenBatch(
-        old_logp_T=columns[0, tokens],
-        advantages_T=columns[1, tokens],
-        weights_T=columns[2, tokens],
-        numeric_T=columns[3, tokens] < -0.5,
-    )
-    regularizer = KLCoverage(beta=1.0, fraction=0.1, anchor="reference", divergence="sampled")
-    plan = regularizer.plan(batch, step=0, reducer=reducer)
-    measures = {"mean": mean_of(batch.old_logp_T), "peak": peak_of(batch.old_logp_T)}
+    columns = -torch.rand(3, 100, generator=g)
+    batch = token_batch(columns[0], columns[1], numeric=columns[2] < -0.5).at(tokens)
+    penalty = KLCoverage(beta=1.0, fraction=0.1, anchor="reference", divergence="sampled")
+    plan = penalty.plan(batch, step=0, mini_batch=0, reducer=reducer)
+    logp = batch.signal("sampled")
+    measures = {"mean": mean_of(logp), "peak": peak_of(logp)}
     return {
         "rewards": rewards.total_BG,
-        "selected": plan.selected,
+        "selected": plan.selected_M,
         "figures": {**plan.figures, **to_floats(reduce_measures(measures, reducer=reducer))},
     }
 

@@ -8,24 +8,24 @@ import math
 import pytest
 import torch
 
+from support.token_batches import token_batch
 from zoom_iqa.objectives.aggregation import SequenceMean, TokenMean
+from zoom_iqa.objectives.filters.clip_cov import ClipCov
 from zoom_iqa.objectives.measures import merge, to_floats
+from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs
+from zoom_iqa.objectives.penalties.entropy_bonus import EntropyBonus
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
+from zoom_iqa.objectives.penalties.kl_at_covariant_tokens import KLCov
+from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
-from zoom_iqa.objectives.regularizers.base import PenaltyInputs, TokenBatch
-from zoom_iqa.objectives.regularizers.clip_cov import ClipCov
-from zoom_iqa.objectives.regularizers.entropy_bonus import EntropyBonus
-from zoom_iqa.objectives.regularizers.kl_cov import KLCov
-from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
-from zoom_iqa.objectives.regularizers.kl_reference import KLReference
-from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.parallel.reducer import LocalReducer
 
 N_TOKENS, VOCABULARY = 60, 9
 LENGTHS = (5, 12, 1, 20, 7, 15)
 POLICY_LOSS = ClippedPolicyLoss(clip_low=0.2, clip_high=0.3)
 
-REGULARIZERS = {
-    "none": NoRegularizer(),
+PARTS = {
+    "none": None,
     "kl_reference": KLReference(beta=0.3),
     "coverage old sampled": KLCoverage(beta=0.3, fraction=0.2, anchor="old", divergence="sampled"),
     "coverage old exact": KLCoverage(beta=0.3, fraction=0.2, anchor="old", divergence="exact"),
@@ -52,42 +52,49 @@ class Case:
     def logp(self, logits):
         return logits.log_softmax(-1).gather(1, self.sampled[:, None]).squeeze(1)
 
-    def loss(self, aggregation, regularizer, micro_batches):
-        """Loss, gradient and measures, accumulated over micro-batches as an update would."""
+    def loss(self, aggregation, part, micro_batches):
+        """Loss, gradient and measures with a filter or penalty, accumulated over micro-batches as an update would."""
         weights = aggregation(self.trajectory, n_trajectories=len(LENGTHS), n_tokens=N_TOKENS).double()
         old_logp, reference_logp = self.logp(self.old), self.logp(self.reference)
-        batch = TokenBatch(old_logp_T=old_logp, advantages_T=self.advantages, weights_T=weights, numeric_T=self.numeric)
-        plan = regularizer.plan(batch, step=0, reducer=LocalReducer())
+        batch = token_batch(
+            old_logp, self.advantages, weights=weights, numeric=self.numeric, trajectory=self.trajectory
+        )
+        now = {"step": 0, "mini_batch": 0, "reducer": LocalReducer()}
+        keep = part.keep(batch, **now)[0] if isinstance(part, ClipCov) else torch.ones(N_TOKENS, dtype=torch.bool)
+        plan = part.plan(batch, **now) if isinstance(part, Penalty) else None
         theta = self.theta.clone().requires_grad_()
         total, measures = 0.0, []
         for tokens in micro_batches:
-            part = plan.at(tokens)
             logits = theta[tokens]
             dist = logits.log_softmax(-1)
             logp = dist.gather(1, self.sampled[tokens][:, None]).squeeze(1)
-            anchor = self.old if "old_distribution" in regularizer.needs else self.reference
-            policy, shown = POLICY_LOSS(
+            loss, shown = POLICY_LOSS(
                 PolicyInputs(
-                    logp_T=part.policy_logp(logp),
-                    old_logp_T=old_logp[tokens],
-                    advantages_T=self.advantages[tokens],
-                    weights_T=weights[tokens],
+                    logp_U=torch.where(keep[tokens], logp, logp.detach()),
+                    old_logp_U=old_logp[tokens],
+                    advantages_U=self.advantages[tokens],
+                    weights_U=weights[tokens],
                 )
             )
-            penalty, more = regularizer.penalty(
-                PenaltyInputs(
-                    plan=part,
-                    logp_T=logp,
-                    old_logp_T=old_logp[tokens],
-                    reference_logp_T=reference_logp[tokens],
-                    entropy_T=-(dist.exp() * dist).sum(-1),
-                    log_dist_SV=dist[part.selected],
-                    anchor_log_dist_SV=anchor[tokens][part.selected].log_softmax(-1),
+            measures.append(shown)
+            if plan is not None:
+                coefficient = plan.coefficient_M[tokens]
+                selected = coefficient != 0
+                anchors = {"old": self.old, "reference": self.reference}
+                penalty, more = part.loss(
+                    PenaltyInputs(
+                        coefficient_U=coefficient,
+                        logp_U=logp,
+                        signals={"old": old_logp[tokens], "reference": reference_logp[tokens]},
+                        entropy_U=-(dist.exp() * dist).sum(-1),
+                        log_dist_SV=dist[selected],
+                        distributions={name: a[tokens][selected].log_softmax(-1) for name, a in anchors.items()},
+                    )
                 )
-            )
-            (policy + penalty).backward()
-            total += (policy + penalty).item()
-            measures += [shown, more]
+                loss = loss + penalty
+                measures.append(more)
+            loss.backward()
+            total += loss.item()
         return total, theta.grad, to_floats(merge(measures))
 
 
@@ -108,7 +115,7 @@ def naive_policy_loss(case, theta, token_mean):
 @pytest.mark.parametrize("aggregation", [SequenceMean(), TokenMean()], ids=["sequence mean", "token mean"])
 def test_loss_and_gradient_equal_a_naive_loop(aggregation):
     case = Case()
-    loss, grad, _ = case.loss(aggregation, NoRegularizer(), [torch.arange(N_TOKENS)])
+    loss, grad, _ = case.loss(aggregation, None, [torch.arange(N_TOKENS)])
     theta = case.theta.clone().requires_grad_()
     naive = naive_policy_loss(case, theta, token_mean=isinstance(aggregation, TokenMean))
     naive.backward()
@@ -119,8 +126,8 @@ def test_loss_and_gradient_equal_a_naive_loop(aggregation):
 def test_kl_coverage_equals_a_naive_loop():
     """Exact divergence to the old policy at the selected tokens, summed entry by entry."""
     case = Case()
-    regularizer = REGULARIZERS["coverage old exact"]
-    loss, grad, _ = case.loss(SequenceMean(), regularizer, [torch.arange(N_TOKENS)])
+    part = PARTS["coverage old exact"]
+    loss, grad, _ = case.loss(SequenceMean(), part, [torch.arange(N_TOKENS)])
     old_logp = case.logp(case.old)
     cov = (old_logp - old_logp.mean()) * (case.advantages - case.advantages.mean())
     candidates = sorted(case.numeric.nonzero().squeeze(1).tolist(), key=lambda t: -cov[t].item())
@@ -134,30 +141,30 @@ def test_kl_coverage_equals_a_naive_loop():
     torch.testing.assert_close(grad, theta.grad, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("regularizer", REGULARIZERS.values(), ids=REGULARIZERS)
-def test_micro_batches_change_nothing(regularizer):
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_micro_batches_change_nothing(part):
     case = Case()
-    loss, grad, measures = case.loss(SequenceMean(), regularizer, [torch.arange(N_TOKENS)])
+    loss, grad, measures = case.loss(SequenceMean(), part, [torch.arange(N_TOKENS)])
     shuffled = torch.randperm(N_TOKENS, generator=torch.Generator().manual_seed(1))
     for size in (1, 7, 30):
-        other, other_grad, other_measures = case.loss(SequenceMean(), regularizer, shuffled.split(size))
+        other, other_grad, other_measures = case.loss(SequenceMean(), part, shuffled.split(size))
         assert other == pytest.approx(loss, rel=1e-10)
         torch.testing.assert_close(other_grad, grad, rtol=1e-10, atol=1e-14)
         assert other_measures == pytest.approx(measures)
 
 
-@pytest.mark.parametrize("name", [n for n in REGULARIZERS if n not in ("none", "clip_cov")])
+@pytest.mark.parametrize("name", [n for n in PARTS if n not in ("none", "clip_cov")])
 def test_every_penalty_changes_the_gradient(name):
     case = Case()
-    _, plain, _ = case.loss(SequenceMean(), NoRegularizer(), [torch.arange(N_TOKENS)])
-    _, regularised, _ = case.loss(SequenceMean(), REGULARIZERS[name], [torch.arange(N_TOKENS)])
-    assert (plain - regularised).abs().max() > 1e-4
+    _, plain, _ = case.loss(SequenceMean(), None, [torch.arange(N_TOKENS)])
+    _, penalised, _ = case.loss(SequenceMean(), PARTS[name], [torch.arange(N_TOKENS)])
+    assert (plain - penalised).abs().max() > 1e-4
 
 
 def test_clip_cov_removes_exactly_the_detached_tokens_gradient():
     case = Case()
-    _, plain, _ = case.loss(SequenceMean(), NoRegularizer(), [torch.arange(N_TOKENS)])
-    _, clipped, _ = case.loss(SequenceMean(), REGULARIZERS["clip_cov"], [torch.arange(N_TOKENS)])
+    _, plain, _ = case.loss(SequenceMean(), None, [torch.arange(N_TOKENS)])
+    _, clipped, _ = case.loss(SequenceMean(), PARTS["clip_cov"], [torch.arange(N_TOKENS)])
     changed = (plain != clipped).any(1)
     assert 1 <= int(changed.sum()) <= 6
     assert clipped[changed].abs().max() == 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ from support.naive_update import copied, descend, flat_gradient, flat_weights, r
 from support.written_rollouts import varied_advantages, written_groups
 from zoom_iqa.base.types import RolloutGroup
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
-from zoom_iqa.learning.token_table import build_batch
+from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.aggregation import SequenceMean
+from zoom_iqa.objectives.filters.clip_cov import ClipCov
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
+from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
-from zoom_iqa.objectives.regularizers.kl_coverage import KLCoverage
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.parallel.processes import current_reducer, rank, sum_gradients, wait_for_all, world_size
@@ -56,16 +57,20 @@ def update_on(
     update = PolicyUpdate(
         loss=ClippedPolicyLoss(clip_low=0.2, clip_high=0.2),
         aggregation=SequenceMean(),
-        regularizer=KLCoverage(beta=0.7, fraction=0.2, anchor="reference", divergence="exact"),
+        filters={"clip_cov": ClipCov(fraction=0.05, low=-100.0, high=100.0, seed=0)},
+        penalties={
+            "kl_coverage": KLCoverage(beta=0.7, fraction=0.2, anchor="reference", divergence="exact"),
+            "kl_reference": KLReference(beta=0.01),
+        },
         epochs=2,
         mini_batches=1,
         micro_batch_tokens=budget,
         old_logp=old_logp,
         sampler_check=SamplerCheck(tolerance=0.4, every=1),
     )
-    batch = build_batch([r for group in groups for r in group.rollouts], advantages, policy=policy)
+    table = build_table([r for group in groups for r in group.rollouts], advantages, policy=policy)
     figures = update.run(
-        replace(batch, old_logp_T=batch.old_logp_T - off),
+        table.with_signals({"sampled": table.signals["sampled"] - off}),
         likelihood=Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64),
         reference=Likelihood(policy=reference_policy(), temperature=1.0, features=None, logit_chunk=64),
         backward=lambda loss: loss.backward(),

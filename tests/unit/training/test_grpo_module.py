@@ -24,10 +24,9 @@ from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.aggregation import SequenceMean
+from zoom_iqa.objectives.penalties.base import Penalty
+from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
-from zoom_iqa.objectives.regularizers.base import Regularizer
-from zoom_iqa.objectives.regularizers.kl_reference import KLReference
-from zoom_iqa.objectives.regularizers.none import NoRegularizer
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.parallel.placement import Replicated
@@ -38,11 +37,12 @@ from zoom_iqa.tasks.zoom import ZoomTask
 from zoom_iqa.training.grpo import GRPOModule, GRPORecipe
 
 GROUP = 3
+KL_REFERENCE: dict[str, Penalty] = {"kl_reference": KLReference(beta=0.1)}
 
 
 def update(
-    regularizer: Regularizer | None = None,
     *,
+    penalties: dict[str, Penalty] | None = None,
     epochs: int = 1,
     mini_batches: int = 1,
     old_logp: str = "sampled",
@@ -50,7 +50,8 @@ def update(
     return PolicyUpdate(
         loss=ClippedPolicyLoss(clip_low=0.01, clip_high=0.02),
         aggregation=SequenceMean(),
-        regularizer=regularizer or NoRegularizer(),
+        filters={},
+        penalties=penalties or {},
         epochs=epochs,
         mini_batches=mini_batches,
         micro_batch_tokens=600,
@@ -144,7 +145,7 @@ def test_equal_rewards_teach_nothing(random_policy: Policy) -> None:
 
 def test_the_reference_is_where_the_stage_began_and_stays(random_policy: Policy) -> None:
     policy = own_copy(random_policy)
-    module = made(policy, update=update(KLReference(beta=0.1)))
+    module = made(policy, update=update(penalties=KL_REFERENCE))
     seen: list[float] = []
     step = module.training_step
 
@@ -167,7 +168,7 @@ def test_with_adapters_the_reference_has_those_the_stage_began_with(random_polic
     for name, parameter in policy.model.named_parameters():
         if "lora_B" in name:  # as after a stage of fine-tuning
             parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    module = made(policy, update=update(KLReference(beta=0.1)), optimizer=sgd(0.5))
+    module = made(policy, update=update(penalties=KL_REFERENCE), optimizer=sgd(0.5))
     fit(module, image_samples(2), batch_size=2)
     assert module.figures["kl_reference/kl"] == pytest.approx(0, abs=1e-6)
     assert module._reference_policy is None  # no second model in memory
@@ -180,15 +181,15 @@ def test_no_reference_is_kept_where_none_is_needed(random_policy: Policy) -> Non
     assert module._reference is None
 
 
-@pytest.mark.parametrize("regularizer", [NoRegularizer(), KLReference(beta=0.1)], ids=["alone", "with a reference"])
+@pytest.mark.parametrize("penalties", [{}, KL_REFERENCE], ids=["alone", "with a reference"])
 @pytest.mark.parametrize("frozen", [True, False], ids=["frozen tower", "trained tower"])
 def test_an_image_may_look_different_in_the_next_rollout(
-    frozen: bool, regularizer: Regularizer, random_policy: Policy
+    frozen: bool, penalties: dict[str, Penalty], random_policy: Policy
 ) -> None:
     """Augmentation: one key, new pixels. Neither policy nor reference may use a feature of the step before."""
 
     def module(**changed: Any) -> GRPOModule:
-        kept = {"freeze_vision_tower": frozen, "optimizer": sgd(0.0), "update": update(regularizer)}
+        kept = {"freeze_vision_tower": frozen, "optimizer": sgd(0.0), "update": update(penalties=penalties)}
         return made(own_copy(random_policy), **kept, **changed)
 
     first = image_samples(2)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import torch
+from torch import Tensor
 
+from zoom_iqa.objectives.allowed import fraction_of
 from zoom_iqa.objectives.divergence import sampled_kl_to_anchor
 from zoom_iqa.objectives.measures import Measures, mean_of
-from zoom_iqa.objectives.regularizers.base import (
-    PenaltyInputs,
-    Regularizer,
-    RegularizerPlan,
-    TokenBatch,
-    fraction_of,
-    no_detachment,
-    refuse_inert_anchor,
-)
+from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan, refuse_inert_anchor
 from zoom_iqa.objectives.schedules import Schedule, not_negative
+from zoom_iqa.objectives.signals import OLD
+from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, selection_figures, top_mask
 from zoom_iqa.parallel.reducer import Reducer
 
 
-class KLCov(Regularizer):
+class KLCov(Penalty):
     """beta x D_KL(old || theta) at the ``fraction`` of all tokens (at least one) with the highest covariance.
 
     Averaged over all tokens with the policy loss's weights, as in the paper; the estimate is the unbiased,
@@ -28,8 +23,8 @@ class KLCov(Regularizer):
     """
 
     def __init__(self, *, beta: float | Schedule, fraction: float) -> None:
-        self._beta = not_negative("regularizer.beta", beta)
-        self._fraction = fraction_of("regularizer.fraction", fraction)
+        self._beta = not_negative("penalties.kl_cov.beta", beta)
+        self._fraction = fraction_of("penalties.kl_cov.fraction", fraction)
 
     def check(self, *, updates_per_rollout: int) -> None:
         """Refuse a single update per rollout.
@@ -39,20 +34,19 @@ class KLCov(Regularizer):
         """
         refuse_inert_anchor("kl_cov", updates_per_rollout)
 
-    def plan(self, batch: TokenBatch, *, step: int, reducer: Reducer) -> RegularizerPlan:
+    def plan(self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer) -> PenaltyPlan:
         """Select the most covariant tokens of the batch; each gets beta times its aggregation weight."""
-        covariance = gathered_covariance(batch, reducer=reducer)
-        everything_N = torch.ones_like(covariance.numeric_N)
+        covariance = gathered_covariance(tokens, mark=None, reducer=reducer)
+        everything_N = covariance.marked_N
         mask_N = top_mask(covariance.cov_N, everything_N, count=count_of(self._fraction, len(everything_N)))
-        return RegularizerPlan(
-            coefficient_T=self._beta.value(step) * batch.weights_T * mask_N[covariance.own],
-            detached_T=no_detachment(batch),
-            figures=selection_figures("kl_cov", covariance, mask_N),
+        return PenaltyPlan(
+            coefficient_M=self._beta.value(step) * tokens.weights_M * mask_N[covariance.own],
+            figures=selection_figures(covariance, mask_N),
         )
 
-    def penalty(self, inputs: PenaltyInputs) -> tuple[torch.Tensor, Measures]:
+    def loss(self, inputs: PenaltyInputs) -> tuple[Tensor, Measures]:
         """Return the weighted sum of the selected tokens' divergence."""
-        selected_T = inputs.plan.selected
-        old_logp_S = inputs.old_logp_T[selected_T]
-        kl_S = sampled_kl_to_anchor(inputs.logp_T[selected_T], old_logp_S, old_logp_S)
-        return (inputs.plan.coefficient_T[selected_T] * kl_S).sum(), {"kl_cov/kl": mean_of(kl_S)}
+        selected_U = inputs.selected_U
+        old_logp_S = inputs.signal_at_selected(OLD.name)
+        kl_S = sampled_kl_to_anchor(inputs.logp_U[selected_U], old_logp_S, old_logp_S)
+        return (inputs.coefficient_U[selected_U] * kl_S).sum(), {"kl": mean_of(kl_S)}

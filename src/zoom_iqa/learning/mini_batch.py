@@ -1,0 +1,111 @@
+"""What one optimizer step learns from: weights, filters and plans over all processes, before it is cut to fit memory.
+
+Legend: T generated tokens of the table, M those of a mini-batch, U those of a micro-batch; all on this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.learning.micro_batches import MicroBatch
+from zoom_iqa.learning.token_table import TokenTable
+from zoom_iqa.objectives.aggregation import Aggregation
+from zoom_iqa.objectives.filters.base import TokenFilter
+from zoom_iqa.objectives.penalties.base import Penalty, PenaltyPlan
+from zoom_iqa.objectives.signals import Signal
+from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.parallel.reducer import Reducer
+
+
+@dataclass(frozen=True, eq=False)
+class MiniBatch:
+    """The tokens of one optimizer step in the order of the table, in which ``tokens_M`` are their indices.
+
+    ``figures`` describe what filters and penalties chose, over all processes.
+    """
+
+    micro_batches: tuple[MicroBatch, ...]
+    tokens_M: Tensor
+    batch: TokenBatch
+    keep_M: Tensor
+    plans: Mapping[str, PenaltyPlan]
+    figures: Mapping[str, float]
+
+    def places_of(self, micro: MicroBatch) -> Tensor:
+        """Where the tokens of a micro-batch are among the M, shape (U,)."""
+        return torch.searchsorted(self.tokens_M, micro.tokens_U)
+
+
+class Planner:
+    """Lets an aggregation weigh tokens, filters drop some from the policy gradient, and penalties choose theirs.
+
+    Raises:
+        ConfigError: an entry is no filter or penalty, or a filter reads what is made only after filters have acted.
+    """
+
+    def __init__(
+        self, *, aggregation: Aggregation, filters: Mapping[str, TokenFilter], penalties: Mapping[str, Penalty]
+    ) -> None:
+        self._aggregation = aggregation
+        _check_parts("filters", filters, TokenFilter)
+        _check_parts("penalties", penalties, Penalty)
+        self._filters, self.penalties = dict(filters.items()), dict(penalties.items())
+        for name, part in self._filters.items():
+            if any(signal.tokens == "selected" for signal in part.signals):
+                raise ConfigError(f"filters.{name} reads a signal at selected tokens; filters act before any are")
+        parts: list[TokenFilter | Penalty] = [*self._filters.values(), *self.penalties.values()]
+        self.signals = frozenset(signal for part in parts for signal in part.signals)
+
+    def plan(
+        self, table: TokenTable, micro_batches: Sequence[MicroBatch], *, step: int, mini_batch: int, reducer: Reducer
+    ) -> MiniBatch:
+        """Plan one optimizer step. Every process must call it, each with its own part."""
+        # draws and ties go by the order of tokens: it must not be that of packing, which sees this process alone
+        tokens_M = torch.cat([micro.tokens_U for micro in micro_batches]).sort().values
+        trajectory_M = table.trajectory_T[tokens_M]
+        counts = reducer.sum(torch.tensor([len(trajectory_M.unique()), len(tokens_M)], dtype=torch.float64))
+        weights_M = self._aggregation(trajectory_M, n_trajectories=int(counts[0]), n_tokens=int(counts[1]))
+        batch = table.batch_of(tokens_M, weights_M)
+        keep_M = torch.ones_like(tokens_M, dtype=torch.bool)
+        plans: dict[str, PenaltyPlan] = {}
+        figures: dict[str, float] = {}
+        for name, part in self._filters.items():
+            mask_M, found = part.keep(batch, step=step, mini_batch=mini_batch, reducer=reducer)
+            keep_M &= mask_M
+            figures |= {f"{name}/{key}": value for key, value in found.items()}
+        for name, penalty in self.penalties.items():
+            plans[name] = penalty.plan(batch, step=step, mini_batch=mini_batch, reducer=reducer)
+            figures |= {f"{name}/{key}": value for key, value in plans[name].figures.items()}
+        return MiniBatch(tuple(micro_batches), tokens_M, batch, keep_M, plans, figures)
+
+    def read_at_selected(self, table: TokenTable, parts: Sequence[MiniBatch]) -> dict[Signal, Tensor]:
+        """The signals that penalties read at the tokens they selected, each with the mask (T,) of those tokens."""
+        wanted: dict[Signal, Tensor] = {}
+        for name, penalty in self.penalties.items():
+            for signal in sorted(penalty.signals, key=lambda signal: signal.name):
+                if signal.tokens == "all" or (signal.name in table.signals and not signal.distributions):
+                    continue
+                mask_T = wanted.setdefault(signal, torch.zeros_like(table.trajectory_T, dtype=torch.bool))
+                for part in parts:
+                    mask_T[part.tokens_M[part.plans[name].selected_M]] = True
+        return wanted
+
+
+def mean_figures(parts: Sequence[MiniBatch]) -> dict[str, float]:
+    """What was chosen, as means over mini-batches; a figure that some lack is averaged over those that have it."""
+    found: dict[str, list[float]] = {}
+    for part in parts:
+        for name, value in part.figures.items():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _check_parts(group: str, parts: Mapping[str, object], kind: type) -> None:
+    for name, part in parts.items():
+        if not isinstance(part, kind):
+            raise ConfigError(f"{group}.{name} is no {kind.__name__}; give it a _target_ that makes one, or remove it")

@@ -1,0 +1,35 @@
+"""What a filter is: it takes tokens out of the policy gradient, over the whole batch, before it is cut.
+
+Legend: M tokens of one optimizer step on this process.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from zoom_iqa.objectives.signals import Signal
+from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.parallel.reducer import Reducer
+
+
+class TokenFilter(ABC):
+    """Says which tokens the policy gradient flows through. Of several filters, a token must pass all.
+
+    The value of the policy loss and the weights of the other tokens stay as they are, and penalties do not ask filters.
+    ``signals`` are the passes it reads beside the old policy's log-probabilities, each over all tokens.
+    """
+
+    signals: frozenset[Signal] = frozenset()
+
+    @abstractmethod
+    def keep(
+        self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Return the mask (M,) of tokens that keep their gradient, and figures over all processes for the log.
+
+        ``step`` and ``mini_batch`` count as for a penalty's plan: rollouts, and parts of a rollout, from 0. Every
+        process must call this at the same time.
+        """

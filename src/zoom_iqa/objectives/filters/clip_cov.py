@@ -1,0 +1,41 @@
+"""Clip-Cov (Cui et al. 2025, arXiv 2505.22617): a few tokens of high covariance take no part in the policy gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.objectives.allowed import fraction_of
+from zoom_iqa.objectives.filters.base import TokenFilter
+from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, random_mask, selection_figures
+from zoom_iqa.parallel.reducer import Reducer
+
+
+class ClipCov(TokenFilter):
+    """Drop a random ``fraction`` of all tokens (at least one) among those with covariance in [low, high].
+
+    The draw depends on ``seed``, the rollout and the mini-batch only, and is the same on every process.
+    """
+
+    def __init__(self, *, fraction: float, low: float, high: float, seed: int) -> None:
+        if not low < high:
+            raise ConfigError(f"filters.clip_cov.low={low} must be below filters.clip_cov.high={high}")
+        self._fraction = fraction_of("filters.clip_cov.fraction", fraction)
+        self._low, self._high, self._seed = low, high, seed
+
+    def keep(
+        self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Draw the tokens to drop; keep the others."""
+        covariance = gathered_covariance(tokens, mark=None, reducer=reducer)
+        candidates_N = (covariance.cov_N >= self._low) & (covariance.cov_N <= self._high)
+        # torch's CPU generator reads the low 32 bits of a seed only, so all three must mix there
+        seed = (1_000_003 * self._seed + step + 2_654_435_761 * mini_batch) % 2**32
+        generator = torch.Generator().manual_seed(seed)
+        mask_N = random_mask(candidates_N, count=count_of(self._fraction, len(candidates_N)), generator=generator)
+        figures = {"candidates": float(candidates_N.sum()), **selection_figures(covariance, mask_N)}
+        return ~mask_N[covariance.own], figures
