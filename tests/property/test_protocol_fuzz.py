@@ -22,7 +22,7 @@ from zoom_iqa.tasks.answer import (
 from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.tools.crop import crop_box, crop_image
-from zoom_iqa.tasks.zoom import ZoomSession
+from zoom_iqa.tasks.zoom import StrictRules, ZoomSession
 
 SECTIONS = ("Quality", "Improve", "Avoid", "Decision")
 PIECES = [
@@ -129,6 +129,7 @@ def test_a_session_ends_whatever_is_said(texts: list[str]) -> None:
         index=0,
         question="Good?",
         prompts=prompts,
+        rules=StrictRules(),
         seed=0,
     )
     for text in texts:

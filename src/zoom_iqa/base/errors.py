@@ -10,8 +10,8 @@ from zoom_iqa.base.printable import printable
 ROW_LIMIT = 400
 """Characters of an offending row that are shown."""
 
-FailureReason = Literal["missing_answer", "malformed_json", "bad_rating", "bad_bbox", "bad_tool"]
-"""Why a generated answer could not be read; counted and reported under these names."""
+FailureReason = Literal["missing_answer", "malformed_json", "bad_rating", "bad_bbox", "bad_tool", "unviewable"]
+"""Why a generated answer could not be read, or an image or crop not be shown; counted and reported by these names."""
 
 FAILURE_REASONS: tuple[FailureReason, ...] = (
     "missing_answer",
@@ -19,6 +19,7 @@ FAILURE_REASONS: tuple[FailureReason, ...] = (
     "bad_rating",
     "bad_bbox",
     "bad_tool",
+    "unviewable",
 )
 
 

@@ -239,7 +239,7 @@ class Reading:
 
 
 class Ending(StrEnum):
-    """Why a trajectory has ended: by its own decision, at a limit, or with a text that could not be read."""
+    """Why a trajectory has ended: by its own decision, at a limit, or with a text or a picture that was no use."""
 
     FINAL = "final"
     TURN_LIMIT = "turn_limit"
@@ -249,10 +249,11 @@ class Ending(StrEnum):
     BAD_RATING = "bad_rating"
     BAD_BBOX = "bad_bbox"
     BAD_TOOL = "bad_tool"
+    UNVIEWABLE = "unviewable"
 
     @property
     def failure(self) -> FailureReason | None:
-        """Why the last text could not be read, where that ended the trajectory."""
+        """Why the last text could not be read, or its crop not be shown, where that ended the trajectory."""
         return None if self in (Ending.FINAL, Ending.TURN_LIMIT, Ending.LENGTH) else self.value  # type: ignore[return-value]
 
 

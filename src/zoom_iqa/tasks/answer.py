@@ -1,8 +1,9 @@
 """Reading a generated answer, such as ``<answer>{"bbox_2d": [0, 0, 0, 0], "rating": 3.52, "tool": "final"}</answer>``.
 
-The first ``<answer>{...}</answer>`` of a text counts. Its object is read as strict JSON, then leniently (single quotes,
-trailing commas). A number is a JSON number or a string that spells one (``"3.52"``); booleans, NaN and infinities are
-not numbers; a key given twice has its last value. Whatever the text, the only error is ``ProtocolError``.
+The first ``<answer>{...}</answer>`` of a text counts, in a Markdown fence or not. Its object is read as strict JSON,
+then leniently: single quotes, trailing commas, ``+3.25``. A number is a JSON number or a string that spells one
+(``"3.52"``); booleans, NaN and infinities are not numbers; a key given twice has its last value. Whatever the text, the
+only error is ``ProtocolError``.
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ RATING_MIN = 1.0
 RATING_MAX = 5.0
 TOOLS: tuple[Tool, ...] = ("crop", "final")
 
-_OPENING = re.compile(r"<answer>\s*(?=\{)")
-_CLOSING = re.compile(r"(?<=\})\s*</answer>")
+_OPENING = re.compile(r"<answer>\s*(?:```(?:json|JSON)?\s*)?(?=\{)")
+_CLOSING = re.compile(r"(?<=\})\s*(?:```\s*)?</answer>")
 _STRING = r'"(?:[^"\\]|\\.)*"' + "|" + r"'(?:[^'\\]|\\.)*'"
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_SPELLED = re.compile(rf"\+?{_NUMBER}")
 # an escape outside a string is one piece: else each of many escaped quotes would be searched to the end of the text
 _LEXEME = re.compile(
-    rf"(?P<string>{_STRING})|(?P<number>{_NUMBER})|(?P<comma>,)(?=\s*[}}\]])|(?P<other>\\.|.)", re.DOTALL
+    rf"(?P<string>{_STRING})|(?P<word>[^\W\d]\w*)|(?P<number>{_NUMBER})"
+    r"|(?P<plus>(?<=[:\[,\s])\+(?=[0-9]))|(?P<comma>,)(?=\s*[}\]])|(?P<other>\\.|.)",
+    re.DOTALL,
 )
-_RATING_KEY = re.compile(r"""["']rating["']""")
+_LEFT_OUT = ("comma", "plus")
+_RATING_KEY = re.compile(r"""(["']?)rating\1""")
 _COLON = re.compile(r"\s*:")
 _DIGITS = re.compile(r"[0-9]+")
 
@@ -140,8 +145,7 @@ def parse_answer(text: str) -> Answer:
     """Read box, rating and tool: what deciding the next turn needs.
 
     ``rating`` is clipped to 1-5 as ``read_rating`` does; ``bbox`` is kept as written. The released evaluation code asks
-    for less before it crops (any tool but ``final``, any rating, the central half for a box that is none); here such an
-    answer is refused and counted by its reason.
+    for less before it crops (``tasks/released.py``); here such an answer is refused and counted by its reason.
 
     Raises:
         ProtocolError: reason ``missing_answer``, ``malformed_json``, ``bad_rating``, ``bad_bbox`` or ``bad_tool``; the
@@ -179,7 +183,7 @@ def _rating_digits(text: str, start: int, end: int) -> list[Span]:
     for lexeme in _LEXEME.finditer(text, value_start, end):
         if lexeme.lastgroup in ("string", "number"):
             return _digit_runs(text, *lexeme.span())
-        if not lexeme.group().isspace():
+        if lexeme.lastgroup != "plus" and not lexeme.group().isspace():
             return []
     return []
 
@@ -187,14 +191,14 @@ def _rating_digits(text: str, start: int, end: int) -> list[Span]:
 def _digit_runs(text: str, start: int, end: int) -> list[Span]:
     runs: list[Span] = []
     for lexeme in _LEXEME.finditer(text, start, end):
-        spells_number = lexeme.lastgroup == "string" and re.fullmatch(_NUMBER, lexeme.group()[1:-1].strip())
+        spells_number = lexeme.lastgroup == "string" and _SPELLED.fullmatch(lexeme.group()[1:-1].strip())
         if lexeme.lastgroup == "number" or (spells_number and not _is_key(lexeme, text, end)):
             runs.extend(run.span() for run in _DIGITS.finditer(text, *lexeme.span()))
     return runs
 
 
 def _is_key(lexeme: re.Match[str], text: str, end: int) -> bool:
-    return lexeme.lastgroup == "string" and _COLON.match(text, lexeme.end(), end) is not None
+    return lexeme.lastgroup in ("string", "word") and _COLON.match(text, lexeme.end(), end) is not None
 
 
 def _object_of(text: str, span: Span, pairs: Pairs | None, value: Any) -> AnswerObject:
@@ -213,20 +217,20 @@ def _loads(payload: str) -> Any:
 
 
 def _as_strict_json(payload: str) -> str:
-    """Rewrite single-quoted strings in double quotes and leave out trailing commas."""
+    """Rewrite single-quoted strings in double quotes; leave out trailing commas and plus signs before numbers."""
     pieces = []
     for lexeme in _LEXEME.finditer(payload):
         piece = lexeme.group()
         if lexeme.lastgroup == "string" and piece[0] == "'":
             piece = '"' + piece[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
-        if lexeme.lastgroup != "comma":
+        if lexeme.lastgroup not in _LEFT_OUT:
             pieces.append(piece)
     return "".join(pieces)
 
 
 def _number(value: Any, reason: FailureReason, name: str) -> float:
     number = math.nan
-    if isinstance(value, WrittenNumber) or (isinstance(value, str) and re.fullmatch(_NUMBER, value.strip())):
+    if isinstance(value, WrittenNumber) or (isinstance(value, str) and _SPELLED.fullmatch(value.strip())):
         number = float(value)
     if not math.isfinite(number):
         raise ProtocolError(reason, f"{name} is {_shown(value)}; a finite number is needed")

@@ -70,13 +70,18 @@ def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: 
             ),
             ("sections_in_order", paragraphs is not None),
             ("sections_filled", paragraphs is not None and all(paragraphs)),
-            ("json", pairs is not None),
+            ("json", pairs is not None and tagged is not None and _is_bare(tagged.group(1), answer)),
             ("keys", pairs is not None and len(pairs) == len(ANSWER_KEYS) and values.keys() == ANSWER_KEYS),
             ("rating", isinstance(values.get("rating"), WrittenNumber) and bool(_RATING.fullmatch(values["rating"]))),
             ("tool", tool == "final" if final_only else tool in TOOLS),
             ("bbox", _box_fits(values.get("bbox_2d"), is_final=final_only or tool == "final")),
         )
     )
+
+
+def _is_bare(tagged: str, answer: AnswerObject) -> bool:
+    """Whether the object stands in its tags alone, without a fence."""
+    return answer.span is not None and tagged.strip() == answer.text[slice(*answer.span)]
 
 
 def _split_sections(thought: str, sections: Sequence[str]) -> list[str] | None:

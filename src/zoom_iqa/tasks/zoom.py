@@ -3,35 +3,63 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from zoom_iqa.base.errors import SessionError
 from zoom_iqa.base.types import (
-    Box,
     Ending,
     Generation,
     ImagePart,
-    Look,
     Message,
     Reading,
     Request,
     Rollout,
     Sample,
     Step,
+    ToolCall,
 )
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1, build_turn2
 from zoom_iqa.tasks.reading import read_zoom_turn
 from zoom_iqa.tasks.task import derive_seed, prompt_key
-from zoom_iqa.tasks.tools.crop import crop_box, cut
+from zoom_iqa.tasks.tools.crop import Crop, crop_box, cut
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image
 
 MAX_TURNS = 2
 
 
+class ZoomRules(Protocol):
+    """How a turn is read, and what a call for a closer look shows."""
+
+    def read(self, text: str, *, sections: Sequence[str], final_only: bool) -> Reading:
+        """Rating, crop call, format and places of digits of one turn; ``final_only`` is the second turn's rule."""
+        ...
+
+    def crop(self, image: Image, call: ToolCall) -> Crop:
+        """The crop that a call asks for, or why there is none."""
+        ...
+
+
+class StrictRules:
+    """Every key of an answer must be as the prompt asks for it; what the release takes beside that is refused."""
+
+    def read(self, text: str, *, sections: Sequence[str], final_only: bool) -> Reading:
+        """See ``read_zoom_turn``."""
+        return read_zoom_turn(text, sections=sections, final_only=final_only)
+
+    def crop(self, image: Image, call: ToolCall) -> Crop:
+        """The box by the crop policy, enlarged to the image's size."""
+        box = crop_box(call.bbox, *image.size)
+        return Crop.of(cut(image, box), box)
+
+
 class ZoomTask:
     """Rates one image in at most two turns under one of the question wordings of ``prompts``."""
+
+    rules: ZoomRules = StrictRules()
 
     def __init__(self, *, prompts: PromptSet) -> None:
         self.prompts = prompts
@@ -39,28 +67,35 @@ class ZoomTask:
     def open(self, sample: Sample, *, index: int, seed: int) -> ZoomSession:
         """The session of one rollout; the wording follows from ``seed``, so that a group shares it."""
         question = random.Random(seed).choice(self.prompts.questions)
-        return ZoomSession(
-            sample=sample, index=index, question=question, prompts=self.prompts, seed=derive_seed(seed, index)
-        )
+        return self._session(sample, index, question, derive_seed(seed, index))
 
     def rehearse(self, sample: Sample, rng: np.random.Generator) -> ZoomSession:
         """A session for written texts, under a wording drawn from ``rng``."""
         question = self.prompts.questions[int(rng.integers(len(self.prompts.questions)))]
-        return ZoomSession(sample=sample, index=0, question=question, prompts=self.prompts, seed=0)
+        return self._session(sample, 0, question, 0)
+
+    def _session(self, sample: Sample, index: int, question: str, seed: int) -> ZoomSession:
+        return ZoomSession(
+            sample=sample, index=index, question=question, prompts=self.prompts, rules=self.rules, seed=seed
+        )
 
 
 class ZoomSession:
     """Drives the two-turn protocol for one rollout.
 
     Turn 1 shows the image; if its answer asks for a crop, turn 2 shows image and crop in a rebuilt conversation. An
-    answer from which the next turn cannot be read ends the trajectory, and its reason is the rollout's ending.
+    answer from which the next turn cannot be read ends the trajectory, and its reason is the rollout's ending; so does
+    a crop that cannot be shown, and the first rating counts.
     """
 
-    def __init__(self, *, sample: Sample, index: int, question: str, prompts: PromptSet, seed: int) -> None:
+    def __init__(
+        self, *, sample: Sample, index: int, question: str, prompts: PromptSet, rules: ZoomRules, seed: int
+    ) -> None:
         self._sample = sample
         self._index = index
         self._question = question
         self._prompts = prompts
+        self._rules = rules
         self._seed = seed
         self._steps: list[Step] = []
         self._ending = Ending.FINAL
@@ -83,13 +118,14 @@ class ZoomSession:
         if generation.key != request.key:
             raise SessionError(f"{name}: submitted {generation.key!r}; the request pending is {request.key!r}")
         number = len(self._steps) + 1
-        reading = read_zoom_turn(
+        reading = self._rules.read(
             generation.text, sections=self._prompts.sections(number), final_only=number == MAX_TURNS
         )
-        box = self._box(reading) if number < MAX_TURNS else None
-        looks = () if box is None else (Look(box=box),)
+        crop = self._crop(reading) if number < MAX_TURNS else None
+        looks = () if crop is None else (crop.look,)
         self._steps.append(Step(request, generation, reading, looks))
-        self._pending = None if box is None else self._request_turn2(generation.text, box)
+        shown = None if crop is None else crop.image
+        self._pending = None if shown is None else self._request_turn2(generation.text, shown)
 
     def rollout(self) -> Rollout:
         """The complete trajectory.
@@ -102,20 +138,24 @@ class ZoomSession:
             raise SessionError(f"{name}: asked for a rollout while {self._pending.key!r} is pending; submit it")
         return Rollout(self._sample.example, self._index, tuple(self._steps), self._ending)
 
-    def _box(self, reading: Reading) -> Box | None:
-        """Where a first turn wants to look, if it does."""
+    def _crop(self, reading: Reading) -> Crop | None:
+        """What a first turn wants to see closer, if it does; sets the ending where that cannot be told or shown."""
         if reading.call_failure is not None:
             self._ending = Ending(reading.call_failure.reason)
-        return crop_box(reading.calls[0].bbox, *self._sample.image.size) if reading.calls else None
+        if not reading.calls:
+            return None
+        crop = self._rules.crop(self._sample.image, reading.calls[0])
+        if crop.image is None:
+            self._ending = Ending.UNVIEWABLE
+        return crop
 
-    def _request_turn2(self, turn1_output: str, box: Box) -> Request:
-        crop = ImagePart.of(cut(self._sample.image, box))
+    def _request_turn2(self, turn1_output: str, crop: Image) -> Request:
         prompt = build_turn2(
             self._prompts,
             question=self._question,
             turn1_output=turn1_output,
             image=self._sample.images[0],
-            crop=crop,
+            crop=ImagePart.of(crop),
         )
         return self._request(prompt)
 

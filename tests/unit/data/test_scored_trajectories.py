@@ -20,7 +20,7 @@ from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.answer import parse_answer, read_rating
 from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
-from zoom_iqa.tasks.zoom import ZoomSession, ZoomTask
+from zoom_iqa.tasks.zoom import StrictRules, ZoomSession, ZoomTask
 
 CONF = Path(__file__).parents[3] / "conf" / "prompts"
 SCORES = np.linspace(1.0, 5.0, 81)
@@ -122,7 +122,9 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
         trajectory = data[index]
         texts = [turn.response for turn in trajectory.turns]
         question = next(q for q in prompts.questions if q in trajectory.turns[0].prompt[0].parts[0].text)
-        session = ZoomSession(sample=images[index], index=0, question=question, prompts=prompts, seed=0)
+        session = ZoomSession(
+            sample=images[index], index=0, question=question, prompts=prompts, rules=StrictRules(), seed=0
+        )
         again = supervised_turns(session, texts)
         assert [len(turn.prompt) for turn in trajectory.turns] == [len(turn.prompt) for turn in again] == [1, 3]
         assert texts == [turn.response for turn in data[index].turns]

@@ -49,6 +49,10 @@ def test_an_answer_may_span_lines() -> None:
         "{'bbox_2d': [0, 0, 0, 0], 'rating': 3.25, 'tool': 'final'}",
         '{"bbox_2d": [0, 0, 0, 0,], "rating": 3.25, "tool": "final",}',
         "{'bbox_2d': [0, 0, 0, 0 , ], \"rating\": 3.25, 'tool': \"final\" ,\n}",
+        '{"bbox_2d": [+0, 0, 0, 0], "rating": +3.25, "tool": "final"}',
+        '{"bbox_2d": ["+0", 0, 0, 0], "rating":+3.25, "tool": "final",}',
+        '```json\n{"bbox_2d": [0, 0, 0, 0], "rating": 3.25, "tool": "final"}\n```',
+        '\n ```\n{"bbox_2d": [0, 0, 0, 0], "rating": 3.25, "tool": "final"}``` ',
         '{\'note\': \'it\\\'s "fine", [x,] \', "bbox_2d": [0,0,0,0], "rating": 3.25, "tool": "final",}',
     ],
 )
@@ -112,6 +116,11 @@ def test_scoring_needs_only_the_rating_but_routing_needs_every_key() -> None:
         ('<answer>{"rating": 3.5}', "missing_answer"),
         ('<answer>{"rating": 3.5}</Answer>', "missing_answer"),
         (wrap("{rating: 3.5}"), "malformed_json"),
+        (wrap('{"rating": 3+25}'), "malformed_json"),
+        (wrap('{"rating": ++3.25}'), "malformed_json"),
+        (wrap('{"rating": + 3.25}'), "malformed_json"),
+        (wrap('```yaml\n{"rating": 3.25}\n```'), "missing_answer"),
+        ('<ANSWER>{"rating": 3.25}</answer>', "missing_answer"),
         (wrap('{"rating": 3.5}}'), "malformed_json"),
         (wrap('{"a":' * 100_000 + "}"), "malformed_json"),
         (wrap("{" + "[" * 100_000 + "}"), "malformed_json"),
@@ -138,6 +147,12 @@ def test_numbers_are_located_digit_by_digit() -> None:
     assert [text[start:end] for start, end in spans] == ["0", "10", "0", "2", "30", "4", "1", "3", "52"]
     assert [text[start:end] for start, end in read_object(text).rating_digits] == ["3", "52"]
     assert read_object(text).rating_digits == spans[-2:]
+
+
+def test_digits_are_located_in_a_fence_after_a_sign_and_behind_bare_keys() -> None:
+    text = wrap('```json\n{bbox_2d: [0.1, x9], rating: +3.52, "note": "about 7"}\n```')
+    assert [text[start:end] for start, end in read_object(text).numbers] == ["0", "1", "3", "52"]
+    assert [text[start:end] for start, end in read_object(text).rating_digits] == ["3", "52"]
 
 
 def test_numbers_in_keys_and_words_are_not_located() -> None:

@@ -63,6 +63,8 @@ def test_the_second_turn_must_be_final() -> None:
         (CROP.replace("}", ', "tool": "crop"}'), ("keys",)),
         (CROP.replace('"tool": "crop"', '"tools": "crop"'), ("keys", "tool")),
         (CROP.replace('"', "'"), ("json", "keys", "rating", "tool", "bbox")),
+        (f"```json\n{CROP}\n```", ("json",)),
+        (CROP.replace("2.50", "+2.50"), ("json", "keys", "rating", "tool", "bbox")),
         ("[1]", ("json", "keys", "rating", "tool", "bbox")),
         ("", ("json", "keys", "rating", "tool", "bbox")),
     ],

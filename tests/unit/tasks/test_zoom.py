@@ -25,7 +25,7 @@ from zoom_iqa.base.types import (
 )
 from zoom_iqa.tasks.task import derive_seed
 from zoom_iqa.tasks.tools.crop import crop_image
-from zoom_iqa.tasks.zoom import ZoomSession
+from zoom_iqa.tasks.zoom import StrictRules, ZoomSession
 
 EXAMPLE = rated_example(id="7", dataset="toy", mos=2.0)
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), dtype=np.uint8))
@@ -43,7 +43,9 @@ SETTLES = THOUGHT.format("Crop", "Final") + (
 
 def open_session(seed: int = 0, index: int = 3) -> ZoomSession:
     sample = Sample.of(EXAMPLE, IMAGE)
-    return ZoomSession(sample=sample, index=index, question="How good?", prompts=PROMPTS, seed=seed)
+    return ZoomSession(
+        sample=sample, index=index, question="How good?", prompts=PROMPTS, rules=StrictRules(), seed=seed
+    )
 
 
 def say(key: str, text: str) -> Generation:
@@ -187,6 +189,7 @@ def test_the_same_picture_under_two_names_is_one_prompt_and_two_requests() -> No
         index=3,
         question="How good?",
         prompts=PROMPTS,
+        rules=StrictRules(),
         seed=0,
     )
     mine, theirs = open_session().next_request(), other.next_request()
@@ -200,7 +203,12 @@ def test_another_picture_under_the_same_name_is_another_prompt() -> None:
     pixels = np.array(IMAGE)
     pixels[0, 0, 0] ^= 1
     other = ZoomSession(
-        sample=Sample.of(EXAMPLE, Image.fromarray(pixels)), index=3, question="How good?", prompts=PROMPTS, seed=0
+        sample=Sample.of(EXAMPLE, Image.fromarray(pixels)),
+        index=3,
+        question="How good?",
+        prompts=PROMPTS,
+        rules=StrictRules(),
+        seed=0,
     )
     mine, theirs = open_session().next_request(), other.next_request()
     assert mine is not None

@@ -23,7 +23,7 @@ from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.tasks.zoom import ZoomSession
+from zoom_iqa.tasks.zoom import StrictRules, ZoomSession
 from zoom_iqa.training.sft import SFTModule, SFTRecipe
 
 NUMERIC_WEIGHT = 3.0
@@ -36,7 +36,7 @@ def trajectory(name: str, *texts: str, pixels: int = 0) -> Trajectory:
     item = rated_example(id=name, dataset="d", mos=3.0)
     image = noise_image(pixels, 48, 64)
     sample = Sample.of(item, image)
-    session = ZoomSession(sample=sample, index=0, question="How good?", prompts=PROMPTS, seed=0)
+    session = ZoomSession(sample=sample, index=0, question="How good?", prompts=PROMPTS, rules=StrictRules(), seed=0)
     return Trajectory(item, supervised_turns(session, texts))
 
 

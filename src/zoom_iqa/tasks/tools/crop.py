@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import numbers
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoom_iqa.base.errors import ImageError
-from zoom_iqa.base.types import Box
+from zoom_iqa.base.types import Box, Look
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +31,22 @@ Interval = tuple[float, float]
 def viewable(width: int, height: int) -> bool:
     """Whether the vision tower takes an image, or a crop, of so many pixels."""
     return max(width, height) <= MAX_ASPECT * min(width, height)
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """What came of asking for one: the pixels to show, or none where ``look`` says why it was refused."""
+
+    look: Look
+    image: Image | None
+
+    @staticmethod
+    def of(image: Image, box: Box) -> Crop:
+        """``image`` shown as what ``box`` holds, or refused where the vision tower does not take it."""
+        if not viewable(*image.size):
+            width, height = image.size
+            return Crop(Look(refusal=f"{width} x {height} pixels are too thin for the vision tower"), None)
+        return Crop(Look(box=box), image)
 
 
 def crop_box(bbox: Any, width: int, height: int) -> Box:
@@ -114,7 +131,7 @@ def _clamp(start: float, end: float, size: int) -> Interval:
 
 
 def _whole_pixels(start: float, end: float, size: int) -> tuple[int, int]:
-    first, last = int(start), int(end)
+    first, last = int(start), min(int(end), size)  # a pixel added to 0.99... is two
     return (first, min(first + 1, size)) if first == last else (first, last)
 
 
