@@ -117,6 +117,7 @@ def test_the_papers_values_of_the_full_recipes() -> None:
     assert (grpo.grpo.module.optimizer.lr, grpo.grpo.module.group_size) == (1e-6, 8)
     assert grpo.penalties.kl_coverage.beta == 0.04
     assert grpo.penalties.kl_coverage.fraction == 0.02
+    assert (grpo.penalties.kl_coverage.divergence, grpo.penalties.kl_coverage.anchor) == ("exact", "reference")
     weights = {name: term.weight for name, term in grpo.reward.items()}
     assert weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
     assert grpo.reward.score.sigma == 0.35

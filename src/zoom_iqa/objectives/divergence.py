@@ -22,8 +22,9 @@ def sampled_kl_to_anchor(
     """Estimate D_KL(anchor || theta) from tokens sampled by another policy, shape (T,).
 
     With weights a = p_anchor / p_sampling and w = p_theta / p_sampling: a (log p_anchor - log p_theta) - a + w.
-    Never negative; unbiased over the sampling policy in value and in gradient; both are exactly zero where theta
-    equals the anchor. When the anchor is the sampling policy it is w - 1 - log w, Schulman's k3 for this direction.
+    Never negative; unbiased over the sampling policy in value and in gradient, unless tokens are picked by what was
+    sampled at them; both are exactly zero where theta equals the anchor. When the anchor is the sampling policy it is
+    w - 1 - log w, Schulman's k3 for this direction.
     """
     anchor_weight_T = torch.exp(anchor_logp_T - sampling_logp_T)
     weight_T = torch.exp(logp_T - sampling_logp_T)

@@ -55,6 +55,17 @@ def test_sampled_estimate_is_unbiased_in_value_and_gradient(anchor_seed):
     torch.testing.assert_close(a.grad, b.grad)
 
 
+def test_sampled_estimate_is_biased_where_tokens_are_picked_by_their_own_probability():
+    """Two tokens: theta (0.9, 0.1) samples, the anchor is (0.8, 0.2). A choice of rare tokens sees the second only."""
+    theta, anchor = torch.tensor([0.9, 0.1]).double().log(), torch.tensor([0.8, 0.2]).double().log()
+    exact = exact_kl(anchor[None], theta[None]).item()
+    assert exact == pytest.approx(0.0444, abs=1e-4)  # 0.8 ln(8/9) + 0.2 ln 2
+    common, rare = sampled_kl_to_anchor(theta, anchor, theta).tolist()
+    assert (common, rare) == (pytest.approx(0.0064, abs=1e-4), pytest.approx(0.3863, abs=1e-4))  # 2 ln 2 - 2 + 1
+    assert 0.9 * common + 0.1 * rare == pytest.approx(exact)
+    assert rare > 8 * exact
+
+
 def test_sampled_estimate_is_never_negative():
     points = torch.linspace(-4, 0, 9, dtype=torch.float64)
     theta, anchor, sampling = torch.meshgrid(points, points, points, indexing="ij")

@@ -18,8 +18,8 @@ from zoom_iqa.parallel.reducer import Reducer
 
 Anchor = Literal["old", "reference"]
 """The policy to stay near: the one that sampled the rollout, or the frozen one the stage started from."""
-Divergence = Literal["sampled", "exact"]
-"""Estimated from the sampled token, or summed over the vocabulary."""
+Divergence = Literal["exact", "sampled"]
+"""Summed over the vocabulary (eq. 2), or estimated from the sampled token alone."""
 
 SIGNALS: dict[tuple[str, str], frozenset[Signal]] = {
     ("old", "sampled"): frozenset(),
@@ -34,6 +34,10 @@ class KLCoverage(Penalty):
 
     Candidates are the numeric tokens inside the answer; the ``fraction`` of them (at least one) with the highest
     covariance is selected, over all processes' tokens of the optimizer step: with mini-batches, of the mini-batch.
+
+    ``exact`` is eq. 2. ``sampled`` is unbiased for tokens chosen whatever was sampled at them; eq. 1 chooses by the
+    sampled token's own log-probability, and prefers rare ones where the advantage is negative, so that the estimate is
+    several times too large there. It spares the distributions of a few tokens and is kept to compare with.
     """
 
     def __init__(self, *, beta: float | Schedule, fraction: float, anchor: Anchor, divergence: Divergence) -> None:

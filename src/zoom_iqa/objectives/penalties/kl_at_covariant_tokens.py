@@ -18,8 +18,9 @@ from zoom_iqa.parallel.reducer import Reducer
 class KLCov(Penalty):
     """beta x D_KL(old || theta) at the ``fraction`` of all tokens (at least one) with the highest covariance.
 
-    Averaged over all tokens with the policy loss's weights, as in the paper; the estimate is the unbiased,
-    non-negative one of divergence.py rather than the absolute log-ratio of the released code.
+    Averaged over all tokens with the policy loss's weights, as in the paper. The estimate from the sampled token is the
+    non-negative one of divergence.py rather than the absolute log-ratio of the released code; like that, it is biased
+    at tokens that covariance picks by what was sampled at them.
     """
 
     def __init__(self, *, beta: float | Schedule, fraction: float) -> None:
