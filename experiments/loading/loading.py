@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from zoom_iqa.base.types import rated_example
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.datasets import BenchmarkImages, ImageDataset
-from zoom_iqa.evaluate import compose_config, images_of, resolve_arguments
+from zoom_iqa.evaluate import compose_config, images_of
 from zoom_iqa.evaluation.evaluator import Evaluator
 
 BATCH = 16
@@ -58,7 +58,7 @@ def main() -> None:
     single_thread_worker(0)
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["what", "workers", "images", "images_per_second"])
-    cfg = compose_config(resolve_arguments([*sys.argv[1:], f"machine.evaluation_batch_size={BATCH}"]))
+    cfg = compose_config([*sys.argv[1:], f"machine.evaluation_batch_size={BATCH}"])
     OmegaConf.resolve(cfg)
     (node,) = cfg.benchmarks.values()
     items = images_of(instantiate(node), cfg).items()

@@ -1,7 +1,8 @@
 """Evaluate a policy: ``python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=koniq,livew [key=value]``.
 
-Any Qwen2.5-VL in transformers' layout, on any of conf/benchmark. ``benchmark.KEY=VALUE`` and
-``benchmark/split=CHOICE`` set a value of every benchmark named, ``benchmarks.NAME.KEY=VALUE`` of one. Stopped and
+Any Qwen2.5-VL in transformers' layout, on any of conf/benchmark. ``manifest=FILE`` takes labelled images of one's own.
+``benchmark.KEY=VALUE`` and ``benchmark/split=CHOICE`` set a value of every benchmark named,
+``benchmarks.NAME.KEY=VALUE`` of one. Stopped and
 started again with the same command it goes on; under torchrun the processes share the images.
 
 <run folder>/config.yaml  metrics.json  <data set>/{predictions.jsonl,scores.csv}
@@ -10,7 +11,6 @@ started again with the same command it goes on; under torchrun the processes sha
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +19,6 @@ from typing import Any
 
 import lightning as L
 import transformers
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
@@ -27,9 +26,12 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import Metrics, RunFolder
+from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy
 from zoom_iqa.config.commands import run_command
-from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.composition import composed
+from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
 from zoom_iqa.data.subset import FixedSubset
@@ -39,45 +41,49 @@ from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
 
-USAGE = "usage: python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
-READ_HERE = ("benchmarks", "split", "limit", "max_pixels", "machine", "size", "paths.runs", "paths.run_dir")
-SMALL_HIDDEN_SIZE = 1024
+USAGE = "python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
+HELP = help_of(
+    USAGE,
+    summary="Has a policy rate the images of benchmarks, and says how well it agrees with people.",
+    given={
+        "policy.path": "any Qwen2.5-VL, a folder or a hub id; without it the small one shipped with the package",
+        "benchmark": f"one or more of {choices('benchmark')}",
+        "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
+        "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
+        "split, limit": "train, val, test or all; so many images",
+        "KEY=VALUE": "benchmark.root=FOLDER, samples_per_image=4, evaluator=greedy, prompts=official, and whatever "
+        "conf/evaluate.yaml has",
+        "--config-dir": "a folder of yours with benchmark/NAME.yaml and the like",
+    },
+    example="python -m zoom_iqa.evaluate benchmark=embedded limit=8",
+)
+READ_HERE = (
+    "benchmarks",
+    *own_labels.KEYS,
+    "split",
+    "limit",
+    "max_pixels",
+    "machine",
+    "size",
+    "paths.runs",
+    "paths.run_dir",
+)
 FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
 
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    run_command(_command, config_name="evaluate")
-
-
-def resolve_arguments(arguments: Sequence[str]) -> list[str]:
-    """The command line in Hydra's terms: ``benchmark=a,b`` adds conf/benchmark/a and b, and is no sweep.
-
-    Raises:
-        ConfigError: no benchmark is named, or an unknown one.
-    """
-    flags = [argument for argument in arguments if argument.startswith("-")]
-    if flags:
-        raise ConfigError(f"{flags[0]}: there are no flags here; give key=value, such as benchmark=koniq")
-    named = [value for key, value in map(_parted, arguments) if key == "benchmark"]
-    names = list(dict.fromkeys(name for value in named for name in value.split(",")))
-    known = sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ConfigError(f"benchmark={','.join(unknown)}: use one or more of {', '.join(known)}")
-    resolved = [f"+benchmark@benchmarks.{name}={name}" for name in names]
-    for argument in arguments:
-        resolved.extend(_for_each(argument, names))
-    if not any(key == "policy" for key, _ in map(_parted, arguments)):
-        paths = [value for key, value in map(_parted, arguments) if key == "policy.path"]
-        resolved.extend(f"policy={_policy_choice(path)}" for path in paths[-1:])
-    return resolved
+    run_command(_command, help_text=HELP)
 
 
 def compose_config(arguments: Sequence[str]) -> DictConfig:
-    """The config of a resolved command line."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("evaluate", overrides=list(arguments))
+    """The config of a command line.
+
+    Raises:
+        ConfigError: an argument is wrong.
+    """
+    overrides = with_policy("evaluate", with_benchmarks(overrides_of(arguments)))
+    return composed("evaluate", overrides)
 
 
 def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
@@ -89,9 +95,11 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
         ConfigError: a value is wrong, or the folder holds an evaluation of another config.
         DataError: labels are unusable or images missing.
     """
+    own_labels.check(cfg)
     check_machine(cfg.machine)
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
+    require_benchmarks(cfg, USAGE)
     config_yaml = kept_config(cfg, policy_files=_fingerprint(Path(cfg.policy.path)))
     OmegaConf.resolve(cfg)
     evaluators = _evaluators(cfg)
@@ -99,6 +107,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     fabric = _processes(cfg.machine)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         folder.check(config_yaml)
+        own_labels.say_what_is_assumed(cfg)
     fabric.launch()
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
@@ -120,50 +129,14 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
 
 
 def _command() -> None:
-    sys.argv[1:] = resolve_arguments(sys.argv[1:])  # processes started by this one read them, and so do error messages
     transformers.utils.logging.disable_progress_bar()
     metrics, folder = evaluate(compose_config(sys.argv[1:]))
     if rank() == 0:
         print_figures(metrics, folder)
 
 
-def _parted(argument: str) -> tuple[str, str]:
-    key, _, value = argument.partition("=")
-    return key, value
-
-
-def _for_each(argument: str, names: Sequence[str]) -> list[str]:
-    """An argument about the benchmarks once for each of them; another as it is."""
-    key, value = _parted(argument)
-    if key == "benchmark":
-        return []  # said already
-    if key == "benchmark/split":
-        return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if _takes_a_split(name)]
-    if key.startswith("benchmark."):
-        return [f"benchmarks.{name}.{key.removeprefix('benchmark.')}={value}" for name in names]
-    return [argument]
-
-
-def _takes_a_split(name: str) -> bool:
-    """Whether the splits of a benchmark are a choice: those of images made on the fly are not."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return "split" in compose(f"benchmark/{name}").benchmark
-
-
-def _policy_choice(path: str) -> str:
-    """conf/policy for what ``path`` names: tiny for a folder that holds a small model, else that of a large one."""
-    config = Path(path) / "config.json"
-    if not config.is_file():
-        return "qwen2_5_vl_7b"
-    values = json.loads(config.read_text(encoding="utf-8"))
-    hidden_size = values.get("text_config", values).get("hidden_size", SMALL_HIDDEN_SIZE)
-    return "tiny" if hidden_size < SMALL_HIDDEN_SIZE else "qwen2_5_vl_7b"
-
-
 def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     """One evaluator for each data set, by the data set's own name."""
-    if not cfg.benchmarks:
-        raise ConfigError(f"benchmark is not given; {USAGE}")
     evaluators: dict[str, Evaluator] = {}
     for name, node in cfg.benchmarks.items():
         images = images_of(instantiate(node), cfg)

@@ -15,38 +15,67 @@ from pathlib import Path
 
 import cv2
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import Metrics, RunFolder
+from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
-from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.composition import composed
+from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
 from zoom_iqa.data.validation import validate_items
-from zoom_iqa.evaluate import images_of, resolve_arguments
+from zoom_iqa.evaluate import images_of
 from zoom_iqa.evaluation.figures import ratings_csv
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.peers.peer import LearningPeer, Peer
 from zoom_iqa.peers.predictions import peer_figures, predict_all
 
-USAGE = "usage: python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
-READ_HERE = ("benchmarks", "split", "learn_split", "limit", "max_pixels", "machine", "paths.runs", "paths.run_dir")
+USAGE = "python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
+HELP = help_of(
+    USAGE,
+    summary="Has another method rate the images of benchmarks in the same harness as a policy.",
+    given={
+        "peer": f"one of {choices('peer')}",
+        "benchmark": f"one or more of {choices('benchmark')}",
+        "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
+        "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
+        "split, limit": "train, val, test or all; so many images",
+        "KEY=VALUE": "benchmark.root=FOLDER, learn_split=train, and whatever conf/evaluate_peer.yaml has",
+        "--config-dir": "a folder of yours with benchmark/NAME.yaml and the like",
+    },
+    example="python -m zoom_iqa.evaluate_peer peer=niqe benchmark=embedded limit=8",
+)
+READ_HERE = (
+    "benchmarks",
+    *own_labels.KEYS,
+    "split",
+    "learn_split",
+    "limit",
+    "max_pixels",
+    "machine",
+    "paths.runs",
+    "paths.run_dir",
+)
 
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    run_command(_command, config_name="evaluate_peer")
+    run_command(_command, help_text=HELP)
 
 
 def compose_config(arguments: Sequence[str]) -> DictConfig:
-    """The config of a command line."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return compose("evaluate_peer", overrides=resolve_arguments(arguments))
+    """The config of a command line.
+
+    Raises:
+        ConfigError: an argument is wrong.
+    """
+    return composed("evaluate_peer", with_benchmarks(overrides_of(arguments)))
 
 
 def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
@@ -58,11 +87,11 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         DataError: labels are unusable or images missing.
         ImageError: an image cannot be read, or the peer has no score for it.
     """
+    own_labels.check(cfg)
     check_machine(cfg.machine)
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
-    if not cfg.benchmarks:
-        raise ConfigError(f"benchmark is not given; {USAGE}")
+    require_benchmarks(cfg, USAGE)
     config_yaml = kept_config(cfg)
     OmegaConf.resolve(cfg)
     peer: Peer = instantiate(cfg.peer)
@@ -75,6 +104,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     peer_name = str(cfg.peer._target_).rpartition(".")[2]
     folder = RunFolder(run_folder(cfg, name=peer_name, config_yaml=config_yaml))
     folder.open(config_yaml)
+    own_labels.say_what_is_assumed(cfg)
 
     metrics = {}
     for name, images in evaluated.items():

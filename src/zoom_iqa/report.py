@@ -10,7 +10,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.commands import expected_errors
 from zoom_iqa.reports.ablation import ablation_table, read_multirun
 from zoom_iqa.reports.benchmarks import PLCC_KINDS, benchmark_table, merged
@@ -28,6 +30,7 @@ def report(arguments: Sequence[str]) -> str:
     """The table that a command line asks for, as text.
 
     Raises:
+        ConfigError: an argument is wrong.
         DataError: a folder is not a finished run's, or runs do not go together.
     """
     options = _parser().parse_args(arguments)
@@ -54,14 +57,25 @@ def _named(argument: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every mistake."""
+        raise ConfigError(f"{message}; {self.prog} --help shows what can be given")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m zoom_iqa.report", description=__doc__)
+    parser = _Parser(
+        prog="python -m zoom_iqa.report",
+        description="Tables of the paper with our rows.",
+        epilog="example:\n  python -m zoom_iqa.report table1",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     tables = parser.add_subparsers(required=True, metavar="TABLE")
-    table1 = tables.add_parser("table1", help="PLCC / SRCC on the benchmarks beside published figures")
+    table1 = tables.add_parser("table1", help="PLCC / SRCC on benchmarks beside published figures, of runs")
     table1.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="run folders; none shows what is published")
     table1.add_argument("--plcc", choices=PLCC_KINDS, default="raw", help="which PLCC of ours is shown")
     table1.set_defaults(table=_table1)
-    table3 = tables.add_parser("table3", help="the ablation over seeds")
+    table3 = tables.add_parser("table3", help="the ablation over seeds, of a run of train -m +sweep=table3")
     table3.add_argument("multirun", type=Path, metavar="FOLDER", help="the folder of a multirun")
     table3.set_defaults(table=_table3)
     for table in (table1, table3):

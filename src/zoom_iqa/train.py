@@ -24,8 +24,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import expected_errors, run_command
+from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.machine import check_machine, kept_config
 from zoom_iqa.config.stages import make_stage, stage_names
@@ -37,8 +39,24 @@ from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.policy.policy import Policy
 
+HELP = help_of(
+    "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE ...] [KEY=VALUE ...]",
+    summary="Trains a policy stage by stage and judges it after each.",
+    given={
+        "+experiment": choices("experiment"),
+        "policy": choices("policy"),
+        "data": f"{choices('data')}; data=manifest manifest=FILE for your own images (.csv, .jsonl or .json with an "
+        "image and a score column)",
+        "machine": choices("machine"),
+        "KEY=VALUE": "seed=1, grpo.steps=20, and whatever --cfg job prints; paths.run_dir=FOLDER goes on with a run",
+        "-m KEY=A,B": "a run for each value; +sweep=table3 is the paper's ablation",
+        "--config-dir": "a folder of yours with benchmark/NAME.yaml, experiment/NAME.yaml and the like",
+    },
+    example="python -m zoom_iqa.train +experiment=quickstart sft.steps=5 grpo.steps=2",
+)
 # what is read, here or through interpolations that an override may have taken away
 READ_HERE = (
+    *own_labels.KEYS,
     "name",
     "stages",
     "seed",
@@ -65,7 +83,7 @@ def _main(cfg: DictConfig) -> float | None:
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    run_command(_main, config_name="train")
+    run_command(_main, help_text=HELP, config_name="train")
 
 
 def train(cfg: DictConfig, run_dir: Path) -> float | None:
@@ -81,6 +99,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     rubric = Rubric(terms=instantiate(cfg.reward))
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
+        own_labels.say_what_is_assumed(cfg)
         instantiate(cfg.logger)  # for nothing: one that cannot log in shows now, in the process that logs
     fabric.launch()
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
@@ -116,6 +135,7 @@ def _check(cfg: DictConfig) -> None:
         raise ConfigError("paths.run_dir is empty; name a folder")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
+    own_labels.check(cfg)
     check_machine(cfg.machine)
     check_config(cfg)
     read = [f"{name}.{key}" for name in stage_names(cfg) for key in READ_OF_STAGES]

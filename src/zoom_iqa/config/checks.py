@@ -72,7 +72,7 @@ def check_read(cfg: DictConfig, *, read: Collection[str]) -> None:
         ConfigError: naming the first such key and its neighbours.
     """
     plain: Any = OmegaConf.to_container(cfg, resolve=False)
-    known = {*read, *_interpolated(plain)}
+    known = {*read, *interpolated(plain)}
     for path in _unread(plain, "", known):
         *parents, key = path.split(".")
         siblings = plain
@@ -177,7 +177,7 @@ def _unread(node: dict[str, Any], path: str, known: Collection[str]) -> Iterator
         yield from [here] if len(unread) == len(below) else unread
 
 
-def _interpolated(plain: Any) -> Iterator[str]:
+def interpolated(plain: Any) -> Iterator[str]:
     """Absolute paths of everything that interpolations name; each dot before a name is a step up."""
     for parts, value in _leaves(plain, ()):
         if isinstance(value, str):

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 import select
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from zoom_iqa.base.errors import ZoomIQAError
-from zoom_iqa.config.checks import hint
-from zoom_iqa.config.location import conf_dir
+from zoom_iqa.base.errors import ConfigError, ZoomIQAError
+from zoom_iqa.config.composition import unknown_key
 
-_OVERRIDDEN = re.compile(r"Could not override '([^']+)'\.\s*To append")
-_RENAMED = {"regularizer": "penalties=NAME and penalties.NAME.KEY=VALUE, or filters=clip_cov"}  # of earlier versions
 _FLAGS = ("Only one of --run", "The --resolve flag")  # how Hydra begins what it says of its own flags
 
 
-def run_command(command: Callable[[], None], *, config_name: str | None = None) -> None:
-    """Run an entry point; a configuration that does not compose is one line on stderr and exit status 2.
+def run_command(command: Callable[[], None], *, help_text: str, config_name: str | None = None) -> None:
+    """Run an entry point, or print its help; an error made on purpose is one line on stderr and exit status 2.
 
-    With the name of its root config, a wrong key on the command line is shown with the valid ones beside it.
+    ``config_name`` is the root config of a command that Hydra itself starts: it has Hydra's flags, and a wrong key is
+    shown with the valid ones beside it.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
     with expected_errors(config_name):
-        command()
+        if {"-h", "--help"} & set(sys.argv[1:]):
+            print(help_text, end="")
+        else:
+            if config_name is not None:
+                _refuse_unknown_flags(sys.argv[1:])
+            command()
         sys.stdout.flush()
 
 
@@ -46,10 +47,8 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
     except ZoomIQAError as error:
         sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
-        overridden = _OVERRIDDEN.search(str(error))
-        if overridden and config_name is not None:
-            sys.exit(_report(_unknown_key(overridden[1], config_name, sys.argv[1:]) or one_line(error)))
-        sys.exit(_report(one_line(error)))
+        unknown = None if config_name is None else unknown_key(error, config_name, _overrides_in(sys.argv[1:]))
+        sys.exit(_report(str(unknown) if unknown is not None else one_line(error)))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
     except BrokenPipeError:
@@ -94,30 +93,29 @@ def one_line(error: Exception) -> str:
     return key + " ".join(line for line in lines if not line.startswith(advice))
 
 
-def _unknown_key(key: str, config_name: str, arguments: Sequence[str]) -> str | None:
-    """What to say of a key the config does not have, from the config that the other arguments make."""
-    others = [a for a in arguments if "=" in a and not a.startswith("-") and a.lstrip("+~").partition("=")[0] != key]
-    try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            node: Any = compose(config_name, overrides=[_first_choice(argument) for argument in others])
-    except (HydraException, OmegaConfBaseException):
-        return None  # something else is wrong as well; the first error will do
-    parts = key.split(".")
-    if parts[0] in _RENAMED:
-        return f"{parts[0]} is now {_RENAMED[parts[0]]}"
-    for depth, part in enumerate(parts):
-        if not isinstance(node, DictConfig):
-            return f"{'.'.join(parts[:depth])} is a value and holds no key {part}"
-        if part not in node:
-            return f"{'.'.join(parts[: depth + 1])}: there is no such key{hint(part, [str(k) for k in node])}"
-        node = node._get_node(part)
-    return None
+def _refuse_unknown_flags(arguments: Sequence[str]) -> None:
+    """Hydra's own parser, which would print pages, asked first.
+
+    Raises:
+        ConfigError: a flag that Hydra does not have, or one without its value.
+    """
+    parser = get_args_parser()
+    parser.allow_abbrev = False  # --experiment would stand for --experimental-rerun
+
+    def error(message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help shows what there is")
+
+    parser.error = error  # type: ignore[method-assign]
+    flags = [argument for argument in parser.parse_known_args(arguments)[1] if argument.startswith("-")]
+    if flags:
+        raise ConfigError(
+            f"{flags[0]}: there is no such flag; choices and values are given as key=value, such as "
+            "+experiment=quickstart or seed=1 (--help)"
+        )
 
 
-def _first_choice(argument: str) -> str:
-    """A multirun's ``a=1,2`` as ``a=1``; values with brackets or quotes stay as they are."""
-    key, _, value = argument.partition("=")
-    return argument if re.search(r"[\[({'\"]", value) else f"{key}={value.partition(',')[0]}"
+def _overrides_in(arguments: Sequence[str]) -> list[str]:
+    return [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
 
 
 def _report(message: str) -> int:

@@ -2,9 +2,9 @@
 
     python -m zoom_iqa.data check benchmark=koniq root=/data/koniq10k
     python -m zoom_iqa.data check benchmark=kadid,csiq
-    python -m zoom_iqa.data check benchmark=manifest name=mine root=. reader.labels=mine.csv benchmark/split=seeded ...
+    python -m zoom_iqa.data check manifest=mine.csv range=[0,100]
 
-Every key=value sets a value of conf/benchmark/<name>.yaml. The exit status is 0 when every set is sound, else 1.
+Every other key=value sets a value of the benchmarks. The exit status is 0 when every set is sound, else 1.
 """
 
 from __future__ import annotations
@@ -12,25 +12,42 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.config.checks import check_config
+from zoom_iqa.config import own_labels
+from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
-from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.composition import composed, parsed, prefix_of
+from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.data.benchmarks import Benchmark, Source
 from zoom_iqa.data.benchmarks.check import Finding, Report, inspect
 
-USAGE = "usage: python -m zoom_iqa.data check benchmark=NAME[,NAME...] [root=FOLDER] [key=value ...]"
+USAGE = "python -m zoom_iqa.data check benchmark=NAME[,NAME...] [root=FOLDER] [key=value ...]"
+HELP = help_of(
+    USAGE,
+    summary="Reads the labels of benchmarks and decodes every image: what is missing, damaged, doubled or off the "
+    "scale, and where to get the set.",
+    given={
+        "benchmark": f"one or more of {choices('benchmark')}",
+        "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
+        "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
+        "KEY=VALUE": "a value of the benchmarks: root=FOLDER, benchmark/split=seeded",
+        "--config-dir": "a folder of yours with benchmark/NAME.yaml",
+    },
+    example="python -m zoom_iqa.data check benchmark=embedded",
+)
+OF_THE_ROOT = (*own_labels.KEYS, "benchmark")
 ROWS_SHOWN = 10
 
 
 def main() -> None:
     """Run the command line."""
-    run_command(lambda: check(sys.argv[1:]))
+    run_command(lambda: check(sys.argv[1:]), help_text=HELP)
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -40,47 +57,42 @@ def check(arguments: Sequence[str]) -> None:
         ConfigError: the arguments are wrong.
         SystemExit: status 1 when a set is not sound.
     """
-    names, overrides = parse(arguments)
-    sound = [_check_one(load_benchmark(name, overrides)) for name in names]
+    if not arguments or arguments[0] != "check":
+        raise ConfigError(f"usage: {USAGE}")
+    cfg = compose_config(arguments[1:])
+    own_labels.say_what_is_assumed(cfg)
+    sound = [_check_one(instantiate(node)) for node in cfg.benchmarks.values()]
     if not all(sound):
         sys.exit(1)
 
 
-def parse(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Benchmark names and overrides of their values.
+def compose_config(arguments: Sequence[str]) -> DictConfig:
+    """The checked config of a command line, in which ``root=...`` stands for ``benchmark.root=...``.
 
     Raises:
-        ConfigError: the command, a key or the benchmark is missing or unknown.
+        ConfigError: an argument is wrong, or no benchmark is named.
     """
-    known = benchmark_names()
-    if not arguments or arguments[0] != "check" or not all("=" in argument for argument in arguments[1:]):
-        raise ConfigError(f"{USAGE}; benchmarks: {', '.join(known)}")
-    names: list[str] = []
-    overrides: list[str] = []
-    for argument in arguments[1:]:
-        key, _, value = argument.partition("=")
-        if key == "benchmark":
-            names = value.split(",")
-        else:
-            overrides.append(argument if key.startswith(("benchmark.", "benchmark/")) else f"benchmark.{argument}")
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise ConfigError(f"benchmark={','.join(unknown) or '(not given)'}: use one or more of {', '.join(known)}")
-    return names, overrides
-
-
-def benchmark_names() -> list[str]:
-    """The names of conf/benchmark/*.yaml."""
-    return sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))
+    cfg = composed("check", with_benchmarks([_of_benchmarks(override) for override in overrides_of(arguments)]))
+    own_labels.check(cfg)
+    check_config(cfg)
+    check_read(cfg, read=(*own_labels.KEYS, "benchmarks"))
+    require_benchmarks(cfg, USAGE)
+    return cfg
 
 
 def load_benchmark(name: str, overrides: Sequence[str]) -> Benchmark:
     """The benchmark of conf/benchmark/<name>.yaml with values set by ``overrides`` (``benchmark.root=...``)."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose(f"benchmark/{name}", overrides=list(overrides))
-    check_config(cfg)
-    benchmark: Benchmark = instantiate(cfg.benchmark)
+    (node,) = compose_config([f"benchmark={name}", *overrides]).benchmarks.values()
+    benchmark: Benchmark = instantiate(node)
     return benchmark
+
+
+def _of_benchmarks(override: str) -> str:
+    """An override as it is, or of the benchmarks where it is not one of the root's."""
+    ((key, prefix),) = ((one.key_or_group, prefix_of(one)) for one in parsed([override]))
+    if key in OF_THE_ROOT or key.startswith(("benchmark.", "benchmark/", "benchmarks.", "hydra.")):
+        return override
+    return f"{prefix}benchmark.{override.removeprefix(prefix)}"
 
 
 def _check_one(benchmark: Benchmark) -> bool:
@@ -92,7 +104,7 @@ def _check_one(benchmark: Benchmark) -> bool:
         print(f"  not usable: {error}")
         _print_source(benchmark.source)
         return False
-    _print_report(benchmark, report)
+    _print_report(report)
     _print_source(benchmark.source)
     print(f"  verdict    {'sound' if report.sound else 'not sound: see above'}")
     return report.sound
@@ -105,16 +117,16 @@ def _inspect_with_progress(benchmark: Benchmark) -> Report:
         return inspect(benchmark, on_image=lambda: progress.advance(task))
 
 
-def _print_report(benchmark: Benchmark, report: Report) -> None:
+def _print_report(report: Report) -> None:
     total = sum(report.counts.values())
     counts = ", ".join(
         f"{split} {report.counts[split]:,}" for split in ("train", "val", "test", "-") if split in report.counts
     )
-    low, high = benchmark.scale.native_range
+    low, high = report.scale_range
     print(f"  labels     {total:,} images ({counts}); standard deviation known for {report.with_std:,}")
     print(
         f"  scores     {report.native_range[0]:g} to {report.native_range[1]:g} of {low:g} to {high:g}, "
-        f"{benchmark.scale.direction.replace('_', ' ')}; on 1-5: {report.mos_range[0]:.2f} to {report.mos_range[1]:.2f}"
+        f"{report.direction.replace('_', ' ')}; on 1-5: {report.mos_range[0]:.2f} to {report.mos_range[1]:.2f}"
     )
     sizes = "" if report.sizes is None else "; {}x{} to {}x{}".format(*report.sizes[0], *report.sizes[1])
     print(f"  images     {report.readable:,} of {total:,} readable{sizes}")

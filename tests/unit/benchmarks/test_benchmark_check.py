@@ -11,20 +11,16 @@ import pytest
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.data.__main__ import check, load_benchmark, parse
+from zoom_iqa.data.__main__ import check, load_benchmark
 from zoom_iqa.data.benchmarks.check import Report, inspect
-
-SCALE = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
 
 
 def arguments(root: Path) -> list[str]:
-    values = [f"root={root}", "name=mine", "reader.labels=m.csv", *(f"scale.{value}" for value in SCALE)]
-    return ["check", "benchmark=manifest", *values]
+    return ["check", f"manifest={root}/m.csv", "range=[0,100]", "name=mine"]
 
 
 def report(root: Path) -> Report:
-    names, overrides = parse(arguments(root))
-    return inspect(load_benchmark(names[0], overrides), on_image=lambda: None)
+    return inspect(load_benchmark("manifest", arguments(root)[1:]), on_image=lambda: None)
 
 
 def picture(path: Path, seed: int, size: tuple[int, int] = (8, 6)) -> None:
@@ -68,7 +64,7 @@ def test_images_that_are_too_thin_for_a_policy_are_found(tmp_path):
 def test_impossible_names_are_printable_rows(tmp_path, name):
     (tmp_path / "m.csv").write_bytes(f"image,mos\n{name},10\n".encode())
     with pytest.raises(DataError) as raised:
-        load_benchmark("manifest", [f"benchmark.{v}" for v in arguments(tmp_path)[2:]]).items("all")
+        load_benchmark("manifest", arguments(tmp_path)[1:]).items("all")
     assert all(line.isprintable() for line in str(raised.value).split("\n"))
     ((row,), _) = findings(report(tmp_path))["image files missing"]
     assert row.isprintable()
@@ -161,10 +157,12 @@ def test_an_absent_set_says_what_to_download_from_where(tmp_path, capsys):
     [
         ([], "usage"),
         (["verify", "benchmark=koniq"], "usage"),
-        (["check", "koniq"], "usage"),
-        (["check", "root=x"], r"benchmark=\(not given\): use one or more of agiqa"),
-        (["check", "benchmark=konik"], "benchmark=konik: use one or more of agiqa"),
-        (["check", "benchmark=manifest"], "benchmark.name has no value"),
+        (["check", "koniq"], "koniq: give key=value, such as benchmark=koniq"),
+        (["check", "limit=3"], "no benchmark is given; usage: .* benchmark= one or more of agiqa"),
+        (["check", "benchmark="], "benchmark is given without a name; use one or more of agiqa"),
+        (["check", "benchmark=manifest"], "manifest is not given: name a file .*manifest=FILE"),
+        (["check", "benchmark=koniq", "raedr.labels=x"], "benchmarks.koniq.raedr: .* did you mean reader"),
+        (["check", "benchmark=koniq", "+raedr=x"], "benchmarks.koniq.raedr: .*Benchmark takes no such key"),
     ],
 )
 def test_wrong_arguments(given, message):

@@ -14,18 +14,16 @@ from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError, ImageError
 from zoom_iqa.config.checks import check_config
+from zoom_iqa.config.command_line import benchmark_names
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.data.__main__ import benchmark_names, load_benchmark
+from zoom_iqa.data.__main__ import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.datasets import BenchmarkImages, benchmark_images
-
-SCALE = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
 
 
 def benchmark(root: Path, entries: list[dict[str, object]]) -> Benchmark:
     (root / "m.jsonl").write_text("\n".join(map(json.dumps, entries)))
-    values = [f"root={root}", "name=mine", "reader.labels=m.jsonl", *(f"scale.{value}" for value in SCALE)]
-    return load_benchmark("manifest", [f"benchmark.{value}" for value in values])
+    return load_benchmark("manifest", [f"manifest={root}/m.jsonl", "range=[0,100]", "name=mine"])
 
 
 def test_unusable_rows_are_listed_together(tmp_path):
@@ -53,7 +51,7 @@ def test_missing_files_matter_in_the_split_asked_for_only(tmp_path):
     mine = benchmark(tmp_path, entries)
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     assert [item.id for item in mine.items("train")] == ["a.png"]
-    with pytest.raises(DataError, match=r"1 of 1 images of split 'test' are missing(.|\n)*check benchmark=mine"):
+    with pytest.raises(DataError, match=r"1 of 1 images of split 'test' are missing under .*: .*\n.*mine:b.png"):
         mine.items("test")
     with pytest.raises(DataError, match="split 'val' is empty"):
         mine.items("val")
@@ -62,7 +60,7 @@ def test_missing_files_matter_in_the_split_asked_for_only(tmp_path):
 
 
 def test_the_label_file_is_absent(tmp_path):
-    with pytest.raises(DataError, match=r"no labels at .*dmos\.csv; set root .*kadid-10k-database"):
+    with pytest.raises(DataError, match=r"no labels at .*dmos\.csv; give .* benchmark.root=FOLDER, or .*kadid-10k"):
         load_benchmark("kadid", [f"benchmark.root={tmp_path}"]).labelled()
 
 

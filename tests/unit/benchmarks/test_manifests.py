@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.data.__main__ import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data.benchmarks.manifest import Manifest
 
 ENTRIES = [
     {"image": "a.jpg", "gt_score": 100, "id": "first", "conversations": [{"from": "human", "value": "?"}]},
@@ -19,14 +20,12 @@ ENTRIES = [
 
 
 def manifest(root: Path, labels: str, *overrides: str) -> Benchmark:
-    scale = ["direction=higher_is_better", "native_range=[0,100]", "one=0", "five=100"]
-    values = [f"root={root}", "name=mine", f"reader.labels={labels}", *(f"scale.{value}" for value in scale)]
-    return load_benchmark("manifest", [*(f"benchmark.{value}" for value in values), *overrides])
+    return load_benchmark("manifest", [f"manifest={root}/{labels}", "range=[0,100]", "name=mine", *overrides])
 
 
 def check_entries(benchmark: Benchmark, root: Path) -> None:
     first, second, third = benchmark.labelled()
-    assert (first.id, first.dataset, first.mos, first.mos_std, first.split) == ("first", "mine", 5.0, None, None)
+    assert (first.id, first.dataset, first.mos, first.mos_std) == ("first", "mine", 5.0, None)
     assert (second.id, second.path) == ("sub/b.jpg", str(root / "sub" / "b.jpg"))
     assert (second.mos, second.mos_std, second.reference_id) == (1.0, 0.5, "r1")
     assert (third.id, third.mos, third.target.native) == ("c.jpg", 2.0, 25.0)
@@ -63,9 +62,9 @@ def test_unreadable_rows_are_all_listed_with_their_lines(tmp_path):
         manifest(tmp_path, "m.csv").labelled()
     assert caught.value.rows == (
         "m.csv:3: 'gt_score' is 'poor', not a number",
-        "m.csv:4: none of image, img_path is given",
+        "m.csv:4: none of image, img_path, image_path, path, file, filename is given",
         "m.csv:5: 'gt_score' is nan, not a finite number",
-        "m.csv:6: none of gt_score, mos is given",
+        "m.csv:6: none of gt_score, mos, score, rating is given",
     )
     assert "4 of 5 rows" in str(caught.value)
 
@@ -92,8 +91,10 @@ def test_a_spreadsheet_saved_as_csv_is_refused(tmp_path):
 
 def test_another_suffix_is_refused(tmp_path):
     (tmp_path / "m.tsv").write_text("image\tgt_score\n")
-    with pytest.raises(DataError, match=r"ends in \.csv, \.jsonl or \.json"):
-        manifest(tmp_path, "m.tsv").labelled()
+    with pytest.raises(ConfigError, match=r"m\.tsv must end in \.csv, \.jsonl or \.json"):
+        manifest(tmp_path, "m.tsv")
+    with pytest.raises(DataError, match=r"m\.tsv: a manifest ends in \.csv, \.jsonl or \.json"):
+        Manifest(labels="m.tsv", images=".").read(tmp_path)
 
 
 def test_published_splits_of_a_manifest(tmp_path):

@@ -17,7 +17,7 @@ from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
-from zoom_iqa.evaluate import compose_config, evaluate, resolve_arguments
+from zoom_iqa.evaluate import compose_config, evaluate
 
 TESTS = Path(__file__).resolve().parents[2]
 ENGINE = [
@@ -27,11 +27,6 @@ ENGINE = [
     "machine.accelerator=cpu",
     "machine.workers=0",
     "machine.evaluation_batch_size=2",
-]
-MANIFEST = [
-    "benchmarks.manifest.name=mine",
-    "benchmarks.manifest.reader.labels=mine.csv",
-    "benchmarks.manifest.scale={direction: higher_is_better, native_range: [0, 100], one: 0, five: 100}",
 ]
 
 
@@ -59,12 +54,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def arguments(policy: Path, images: Path, output: Path, *others: str) -> list[str]:
-    root = f"benchmarks.manifest.root={images}"
-    return ["benchmark=manifest", *MANIFEST, root, *ENGINE, f"policy.path={policy}", f"paths.run_dir={output}", *others]
+    own = [f"manifest={images}/mine.csv", "range=[0,100]"]
+    return [*own, *ENGINE, f"policy.path={policy}", f"paths.run_dir={output}", *others]
 
 
 def run(policy: Path, images: Path, output: Path, *others: str) -> dict[str, dict[str, Any]]:
-    metrics, folder = evaluate(compose_config(resolve_arguments(arguments(policy, images, output, *others))))
+    metrics, folder = evaluate(compose_config(arguments(policy, images, output, *others)))
     assert folder == output
     assert json.loads((output / "metrics.json").read_text()) == metrics
     return metrics
@@ -197,7 +192,7 @@ def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path
 
 def test_answers_are_drawn_as_the_protocol_says_unless_told_otherwise() -> None:
     def sampling(*others: str) -> dict[str, Any]:
-        cfg = compose_config(resolve_arguments(["benchmark=embedded", "policy.path=p", *others]))
+        cfg = compose_config(["benchmark=embedded", "policy.path=p", *others])
         return {key: cfg.evaluator.sampling[key] for key in ("temperature", "top_p", "top_k", "greedy")}
 
     protocol = {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "greedy": False}
@@ -214,7 +209,7 @@ def test_the_same_command_finds_its_folder(
     given = [a for a in arguments(policy, images, tmp_path, "limit=2") if not a.startswith("paths.run_dir=")]
 
     def folder(*others: str) -> Path:
-        return evaluate(compose_config(resolve_arguments([*given, *others])))[1]
+        return evaluate(compose_config([*given, *others]))[1]
 
     first = folder()
     assert folder("machine.evaluation_batch_size=1") == first

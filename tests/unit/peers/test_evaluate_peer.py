@@ -44,11 +44,8 @@ def images(tmp_path: Path) -> Path:
 def run(peer: str, images: Path, output: Path, *others: str) -> dict[str, dict[str, Any]]:
     arguments = [
         f"peer={peer}",
-        "benchmark=manifest",
-        f"benchmark.root={images}",
-        "benchmark.name=mine",
-        "benchmark.reader.labels=mine.csv",
-        "benchmark.scale={direction: higher_is_better, native_range: [0, 100], one: 0, five: 100}",
+        f"manifest={images}/mine.csv",
+        "range=[0,100]",
         f"paths.run_dir={output}",
         *others,
     ]

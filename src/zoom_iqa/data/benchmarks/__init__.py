@@ -3,10 +3,11 @@
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, Source
 from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
-from zoom_iqa.data.benchmarks.splits import HeldOutValidation, PublishedSplit, SeededSplit, Split
+from zoom_iqa.data.benchmarks.splits import GivenOrSeededSplit, HeldOutValidation, PublishedSplit, SeededSplit, Split
 
 __all__ = [
     "Benchmark",
+    "GivenOrSeededSplit",
     "HeldOutValidation",
     "Label",
     "LinearScale",

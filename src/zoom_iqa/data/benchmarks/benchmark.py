@@ -63,8 +63,8 @@ class Benchmark:
         path = self.folder / self.reader.labels
         if not os.path.exists(path):
             raise DataError(
-                f"{self.name}: no labels at {path}; set root (of an evaluation: benchmark.root) to where "
-                f"{self.source.title} lies, or get it from {self.source.homepage}"
+                f"{self.name}: no labels at {path}; give the set's folder with benchmark.root=FOLDER, or "
+                f"get it from {self.source.homepage}"
             )
         labels = self.reader.read(self.folder)
         scores = snapped([label.score for label in labels]).tolist()
@@ -79,7 +79,9 @@ class Benchmark:
         labels = self.read()
         odd = [*outside_range(labels, self.scale), *duplicate_ids(labels)]
         if odd:
-            raise DataError(f"{self.name}: {len(odd)} rows are unusable; correct or remove them", odd)
+            outside = [label.score for label in labels if not self.scale.contains(label.score)]
+            remedy = self.scale.remedy([label.score for label in labels]) if outside else "correct or remove them"
+            raise DataError(f"{self.name}: {len(odd)} rows are unusable; {remedy}", odd)
         return tuple(self.item(label, split) for label, split in zip(labels, self.split.assign(labels), strict=True))
 
     def items(self, split: str) -> tuple[Example, ...]:
@@ -100,7 +102,7 @@ class Benchmark:
         if missing:
             raise DataError(
                 f"{self.name}: {len(missing)} of {len(items)} images of split {split!r} are missing under "
-                f"{self.folder}; `python -m zoom_iqa.data check benchmark={self.name}` says where to get them",
+                f"{self.folder}, which should hold: {'; '.join(self.source.download)}",
                 missing,
             )
         return items

@@ -8,6 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
 
 from zoom_iqa.base.errors import ROW_LIMIT, DataError, ImageError
 from zoom_iqa.base.printable import printable
@@ -32,9 +34,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found. ``counts`` is images per split (``-`` for those in none); ranges are (lowest, highest)."""
+    """What a check found. ``counts`` is images per split (``-`` for those in none); ranges are (lowest, highest).
+
+    ``scale_range`` and ``direction`` are of the scale as declared, ``native_range`` of the scores found on it.
+    """
 
     counts: dict[str, int]
+    scale_range: tuple[float, float]
+    direction: str
     native_range: tuple[float, float]
     mos_range: tuple[float, float]
     with_std: int
@@ -56,7 +63,14 @@ class Pixels:
     digest: bytes
 
 
-def inspect(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
+@singledispatch
+def inspect(benchmark: Any, on_image: Callable[[], None]) -> Report:
+    """What is to say of a benchmark; each kind of one registers how it is looked at."""
+    raise TypeError(f"{type(benchmark).__name__} has not said how it is inspected")
+
+
+@inspect.register
+def _(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
     """Check labels, then decode every image; ``on_image`` is called once per decoded file, from several threads.
 
     Raises:
@@ -79,10 +93,13 @@ def inspect(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
     items = [benchmark.item(label, split) for label, split in zip(labels, splits, strict=True)]
     pixels, file_findings = _inspect_files(items, on_image)
     scores = [label.score for label in labels]
+    low, high = benchmark.scale.native_range
     mos = [item.mos for item in items]
     sizes = sorted((found.size for found in pixels.values()), key=lambda size: (size[0] * size[1], size))
     return Report(
         counts=dict(Counter(split or "-" for split in splits)),
+        scale_range=(low, high),
+        direction=benchmark.scale.direction,
         native_range=(min(scores), max(scores)),
         mos_range=(min(mos), max(mos)),
         with_std=sum(label.std is not None for label in labels),

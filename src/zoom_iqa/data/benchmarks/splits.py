@@ -80,6 +80,17 @@ class SeededSplit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GivenOrSeededSplit(SeededSplit):
+    """As the labels say; labels that name no split at all are drawn, see :class:`SeededSplit`."""
+
+    def assign(self, labels: Sequence[Label]) -> list[str | None]:
+        """Given, or drawn; see :class:`Split`."""
+        if all(label.split is None for label in labels):
+            return super().assign(labels)
+        return PublishedSplit().assign(labels)
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeldOutValidation:
     """The published split, with ``fraction`` of the training contents set aside as val by a seed.
 

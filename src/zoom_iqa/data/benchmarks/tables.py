@@ -156,7 +156,7 @@ def json_rows(path: Path) -> Iterator[Row]:
     Raises:
         DataError: the text is not JSON, or an element is not an object.
     """
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         records = _json(read_text(path), str(path))
         if not isinstance(records, list):
             raise DataError(f"{path} holds a {type(records).__name__}, not a list of objects")

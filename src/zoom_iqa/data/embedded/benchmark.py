@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_count_or_none
 from zoom_iqa.data.benchmarks import Source
+from zoom_iqa.data.benchmarks.check import Finding, Report, inspect
 from zoom_iqa.data.embedded.images import EmbeddedSet
-from zoom_iqa.data.embedded.photographs import PIXELS, SPLITS
+from zoom_iqa.data.embedded.photographs import FOLDER, PIXELS, SPLITS, load_photograph, photographs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,11 @@ class EmbeddedBenchmark:
         for split in (*self.sizes, self.evaluation_split):
             _known_split(split)
 
+    @property
+    def folder(self) -> Path:
+        """Where the photographs lie."""
+        return FOLDER
+
     def images(self, split: str, *, max_pixels: int | None, size: int | None) -> EmbeddedSet:
         """The images of a split, ``size`` of them or as many as ``sizes`` says.
 
@@ -55,6 +62,35 @@ class EmbeddedBenchmark:
             continuous_levels=False,
             augmented=False,
         )
+
+
+@inspect.register
+def _(benchmark: EmbeddedBenchmark, on_image: Callable[[], None]) -> Report:
+    """Decode every photograph, and make every label."""
+    damaged: dict[str, str] = {}
+    sizes = set()
+    for name in photographs():
+        try:
+            height, width = load_photograph(name).shape[:2]
+            sizes.add((width, height))
+        except OSError as error:
+            damaged[name] = f"{name}.jpg: {error}"
+        on_image()
+    items = [item for split in benchmark.sizes for item in benchmark.images(split, max_pixels=None, size=None).items()]
+    mos = [item.mos for item in items]
+    return Report(
+        counts=dict(benchmark.sizes),
+        scale_range=(1.0, 5.0),
+        direction="higher_is_better",
+        native_range=(min(mos), max(mos)),
+        mos_range=(min(mos), max(mos)),
+        with_std=sum(item.mos_std is not None for item in items),
+        readable=sum(item.reference_id not in damaged for item in items),
+        sizes=(min(sizes), max(sizes)) if sizes else None,
+        findings=(Finding("photographs damaged or missing; install the package again", tuple(damaged.values()), True),)
+        if damaged
+        else (),
+    )
 
 
 def _known_split(split: str) -> None:

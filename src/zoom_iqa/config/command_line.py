@@ -1,0 +1,145 @@
+"""Command lines of evaluations and checks: several benchmarks at once, one's own labels, settings by a policy's size.
+
+Everything is decided from what Hydra reads of the arguments, never from their text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.composition import composed, parsed, prefix_of
+from zoom_iqa.config.location import conf_dir
+
+FOLDER_FLAG = "--config-dir"
+OWN = "manifest"
+"""The benchmark that is made of ``manifest=FILE``."""
+SMALL_HIDDEN_SIZE = 1024
+
+
+def overrides_of(arguments: Sequence[str]) -> list[str]:
+    """The arguments as overrides: ``--config-dir FOLDER`` adds a folder of configs of one's own, as in training.
+
+    Raises:
+        ConfigError: another flag, or no such folder.
+    """
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        flag, equals, folder = argument.partition("=")
+        if not argument.startswith("-"):
+            if "=" not in argument and not argument.startswith("~"):
+                raise ConfigError(f"{argument}: give key=value, such as benchmark=koniq (--help)")
+            overrides.append(argument)
+        elif flag == FOLDER_FLAG:
+            overrides.append(_search_in(folder if equals else next(rest, "")))
+        else:
+            raise ConfigError(f"{flag}: there is no such flag; give key=value, such as benchmark=koniq (--help)")
+    return overrides
+
+
+def with_benchmarks(overrides: Sequence[str]) -> list[str]:
+    """Overrides with ``benchmark=a,b`` and ``manifest=FILE`` as benchmarks beside each other; no sweep.
+
+    ``benchmark.KEY=VALUE`` and ``benchmark/split=CHOICE`` are of every benchmark named.
+
+    Raises:
+        ConfigError: ``benchmark`` is given without a name, or another key has several values.
+    """
+    given = parsed(overrides)
+    for override in given:
+        if override.is_sweep_override() and not _is_of(override, "benchmark"):
+            line = str(override.input_line)
+            key, _, values = line.partition("=")
+            raise ConfigError(f"{line}: there are no multiruns here; several values are a list, as in {key}=[{values}]")
+    names = list(dict.fromkeys(name for override in given for name in _named(override)))
+    elsewhere = [str(override.input_line) for override in given if _is_of(override, "hydra.searchpath")]
+    resolved = [f"+benchmark@benchmarks.{name}={name}" for name in names]
+    for override in given:
+        resolved.extend(_for_each(override, names, elsewhere))
+    return resolved
+
+
+def with_policy(root: str, overrides: Sequence[str]) -> list[str]:
+    """Overrides with the choice of ``policy`` that fits what ``policy.path`` names, unless one is made."""
+    if any(_is_of(override, "policy") for override in parsed(overrides)):
+        return list(overrides)
+    return [*overrides, f"policy={_policy_choice(str(composed(root, overrides).policy.path))}"]
+
+
+def benchmark_names() -> list[str]:
+    """The names of conf/benchmark/*.yaml."""
+    return sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))
+
+
+def require_benchmarks(cfg: DictConfig, usage: str) -> None:
+    """Pass a config that names a benchmark.
+
+    Raises:
+        ConfigError: it names none.
+    """
+    if not cfg.benchmarks:
+        names = ", ".join(name for name in benchmark_names() if name != OWN)
+        raise ConfigError(f"no benchmark is given; usage: {usage}; manifest=FILE, or benchmark= one or more of {names}")
+
+
+def _search_in(folder: str) -> str:
+    if not Path(folder).is_dir():
+        raise ConfigError(f"{FOLDER_FLAG}={folder}: there is no such folder")
+    address = f"file://{Path(folder).absolute()}".replace("\\", "\\\\").replace("'", "\\'")
+    return f"hydra.searchpath=['{address}']"
+
+
+def _is_of(override: Override, key: str) -> bool:
+    return override.key_or_group == key and override.package is None and not override.is_delete()
+
+
+def _named(override: Override) -> Iterator[str]:
+    """The benchmarks that an override asks for."""
+    if _is_of(override, OWN) and override.value() is not None:
+        yield OWN
+    if not _is_of(override, "benchmark"):
+        return
+    value = override.value()
+    for name in value.list if isinstance(value, ChoiceSweep) else value if isinstance(value, list) else [value]:
+        if name in (None, ""):
+            raise ConfigError(f"benchmark is given without a name; use one or more of {', '.join(benchmark_names())}")
+        yield name.text if isinstance(name, QuotedString) else str(name)
+
+
+def _for_each(override: Override, names: Sequence[str], elsewhere: Sequence[str]) -> list[str]:
+    """An override about the benchmarks once for each of them; another as it is."""
+    key, line = override.key_or_group, str(override.input_line)
+    _, equals, value = line.partition("=")  # no key holds the sign
+    if _is_of(override, "benchmark"):
+        return []  # said already
+    if _is_of(override, "benchmark/split"):
+        return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if _takes_split(name, elsewhere)]
+    if key.startswith("benchmark."):
+        prefix = prefix_of(override)
+        return [f"{prefix}benchmarks.{name}.{key.removeprefix('benchmark.')}{equals}{value}" for name in names]
+    return [line]
+
+
+def _takes_split(name: str, elsewhere: Sequence[str]) -> bool:
+    """Whether the splits of a benchmark are a choice: those of images made on the fly are not."""
+    try:
+        return "split" in composed(f"benchmark/{name}", elsewhere).benchmark
+    except HydraException:  # there is no such benchmark, which is said when all are composed
+        return True
+
+
+def _policy_choice(path: str) -> str:
+    """conf/policy for what ``path`` names: tiny for a folder that holds a small model, else that of a large one."""
+    try:
+        values = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+        hidden_size = values.get("text_config", values)["hidden_size"]
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):  # loading it says what is wrong
+        return "qwen2_5_vl_7b"
+    return "tiny" if isinstance(hidden_size, int) and hidden_size < SMALL_HIDDEN_SIZE else "qwen2_5_vl_7b"

@@ -1,0 +1,52 @@
+"""Labels of one's own, given as ``manifest=FILE``: looked for at once, and what is taken for granted is said."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.checks import interpolated
+
+SUFFIXES = (".csv", ".jsonl", ".json")
+KEYS = ("manifest", "range", "direction")
+"""The keys of a config that say of them."""
+
+
+def check(cfg: DictConfig) -> None:
+    """Pass a config without a manifest, or with one that is there and of which something is made.
+
+    Raises:
+        ConfigError: it is not the name of a file that can be a manifest, there is no such file, nothing reads it, it
+            is not given where it is needed, or the range is none.
+    """
+    file, is_read = cfg.manifest, "manifest" in interpolated(OmegaConf.to_container(cfg, resolve=False))
+    if file is None and is_read:
+        raise ConfigError("manifest is not given: name a file with an image and a score column, manifest=FILE")
+    if file is None:
+        return
+    if not is_read:
+        raise ConfigError(f"manifest={file}: nothing reads it with this data; add data=manifest")
+    if not isinstance(file, str):
+        raise ConfigError(f"manifest={file} must be the name of one file")
+    if Path(file).suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"manifest={file} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    if not Path(file).is_file():
+        raise ConfigError(f"manifest={file}: there is no such file; name one with an image and a score column")
+    ends = list(cfg.range) if isinstance(cfg.range, ListConfig) else []
+    if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends) or not ends[0] < ends[1]:
+        raise ConfigError(f"range={cfg.range} must be the lowest and the highest score there can be, as range=[0,100]")
+
+
+def say_what_is_assumed(cfg: DictConfig) -> None:
+    """A line on stderr: on which scale the scores of a manifest are taken to be, and how to say otherwise."""
+    if cfg.manifest is None:
+        return
+    low, high = cfg.range
+    print(
+        f"{cfg.manifest}: scores are taken as {low:g} to {high:g}, {cfg.direction.replace('_', ' ')} "
+        "(others: range=[0,100] direction=lower_is_better)",
+        file=sys.stderr,
+    )

@@ -1,0 +1,130 @@
+"""The command line of evaluation: benchmark names, folders of one's own, and a policy nobody chose a group for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hydra.errors import HydraException
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.commands import one_line
+from zoom_iqa.config.composition import composed
+from zoom_iqa.data.__main__ import compose_config as compose_check
+from zoom_iqa.evaluate import compose_config
+from zoom_iqa.evaluate_peer import compose_config as compose_peer
+
+
+@pytest.mark.parametrize("names", ["koniq,livew", "[koniq,livew]", "'koniq',livew"])
+def test_several_benchmarks_are_no_sweep(names: str) -> None:
+    cfg = compose_config([f"benchmark={names}", "benchmark.root=/data", "limit=3"])
+    assert list(cfg.benchmarks) == ["koniq", "livew"]
+    assert [node.name for node in cfg.benchmarks.values()] == ["koniq", "livew"]
+    assert [node.root for node in cfg.benchmarks.values()] == ["/data", "/data"]
+    assert cfg.limit == 3
+
+
+def test_values_of_one_benchmark_and_split_choices() -> None:
+    arguments = ["benchmark=koniq,embedded,livew", "benchmark/split=seeded", "benchmarks.livew.root=/there"]
+    cfg = compose_config(arguments)
+    assert cfg.benchmarks.koniq.split._target_.endswith("SeededSplit")
+    assert cfg.benchmarks.livew.root == "/there"
+    assert cfg.benchmarks.embedded.evaluation_split == "test"
+    assert "split" not in cfg.benchmarks.embedded
+
+
+def test_values_keep_prefix_and_text() -> None:
+    arguments = ["benchmark=koniq,livew", "benchmark.root='/a=b,c'", "++benchmark.source.licence=x", "~benchmark.split"]
+    for node in compose_config(arguments).benchmarks.values():
+        assert (node.root, node.source.licence, "split" in node) == ("/a=b,c", "x", False)
+
+
+def test_unknown_names_are_refused_with_the_known() -> None:
+    with pytest.raises(HydraException) as error:
+        compose_config(["benchmark=koniq,nothing", "benchmark/split=seeded"])
+    assert "Could not find 'benchmark/nothing' Available options in 'benchmark': agiqa" in one_line(error.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("benchmark=", "benchmark is given without a name; use one or more of agiqa, "),
+        ("-m", "-m: there is no such flag; give key=value"),
+        ("--cfg", "--cfg: there is no such flag"),
+        ("koniq", "koniq: give key=value, such as benchmark=koniq"),
+        ("limit=1,2", r"limit=1,2: there are no multiruns here; several values are a list, as in limit=\[1,2\]"),
+        ("--config-dir=/nowhere", "--config-dir=/nowhere: there is no such folder"),
+        ("benchmark.rot=x", "benchmarks.koniq.rot: there is no such key; did you mean root?"),
+        ("limt=3", "limt: there is no such key; did you mean limit?"),
+    ],
+)
+def test_wrong_arguments_are_one_line(argument: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        compose_config(["benchmark=koniq", argument])
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder of configs of one's own, with a name that needs quotes."""
+    folder = tmp_path / "my configs, 'new'"
+    (folder / "benchmark").mkdir(parents=True)
+    (folder / "benchmark" / "mine.yaml").write_text("defaults:\n  - koniq\n  - _self_\nname: mine\nroot: /mine\n")
+    return folder
+
+
+@pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["--config-dir={}"], ["hydra.searchpath=['file://{}']"]])
+def test_benchmarks_of_ones_own_are_found(flag: list[str], mine: Path) -> None:
+    given = [part.format(str(mine).replace("'", "\\'") if "=[" in part else mine) for part in flag]
+    for compose, others in ((compose_config, []), (compose_peer, ["peer=niqe"]), (compose_check, [])):
+        cfg = compose([*given, "benchmark=mine", "benchmark/split=seeded", *others])
+        assert (cfg.benchmarks.mine.name, cfg.benchmarks.mine.root) == ("mine", "/mine")
+        assert cfg.benchmarks.mine.split._target_.endswith("SeededSplit")
+
+
+@pytest.mark.parametrize(
+    ("values", "choice"),
+    [
+        ({"text_config": {"hidden_size": 160}}, "tiny"),
+        ({"text_config": {"hidden_size": 3584}}, "qwen2_5_vl_7b"),
+        ({"hidden_size": 2048}, "qwen2_5_vl_7b"),
+        ("no mapping", "qwen2_5_vl_7b"),
+    ],
+)
+def test_a_policy_is_run_as_its_size_asks(values: object, choice: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    cfg = compose_config([f"policy.path={tmp_path}"])
+    expected = composed("evaluate", [f"policy={choice}", f"policy.path={tmp_path}"])
+    assert cfg == expected
+    assert compose_config([f"policy.path={tmp_path}", "policy=tiny"]).size.max_new_tokens == 128
+
+
+@pytest.mark.parametrize(
+    "argument", ["policy.path={}", "++policy.path={}", "policy.path='{}'", "policy.path=${{oc.env:MY_POLICY}}"]
+)
+@pytest.mark.parametrize("name", ["policy", "a=b", "a, b"])
+def test_however_the_path_is_written_the_size_is_the_same(
+    argument: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "config.json").write_text('{"text_config": {"hidden_size": 3584}}')
+    monkeypatch.setenv("MY_POLICY", str(folder))
+    if argument.endswith("={}") and name != "policy":
+        argument = argument.replace("{}", "'{}'")  # the sign and the comma need quotes in Hydra's grammar
+    cfg = compose_config([argument.format(folder)])
+    assert (cfg.policy.path, cfg.policy.dtype, cfg.max_new_tokens) == (str(folder), "bfloat16", 1024)
+
+
+def test_a_hub_id_is_taken_for_a_large_policy() -> None:
+    cfg = compose_config(["policy.path=owner/model", "benchmark=koniq"])
+    values = (cfg.policy.path, cfg.policy.dtype, cfg.evaluator.sampling.max_new_tokens)
+    assert values == ("owner/model", "bfloat16", 1024)
+
+
+def test_sampling_is_that_of_evaluation_after_training() -> None:
+    trained = composed("train", []).evaluator
+    cfg = compose_config([])
+    assert cfg.evaluator.sampling == trained.sampling
+    for key in ("features_capacity", "batch_size", "samples_per_image", "seed", "task", "engine"):
+        assert cfg.evaluator[key] == trained[key], key
