@@ -25,7 +25,7 @@ from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.zoom import ZoomTask
 
 KEPT = Path(__file__).parent / "transcript.json"
-SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=64, stop_strings=())
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=999, stop_strings=())
 CROP = '<think>x</think><answer>{"bbox_2d": [0.1, 0.2, 0.55, 0.7], "rating": 2.75, "tool": "crop"}</answer>'
 FINAL = '<think>x</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 2.25, "tool": "final"}</answer>'
 

@@ -48,6 +48,9 @@ class WrittenEngine:
     def refresh(self) -> None:
         pass
 
+    def release(self) -> None:
+        pass
+
     def number(self, request: Request) -> int:
         """What the candidates follow from."""
         return request.seed

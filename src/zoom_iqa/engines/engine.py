@@ -11,9 +11,9 @@ from zoom_iqa.base.types import Generation, Request
 class Engine(Protocol):
     """Takes requests and returns generations as they finish, in any order.
 
-    A generation's log-probabilities are of the distribution sampled from: banned ids masked, temperature and
-    truncation applied. The same request and weights give the same tokens whatever else is running, to floating-point
-    noise.
+    ``sampling`` is how tokens of requests without sampling of their own are drawn. A generation's log-probabilities are
+    of the distribution sampled from: banned ids masked, temperature and truncation applied. The same request and
+    weights give the same tokens whatever else is running, to floating-point noise.
     """
 
     sampling: SamplingParams
@@ -33,4 +33,8 @@ class Engine(Protocol):
 
     def refresh(self) -> None:
         """The weights have changed: drop what was computed from them. Call after every optimizer step."""
+        ...
+
+    def release(self) -> None:
+        """No request to come continues one that has finished: give back what was kept for that."""
         ...

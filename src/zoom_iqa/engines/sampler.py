@@ -39,23 +39,21 @@ def uniform_draws(seed: int, count: int) -> Tensor:
 class Sampler:
     """Draws from the policy's next-token distribution: banned ids masked, then temperature, top-k and top-p."""
 
-    def __init__(self, sampling: SamplingParams, policy: Policy) -> None:
-        self._sampling = sampling
+    def __init__(self, policy: Policy) -> None:
         self._weight_VH = policy.model.lm_head.weight
         self._bias_V = banned_bias(policy.banned_ids, self._weight_VH)
-        self._truncated = sampling.top_p < 1 or sampling.top_k > 0
 
-    def __call__(self, hidden_RH: Tensor, uniform_R: Tensor) -> Draw:
+    def __call__(self, hidden_RH: Tensor, uniform_R: Tensor, sampling: SamplingParams) -> Draw:
         """Draw one token for each row."""
         logits_RV = F.linear(hidden_RH, self._weight_VH, self._bias_V).float()
-        if self._sampling.temperature != 1:
-            logits_RV /= self._sampling.temperature
-        if self._sampling.greedy:
+        if sampling.temperature != 1:
+            logits_RV /= sampling.temperature
+        if sampling.greedy:
             return _draw_at(logits_RV.softmax(-1), logits_RV.argmax(-1), logits_RV)
-        if not self._truncated:
+        if sampling.top_p == 1 and sampling.top_k == 0:
             p_RV = logits_RV.softmax(-1)
             return _draw_at(p_RV, invert_cdf(p_RV, uniform_R), logits_RV)
-        p_RK, ids_RK = truncate(logits_RV, top_k=self._sampling.top_k, top_p=self._sampling.top_p)
+        p_RK, ids_RK = truncate(logits_RV, top_k=sampling.top_k, top_p=sampling.top_p)
         drawn = _draw_at(p_RK, invert_cdf(p_RK, uniform_R), p_RK.clamp_min(1e-30).log())
         return Draw(ids_RK.gather(1, drawn.token_R[:, None])[:, 0], drawn.logp_R, drawn.entropy_R)
 

@@ -15,7 +15,8 @@ Script = Mapping[str, str] | Callable[[Request], str]
 class ScriptedEngine:
     """Returns written texts as generations whose log-probabilities are all zero (a certain policy).
 
-    Without a policy a text's characters stand for its tokens. One generation a step, the oldest first.
+    A text ends where it ends, or at the most new tokens its request allows. Without a policy a text's characters stand
+    for its tokens. One generation a step, the oldest first.
     """
 
     def __init__(self, *, script: Script, sampling: SamplingParams, policy: Policy | None) -> None:
@@ -39,9 +40,17 @@ class ScriptedEngine:
             return []
         request = self._waiting.pop(0)
         text = self._script(request) if callable(self._script) else self._script[request.key]
-        ids = tuple(map(ord, text)) if self._policy is None else tuple(self._policy.completion_ids(text))
+        sampling = self.sampling if request.sampling is None else request.sampling
+        whole = list(map(ord, text)) if self._policy is None else self._policy.completion_ids(text)
+        ids = tuple(whole[: sampling.max_new_tokens])
         zeros = (0.0,) * len(ids)
-        return [Generation(request.key, text, ids, zeros, zeros, "stop")]
+        if len(ids) == len(whole):
+            return [Generation(request.key, text, ids, zeros, zeros, "stop")]
+        cut = "".join(map(chr, ids)) if self._policy is None else self._policy.decode(ids)
+        return [Generation(request.key, cut, ids, zeros, zeros, "length")]
 
     def refresh(self) -> None:
         """Nothing depends on weights."""
+
+    def release(self) -> None:
+        """Nothing is kept."""

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.policy.policy import Policy
 
 
 class StopCheck:
     """Call after every new token with all ids so far; costs a set lookup unless a stop string may just have ended."""
 
-    def __init__(self, sampling: SamplingParams, policy: Policy) -> None:
+    def __init__(self, stop_strings: Sequence[str], policy: Policy) -> None:
         self._ends = frozenset(policy.stop_ids)
-        self._strings = tuple(text.encode() for text in sampling.stop_strings)
+        self._strings = tuple(text.encode() for text in stop_strings)
         self._last_bytes = frozenset(text[-1] for text in self._strings)
         self.window = max(map(len, self._strings), default=1)  # tokens that may matter: each spells at least one byte
         self._bytes = policy.token_bytes

@@ -25,7 +25,7 @@ class TransformersEngine:
         self.sampling = sampling
         self._policy = policy
         self._features = features
-        self._stop = StopCheck(sampling, policy)
+        self._stops: dict[tuple[str, ...], StopCheck] = {}
         self._waiting: list[Request] = []
 
     @property
@@ -46,9 +46,16 @@ class TransformersEngine:
         """Generate the oldest request to its end."""
         return [self._generate(self._waiting.pop(0))] if self._waiting else []
 
+    def release(self) -> None:
+        """Nothing is kept of what has run."""
+
     def _generate(self, request: Request) -> Generation:
-        sampler = Sampler(self.sampling, self._policy)
-        draws_C = uniform_draws(request.seed, self.sampling.max_new_tokens).to(self._policy.device)
+        sampling = self.sampling if request.sampling is None else request.sampling
+        if sampling.stop_strings not in self._stops:
+            self._stops[sampling.stop_strings] = StopCheck(sampling.stop_strings, self._policy)
+        stop = self._stops[sampling.stop_strings]
+        sampler = Sampler(self._policy)
+        draws_C = uniform_draws(request.seed, sampling.max_new_tokens).to(self._policy.device)
         prompt = self._policy.encode(request.prompt)
         cache = DynamicCache(config=self._policy.model.config.get_text_config())
         embedded_LH = embed(self._policy, prompt.ids_L.to(self._policy.device), self._features(prompt.images))
@@ -61,11 +68,11 @@ class TransformersEngine:
                 embedded_1H = self._policy.model.get_input_embeddings()(torch.tensor(ids[-1:], device=draw_1.device))
                 position_31 = torch.full((3, 1), prompt.next_position + len(ids) - 1)
                 hidden_1H = self._forward(embedded_1H, position_31, cache)
-            drawn = sampler(hidden_1H, draw_1)
+            drawn = sampler(hidden_1H, draw_1, sampling)
             ids.append(int(drawn.token_R))
             logprobs.append(float(drawn.logp_R))
             entropies.append(float(drawn.entropy_R))
-            if self._stop(ids):
+            if stop(ids):
                 break
         return Generation(
             key=request.key,
@@ -73,7 +80,7 @@ class TransformersEngine:
             token_ids=tuple(ids),
             logprobs=tuple(logprobs),
             entropies=tuple(entropies),
-            finish="stop" if self._stop(ids) else "length",
+            finish="stop" if stop(ids) else "length",
             prompt=prompt,
         )
 

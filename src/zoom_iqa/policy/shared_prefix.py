@@ -48,14 +48,27 @@ class CrossBlock:
 
 
 @dataclass(frozen=True, eq=False)
+class PastBlock:
+    """All tokens ``queries`` see all tokens of an earlier forward, given by their keys and values.
+
+    ``kv`` is (layers, 2, J, tokens, D).
+    """
+
+    kv: Tensor
+    queries: slice
+
+
+@dataclass(frozen=True, eq=False)
 class PackedLayout:
     """Who sees whom: a token its own piece of a run up to itself, and what blocks add.
 
-    Every token is in one run. ``kept``, when given, receives each layer's keys and values (1, J, T, D).
+    Every token is in one run. ``past`` is for forwards without gradient. ``kept``, when given, receives each layer's
+    keys and values (1, J, T, D).
     """
 
     runs: tuple[Run, ...]
     blocks: tuple[CrossBlock, ...]
+    past: tuple[PastBlock, ...] = ()
     kept: dict[int, tuple[Tensor, Tensor]] | None = field(default=None)
 
 
@@ -117,10 +130,11 @@ def _packed_or_usual(
     if layout is None:
         found: tuple[Tensor, Tensor | None] = usual(module, query, key, value, attention_mask, **rest)
         return found
+    layer = int(module.layer_idx)  # type: ignore[arg-type]  # a plain int
     if layout.kept is not None:
-        layout.kept[int(module.layer_idx)] = (key, value)  # type: ignore[arg-type]  # a plain int
+        layout.kept[layer] = (key, value)
     kernel = choose_kernel(query, attention)
-    return _SharedPrefixAttention.apply(query, key, value, layout, rest["scaling"], kernel), None
+    return _SharedPrefixAttention.apply(query, key, value, layout, layer, rest["scaling"], kernel), None
 
 
 class _SharedPrefixAttention(torch.autograd.Function):
@@ -133,6 +147,7 @@ class _SharedPrefixAttention(torch.autograd.Function):
         k_1JTD: Tensor,
         v_1JTD: Tensor,
         layout: PackedLayout,
+        layer: int,
         scale: float,
         kernel: Kernel,
     ) -> Tensor:
@@ -144,18 +159,20 @@ class _SharedPrefixAttention(torch.autograd.Function):
             own, own_lse = attend(kernel, _rows(q_1HTD, run), _rows(k, run), _rows(v, run), causal=True, scale=scale)
             _rows(out, run).copy_(own)
             _rows(lse[..., None], run)[..., 0].copy_(own_lse)
-        for block in layout.blocks:
-            seen, queries = block.keys, block.queries
-            more, more_lse = attend(
-                kernel, q_1HTD[:, :, queries], k[:, :, seen], v[:, :, seen], causal=False, scale=scale
-            )
-            _merge(out[:, :, queries], lse[:, :, queries], more, more_lse)
+        seen = [(block.queries, k[:, :, block.keys], v[:, :, block.keys]) for block in layout.blocks]
+        for past in layout.past:
+            past_k, past_v = (_per_query_head(q_1HTD, x[None]) for x in past.kv[layer])
+            seen.append((past.queries, past_k, past_v))
+        for at, keys, values in seen:
+            more, more_lse = attend(kernel, q_1HTD[:, :, at], keys, values, causal=False, scale=scale)
+            _merge(out[:, :, at], lse[:, :, at], more, more_lse)
         ctx.save_for_backward(q_1HTD, k_1JTD, v_1JTD, out, lse)
         ctx.layout, ctx.scale, ctx.kernel = layout, scale, kernel
         return out.transpose(1, 2)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        assert not ctx.layout.past, "keys of an earlier forward get no gradient"
         q, k_1JTD, v_1JTD, out, lse = ctx.saved_tensors
         grad = grads[0].transpose(1, 2)
         k, v = _per_query_head(q, k_1JTD), _per_query_head(q, v_1JTD)
@@ -175,7 +192,7 @@ class _SharedPrefixAttention(torch.autograd.Function):
             )  # fmt: skip
             for total, part, where in zip((dq, dk, dv), more, (at, seen, seen), strict=True):
                 total[:, :, where] += part
-        return dq, _per_key_head(dk, k_1JTD), _per_key_head(dv, v_1JTD), None, None, None
+        return dq, _per_key_head(dk, k_1JTD), _per_key_head(dv, v_1JTD), None, None, None, None
 
 
 def _rows(x_1HTD: Tensor, run: Run) -> Tensor:

@@ -83,6 +83,8 @@ class _Loop:
                     running = self._running.pop(generation.key)
                     running.session.submit(generation)
                     self._go_on(running)
+        for engine in self._engines.values():
+            engine.release()
         return [self._complete(number) for number in sorted(self._rollouts)]
 
     def _go_on(self, running: _Running) -> None:

@@ -38,9 +38,9 @@ def test_frequencies_match_the_softmax_over_many_seeds() -> None:
 
 def test_policy_frequencies_match_its_softmax(random_policy: Policy) -> None:
     hidden = torch.randn(64, generator=torch.Generator().manual_seed(3)) * 0.6
-    sampler = Sampler(params(temperature=0.9), random_policy)
+    sampler, way = Sampler(random_policy), params(temperature=0.9)
     draws = uniform_draws(11, 20000)
-    drawn = sampler(hidden.expand(len(draws), -1), draws)
+    drawn = sampler(hidden.expand(len(draws), -1), draws, way)
     logits = random_policy.model.lm_head(hidden).detach() / 0.9
     logits[list(random_policy.banned_ids)] = -torch.inf
     expected = logits.double().softmax(-1) * len(draws)
@@ -65,9 +65,9 @@ def test_no_token_of_probability_zero_is_ever_drawn(weights: list[float], unifor
 def test_a_row_draws_the_same_beside_any_others(random_policy: Policy) -> None:
     hidden = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
     draws = uniform_draws(0, 5)
-    sampler = Sampler(params(), random_policy)
-    together = sampler(hidden, draws).token_R
-    alone = torch.cat([sampler(hidden[i : i + 1], draws[i : i + 1]).token_R for i in range(5)])
+    sampler, way = Sampler(random_policy), params()
+    together = sampler(hidden, draws, way).token_R
+    alone = torch.cat([sampler(hidden[i : i + 1], draws[i : i + 1], way).token_R for i in range(5)])
     assert together.tolist() == alone.tolist()
 
 
@@ -86,8 +86,8 @@ def test_truncation_keeps_what_transformers_keeps(top_k: int, top_p: float) -> N
 
 def test_truncated_draws_report_the_truncated_distribution(random_policy: Policy) -> None:
     hidden = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
-    drawn = Sampler(params(top_k=1), random_policy)(hidden, uniform_draws(0, 3))
-    greedy = Sampler(params(greedy=True), random_policy)(hidden, uniform_draws(0, 3))
+    drawn = Sampler(random_policy)(hidden, uniform_draws(0, 3), params(top_k=1))
+    greedy = Sampler(random_policy)(hidden, uniform_draws(0, 3), params(greedy=True))
     assert drawn.token_R.tolist() == greedy.token_R.tolist()
     assert drawn.logp_R.tolist() == [0.0] * 3
     assert drawn.entropy_R.tolist() == [0.0] * 3

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.stopping import StopCheck
 from zoom_iqa.policy.policy import Policy
 
 
 def check(policy: Policy, *stop_strings: str) -> StopCheck:
-    sampling = SamplingParams(
-        temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=stop_strings
-    )
-    return StopCheck(sampling, policy)
+    return StopCheck(stop_strings, policy)
 
 
 @pytest.mark.parametrize("text", ["a</answer>", "> </answer></answer>", "é</answer>"])

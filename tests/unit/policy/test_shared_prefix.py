@@ -66,7 +66,7 @@ def test_packed_attention_equals_a_dense_mask(kernel: str, dtype: torch.dtype, t
     expected = (scores.softmax(-1) @ v.repeat_interleave(2, 1)).transpose(1, 2)
     expected_grads = torch.autograd.grad((expected * upstream).sum(), inputs)
 
-    found = _SharedPrefixAttention.apply(q, k, v, LAYOUT, scale, kernel)
+    found = _SharedPrefixAttention.apply(q, k, v, LAYOUT, 0, scale, kernel)
     grads = torch.autograd.grad((found * upstream).sum(), inputs)
     torch.testing.assert_close(found, expected, rtol=0, atol=tolerance)
     for grad, expected_grad in zip(grads, expected_grads, strict=True):

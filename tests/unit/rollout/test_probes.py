@@ -17,7 +17,7 @@ from zoom_iqa.rollout.description_probe import DescriptionProbe
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
 from zoom_iqa.tasks.zoom import ZoomTask
 
-SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
+SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=999, stop_strings=())
 CROP = '<think>far</think><answer>{"bbox_2d": [0.1, 0.2, 0.7, 0.8], "rating": 3.52, "tool": "crop"}</answer>'
 FINAL = '<think>close and soft</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 4.10, "tool": "final"}</answer>'
 SAID = '<think>soft</think><answer>{"rating": 2.40}</answer>'

@@ -1,8 +1,8 @@
 """Keys and values of rows that were admitted together: each prompt's once, shared by its rows, and each row's own.
 
 Legend: n prompts, g rows of each, R = n * g rows, J key heads, E query heads per key head, H = J * E, P prompt tokens
-(padded to the longest), D head width. Caches are laid out so that one product serves a prompt's rows and heads:
-prompts (n * J, P, D), own tokens (n * J * g, tokens, D).
+(padded to the longest), D head width. Caches are laid out so that one product serves a prompt's rows and heads: of
+each layer keys and values, prompts (n * J, P, D) and own tokens (n * J * g, tokens, D).
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class CohortCache:
     def __init__(
         self,
         *,
-        prefix: Sequence[tuple[Tensor, Tensor]],
+        prefix: Tensor,
         lengths_n: Sequence[int],
         rows_per_prompt: int,
         fixed_shapes: bool,
     ) -> None:
-        """``prefix`` holds keys and values (n, J, P, D) of each layer; ``lengths_n`` the prompts' true lengths."""
-        self._n, self._heads, longest, self._width = prefix[0][0].shape
+        """``prefix`` holds keys and values (layers, 2, n, J, P, D); ``lengths_n`` are the prompts' true lengths."""
+        layers, _, self._n, self._heads, longest, self._width = prefix.shape
         self._g = rows_per_prompt
-        self._prefix_k = [keys.flatten(0, 1) for keys, _ in prefix]
-        self._prefix_v = [values.flatten(0, 1) for _, values in prefix]
-        self._padding = _padding_bias(lengths_n, longest, self._heads, like=prefix[0][0])
-        self._own = prefix[0][0].new_empty(len(prefix), 2, self.rows * self._heads, 0, self._width)
+        self._lengths_n = list(lengths_n)
+        self._prefix = prefix.flatten(2, 3)
+        self._padding = _padding_bias(lengths_n, longest, self._heads, like=prefix)
+        self._own = prefix.new_empty(layers, 2, self.rows * self._heads, 0, self._width)
         self._stored = 0
         self._slot: Tensor | None = None
         self._unwritten: Tensor | None = None
@@ -60,7 +60,7 @@ class CohortCache:
     @property
     def prompt_tokens(self) -> int:
         """How many prompt tokens are held, padding included."""
-        return self._n * self._prefix_k[0].shape[1]
+        return self._n * self._prefix.shape[3]
 
     @property
     def device(self) -> torch.device:
@@ -92,12 +92,12 @@ class CohortCache:
         self._write(own_v, v_RJD)
         q_nJgED = q_RHD.view(n, g, J, -1, D).transpose(1, 2).contiguous()
         E = q_nJgED.shape[3]
-        to_prefix = _scores(q_nJgED.view(n * J, g * E, D), self._prefix_k[layer], self._padding)
+        to_prefix = _scores(q_nJgED.view(n * J, g * E, D), self._prefix[layer, 0], self._padding)
         to_own = _scores(q_nJgED.view(n * J * g, E, D), own_k[:, :t], self._unwritten)
         longest = to_prefix.shape[2]
         scores = torch.cat((to_prefix.view(-1, longest), to_own.view(-1, t)), -1)
         p = scores.softmax(-1).to(q_RHD.dtype)
-        from_prefix = torch.bmm(p.view(n * J, g * E, -1)[..., :longest], self._prefix_v[layer])
+        from_prefix = torch.bmm(p.view(n * J, g * E, -1)[..., :longest], self._prefix[layer, 1])
         from_own = torch.bmm(p.view(n * J * g, E, -1)[..., longest:], own_v[:, :t])
         attended = from_prefix.view(n, J, g, E, D) + from_own.view(n, J, g, E, D)
         return attended.transpose(1, 2).reshape(self.rows, -1)
@@ -110,6 +110,17 @@ class CohortCache:
         else:
             places.index_copy_(3, self._slot, new.unsqueeze(3))
 
+    def read(self, row: int, start: int, stop: int) -> Tensor:
+        """A copy (layers, 2, J, stop - start, D) of what a row holds at its places ``start`` to ``stop``, of which the
+        first are its prompt's.
+        """
+        prompt, member = divmod(row, self._g)
+        length = self._lengths_n[prompt]
+        prefix = self._prefix.unflatten(2, (self._n, self._heads))[:, :, prompt]
+        own = self._own.unflatten(2, (self._n, self._heads, self._g))[:, :, prompt, :, member]
+        own = own[..., max(start - length, 0) : max(stop - length, 0), :]
+        return torch.cat([prefix[..., start : min(stop, length), :], own], -2)
+
     def keep(self, prompts: Sequence[int], rows: Sequence[int]) -> None:
         """Drop all others; ``rows`` are row indices, equally many for each kept prompt and in its order."""
         device = self._own.device
@@ -118,8 +129,8 @@ class CohortCache:
         rows_ng = torch.tensor(rows).view(len(prompts), -1) % self._g
         kept_nJg = (kept_nJ.view(len(prompts), -1, 1) * self._g + rows_ng[:, None]).flatten().to(device)
         kept_nJ = kept_nJ.to(device)
-        self._prefix_k = [keys[kept_nJ] for keys in self._prefix_k]
-        self._prefix_v = [values[kept_nJ] for values in self._prefix_v]
+        self._prefix = self._prefix[:, :, kept_nJ]
+        self._lengths_n = [self._lengths_n[prompt] for prompt in prompts]
         if self._padding is not None:
             self._padding = self._padding[kept_nJ]
         self._own = self._own[:, :, kept_nJg]

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from zoom_iqa.base.types import Request
 from zoom_iqa.engines.native.cache import CohortCache
+from zoom_iqa.engines.native.scheduler import WaitingGroup
 from zoom_iqa.engines.sampler import Draw, uniform_draws
+from zoom_iqa.policy.encoding import EncodedPrompt
+from zoom_iqa.policy.prefix_tree import TokenSequence, sequence_of
 
 WORTH_SHRINKING = 0.75  # rows are dropped once at most this share of them would remain
 
@@ -27,12 +30,15 @@ class Cohort:
     ``drawn`` is what the host knows to have been recorded; ``version`` changes whenever memory or shapes do.
     """
 
-    def __init__(
-        self, *, cache: CohortCache, requests: Sequence[Request], positions: Sequence[int], limit: int
-    ) -> None:
-        """``requests`` by prompt; ``positions`` is where each row's first completion token stands."""
+    def __init__(self, *, cache: CohortCache, groups: Sequence[WaitingGroup]) -> None:
+        """``groups`` are equally large and sampled alike."""
         device = cache.device
+        requests = [request for group in groups for request in group.requests]
+        positions = [group.prompt.next_position for group in groups for _ in group.requests]
+        limit = groups[0].sampling.max_new_tokens
         self.cache = cache
+        self.sampling = groups[0].sampling
+        self._prompts = [group.prompt for group in groups]
         self._requests: list[Request | None] = list(requests)
         self._limit = limit
         self.drawn = 0
@@ -91,6 +97,14 @@ class Cohort:
             if request is not None:
                 yield row, request
 
+    def prompt(self, row: int) -> EncodedPrompt:
+        """The prompt of a row."""
+        return self._prompts[row // self.cache.rows_per_prompt]
+
+    def sequence(self, row: int) -> TokenSequence:
+        """A row's prompt and the tokens after it whose keys and values are there: all but the one drawn last."""
+        return sequence_of(self.prompt(row), self._token_RC[row, : self.drawn - 1].cpu())
+
     def finish(self, row: int) -> tuple[list[int], list[float], list[float]]:
         """Mark a row finished; its tokens, log-probabilities and entropies."""
         self._requests[row] = None
@@ -113,8 +127,15 @@ class Cohort:
             kept.extend(sorted([*alive[i], *finished[: width - len(alive[i])]]))
         self.cache.keep(prompts, kept)
         self._requests = [self._requests[row] for row in kept]
+        self._prompts = [self._prompts[prompt] for prompt in prompts]
         self.version = next(_versions)
         index = torch.tensor(kept, device=self.cache.device)
         self.last_token_R, self.last_position_R = self.last_token_R[index], self.last_position_R[index]
         self._uniform_RC, self._token_RC = self._uniform_RC[index], self._token_RC[index]
         self._logp_RC, self._entropy_RC = self._logp_RC[index], self._entropy_RC[index]
+
+
+def alike_side_by_side(cohorts: Sequence[Cohort]) -> list[Cohort]:
+    """Cohorts that are sampled alike next to each other, so that their rows are drawn together."""
+    order = {sampling: number for number, sampling in enumerate(dict.fromkeys(cohort.sampling for cohort in cohorts))}
+    return sorted(cohorts, key=lambda cohort: order[cohort.sampling])

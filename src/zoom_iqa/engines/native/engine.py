@@ -1,13 +1,16 @@
 """The native engine: prefill each prompt once, decode all rows together, let them come and go.
 
 prefill.py fills a cohort's cache (cache.py) with prompts that their rows share; decode.py moves every row one token on;
-the sampler draws; finished rows leave (cohort.py) and waiting requests join (scheduler.py).
+the sampler draws; finished rows leave (cohort.py) and waiting requests join (scheduler.py). Keys and values of finished
+rows are kept where there is room (prefix_store.py), because the next turn of a conversation begins with them.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,15 +18,15 @@ from torch import Tensor
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.native.cache import CohortCache
-from zoom_iqa.engines.native.cohort import Cohort
+from zoom_iqa.engines.native.cohort import Cohort, alike_side_by_side
 from zoom_iqa.engines.native.decode import decode
 from zoom_iqa.engines.native.graph import ReplayedStep
 from zoom_iqa.engines.native.prefill import Prefilled, prefill
-from zoom_iqa.engines.native.scheduler import Scheduler, WaitingGroup, by_size, check_admission
+from zoom_iqa.engines.native.prefix_store import PrefixStore
+from zoom_iqa.engines.native.scheduler import Scheduler, WaitingGroup, by_kind, check_admission
 from zoom_iqa.engines.native.weights import read_weights
 from zoom_iqa.engines.sampler import Draw, Sampler
 from zoom_iqa.engines.stopping import StopCheck
-from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shared_prefix import install
 from zoom_iqa.policy.vision_cache import VisionCache
@@ -84,12 +87,11 @@ class NativeEngine:
         self.sampling = sampling
         self._policy = policy
         self._features = features
-        self._scheduler = Scheduler(
-            token_budget=token_budget, join_share=join_share, max_new_tokens=sampling.max_new_tokens
-        )
+        self._budget = token_budget
+        self._scheduler = Scheduler(token_budget=token_budget, join_share=join_share)
         self._cohorts: list[Cohort] = []
-        self._encoded: dict[str, EncodedPrompt] = {}
-        self._stop = StopCheck(sampling, policy)
+        self._store = PrefixStore()
+        self._stops: dict[tuple[str, ...], StopCheck] = {}
         self._fixed_shapes = cuda_graphs
         self.refresh()
 
@@ -101,17 +103,24 @@ class NativeEngine:
     def submit(self, request: Request) -> None:
         """Queue a request; ConfigError when it alone exceeds the token budget."""
         prompt = self._scheduler.prompt_of(request.prompt_key)
-        prompt = self._policy.encode(request.prompt) if prompt is None else prompt
-        self._scheduler.add(request, prompt)
-        self._encoded[request.key] = prompt
+        self._scheduler.add(
+            request,
+            self._policy.encode(request.prompt) if prompt is None else prompt,
+            self.sampling if request.sampling is None else request.sampling,
+        )
 
     def refresh(self) -> None:
-        """Read the weights anew and drop vision features made by older ones."""
+        """Read the weights anew and drop what was made by older ones."""
         self._features.clear()
+        self._store.clear()
         self._weights = read_weights(self._policy.model)
-        self._sampler = Sampler(self.sampling, self._policy)
+        self._sampler = Sampler(self._policy)
         replayed = self._fixed_shapes and self._policy.device.type == "cuda"
         self._step = ReplayedStep(self._draw_next) if replayed else self._draw_next
+
+    def release(self) -> None:
+        """Drop the keys and values of finished rows."""
+        self._store.clear()
 
     def step(self) -> list[Generation]:
         """Let waiting requests join, then draw one token for every running row; what finished by it."""
@@ -122,22 +131,30 @@ class NativeEngine:
                 finished.extend(self._advance())
         return finished
 
+    @property
+    def _reserved(self) -> int:
+        return sum(cohort.reserved for cohort in self._cohorts)
+
+    @property
+    def _room(self) -> int:
+        return max(0, self._budget - self._reserved)
+
     def _admit(self) -> list[Generation]:
-        joining = self._scheduler.admit(
-            running=sum(cohort.alive for cohort in self._cohorts),
-            reserved=sum(cohort.reserved for cohort in self._cohorts),
-        )
+        running = sum(cohort.alive for cohort in self._cohorts)
+        joining = self._scheduler.admit(running=running, reserved=self._reserved)
         if not joining:
             return []
         distinct = {id(group.prompt): group.prompt for group in joining}
-        prefilled = prefill(self._policy, list(distinct.values()), self._features)
+        prefilled = prefill(self._policy, list(distinct.values()), self._features, self._store)
         place = {key: number for number, key in enumerate(distinct)}
-        finished: list[Generation] = []
-        for groups in by_size(joining):
-            finished.extend(self._start(groups, [place[id(group.prompt)] for group in groups], prefilled))
-        return finished
+        started = [
+            self._start(groups, [place[id(group.prompt)] for group in groups], prefilled) for groups in by_kind(joining)
+        ]
+        self._cohorts = alike_side_by_side([*self._cohorts, *started])
+        self._store.shrink_to(self._room)
+        return self._harvest(started)
 
-    def _start(self, groups: Sequence[WaitingGroup], prompts: Sequence[int], prefilled: Prefilled) -> list[Generation]:
+    def _start(self, groups: Sequence[WaitingGroup], prompts: Sequence[int], prefilled: Prefilled) -> Cohort:
         """Make a cohort of groups of equal size and draw its first tokens, which prefilling has predicted."""
         size = len(groups[0].requests)
         cache = CohortCache(
@@ -146,16 +163,10 @@ class NativeEngine:
             rows_per_prompt=size,
             fixed_shapes=self._fixed_shapes,
         )
-        cohort = Cohort(
-            cache=cache,
-            requests=[request for group in groups for request in group.requests],
-            positions=[group.prompt.next_position for group in groups for _ in range(size)],
-            limit=self.sampling.max_new_tokens,
-        )
+        cohort = Cohort(cache=cache, groups=groups)
         hidden_RH = prefilled.hidden_nH[list(prompts)].repeat_interleave(size, 0)
-        cohort.record(self._sampler(hidden_RH, cohort.next_uniform))
-        self._cohorts.append(cohort)
-        return self._harvest([cohort])
+        cohort.record(self._sampler(hidden_RH, cohort.next_uniform, cohort.sampling))
+        return cohort
 
     def _advance(self) -> list[Generation]:
         for cohort in self._cohorts:
@@ -171,11 +182,15 @@ class NativeEngine:
             _joined([cohort.last_token_R for cohort in cohorts]),
             _joined([cohort.last_position_R for cohort in cohorts]),
         )
-        drawn = self._sampler(hidden_RH, _joined([cohort.next_uniform for cohort in cohorts]))
         start = 0
-        for cohort in cohorts:
-            rows = slice(start, start + cohort.cache.rows)
-            cohort.record(Draw(drawn.token_R[rows], drawn.logp_R[rows], drawn.entropy_R[rows]))
+        for sampling, neighbours in itertools.groupby(cohorts, key=lambda cohort: cohort.sampling):
+            alike = list(neighbours)
+            counts = [cohort.cache.rows for cohort in alike]
+            rows = slice(start, start + sum(counts))
+            drawn = self._sampler(hidden_RH[rows], _joined([cohort.next_uniform for cohort in alike]), sampling)
+            parts = zip(alike, *(x.split(counts) for x in (drawn.token_R, drawn.logp_R, drawn.entropy_R)), strict=True)
+            for cohort, token_R, logp_R, entropy_R in parts:
+                cohort.record(Draw(token_R, logp_R, entropy_R))
             start = rows.stop
 
     def _harvest(self, cohorts: Sequence[Cohort]) -> list[Generation]:
@@ -191,11 +206,13 @@ class NativeEngine:
         return finished
 
     def _completed(self, cohort: Cohort) -> list[Generation]:
-        suspects = range(cohort.cache.rows) if cohort.full else self._stop.suspects(cohort.last_token_R)
+        stop = self._stop_of(cohort.sampling)
+        suspects = range(cohort.cache.rows) if cohort.full else stop.suspects(cohort.last_token_R)
         found: list[Generation] = []
         for row, request in cohort.unfinished(suspects):
-            stopped = self._stop(cohort.tail(row, self._stop.window))
+            stopped = stop(cohort.tail(row, stop.window))
             if stopped or cohort.full:
+                self._keep(cohort, row)
                 ids, logprobs, entropies = cohort.finish(row)
                 found.append(
                     Generation(
@@ -205,10 +222,22 @@ class NativeEngine:
                         logprobs=tuple(logprobs),
                         entropies=tuple(entropies),
                         finish="stop" if stopped else "length",
-                        prompt=self._encoded.pop(request.key),
+                        prompt=cohort.prompt(row),
                     )
                 )
         return found
+
+    def _keep(self, cohort: Cohort, row: int) -> None:
+        """Store what a finished row holds, if running rows leave room for it in the budget."""
+        tokens_5L = cohort.sequence(row).tokens_5L
+        if tokens_5L.shape[1] <= self._room:
+            self._store.add(tokens_5L, partial(cohort.cache.read, row))
+            self._store.shrink_to(self._room)
+
+    def _stop_of(self, sampling: SamplingParams) -> StopCheck:
+        if sampling.stop_strings not in self._stops:
+            self._stops[sampling.stop_strings] = StopCheck(sampling.stop_strings, self._policy)
+        return self._stops[sampling.stop_strings]
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -5,19 +5,26 @@ A joiner costs a prefill and makes a cohort of its own, so joiners wait until th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Request
 from zoom_iqa.policy.encoding import EncodedPrompt
 
 
 @dataclass(frozen=True, eq=False)
 class WaitingGroup:
-    """Requests for one prompt."""
+    """Requests for one prompt that are sampled alike."""
 
     prompt: EncodedPrompt
+    sampling: SamplingParams
     requests: list[Request]
+
+    def part(self, rows: slice) -> WaitingGroup:
+        """Some of the requests."""
+        return WaitingGroup(self.prompt, self.sampling, self.requests[rows])
 
 
 def check_admission(*, token_budget: int, join_share: float) -> None:
@@ -42,12 +49,11 @@ class Scheduler:
         ConfigError: a value is out of range.
     """
 
-    def __init__(self, *, token_budget: int, join_share: float, max_new_tokens: int) -> None:
+    def __init__(self, *, token_budget: int, join_share: float) -> None:
         check_admission(token_budget=token_budget, join_share=join_share)
         self._budget = token_budget
         self._share = join_share
-        self._limit = max_new_tokens
-        self._waiting: dict[str, WaitingGroup] = {}
+        self._waiting: dict[tuple[str, SamplingParams], WaitingGroup] = {}
 
     @property
     def waiting(self) -> int:
@@ -56,23 +62,25 @@ class Scheduler:
 
     def prompt_of(self, prompt_key: str) -> EncodedPrompt | None:
         """The encoded prompt of a group that is waiting already."""
-        group = self._waiting.get(prompt_key)
-        return None if group is None else group.prompt
+        found = (group.prompt for (key, _), group in self._waiting.items() if key == prompt_key)
+        return next(found, None)
 
-    def add(self, request: Request, prompt: EncodedPrompt) -> None:
-        """Queue a request.
+    def add(self, request: Request, prompt: EncodedPrompt, sampling: SamplingParams) -> None:
+        """Queue a request that is to be drawn with ``sampling``.
 
         Raises:
             ConfigError: it alone exceeds the budget.
         """
-        needed = len(prompt.ids_L) + self._limit
+        limit = sampling.max_new_tokens
+        needed = len(prompt.ids_L) + limit
         if needed > self._budget:
             raise ConfigError(
                 f"machine.token_budget={self._budget} is below the {len(prompt.ids_L)} prompt tokens + "
-                f"{self._limit} new tokens of {request.key}; raise it to at least {needed}, or lower policy.max_pixels "
+                f"{limit} new tokens of {request.key}; raise it to at least {needed}, or lower policy.max_pixels "
                 "(second turns, which show two images and quote the first answer, need about twice what first ones do)"
             )
-        self._waiting.setdefault(request.prompt_key, WaitingGroup(prompt, [])).requests.append(request)
+        group = self._waiting.setdefault((request.prompt_key, sampling), WaitingGroup(prompt, sampling, []))
+        group.requests.append(request)
 
     def admit(self, *, running: int, reserved: int) -> list[WaitingGroup]:
         """Take out the groups that join now, given rows running and tokens reserved; the rest of a group waits on."""
@@ -81,36 +89,39 @@ class Scheduler:
         joining: list[WaitingGroup] = []
         room = self._budget - reserved
         for key, group in list(self._waiting.items()):
-            fitting = (room - len(group.prompt.ids_L)) // self._limit
+            limit = group.sampling.max_new_tokens
+            fitting = (room - len(group.prompt.ids_L)) // limit
             if fitting < 1:
                 break  # no overtaking: a long prompt would never get its turn
-            taken = WaitingGroup(group.prompt, group.requests[:fitting])
+            taken = group.part(slice(fitting))
             joining.append(taken)
-            room -= len(group.prompt.ids_L) + self._limit * len(taken.requests)
+            room -= len(group.prompt.ids_L) + limit * len(taken.requests)
             del self._waiting[key]
             if len(taken.requests) < len(group.requests):
-                self._waiting = {key: WaitingGroup(group.prompt, group.requests[fitting:]), **self._waiting}
+                self._waiting = {key: group.part(slice(fitting, None)), **self._waiting}
                 break
         return joining
 
 
-def by_size(groups: list[WaitingGroup]) -> list[list[WaitingGroup]]:
-    """At most two cohorts: the groups of the size that has most rows, and all others one request at a time.
+def by_kind(groups: Sequence[WaitingGroup]) -> list[list[WaitingGroup]]:
+    """At most two cohorts of each way to sample: the groups of the size that has most rows, and all others one request
+    at a time.
 
     A cohort shares a prompt's keys among equally many rows; a prompt listed twice is still prefilled once.
     """
+    alike: dict[SamplingParams, list[WaitingGroup]] = {}
+    for group in groups:
+        alike.setdefault(group.sampling, []).append(group)
+    return [cohort for drawn_alike in alike.values() for cohort in _by_size(drawn_alike)]
+
+
+def _by_size(groups: Sequence[WaitingGroup]) -> list[list[WaitingGroup]]:
     rows_of: dict[int, int] = {}
     for group in groups:
         size = len(group.requests)
         rows_of[size] = rows_of.get(size, 0) + size
-    if not rows_of:
-        return []
     main = max(rows_of, key=lambda size: rows_of[size])
     alike = [group for group in groups if len(group.requests) == main]
-    single = [
-        WaitingGroup(group.prompt, [request])
-        for group in groups
-        if len(group.requests) != main
-        for request in group.requests
-    ]
+    others = [group for group in groups if len(group.requests) != main]
+    single = [group.part(slice(row, row + 1)) for group in others for row in range(len(group.requests))]
     return [cohort for cohort in (alike, single) if cohort]

@@ -9,14 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from support.engine_runs import SAMPLING, assert_same, forwarded_tokens, native, plain, run
 from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
 from zoom_iqa.base.errors import ConfigError, PolicyError
-from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, Message, Request
-from zoom_iqa.engines.engine import Engine
-from zoom_iqa.engines.native import engine as native_module
-from zoom_iqa.engines.native.engine import NativeEngine, NativeEngineRecipe
-from zoom_iqa.engines.transformers_engine import TransformersEngine
+from zoom_iqa.base.types import Message, Request
+from zoom_iqa.engines.native.engine import NativeEngineRecipe
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
@@ -28,9 +25,6 @@ PROMPTS: dict[str, tuple[Message, ...]] = {
     "turn 2": turn2_prompt(0),
     "turn 2 of another": turn2_prompt(5),
 }
-SAMPLING = SamplingParams(
-    temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=24, stop_strings=("</answer>",)
-)
 SIZES = {"short": 4, "long": 4, "turn 2": 1, "turn 2 of another": 2}
 
 
@@ -40,29 +34,6 @@ def requests(sizes: dict[str, int] = SIZES) -> list[Request]:
         for number, (name, size) in enumerate(sizes.items())
         for i in range(size)
     ]
-
-
-def native(
-    policy: Policy,
-    sampling: SamplingParams = SAMPLING,
-    *,
-    budget: int = 100_000,
-    share: float = 0.5,
-    graphs: bool = False,
-) -> NativeEngine:
-    features = VisionCache(model=policy.model, capacity=10_000)
-    return NativeEngine(
-        policy=policy, sampling=sampling, features=features, token_budget=budget, join_share=share, cuda_graphs=graphs
-    )
-
-
-def run(engine: Engine, wanted: list[Request]) -> dict[str, Generation]:
-    for request in wanted:
-        engine.submit(request)
-    found: dict[str, Generation] = {}
-    while engine.busy:
-        found |= {generation.key: generation for generation in engine.step()}
-    return found
 
 
 def generate(policy: Policy, name: str, count: int) -> list[int]:
@@ -82,21 +53,6 @@ def generate(policy: Policy, name: str, count: int) -> list[int]:
     )
     found: list[int] = out[0, ids.shape[1] :].tolist()
     return found
-
-
-def assert_same(found: dict[str, Generation], expected: dict[str, Generation]) -> None:
-    assert found.keys() == expected.keys()
-    for key, generation in found.items():
-        assert generation.token_ids == expected[key].token_ids, key
-        assert generation.text == expected[key].text
-        assert generation.finish == expected[key].finish
-        for name in ("logprobs", "entropies"):
-            torch.testing.assert_close(
-                torch.tensor(getattr(generation, name)),
-                torch.tensor(getattr(expected[key], name)),
-                rtol=1e-4,
-                atol=2e-5,
-            )
 
 
 def test_greedy_equals_generate_token_by_token(random_policy: Policy) -> None:
@@ -138,13 +94,8 @@ def test_greedy_equals_generate_on_a_left_padded_batch(random_policy: Policy) ->
 @pytest.mark.parametrize(("budget", "share"), [(100_000, 0.5), (260, 0.0), (260, 0.5), (260, 1.0)])
 def test_results_do_not_depend_on_batching(random_policy: Policy, budget: int, share: float, graphs: bool) -> None:
     """A small budget splits groups and admits in turns; noise is below 2e-5 in log-probabilities (asserted)."""
-    plain = TransformersEngine(
-        policy=random_policy,
-        sampling=SAMPLING,
-        features=VisionCache(model=random_policy.model, capacity=10_000),
-    )
     engine = native(random_policy, budget=budget, share=share, graphs=graphs)
-    assert_same(run(engine, requests()), run(plain, requests()))
+    assert_same(run(engine, requests()), run(plain(random_policy), requests()))
 
 
 def test_sampling_log_probabilities_and_entropies_equal_rescoring(random_policy: Policy) -> None:
@@ -171,13 +122,8 @@ def test_rows_stop_at_their_own_time_and_leave(random_policy: Policy, graphs: bo
     """A stop string that random text often spells: rows finish at different steps, and cohorts shrink meanwhile."""
     sampling = replace(SAMPLING, max_new_tokens=140, stop_strings=("a", "e"))
     wanted = requests({"short": 8, "long": 8, "turn 2": 3})
-    plain = TransformersEngine(
-        policy=random_policy,
-        sampling=sampling,
-        features=VisionCache(model=random_policy.model, capacity=10_000),
-    )
     found = run(native(random_policy, sampling, graphs=graphs), wanted)
-    assert_same(found, run(plain, wanted))
+    assert_same(found, run(plain(random_policy, sampling), wanted))
     assert len({len(generation.token_ids) for generation in found.values()}) > 5
     assert Counter(generation.finish for generation in found.values())["stop"] > 10
 
@@ -201,17 +147,13 @@ def test_requests_join_while_others_run(random_policy: Policy) -> None:
     assert_same(found, alone)
 
 
-def test_each_prompt_and_image_is_encoded_once(random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts: list[int] = []
-    original = native_module.prefill
-
-    def counting(policy: Policy, encoded: list, features: VisionCache) -> object:  # type: ignore[type-arg]
-        prompts.append(len(encoded))
-        return original(policy, encoded, features)
-
-    monkeypatch.setattr(native_module, "prefill", counting)
-    run(native(random_policy), requests({"short": 4, "long": 2}))
-    assert prompts == [2]
+def test_each_prompt_is_prefilled_once_and_words_that_prompts_begin_with_too(random_policy: Policy) -> None:
+    first, second = (random_policy.encode(PROMPTS[name]).ids_L.tolist() for name in ("short", "long"))
+    common = next(i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
+    assert common > 40  # template and question; then one shows its image and the other goes on
+    with forwarded_tokens(random_policy) as counts:
+        run(native(random_policy), requests({"short": 4, "long": 2}))
+    assert counts == [len(first) + len(second) - common]
 
 
 def test_refresh_makes_new_weights_count() -> None:
