@@ -89,7 +89,7 @@ def record_of(
         steps=tuple(
             RecordedStep(
                 text=made.generation.text,
-                tokens=len(made.generation.token_ids),
+                tokens=len(made.generation.token_ids or ()),
                 finish=made.generation.finish,
                 reading=made.reading,
                 looks=made.looks,

@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from zoom_iqa.base.errors import DataError, FailureReason
+from zoom_iqa.base.errors import ConfigError, DataError, FailureReason
 from zoom_iqa.base.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -274,22 +274,47 @@ class Request:
     sampling: SamplingParams | None = None
 
 
+class SampledTokens(NamedTuple):
+    """The tokens an engine drew, end token included; log-probabilities and entropies in nats, one per token, of the
+    distribution actually sampled from.
+    """
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    entropies: tuple[float, ...]
+
+
 @dataclass(frozen=True)
 class Generation:
-    """What an engine returns: the sampled tokens (end token included) and the log-probability of each when sampled.
+    """What an engine returns. ``text`` is decoded without special tokens.
 
-    ``logprobs`` and ``entropies`` are in nats, one per token, of the distribution actually sampled from.
-    ``text`` is decoded without special tokens. ``prompt`` is the engine's encoding of the request's prompt, so that who
-    learns from the generation need not make it again.
+    ``token_ids``, ``logprobs`` and ``entropies`` are None where an engine does not know them (over an API);
+    ``sampled`` has all three. ``prompt`` is the engine's encoding of the request's prompt, so that who learns from the
+    generation need not make it again.
     """
 
     key: str
     text: str
-    token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]
-    entropies: tuple[float, ...]
+    token_ids: tuple[int, ...] | None
+    logprobs: tuple[float, ...] | None
+    entropies: tuple[float, ...] | None
     finish: Literal["stop", "length"]
     prompt: object | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def sampled(self) -> SampledTokens:
+        """What training needs.
+
+        Raises:
+            ConfigError: the engine does not know it.
+        """
+        if self.token_ids is None or self.logprobs is None or self.entropies is None:
+            missing = [name for name in ("token_ids", "logprobs", "entropies") if getattr(self, name) is None]
+            raise ConfigError(
+                f"{self.key}: its engine gave no {', '.join(missing)}, which training needs; "
+                "sample from the policy itself with engine=native or engine=transformers"
+            )
+        return SampledTokens(self.token_ids, self.logprobs, self.entropies)
 
 
 @dataclass(frozen=True, eq=False)

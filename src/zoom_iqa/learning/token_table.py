@@ -80,7 +80,11 @@ class TokenTable:
 
 
 def build_table(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Policy) -> TokenTable:
-    """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device."""
+    """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device.
+
+    Raises:
+        ConfigError: a generation comes from an engine that does not know its tokens or their log-probabilities.
+    """
     encoded: dict[str, EncodedPrompt] = {}
     sequences: list[PromptCompletion] = []
     trajectory: list[int] = []
@@ -89,12 +93,13 @@ def build_table(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
     for index, rollout in enumerate(rollouts):
         for step in rollout.steps:
             key, generation = step.request.prompt_key, step.generation
+            drawn = generation.sampled
             if key not in encoded:
                 made = generation.prompt
                 encoded[key] = made if isinstance(made, EncodedPrompt) else policy.encode(step.request.prompt)
-            sequences.append(PromptCompletion(encoded[key], key, torch.tensor(generation.token_ids)))
-            trajectory.extend([index] * len(generation.token_ids))
-            sampled.extend(generation.logprobs)
+            sequences.append(PromptCompletion(encoded[key], key, torch.tensor(drawn.ids)))
+            trajectory.extend([index] * len(drawn.ids))
+            sampled.extend(drawn.logprobs)
             spans.append(step.reading.spans)
     trajectory_T = torch.tensor(trajectory)
     return TokenTable(

@@ -23,9 +23,9 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
         "rollout/format_rate": _mean([rollout.well_formed for rollout in rollouts]),
         "rollout/valid_rate": _mean([isinstance(rating, float) for rating in ratings]),
         "rollout/routing_warning_rate": _mean([rollout.ending.failure is not None for rollout in rollouts]),
-        "rollout/tokens_per_turn": _mean([len(step.generation.token_ids) for step in steps]),
+        "rollout/tokens_per_turn": _mean([len(step.generation.sampled.ids) for step in steps]),
         "rollout/truncated_rate": _mean([step.generation.finish == "length" for step in steps]),
-        "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.entropies]),
+        "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.sampled.entropies]),
         "rollout/rating": _mean(readable),
         "rollout/distinct_ratings_per_image": _mean([len({round(rating, 2) for rating in readable}) / len(groups)]),
         **{

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from support import made_rollouts
 from support.random_policy import TEXTS, noise_image
 from support.toy_prompts import PROMPTS
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.records import record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.native.engine import NativeEngineRecipe
@@ -109,3 +114,16 @@ def test_a_prompt_that_the_engine_has_encoded_is_not_encoded_again(
             patched.setattr(Policy, "encode", lambda *_: pytest.fail("encoded twice"))
             table = build_table(group.rollouts, torch.zeros(2), policy=random_policy)
         assert table.sequences[0].prompt.ids_L.tolist() == encoded.ids_L.tolist()
+
+
+@pytest.mark.parametrize("missing", [("token_ids", "logprobs", "entropies"), ("logprobs", "entropies"), ("entropies",)])
+def test_generations_without_tokens_are_refused_by_name(random_policy: Policy, missing: tuple[str, ...]) -> None:
+    """As they come from an API: records keep them, training does not take them."""
+    made = made_rollouts.step(3.0, token_ids=(1, 2))
+    spoken = replace(made, generation=replace(made.generation, key="d:x/0/turn1", **dict.fromkeys(missing)))
+    told = made_rollouts.rollout(rated_example(id="x", dataset="d", mos=3.0), spoken)
+    with pytest.raises(
+        ConfigError, match=f"^d:x/0/turn1: its engine gave no {', '.join(missing)}, which .*engine=native"
+    ):
+        build_table([told], torch.zeros(1), policy=random_policy)
+    assert record_of(told).steps[0].tokens == (0 if "token_ids" in missing else 2)
