@@ -113,3 +113,20 @@ def test_licences_of_photographs_are_counted_by_kind() -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Licences\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| ([\w. -]+) \| (\d+) \|$", section, re.MULTILINE)
     assert {kind: int(count) for kind, count in rows} == there
+
+
+AXES = re.compile(r"\b_?[a-z][a-z0-9_]*_([A-Z][A-Za-z0-9]{0,4})\b")
+
+
+def test_the_glossary_has_every_letter_of_shapes_in_every_room_that_uses_it() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z]) \| ((?:`\w+` ?)+) \|", text, re.MULTILINE)
+    listed = {(letter, room) for letter, rooms in rows for room in CODE.findall(rooms)}
+    used = {
+        (letter, path.relative_to(PACKAGE).parts[0])
+        for path in PACKAGE.glob("*/**/*.py")
+        for axes in AXES.findall(path.read_text(encoding="utf-8"))
+        for letter in axes
+        if letter.isupper()
+    }
+    assert listed == used

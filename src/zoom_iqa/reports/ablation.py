@@ -25,7 +25,7 @@ COLUMNS = {
     "PLCC (raw)": "plcc",
     "SRCC": "srcc",
     "unique-score ratio": "unique_score_ratio",
-    "valid format": "format_rate",
+    "format rate": "format_rate",
     "crop rate": "crop_rate",
 }
 VARYING = ("seed", "paths", "machine")

@@ -16,7 +16,7 @@ from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
 
-LOGGED = ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate")
+LOGGED = ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate", "format_rate")
 """What is logged as val/<data set>/<figure>; more is better for each that can be monitored."""
 MONITORED = ("srcc", "plcc")
 

@@ -23,7 +23,17 @@ from zoom_iqa.training.grpo import GRPOModule
 from zoom_iqa.training.validation import BenchmarkEvaluation
 
 VALIDATION = ["callbacks=validation", "callbacks.validation.every=2", "data.val.size=5"]
-FIGURES = {f"val/embedded/{name}" for name in ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate")}
+FIGURES = {
+    f"val/embedded/{name}"
+    for name in (
+        "srcc",
+        "plcc",
+        "unique_score_ratio",
+        "crop_rate",
+        "valid_rate",
+        "format_rate",
+    )
+}
 
 
 @pytest.fixture(scope="module")
