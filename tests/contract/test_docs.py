@@ -14,7 +14,14 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "zoom_iqa"
-PATTERNS = ("CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md", "experiments/*/README.md", "src/zoom_iqa/assets/**/*.md")
+PATTERNS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/*.md",
+    "experiments/*/README.md",
+    "src/zoom_iqa/assets/**/*.md",
+)
 PAGES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
 WIDTH = 100
 
@@ -130,3 +137,11 @@ def test_the_glossary_has_every_letter_of_shapes_in_every_room_that_uses_it() ->
         if letter.isupper()
     }
     assert listed == used
+
+
+def test_the_layout_in_the_readme_is_that_of_the_package() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Layout\n")[2].partition("\n## ")[0]
+    rooms = set(re.findall(r"^src/zoom_iqa/(\w+)/ ", text, re.MULTILINE))
+    assert rooms == {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    (programs,) = re.findall(r"^src/zoom_iqa/\*\.py +programs: (.*)$", text, re.MULTILINE)
+    assert sorted(programs.split(", ")) == sorted(path.stem for path in PACKAGE.glob("[!_]*.py"))
