@@ -146,8 +146,8 @@ def test_table3_is_six_jobs_that_differ_as_the_papers_rows_do() -> None:
     both, full, natural = ["sft", "grpo"], ["format", "rank", "score"], [0.0]
     assert rows == [
         (["sft"], full, [], natural),
-        (both, ["format", "rank"], [], natural),
-        (both, ["format", "score"], [], natural),
+        (both, ["format", "rank"], ["kl_coverage"], natural),
+        (both, ["format", "score"], ["kl_coverage"], natural),
         (both, full, [], natural),
         (both, full, ["kl_coverage"], natural),
         (both, full, ["kl_coverage"], [0.0, 0.5, 1.0]),

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.reports.published import DATASETS, PAPER, published_diversity, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import FinishedRun, read_run
 
-ROWS = {
-    "table3_sft": "SFT only",
-    "table3_rank": "rank reward",
-    "table3_score": "score reward",
-    "table3_score_rank": "score and rank",
-    "table3_kl_coverage": "+ KL-Coverage",
-    "table3_progressive": "+ progressive re-sampling",
+PARTS = {
+    "sft": "SFT",
+    "score_reward": "score reward",
+    "rank_reward": "rank reward",
+    "kl_coverage": "KL-Coverage",
+    "progressive": "re-sampling",
 }
+"""The parts of the method that the paper's rows turn on and off, by their columns in table3.csv."""
+EXPERIMENTS = (
+    "table3_sft",
+    "table3_rank",
+    "table3_score",
+    "table3_score_rank",
+    "table3_kl_coverage",
+    "table3_progressive",
+)
+"""The experiments of conf/experiment, in the order of the paper's rows."""
+TICK = "✓"
+PUBLISHED = f"published, {PAPER}"
 COLUMNS = {
     "PLCC (raw)": "plcc",
     "SRCC": "srcc",
@@ -58,7 +68,8 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
 
 
 def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> TextTable:
-    """One row per experiment name, mean and standard deviation over its seeds after its last stage.
+    """A row for each of the paper's and each further experiment name: the parts that are on, mean and standard
+    deviation over seeds after the last stage, and the paper's own figures.
 
     Raises:
         DataError: runs of one name differ in more than their seed, or share it.
@@ -66,24 +77,63 @@ def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> Tex
     by_name: dict[str, list[FinishedRun]] = {}
     for run in runs:
         by_name.setdefault(str(run.config["name"]), []).append(run)
-    known = [name for name in ROWS if name in by_name]
-    rows, notes = [], [f"not in the table: {line}" for line in open_runs]
-    for name in [*known, *sorted(by_name.keys() - ROWS.keys())]:
-        group = sorted(by_name[name], key=lambda run: int(run.config["seed"]))
-        _check_group(name, group)
-        figures = [run.by_dataset for run in group]
-        cells = [_cell([one[key] for by_dataset in figures for one in by_dataset.values()]) for key in COLUMNS.values()]
-        seeds = ", ".join(str(run.config["seed"]) for run in group)
-        images = sorted({one["n"] for by_dataset in figures for one in by_dataset.values()})
-        rows.append([ROWS.get(name, name), name, MEASURED, seeds, ", ".join(map(str, images)), *cells])
+    notes = [f"not in the table: {line}" for line in open_runs]
+    rows = []
+    for experiment, published in zip(EXPERIMENTS, published_rows("table3"), strict=True):
+        on = {part for part in PARTS if published.columns[part] == "yes"}
+        group = by_name.pop(experiment, [])
+        if group and parts_of(group[0].config) != on:
+            notes.append(f"{experiment} was run with other parts than the paper's row {published.columns['row']}")
+            by_name[experiment] = group
+            group = []
+        figures = [" / ".join(pair) for pair in published.figures.values()]
+        rows.append(_row(published.columns["row"], experiment, on, group, figures))
+    nothing = [""] * len(DATASETS)
+    for name, group in sorted(by_name.items()):
+        rows.append(_row("", name, parts_of(group[0].config), group, nothing))
+    diversity = list(COLUMNS.values()).index("unique_score_ratio")
+    for method, ratio in published_diversity().items():
+        ours = ["" if place != diversity else ratio for place in range(len(COLUMNS))]
+        rows.append(["", *[""] * len(PARTS), method, PUBLISHED, "", "", *ours, *nothing])
     datasets = sorted({dataset for run in runs for dataset in run.by_dataset})
     return TextTable(
         title=f"Ablation on {', '.join(datasets)}: mean ± standard deviation over seeds",
-        header=["row", "experiment", "origin", "seeds", "images", *COLUMNS],
-        names=5,
-        rows=[*rows, *_published_rows()],
-        notes=["One seed has no deviation; figures undefined in a run are left out of its row and counted.", *notes],
+        header=[
+            *("row", *PARTS.values(), "experiment", "origin", "seeds", "images", *COLUMNS),
+            *(f"paper's {title}" for title in DATASETS.values()),
+        ],
+        names=5 + len(PARTS),
+        rows=rows,
+        notes=[
+            "One seed has no deviation; figures undefined in a run are left out of its row and counted.",
+            f"Columns that begin with paper's are PLCC / SRCC of {PAPER}, Table 3, which does not say whether its PLCC "
+            "is fitted.",
+            *notes,
+        ],
     )
+
+
+def parts_of(config: Mapping[str, Any]) -> set[str]:
+    """The parts of the method that a run's config turns on; those of a GRPO stage only where there is one."""
+    on = {"sft"} & set(config["stages"])
+    if "grpo" in config["stages"]:
+        on |= {f"{term}_reward" for term in ("score", "rank") if term in config["reward"]}
+        on |= {"kl_coverage"} & set(config["penalties"])
+        on |= {"progressive"} if len(config["resampling"]["exponents"]) > 1 else set()
+    return on
+
+
+def _row(number: str, name: str, on: Collection[str], group: list[FinishedRun], published: Sequence[str]) -> list[str]:
+    group = sorted(group, key=lambda run: int(run.config["seed"]))
+    ticks = [TICK if part in on else "" for part in PARTS]
+    if not group:
+        return [number, *ticks, name, PUBLISHED, "", "", *[""] * len(COLUMNS), *published]
+    _check_group(name, group)
+    figures = [one for run in group for one in run.by_dataset.values()]
+    seeds = ", ".join(str(run.config["seed"]) for run in group)
+    images = ", ".join(str(count) for count in sorted({one["n"] for one in figures}))
+    cells = [_cell([one[key] for one in figures]) for key in COLUMNS.values()]
+    return [number, *ticks, name, MEASURED, seeds, images, *cells, *published]
 
 
 def _cell(values: Sequence[Any]) -> str:
@@ -119,16 +169,3 @@ def _leaves(node: Any, path: str = "") -> dict[str, Any]:
     else:
         return {path: node}
     return {key: value for name, child in children for key, value in _leaves(child, f"{path}.{name}").items()}
-
-
-def _published_rows() -> list[list[str]]:
-    """What the paper says of score diversity, for comparison."""
-    text = files("zoom_iqa").joinpath("assets/published/unique_scores.csv").read_text(encoding="utf-8")
-    return [
-        [row["method"], "", f"published, {row['source']}", "", "", *(_published(row, key) for key in COLUMNS.values())]
-        for row in csv.DictReader(text.splitlines())
-    ]
-
-
-def _published(row: Mapping[str, str], key: str) -> str:
-    return f"{float(row[key]):.3f}" if row.get(key) else ""

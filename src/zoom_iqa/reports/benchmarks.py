@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.reports.published import DATASETS, PAPER, Pair, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
 
-DATASETS = {
-    "koniq": "KonIQ",
-    "spaq": "SPAQ",
-    "kadid": "KADID",
-    "pipal": "PIPAL",
-    "livew": "LIVE-Wild",
-    "agiqa": "AGIQA-3K",
-    "csiq": "CSIQ",
-}
 PLCC_KINDS = {
     "raw": ("plcc", "raw"),
     "logistic4": ("plcc_logistic4", "after a 4-parameter logistic fit"),
     "isotonic": ("plcc_isotonic", "after isotonic regression"),
 }
-
-Pair = tuple[str, str]
-"""PLCC and SRCC as printed."""
-
-
-@dataclass(frozen=True)
-class PublishedRow:
-    """A method's PLCC and SRCC by data set as its source prints them; None where it prints none."""
-
-    method: str
-    figures: dict[str, Pair | None]
-    source: str
-
-
-def published_rows() -> list[PublishedRow]:
-    """The rows of assets/published/table1.csv."""
-    text = files("zoom_iqa").joinpath("assets/published/table1.csv").read_text(encoding="utf-8")
-    return [
-        PublishedRow(
-            row["method"],
-            {
-                key: (row[f"{key}_plcc"], row[f"{key}_srcc"]) if row[f"{key}_plcc"] and row[f"{key}_srcc"] else None
-                for key in DATASETS
-            },
-            row["source"],
-        )
-        for row in csv.DictReader(text.splitlines())
-    ]
+PUBLISHED = f"published, {PAPER} Table 1"
 
 
 def benchmark_table(
@@ -67,8 +29,8 @@ def benchmark_table(
     others = sorted({name for row in measured.values() for name in row} - DATASETS.keys())
     columns = {**DATASETS, **{name: name for name in others}}
     rows = [
-        [row.method, f"published, {row.source}", *_cells([row.figures.get(name) for name in columns], paired)]
-        for row in published_rows()
+        [row.columns["method"], PUBLISHED, *_cells([row.figures.get(name) for name in columns], paired)]
+        for row in published_rows("table1")
     ]
     rows += [
         [label, MEASURED, *_cells([_measured(figures.get(name), key) for name in columns], paired)]
@@ -81,8 +43,8 @@ def benchmark_table(
         names=2,
         rows=rows,
         notes=[
-            "Published methods are trained on KonIQ-10k alone, NIQE on none of the benchmarks.",
-            f"PLCC {MEASURED} is {kind}; published PLCC is of the kind each source uses, which few state.",
+            "Published methods but the handcrafted NIQE and BRISQUE are trained on KonIQ-10k alone.",
+            f"PLCC {MEASURED} is {kind}; the paper does not say whether its PLCC is fitted.",
             *remarks,
             *(f"{label}: {_images(row)}." for label, row in measured.items()),
         ],

@@ -69,7 +69,13 @@ def latex(table: TextTable) -> str:
 
 FORMATS: dict[str, Callable[[TextTable], str]] = {"markdown": markdown, "csv": comma_separated, "latex": latex}
 
-_LATEX = {"\\": r"\textbackslash{}", "±": r"$\pm$", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "✓": r"$\checkmark$",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 _LATEX |= {character: "\\" + character for character in "&%$#_{}"}
 
 

@@ -15,7 +15,8 @@ from omegaconf import OmegaConf
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.report import report
-from zoom_iqa.reports.benchmarks import DATASETS, published_rows
+from zoom_iqa.reports.ablation import EXPERIMENTS, parts_of
+from zoom_iqa.reports.published import DATASETS, published_rows
 from zoom_iqa.reports.rendering import TextTable, latex, markdown
 
 
@@ -40,7 +41,13 @@ def trained(folder: Path, name: str, seed: int, metrics: dict[str, Any], **confi
     """A training run with figures of choice."""
     stages = ["sft"] if name == "table3_sft" else ["sft", "grpo"]
     common = {"name": name, "stages": stages, "seed": seed, "policy": {"path": "p"}, "benchmark": {"name": "embedded"}}
-    return write(folder, {**common, **config}, metrics)
+    rewards = {"table3_rank": ["rank"], "table3_score": ["score"]}.get(name, ["score", "rank"])
+    parts = {
+        "reward": {term: {} for term in ["format", *rewards]},
+        "penalties": {} if name in ("table3_sft", "table3_score_rank", "my_variant") else {"kl_coverage": {}},
+        "resampling": {"exponents": [0.0, 0.5, 1.0] if name == "table3_progressive" else [0.0]},
+    }
+    return write(folder, {**common, **parts, **config}, metrics)
 
 
 def resolved(seed: int, *overrides: str) -> dict[str, Any]:
@@ -57,15 +64,28 @@ def rows(text: str) -> dict[str, dict[str, str]]:
     return {row["method"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
-def test_published_rows_have_a_source_and_sound_figures() -> None:
-    for row in published_rows():
-        assert "arXiv" in row.source
-        assert "Table" in row.source
-        pairs = [pair for pair in row.figures.values() if pair is not None]
-        assert all(0 < float(value) < 1 for pair in pairs for value in pair)
-    paper = {row.method: row.figures for row in published_rows()}["Zoom-IQA"]
-    assert paper["livew"] == ("0.887", "0.870")
-    assert len({row.method for row in published_rows()}) == len(published_rows())
+def test_published_rows_are_the_papers_own() -> None:
+    table1 = {row.columns["method"]: row.figures for row in published_rows("table1")}
+    assert len(table1) == 14
+    assert table1["Zoom-IQA"]["livew"] == ("0.887", "0.870")
+    assert table1["Q-Align"]["csiq"] == ("0.671", "0.737")  # DeQA-Score's own table has 0.785
+    assert table1["BRISQUE"]["pipal"] == ("0.267", "0.232")
+    table3 = published_rows("table3")
+    assert [row.columns["row"] for row in table3] == list("123456")
+    assert table3[5].figures == table1["Zoom-IQA"]
+    pairs = [pair for row in (*published_rows("table1"), *table3) for pair in row.figures.values()]
+    assert all(0 < float(value) < 1 for pair in pairs for value in pair)
+
+
+@pytest.mark.parametrize("table", ["table1", "table3"])
+def test_published_rows_are_those_of_the_transcription(table: str, shared_dir: Path) -> None:
+    theirs = list(csv.DictReader((shared_dir / "published" / f"{table}.csv").open(newline="")))
+    ours = published_rows(table)
+    for row, expected in zip(ours, theirs, strict=True):
+        flat = {
+            f"{name}_{kind}": pair[i] for name, pair in row.figures.items() for i, kind in enumerate(("plcc", "srcc"))
+        }
+        assert {**row.columns, **flat} == expected
 
 
 def test_our_rows_stand_beside_the_published_and_are_marked(tmp_path: Path) -> None:
@@ -138,8 +158,41 @@ def test_ablation_has_seeds_mean_and_spread_in_the_papers_order(tmp_path: Path) 
     assert [row["SRCC"] for row in ours] == ["0.600 ± 0.100", "0.700", "0.800 ± 0.000", "0.100"]
     assert [row["seeds"] for row in ours] == ["0, 1, 2", "0", "0, 1", "0"]
     assert ours[0]["crop rate"] == "0.500 ± 0.000"
-    published = {row["row"]: row["unique-score ratio"] for row in table if row["origin"].startswith("published")}
-    assert published == {"mean opinion scores": "0.713", "VisualQuality-R1": "0.020"}
+    diversity = {row["experiment"]: row["unique-score ratio"] for row in table[-2:]}
+    assert diversity == {"mean opinion scores": "0.713", "VisualQuality-R1": "0.020"}
+
+
+def test_ablation_ticks_stand_beside_the_papers_figures(tmp_path: Path) -> None:
+    ablation(tmp_path)
+    text = report(["table3", str(tmp_path), "--format", "csv"])
+    table = {row["experiment"]: row for row in csv.DictReader(io.StringIO(text))}
+    columns = ("SFT", "score reward", "rank reward", "KL-Coverage", "re-sampling")
+    ticks = {name: "".join("x" if table[name][column] else "-" for column in columns) for name in EXPERIMENTS}
+    assert list(ticks.values()) == ["x----", "x-xx-", "xx-x-", "xxx--", "xxxx-", "xxxxx"]  # the paper's Table 3
+    assert table["table3_rank"]["paper's KonIQ"] == "0.906 / 0.887"
+    assert (table["table3_rank"]["row"], table["table3_rank"]["SRCC"]) == ("2", "0.700")
+    assert (table["table3_progressive"]["SRCC"], table["table3_progressive"]["paper's CSIQ"]) == ("", "0.797 / 0.754")
+
+
+def test_a_run_with_other_parts_is_not_the_papers_row(tmp_path: Path) -> None:
+    trained(tmp_path / "a", "table3_rank", 0, {"grpo": figures(0.5)}, penalties={})
+    text = report(["table3", str(tmp_path), "--format", "csv"])
+    table = [row for row in csv.DictReader(io.StringIO(text)) if row["experiment"] == "table3_rank"]
+    assert [(row["row"], row["KL-Coverage"], row["SRCC"], row["paper's KonIQ"]) for row in table] == [
+        ("2", "✓", "", "0.906 / 0.887"),
+        ("", "", "0.500", ""),
+    ]
+    assert "table3_rank was run with other parts than the paper's row 2" in report(["table3", str(tmp_path)])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_experiments_are_the_papers_rows(experiment: str) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("train", overrides=[f"+experiment={experiment}"])
+    row = published_rows("table3")[EXPERIMENTS.index(experiment)]
+    on = {part for part, value in row.columns.items() if value == "yes"}
+    config: Any = OmegaConf.to_container(cfg, resolve=False)
+    assert parts_of(config) == on
 
 
 def test_undefined_figures_are_counted(tmp_path: Path) -> None:
