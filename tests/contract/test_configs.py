@@ -88,10 +88,12 @@ CHOICES = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) fo
 
 
 @pytest.mark.parametrize("turn", range(max(map(len, CHOICES.values()))))
-def test_every_choice_composes_and_passes_the_checks(turn: int) -> None:
+def test_every_choice_composes_and_passes_the_checks(turn: int, tmp_path: Path) -> None:
     """``penalties=kl_coverage`` and the like in place of the default, every group's next choice at once."""
     chosen = [f"{group}={found[turn % len(found)]}" for group, found in CHOICES.items()]
-    cfg = composed(*chosen, *(["manifest=mine.csv"] if "data=manifest" in chosen else []))
+    manifest = tmp_path / "mine.csv"
+    manifest.touch()
+    cfg = composed(*chosen, *([f"manifest={manifest}"] if "data=manifest" in chosen else []))
     _check(cfg)
     OmegaConf.resolve(cfg)
 
