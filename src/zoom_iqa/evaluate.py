@@ -31,6 +31,7 @@ from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
+from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
@@ -40,6 +41,7 @@ from zoom_iqa.evaluation.figures import figures_of, ratings_csv
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.fabric import fabric_of, launch
 
 USAGE = "python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
 HELP = help_of(
@@ -73,7 +75,8 @@ FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    run_command(_command, help_text=HELP)
+    go_on = command("zoom_iqa.evaluate", sys.argv[1:])  # the same goes on where it was stopped
+    run_command(_command, help_text=HELP, go_on=lambda: go_on)
 
 
 def compose_config(arguments: Sequence[str]) -> DictConfig:
@@ -104,11 +107,11 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     OmegaConf.resolve(cfg)
     evaluators = _evaluators(cfg)
     folder = RunFolder(run_folder(cfg, name=_policy_name(cfg.policy.path), config_yaml=config_yaml))
-    fabric = _processes(cfg.machine)
+    fabric = _fabric(cfg.machine)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         folder.check(config_yaml)
         own_labels.say_what_is_assumed(cfg)
-    fabric.launch()
+    launch(fabric, more_arguments=())
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
     if rank() == 0:
@@ -178,8 +181,8 @@ def _policy_name(path: str) -> str:
     return "-".join(part for part in Path(path).parts[-2:] if part != os.sep)
 
 
-def _processes(machine: DictConfig) -> L.Fabric:
-    """What starts the processes asked for, or joins those that torchrun has started.
+def _fabric(machine: DictConfig) -> L.Fabric:
+    """What joins the processes asked for, or those that torchrun has started.
 
     Raises:
         ConfigError: this machine does not have what is asked for.
@@ -188,10 +191,7 @@ def _processes(machine: DictConfig) -> L.Fabric:
     if TorchElasticEnvironment.detect():
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
         settings["num_nodes"] = int(os.environ["WORLD_SIZE"]) // settings["devices"]
-    try:
-        return L.Fabric(**settings)
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"machine: {' '.join(str(error).split())}") from error
+    return fabric_of(settings, where="machine")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
+from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
@@ -66,7 +67,8 @@ READ_HERE = (
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    run_command(_command, help_text=HELP)
+    go_on = command("zoom_iqa.evaluate_peer", sys.argv[1:])  # the same goes on where it was stopped
+    run_command(_command, help_text=HELP, go_on=lambda: go_on)
 
 
 def compose_config(arguments: Sequence[str]) -> DictConfig:

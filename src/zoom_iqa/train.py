@@ -27,6 +27,7 @@ from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import expected_errors, run_command
+from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.machine import check_machine, kept_config
@@ -37,7 +38,9 @@ from zoom_iqa.metrics.summary import Summary
 from zoom_iqa.objectives.rewards.rubric import Rubric
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
+from zoom_iqa.parallel.slurm import requeued
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.fabric import fabric_of, launch, starts_processes
 
 HELP = help_of(
     "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE ...] [KEY=VALUE ...]",
@@ -74,7 +77,8 @@ READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "accumulate")
 def _main(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
-        with expected_errors():  # inside the job too: Hydra announces failed jobs in lines of its own
+        # inside the job too: Hydra announces failed jobs in lines of its own
+        with expected_errors(go_on=lambda: go_on_command(run_dir)), requeued(same_folder=names_its_folder()):
             return train(cfg, run_dir)
     finally:
         with suppress(OSError):
@@ -90,7 +94,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
     _check(cfg)
     _quiet_libraries()
-    fabric = _processes(cfg.machine)
+    fabric = _fabric(cfg.machine)
     config_yaml = kept_config(cfg, processes=_count(fabric))
     OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
@@ -101,7 +105,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         RunFolder(run_dir).check(config_yaml)
         own_labels.say_what_is_assumed(cfg)
         instantiate(cfg.logger)  # for nothing: one that cannot log in shows now, in the process that logs
-    fabric.launch()
+    launch(fabric, more_arguments=(f"hydra.run.dir={quoted(str(run_dir))}",))
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
     for stage in stages.values():
         stage.check_batch(processes=world_size())
@@ -143,20 +147,15 @@ def _check(cfg: DictConfig) -> None:
     _check_optimized(cfg.optimized_metric, cfg.stages)
 
 
-def _processes(machine: DictConfig) -> L.Fabric:
-    """What starts the processes that ``machine`` asks for and joins them, once for all stages and evaluations.
+def _fabric(machine: DictConfig) -> L.Fabric:
+    """What joins the processes that ``machine`` asks for, once for all stages and evaluations.
 
     Raises:
         ConfigError: the machine does not have what is asked for, or it is a multirun that would start processes.
     """
     keys = ("accelerator", "strategy", "devices", "num_nodes")
-    try:
-        fabric = L.Fabric(**{key: machine[key] for key in keys})
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"machine: {' '.join(str(error).split())}") from error
-    environment: Any = getattr(fabric.strategy, "cluster_environment", None)
-    starts = fabric.strategy.launcher is not None and not environment.creates_processes_externally
-    if starts and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+    fabric = fabric_of({key: machine[key] for key in keys}, where="machine")
+    if starts_processes(fabric) and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ConfigError(
             "machine: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +15,10 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from support.command_line import run_train
 from support.small_run import SETTINGS as BASE
-from support.small_run import answers_of, metrics_of, save_policy, small_run, weights_of
-from zoom_iqa.base.errors import ConfigError
+from support.small_run import assert_same_end, metrics_of, rows, save_policy, small_run, weights_of
+from zoom_iqa.base.errors import ConfigError, StoppedError
 from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.parallel.stopping import stoppable
 from zoom_iqa.policy.policy import Policy
 
 SETTINGS = (
@@ -31,15 +32,15 @@ class KilledError(RuntimeError):
     """Stands for the end of a process at an unlucky moment."""
 
 
-class KillBefore(L.Callback):
-    """Ends the run before a batch of a stage."""
+class Before(L.Callback):
+    """Does something before a batch of a stage, such as ending the run."""
 
-    def __init__(self, module: str, batch: int, error: type[BaseException]) -> None:
-        self._module, self._batch, self._error = module, batch, error
+    def __init__(self, module: str, batch: int, act: Callable[[], None]) -> None:
+        self._module, self._batch, self._act = module, batch, act
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         if batch_idx == self._batch and type(pl_module).__name__ == self._module:
-            raise self._error
+            self._act()
 
 
 @pytest.fixture(scope="session")
@@ -53,21 +54,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     run = tmp_path_factory.mktemp("runs") / "finished"
     small_run(run, policy, *SETTINGS)
     return run
-
-
-def rows(run: Path, stage: str) -> list[dict[str, str]]:
-    with (run / "logs" / stage / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def assert_same_end(run: Path, finished: Path) -> None:
-    for stage in ("sft", "grpo"):
-        found, expected = weights_of(run, stage), weights_of(finished, stage)
-        assert found.keys() == expected.keys()
-        assert all(torch.equal(found[name], expected[name]) for name in expected)
-        assert answers_of(run, stage) == answers_of(finished, stage)
-        assert rows(run, stage) == rows(finished, stage)
-    assert metrics_of(run) == metrics_of(finished)
 
 
 def test_run_folder_holds_what_is_promised(finished: Path) -> None:
@@ -112,14 +98,25 @@ def test_every_step_is_logged(finished: Path) -> None:
     assert [float(row["policy/old_recomputed"]) for row in grpo] == [0.0] * 4
 
 
-def killed_before(patched: pytest.MonkeyPatch, module: str, batch: int, error: type[BaseException]) -> None:
+def before_batch(patched: pytest.MonkeyPatch, module: str, batch: int, act: Callable[[], None]) -> None:
     """Not by config: the config of a continued run must be that of the run."""
     init: Callable[..., None] = L.Trainer.__init__
 
-    def with_killer(self: Any, *args: Any, callbacks: Any = (), **kwargs: Any) -> None:
-        init(self, *args, callbacks=[*callbacks, KillBefore(module, batch, error)], **kwargs)
+    def with_more(self: Any, *args: Any, callbacks: Any = (), **kwargs: Any) -> None:
+        init(self, *args, callbacks=[*callbacks, Before(module, batch, act)], **kwargs)
 
-    patched.setattr(L.Trainer, "__init__", with_killer)
+    patched.setattr(L.Trainer, "__init__", with_more)
+
+
+def killed_before(patched: pytest.MonkeyPatch, module: str, batch: int) -> None:
+    def kill() -> None:
+        raise KilledError
+
+    before_batch(patched, module, batch, kill)
+
+
+def asked_in(patched: pytest.MonkeyPatch, module: str, batch: int, number: signal.Signals) -> None:
+    before_batch(patched, module, batch, lambda: os.kill(os.getpid(), number))
 
 
 def killed_at_call(patched: pytest.MonkeyPatch, owner: type, method: str, when: Callable[..., bool]) -> None:
@@ -136,19 +133,18 @@ def killed_at_call(patched: pytest.MonkeyPatch, owner: type, method: str, when: 
 
 Kill = Callable[[pytest.MonkeyPatch], None]
 MOMENTS: dict[str, Kill] = {
-    "SFT before a checkpoint": lambda patched: killed_before(patched, "SFTModule", 1, KilledError),
-    "SFT between two checkpoints, by Control-C": lambda patched: killed_before(
-        patched, "SFTModule", 3, KeyboardInterrupt
-    ),
+    "SFT before a checkpoint": lambda patched: killed_before(patched, "SFTModule", 1),
+    "SFT between two checkpoints, by Control-C": lambda patched: asked_in(patched, "SFTModule", 2, signal.SIGINT),
     "SFT before it counts as done": lambda patched: killed_at_call(
         patched, L.Trainer, "save_checkpoint", lambda _, path: path.match("sft/done.ckpt")
     ),
     "evaluation": lambda patched: killed_at_call(
         patched, RecordFile, "append", lambda file, *_: file.path.stat().st_size > 0
     ),
-    "GRPO before a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 1, KilledError),
-    "GRPO right after a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 2, KilledError),
-    "GRPO, continued, before its next": lambda patched: killed_before(patched, "GRPOModule", 3, KilledError),
+    "GRPO before a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 1),
+    "GRPO right after a checkpoint": lambda patched: killed_before(patched, "GRPOModule", 2),
+    "GRPO, continued, before its next": lambda patched: killed_before(patched, "GRPOModule", 3),
+    "GRPO asked to end in its last step": lambda patched: asked_in(patched, "GRPOModule", 3, signal.SIGTERM),
     "GRPO before it counts as done": lambda patched: killed_at_call(
         patched, L.Trainer, "save_checkpoint", lambda _, path: path.match("grpo/done.ckpt")
     ),
@@ -157,12 +153,10 @@ MOMENTS: dict[str, Kill] = {
 
 
 def kill(moment: str, run: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, *settings: str) -> None:
-    handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patched:
         MOMENTS[moment](patched)
-        with pytest.raises((KilledError, SystemExit)):
+        with pytest.raises((KilledError, StoppedError)), stoppable():
             small_run(run, policy, *settings)
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores a second Control-C
 
 
 def test_a_run_killed_again_and_again_ends_the_same(
@@ -174,6 +168,8 @@ def test_a_run_killed_again_and_again_ends_the_same(
         if moment == "evaluation":
             with (run / "evaluation/sft/predictions.jsonl").open("a") as file:
                 file.write('{"id": "half a li')
+        if moment == "SFT between two checkpoints, by Control-C":
+            assert torch.load(run / "checkpoints/sft/last.ckpt", weights_only=True)["global_step"] == 3
     small_run(run, policy, *SETTINGS)
     assert_same_end(run, finished)
 

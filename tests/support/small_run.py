@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -64,3 +65,20 @@ def answers_of(run_dir: Path, stage: str) -> list[dict[str, Any]]:
     """Predictions without the time they took."""
     lines = (run_dir / "evaluation" / stage / "predictions.jsonl").read_text().splitlines()
     return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+
+def rows(run_dir: Path, stage: str) -> list[dict[str, str]]:
+    """What a stage has logged, a row a step."""
+    with (run_dir / "logs" / stage / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_same_end(run: Path, finished: Path) -> None:
+    """Both runs have come to the same weights, answers, figures and logs, to the last bit."""
+    for stage in ("sft", "grpo"):
+        found, expected = weights_of(run, stage), weights_of(finished, stage)
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+        assert answers_of(run, stage) == answers_of(finished, stage)
+        assert rows(run, stage) == rows(finished, stage)
+    assert metrics_of(run) == metrics_of(finished)

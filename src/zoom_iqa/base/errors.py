@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Literal
 
@@ -78,6 +79,18 @@ class UndefinedMetricError(ZoomIQAError):
         super().__init__(f"{metric} is undefined: {reason}")
         self.metric = metric
         self.reason = reason
+
+
+class ProcessError(ZoomIQAError):
+    """A process that this one depends on has died."""
+
+
+class StoppedError(ZoomIQAError):
+    """A signal asked the run to stop; ``number`` says which, and the run's exit status follows from it."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(f"stopped by {number.name}")
+        self.number = number
 
 
 def _made_again(kind: type[ZoomIQAError], args: tuple[object, ...]) -> ZoomIQAError:

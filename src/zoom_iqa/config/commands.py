@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -16,34 +18,57 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from zoom_iqa.base.errors import ConfigError, ZoomIQAError
+from zoom_iqa.base.errors import ConfigError, StoppedError, ZoomIQAError
 from zoom_iqa.config.composition import unknown_key
+from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
+from zoom_iqa.parallel.processes import is_first, world_size
+from zoom_iqa.parallel.stopping import stoppable
 
+CHILDREN_END_S = 60.0
+_LOST_CONNECTION = re.compile(r"gloo|NCCL|Connection (closed|reset) by peer|store|socket", re.IGNORECASE)
 _FLAGS = ("Only one of --run", "The --resolve flag")  # how Hydra begins what it says of its own flags
 
 
-def run_command(command: Callable[[], None], *, help_text: str, config_name: str | None = None) -> None:
+def run_command(
+    command: Callable[[], None],
+    *,
+    help_text: str,
+    config_name: str | None = None,
+    go_on: Callable[[], str] | None = None,
+) -> None:
     """Run an entry point, or print its help; an error made on purpose is one line on stderr and exit status 2.
 
     ``config_name`` is the root config of a command that Hydra itself starts: it has Hydra's flags, and a wrong key is
-    shown with the valid ones beside it.
+    shown with the valid ones beside it. ``go_on`` makes the command that continues this one when it was stopped.
+    Processes of a run end with the one that started them.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
-    with expected_errors(config_name):
-        if {"-h", "--help"} & set(sys.argv[1:]):
-            print(help_text, end="")
-        else:
-            if config_name is not None:
-                _refuse_unknown_flags(sys.argv[1:])
-            command()
-        sys.stdout.flush()
+    follow_parent()
+    patience_s = 0.0  # after an error others have nothing left to do
+    try:
+        with stoppable(), expected_errors(config_name, go_on=go_on):
+            if {"-h", "--help"} & set(sys.argv[1:]):
+                print(help_text, end="")
+            else:
+                if config_name is not None:
+                    _refuse_unknown_flags(sys.argv[1:])
+                command()
+            sys.stdout.flush()
+        patience_s = CHILDREN_END_S
+    finally:
+        end_children(within_s=patience_s)
 
 
 @contextmanager
-def expected_errors(config_name: str | None = None) -> Iterator[None]:
-    """Turn errors made on purpose into one line on stderr and exit status 2; others keep their traceback."""
+def expected_errors(config_name: str | None = None, *, go_on: Callable[[], str] | None = None) -> Iterator[None]:
+    """Turn errors made on purpose into one line on stderr and exit status 2; others keep their traceback.
+
+    A run stopped by a signal ends with 128 + its number; ``go_on`` makes the command that continues it.
+    """
     try:
         yield
+    except StoppedError as error:
+        sys.exit(_report_stop(error.number, go_on))
     except ZoomIQAError as error:
         sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
@@ -51,6 +76,10 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
         sys.exit(_report(str(unknown) if unknown is not None else one_line(error)))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
+    except RuntimeError as error:
+        if world_size() == 1 or not _LOST_CONNECTION.search(str(error)):
+            raise
+        sys.exit(_report_loss(go_on))
     except BrokenPipeError:
         if not _output_is_closed():
             raise
@@ -65,6 +94,24 @@ def expected_errors(config_name: str | None = None) -> Iterator[None]:
             raise
         remedy = "; to see the config of one run of a multirun, drop -m and give that run's values"
         sys.exit(_report(str(error) + (remedy if "--multirun" in str(error) else "")))
+
+
+def _report_stop(number: signal.Signals, go_on: Callable[[], str] | None) -> int:
+    if is_first():
+        remedy = "" if go_on is None else f"; to go on: {go_on()}"
+        print(f"stopped by {number.name}{remedy}", file=sys.stderr)
+    return 128 + number
+
+
+def _report_loss(go_on: Callable[[], str] | None) -> int:
+    """What to say when a collective failed: who has died, or that somebody else will say why."""
+    lost = lost_child()
+    if lost is None:
+        return _report("the connection to another process of this run is lost; it or its machine says why")
+    if lost.stopped_by is not None:
+        return _report_stop(lost.stopped_by, go_on)
+    remedy = "" if go_on is None else f"; to go on: {go_on()}"
+    return _report(f"{lost.said}{remedy}")
 
 
 def _output_is_closed() -> bool:

@@ -14,7 +14,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Sample
-from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.collation import as_list, single_thread_worker, worker_losses
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.engines.engine import Engine
@@ -80,7 +80,7 @@ class Evaluator:
         Raises:
             DataError: ``path`` holds predictions of images whose label is another one now.
         """
-        with _evaluating(policy):
+        with _evaluating(policy), worker_losses():
             return predict_missing(
                 path,
                 self._dataset.items(),

@@ -12,6 +12,7 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.types import Example, Mos
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
+from zoom_iqa.parallel.stopping import until_stopped
 
 Key = tuple[str, str, int]
 """Data set, id and sample of a record."""
@@ -33,6 +34,7 @@ def predict_missing(
 
     Raises:
         DataError: ``path`` holds records of images whose label is another one now.
+        StoppedError: a signal asked to stop; what is predicted until then is kept.
     """
     file = RecordFile(path, RecordCodec())
     done = _merged(file)
@@ -47,7 +49,7 @@ def predict_missing(
     line = ProgressLine(title or "", total=before + len(own), shown=rank() == 0 and title is not None)
     with share as part, line as progress:
         progress.start_at(before)
-        for records in predict(own):
+        for records in until_stopped(predict(own)):
             part.append(record for record in records if _key(record) not in done)
             progress.advance(len(records) // samples)
     done = _merged(file)

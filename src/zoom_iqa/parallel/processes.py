@@ -5,6 +5,7 @@ A run without an initialised process group is its own whole.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import torch
@@ -56,6 +57,14 @@ def world_size() -> int:
 def rank() -> int:
     """Which of them this is."""
     return dist.get_rank() if world_size() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this is the process that speaks for the run; known before the processes have joined, too."""
+    if world_size() > 1:
+        return dist.get_rank() == 0
+    names = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in names)
 
 
 def wait_for_all() -> None:

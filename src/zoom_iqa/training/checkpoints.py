@@ -11,10 +11,15 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
 
 from zoom_iqa.base.atomic_files import whole_binary_file
+from zoom_iqa.base.errors import StoppedError
+from zoom_iqa.parallel.stopping import agreed_stop
 
 
 class StageCheckpoint(Checkpoint):
-    """Writes ``path`` after every ``every`` steps: optimizer steps of SFT, rollouts of GRPO; a batch is one."""
+    """Writes ``path`` after every ``every`` steps: optimizer steps of SFT, rollouts of GRPO; a batch is one.
+
+    Asked to stop, it writes it after the step in hand and ends the stage by StoppedError, in all processes at once.
+    """
 
     def __init__(self, *, path: Path, every: int) -> None:
         self._path, self._every = path, every
@@ -23,8 +28,11 @@ class StageCheckpoint(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save where a step is complete."""
-        if (batch_idx + 1) % self._every == 0:
+        asked = agreed_stop()
+        if asked is not None or (batch_idx + 1) % self._every == 0:
             trainer.save_checkpoint(self._path, weights_only=False)
+        if asked is not None:
+            raise StoppedError(asked)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

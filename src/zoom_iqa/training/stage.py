@@ -15,8 +15,10 @@ from lightning.pytorch.loggers import Logger
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import rank, world_size
+from zoom_iqa.parallel.stopping import stepping
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.checkpoints import AtomicCheckpointIO, StageCheckpoint
 from zoom_iqa.training.strategy import PlacedStrategy
@@ -82,7 +84,10 @@ class Stage:
         trainer = self._trainer(folder, last, loggers)
         trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
         module = self.recipe(policy=policy, placement=placement)
-        trainer.fit(module, datamodule=self.data, ckpt_path=str(last) if last.exists() else None, weights_only=False)
+        with worker_losses(), stepping():
+            trainer.fit(
+                module, datamodule=self.data, ckpt_path=str(last) if last.exists() else None, weights_only=False
+            )
         trainer.save_checkpoint(done, weights_only=True)
         if rank() == 0:
             last.unlink(missing_ok=True)  # nothing is left to go on with
@@ -92,7 +97,7 @@ class Stage:
     def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Callable[..., Logger]]) -> L.Trainer:
         logs = folder.logs(self.name)
         joined: dict[str, Any] = {"strategy": PlacedStrategy()} if world_size() > 1 else {}
-        return self.trainer(
+        trainer = self.trainer(
             **joined,
             max_epochs=1,
             logger=[make(save_dir=str(logs)) for make in loggers],
@@ -103,6 +108,13 @@ class Stage:
             log_every_n_steps=1,  # modules log by themselves
             default_root_dir=str(logs),
         )
+        # Lightning's handlers save, broadcast and exit wherever they interrupt, and forget torch's of dead workers
+        trainer._signal_connector.register_signal_handlers = _no_handlers  # type: ignore[method-assign]
+        return trainer
+
+
+def _no_handlers() -> None:
+    """Signals are handled by parallel/stopping."""
 
 
 def _load_weights(policy: Policy, checkpoint: Path, placement: Placement) -> None:

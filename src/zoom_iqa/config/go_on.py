@@ -1,0 +1,44 @@
+"""The command that continues a run, from the command line that began it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's grammar takes it, whatever it holds; in quotes only where it must be."""
+    if value and all(c.isascii() and (c.isalnum() or c in "/_-.:") for c in value):
+        return value
+    literal = value.replace("${", r"\${")
+    # of backslashes only those before a quote are read as escapes
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), literal) + "'"
+
+
+def go_on_command(run_dir: Path) -> str:
+    """What continues the training run in ``run_dir``, or the multirun that it is a job of."""
+    key, place = "paths.run_dir", str(run_dir)
+    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+        key, place = "hydra.sweep.dir", str(HydraConfig.get().sweep.dir)
+    begun = [argument for argument in sys.argv[1:] if not argument.startswith((f"{key}=", "hydra.run.dir="))]
+    return command("zoom_iqa.train", [*begun, f"{key}={quoted(place)}"])
+
+
+def names_its_folder() -> bool:
+    """Whether the same command line, given again, continues the run instead of beginning another."""
+    keys = ("paths.run_dir=", "hydra.run.dir=", "hydra.sweep.dir=")
+    return any(argument.startswith(keys) for argument in sys.argv[1:])
+
+
+def command(module: str, arguments: Sequence[str]) -> str:
+    """A command line for the shell: under torchrun with as many processes as this run has on its machine."""
+    local = os.environ.get("LOCAL_WORLD_SIZE")
+    start = f"torchrun --nproc-per-node {local}" if local is not None else "python"
+    return f"{start} -m {module} {shlex.join(arguments)}"

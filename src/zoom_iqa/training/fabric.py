@@ -1,0 +1,59 @@
+"""Joining the processes of a run: Lightning says which there are, and this starts those that nobody else does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning as L
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.parallel.launching import start_children
+
+
+def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
+    """What joins the processes that ``settings`` of the config's node ``where`` ask for.
+
+    Raises:
+        ConfigError: the machine does not have what is asked for.
+    """
+    try:
+        return L.Fabric(**settings)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
+
+
+def starts_processes(fabric: L.Fabric) -> bool:
+    """Whether this process would have to start others: torchrun and SLURM start them by themselves."""
+    environment: Any = getattr(fabric.strategy, "cluster_environment", None)
+    return fabric.strategy.launcher is not None and not environment.creates_processes_externally
+
+
+def launch(fabric: L.Fabric, *, more_arguments: Sequence[str]) -> None:
+    """Start the processes that are missing, by this process's own command line and ``more_arguments``, and join all.
+
+    Lightning would start them too, but not end them with this process, nor say which of them has died.
+    """
+    if starts_processes(fabric):
+        environment: Any = fabric.strategy.cluster_environment  # type: ignore[attr-defined]
+        count = fabric.strategy.num_processes  # type: ignore[attr-defined]
+        environment.validate_settings(num_devices=count, num_nodes=fabric.strategy.num_nodes)  # type: ignore[attr-defined]
+        os.environ |= {
+            "MASTER_ADDR": environment.main_address,
+            "MASTER_PORT": str(environment.main_port),
+            "NODE_RANK": str(environment.node_rank()),
+            "WORLD_SIZE": str(count * fabric.strategy.num_nodes),  # type: ignore[attr-defined]
+        }
+        start_children([*_own_command(), *more_arguments], count=count - 1)
+        os.environ["LOCAL_RANK"] = "0"  # Lightning takes the processes for started
+    fabric.launch()
+
+
+def _own_command() -> list[str]:
+    import __main__  # as it was started, which only that module knows
+
+    module = getattr(__main__.__spec__, "name", None)
+    start = [os.path.abspath(sys.argv[0])] if module is None else ["-m", module]
+    return [sys.executable, *start, *sys.argv[1:]]

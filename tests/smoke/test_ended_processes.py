@@ -1,0 +1,108 @@
+"""Two processes of one run: asked to stop, both do at one step; when one dies, the other ends and says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from support.small_run import SETTINGS, rows, save_policy
+
+TESTS = Path(__file__).resolve().parents[1]
+TWO = ["machine=gpus", "machine.accelerator=cpu", "machine.devices=2", "sft.steps=5000"]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def started(run: Path, *settings: str) -> subprocess.Popen[str]:
+    policy = save_policy(run.parent)
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "zoom_iqa.train", *SETTINGS, *TWO, f"policy.path={policy}"]
+    command += [f"paths.run_dir={run}", *settings]
+    return subprocess.Popen(command, cwd=run.parent, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.05)
+    return condition()
+
+
+def child_of(process: subprocess.Popen[str]) -> int:
+    (pid,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    return pid
+
+
+def steps_logged(run: Path) -> int:
+    return len(rows(run, "sft")) if (run / "logs" / "sft" / "metrics.csv").exists() else 0
+
+
+def at_work(process: subprocess.Popen[str], run: Path, after: int = 0) -> None:
+    assert within(300, lambda: steps_logged(run) > after or process.poll() is not None)
+    assert process.poll() is None, process.stderr and process.stderr.read()
+
+
+def test_asked_in_one_both_stop_and_one_that_dies_is_named(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = started(run)
+    at_work(process, run)
+    os.kill(child_of(process), signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143
+    (line,) = said.splitlines()
+    assert line.startswith("stopped by SIGTERM; to go on: python -m zoom_iqa.train ")
+    assert line.endswith(f" paths.run_dir={run}")
+    state = torch.load(run / "checkpoints" / "sft" / "last.ckpt", weights_only=True)
+    done = steps_logged(run)
+    assert state["global_step"] == done
+
+    process = started(run)
+    at_work(process, run, after=done)
+    child = child_of(process)
+    os.kill(child, signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 2
+    (line,) = said.splitlines()
+    assert line.startswith(
+        f"error: process 1 of this run (pid {child}) was killed by SIGKILL; all of them end; to go on: "
+    )
+
+
+def test_none_outlives_the_first(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = started(run, "machine.workers=1")
+    at_work(process, run)
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    family = {process.pid}
+    for _ in range(3):
+        family |= {pid for pid in pids if parent_of(pid) in family}
+    assert len(family) == 4  # two processes with a worker each
+    process.kill()
+    process.wait()
+    assert within(3, lambda: not any(alive(pid) for pid in family))
+
+
+def parent_of(pid: int) -> int | None:
+    found = status_of(pid)
+    return None if found is None else int(found[1])
+
+
+def alive(pid: int) -> bool:
+    found = status_of(pid)
+    return found is not None and found[0] != "Z"
+
+
+def status_of(pid: int) -> list[str] | None:
+    """State, parent and so on; None for a process that is no more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
