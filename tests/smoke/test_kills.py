@@ -18,7 +18,7 @@ from zoom_iqa.config.commands import run_command
 
 SETTINGS = ("machine.workers=1", "resampling=progressive", "sft.checkpoint_every=3", "callbacks=validation")
 SETTINGS += ("callbacks.validation.every=2", "data.val.size=3")
-KILLS = 8
+KILLS = 5
 LATEST_S = 4.0
 """After so many seconds at most a run is killed; left alone it takes about as long."""
 

@@ -85,8 +85,11 @@ class ProcessError(ZoomIQAError):
     """A process that this one depends on has died."""
 
 
-class StoppedError(ZoomIQAError):
-    """A signal asked the run to stop; ``number`` says which, and the run's exit status follows from it."""
+class StoppedError(BaseException):
+    """A signal asked the run to stop; ``number`` says which, and the run's exit status follows from it.
+
+    Like KeyboardInterrupt no Exception: it may come anywhere, and what handles errors there must let it pass.
+    """
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(f"stopped by {number.name}")
