@@ -65,10 +65,28 @@ def expected_errors(config_name: str | None = None, *, go_on: Callable[[], str] 
 
     A run stopped by a signal ends with 128 + its number; ``go_on`` makes the command that continues it.
     """
+    with _errors(config_name, go_on), _stops(go_on):
+        yield
+
+
+@contextmanager
+def _stops(go_on: Callable[[], str] | None) -> Iterator[None]:
+    """A stop ends all, also as another error: code that a signal interrupts may fail as it cleans up behind itself."""
     try:
         yield
-    except StoppedError as error:
-        sys.exit(_report_stop(error.number, go_on))
+    except BaseException as error:
+        chain: BaseException | None = error
+        while chain is not None and not isinstance(chain, StoppedError):
+            chain = chain.__context__
+        if chain is None:
+            raise
+        sys.exit(_report_stop(chain.number, go_on))
+
+
+@contextmanager
+def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterator[None]:
+    try:
+        yield
     except ZoomIQAError as error:
         sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:

@@ -17,6 +17,7 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.types import Example, Generation, Mos, Sample
 from zoom_iqa.evaluation.evaluator import Evaluator
+from zoom_iqa.parallel import stopping
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -134,6 +135,8 @@ def test_processes_share_the_images(
             records_at(path).merge_shares()
 
     monkeypatch.setattr(dist, "barrier", barrier)
+    for name in ("stop_asked", "agreed_stop"):
+        monkeypatch.setattr(stopping, name, lambda: None)
     found = evaluator(own).run(random_policy, path=path, title=None)
     assert own.opened == [item.id for item in images.items()][1::2]
     assert timeless(found) == timeless(whole)

@@ -1,0 +1,63 @@
+"""A command that a signal stops ends with one line, the command that continues it, and 128 + the signal's number."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from zoom_iqa.base.errors import ConfigError, StoppedError
+from zoom_iqa.config.commands import expected_errors
+from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
+
+
+def stopped_in(code: Callable[[], None]) -> int:
+    with pytest.raises(SystemExit) as ended, expected_errors(go_on=lambda: "the command"):
+        code()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_says_how_to_go_on(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    def stop() -> None:
+        raise StoppedError(number)
+
+    assert stopped_in(stop) == 128 + number
+    assert capsys.readouterr().err == f"stopped by {number.name}; to go on: the command\n"
+
+
+def test_a_stop_that_code_fails_to_clean_up_behind_is_one_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        try:
+            raise StoppedError(signal.SIGTERM)
+        except StoppedError:
+            raise ConfigError("half made")  # noqa: B904  # as unaware code does
+
+    assert stopped_in(fail) == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM; to go on: the command\n"
+
+
+@pytest.mark.parametrize("value", ["runs/a_b-1.2", "it's", "a b", "a,b", "${x}", "ü", 'a"b\\c\\', "a=b"])
+def test_quoted_values_are_read_as_they_are(value: str) -> None:
+    if value == "${x}":  # an interpolation even in quotes, unless escaped
+        assert quoted(value) == r"'\${x}'"
+        return
+    (override,) = OverridesParser.create().parse_overrides([f"key={quoted(value)}"])
+    assert str(override.value()) == value
+
+
+def test_the_command_that_continues_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "+experiment=quickstart", "grpo.steps=20"])
+    assert not names_its_folder()
+    begun = "python -m zoom_iqa.train +experiment=quickstart grpo.steps=20"
+    assert go_on_command(Path("runs/a/b")) == f"{begun} paths.run_dir=runs/a/b"
+    monkeypatch.setattr("sys.argv", ["train.py", "paths.run_dir=runs/c", "+experiment=quickstart", "grpo.steps=20"])
+    assert names_its_folder()
+    assert go_on_command(Path("runs/c")) == f"{begun} paths.run_dir=runs/c"
+    assert go_on_command(Path("runs/c d")).endswith(""" 'paths.run_dir='"'"'runs/c d'"'"''""")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert go_on_command(Path("runs/c")).startswith("torchrun --nproc-per-node 8 -m zoom_iqa.train ")
