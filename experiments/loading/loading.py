@@ -36,7 +36,7 @@ def enlarged(images: ImageDataset, size: tuple[int, int], folder: Path) -> Bench
         path = folder / f"{index}.jpg"
         sample.image.resize(size, Image.Resampling.BICUBIC).save(path, quality=92)
         items.append(rated_example(id=str(index), dataset="enlarged", mos=sample.example.mos, path=str(path)))
-    return BenchmarkImages(items=items, max_pixels=LARGE[0] * LARGE[1])
+    return BenchmarkImages(items=items, max_pixels=LARGE[0] * LARGE[1], upright=True)
 
 
 def loaded_a_second(images: ImageDataset, workers: int) -> float:
@@ -62,12 +62,12 @@ def main() -> None:
     OmegaConf.resolve(cfg)
     (node,) = cfg.benchmarks.values()
     items = images_of(instantiate(node), cfg).items()
-    photographs = BenchmarkImages(items=items[:LIMIT], max_pixels=cfg.max_pixels)
+    photographs = BenchmarkImages(items=items[:LIMIT], max_pixels=cfg.max_pixels, upright=cfg.upright)
     with tempfile.TemporaryDirectory() as folder:
         large, phone = (Path(folder) / part for part in ("large", "phone"))
         large.mkdir()
         phone.mkdir()
-        small = BenchmarkImages(items=items[:48], max_pixels=cfg.max_pixels)
+        small = BenchmarkImages(items=items[:48], max_pixels=cfg.max_pixels, upright=cfg.upright)
         sets = {
             "loader, as published": photographs,
             f"loader, {LARGE[0]}x{LARGE[1]}": enlarged(photographs, LARGE, large),

@@ -53,7 +53,7 @@ HELP = help_of(
         "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
         "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
         "split, limit": "train, val, test or all; so many images",
-        "KEY=VALUE": "benchmark.root=FOLDER, samples_per_image=4, evaluator=greedy, prompts=official, and whatever "
+        "KEY=VALUE": "benchmark.root=FOLDER, samples_per_image=4, evaluator=greedy, protocol=released, and whatever "
         "conf/evaluate.yaml has",
         "--config-dir": "a folder of yours with benchmark/NAME.yaml and the like",
     },
@@ -65,6 +65,7 @@ READ_HERE = (
     "split",
     "limit",
     "max_pixels",
+    "upright",
     "machine",
     "size",
     "paths.runs",
@@ -158,7 +159,7 @@ def images_of(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
         DataError: labels are unusable or images missing.
     """
     split = benchmark.evaluation_split if cfg.split is None else cfg.split
-    images = benchmark.images(split, max_pixels=cfg.max_pixels, size=None)
+    images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
     return FixedSubset(dataset=images, limit=cfg.limit)
 
 

@@ -59,6 +59,7 @@ READ_HERE = (
     "learn_split",
     "limit",
     "max_pixels",
+    "upright",
     "machine",
     "paths.runs",
     "paths.run_dir",
@@ -137,7 +138,7 @@ def _evaluated(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
 
 def _learned_from(name: str, benchmark: ImageBenchmark, evaluated: ImageDataset, cfg: DictConfig) -> ImageDataset:
     """The images a peer learns from, none of which it is judged on."""
-    training = benchmark.images(cfg.learn_split, max_pixels=cfg.max_pixels, size=None)
+    training = benchmark.images(cfg.learn_split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
     validate_items(training.items())
     judged = {item.id for item in evaluated.items()}
     shared = sum(item.id in judged for item in training.items())

@@ -66,7 +66,9 @@ READ_HERE = (
     "optimized_metric",
     "machine",
     "size",
-    "data.max_pixels",
+    "max_pixels",
+    "upright",
+    "stop_strings",
     "paths.runs",
     "paths.run_dir",
 )

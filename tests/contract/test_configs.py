@@ -41,6 +41,7 @@ GROUPS = (
     "policy",
     "policy/lora",
     "prompts",
+    "protocol",
     "resampling",
     "reward",
     "size",

@@ -31,10 +31,10 @@ class ImageBenchmark(Protocol):
     name: str
     evaluation_split: str
 
-    def images(self, split: str, *, max_pixels: int | None, size: int | None) -> ImageDataset:
+    def images(self, split: str, *, max_pixels: int | None, upright: bool, size: int | None) -> ImageDataset:
         """The images of a split (train, val, test, or all), each with at most ``max_pixels`` pixels; None reduces none.
 
-        ``size`` is how many images, always the same; None takes all.
+        ``upright``: turned as their EXIF data say. ``size`` is how many images, always the same; None takes all.
 
         Raises:
             ConfigError: no such split, or a number is not a whole one of at least 1.
@@ -44,12 +44,12 @@ class ImageBenchmark(Protocol):
 
 
 class BenchmarkImages(Dataset[Sample]):
-    """Labelled image files, each as a viewer would show it and with at most ``max_pixels`` pixels, or with all (None).
+    """Labelled image files, each with at most ``max_pixels`` pixels, or with all (None); see ``load_image``.
 
     Nothing is replaced or skipped: a file that cannot be shown is an error that names its item.
     """
 
-    def __init__(self, *, items: Sequence[Example], max_pixels: int | None) -> None:
+    def __init__(self, *, items: Sequence[Example], max_pixels: int | None, upright: bool) -> None:
         """Keep the labels; no file is opened.
 
         Raises:
@@ -63,7 +63,7 @@ class BenchmarkImages(Dataset[Sample]):
         if pathless:
             raise DataError(f"{len(pathless)} items have no image file", pathless)
         self._items = tuple(items)
-        self._max_pixels = max_pixels
+        self._max_pixels, self._upright = max_pixels, upright
 
     def items(self) -> tuple[Example, ...]:
         """The labels, in the order of the indices."""
@@ -76,13 +76,13 @@ class BenchmarkImages(Dataset[Sample]):
         item = self._items[index]
         assert item.path is not None
         try:
-            return Sample.of(item, load_image(item.path, max_pixels=self._max_pixels))
+            return Sample.of(item, load_image(item.path, max_pixels=self._max_pixels, upright=self._upright))
         except ImageError as error:
             raise ImageError(f"{item.dataset}:{item.id}: {error}") from error
 
 
 def benchmark_images(
-    *, benchmark: ImageBenchmark, split: str, max_pixels: int | None, size: int | None
+    *, benchmark: ImageBenchmark, split: str, max_pixels: int | None, upright: bool, size: int | None
 ) -> ImageDataset:
     """The images of a benchmark's split, for configs; see :meth:`ImageBenchmark.images`."""
-    return benchmark.images(split, max_pixels=max_pixels, size=size)
+    return benchmark.images(split, max_pixels=max_pixels, upright=upright, size=size)

@@ -58,8 +58,10 @@ _UPRIGHT = {
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
+def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
     """The image in ``path`` as RGB with at most ``max_pixels`` pixels (None: what can be decoded), aspect ratio kept.
+
+    ``upright`` false leaves it as it is stored, whatever EXIF says, as the released evaluation does.
 
     Raises:
         ImageError: the file is missing, empty, truncated, of no known format, or too large to decode.
@@ -73,12 +75,12 @@ def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty; fetch it again")
         try:
-            return _shown(path, max_pixels, path)
+            return _shown(path, max_pixels, path, upright=upright)
         except _DAMAGE:  # of a PNG perhaps in a comment only
             bare = _png_without_metadata(path)
             if bare is None:
                 raise
-            return _shown(bare, max_pixels, path)
+            return _shown(bare, max_pixels, path, upright=upright)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error
     except UnidentifiedImageError as error:
@@ -87,11 +89,11 @@ def load_image(path: str | Path, *, max_pixels: int | None) -> Image.Image:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
 
 
-def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path) -> Image.Image:
+def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: bool) -> Image.Image:
     with _open(file) as opened:
         _bound_decoding(opened, max_pixels, path)
         opened.load()
-        return _reduced(_as_shown(opened), max_pixels)
+        return _reduced(_in_rgb(_upright(opened) if upright else opened), max_pixels)
 
 
 def _open(file: Path | io.BytesIO) -> Image.Image:
@@ -136,9 +138,8 @@ def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:
         )
 
 
-def _as_shown(image: Image.Image) -> Image.Image:
-    """Upright RGB of a loaded image."""
-    image = _upright(image)
+def _in_rgb(image: Image.Image) -> Image.Image:
+    """A loaded image as RGB of its own."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         return _from_deep_grey(image)
     if image.mode == "CMYK":

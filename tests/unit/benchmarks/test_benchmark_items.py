@@ -67,7 +67,8 @@ def test_the_label_file_is_absent(tmp_path):
 def test_pixels_come_with_their_item_and_within_the_bound(tmp_path):
     entries = [{"image": "a.png", "gt_score": 75}]
     Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "a.png")
-    images = benchmark_images(benchmark=benchmark(tmp_path, entries), split="all", max_pixels=300, size=None)
+    labelled = benchmark(tmp_path, entries)
+    images = benchmark_images(benchmark=labelled, split="all", max_pixels=300, upright=True, size=None)
     (item,) = images.items()
     sample = images[0]
     assert sample.example is item
@@ -80,7 +81,7 @@ def test_pixels_come_with_their_item_and_within_the_bound(tmp_path):
 def test_an_unreadable_file_names_its_item(tmp_path):
     (tmp_path / "a.png").write_bytes(b"not a picture")
     mine = benchmark(tmp_path, [{"image": "a.png", "gt_score": 7, "id": "seven"}])
-    images = mine.images("all", max_pixels=300, size=None)
+    images = mine.images("all", max_pixels=300, upright=True, size=None)
     with pytest.raises(ImageError, match=r"mine:seven: .*a\.png"):
         images[0]
 
@@ -90,16 +91,16 @@ def test_so_many_images_are_a_fixed_part_of_all(tmp_path):
     for entry in entries:
         Image.new("RGB", (8, 8)).save(tmp_path / str(entry["image"]))
     mine = benchmark(tmp_path, entries)
-    few, more = (mine.images("all", max_pixels=None, size=size).items() for size in (3, 5))
+    few, more = (mine.images("all", max_pixels=None, upright=True, size=size).items() for size in (3, 5))
     assert (len(few), len(more)) == (3, 5)
     assert set(few) < set(more) < set(mine.items("all"))
     with pytest.raises(ConfigError, match="size=0 must be a whole number of at least 1; null takes every image"):
-        mine.images("all", max_pixels=None, size=0)
+        mine.images("all", max_pixels=None, upright=True, size=0)
 
 
 def test_no_items_are_refused():
     with pytest.raises(DataError, match="empty"):
-        BenchmarkImages(items=(), max_pixels=300)
+        BenchmarkImages(items=(), max_pixels=300, upright=True)
 
 
 @pytest.mark.parametrize("name", sorted(set(benchmark_names()) - {"manifest", "embedded"}))
@@ -132,4 +133,4 @@ def test_training_data_of_real_photographs(shared_dir):
         assert len(images) == size
         assert {item.split for item in images.items()} == {split}
     width, height = images[0].image.size
-    assert 0 < width * height <= cfg.data.max_pixels
+    assert 0 < width * height <= cfg.data.train.max_pixels

@@ -39,7 +39,7 @@ def judged(split: str, size: int) -> EmbeddedSet:
 def test_images_are_those_that_figures_were_measured_on(
     split: str, size: int | None, all_of_it: int, benchmark: EmbeddedBenchmark
 ) -> None:
-    found, expected = benchmark.images(split, max_pixels=None, size=size), judged(split, all_of_it)
+    found, expected = benchmark.images(split, max_pixels=None, upright=True, size=size), judged(split, all_of_it)
     assert found.items() == expected.items()
     assert np.array_equal(np.asarray(found[3].image), np.asarray(expected[3].image))
 
@@ -55,10 +55,10 @@ def test_every_photograph_has_the_pixels_it_is_said_to_have() -> None:
 
 def test_what_cannot_be_made_is_refused(benchmark: EmbeddedBenchmark) -> None:
     with pytest.raises(ConfigError, match="split='all': the embedded set has train, val, test"):
-        benchmark.images("all", max_pixels=None, size=None)
+        benchmark.images("all", max_pixels=None, upright=True, size=None)
     with pytest.raises(ConfigError, match="max_pixels=1000: the embedded set is made with 196,608; use that or more"):
-        benchmark.images("test", max_pixels=1000, size=None)
+        benchmark.images("test", max_pixels=1000, upright=True, size=None)
     with pytest.raises(ConfigError, match="size=0 must be a whole number of at least 1; null takes as many as"):
-        benchmark.images("test", max_pixels=None, size=0)
+        benchmark.images("test", max_pixels=None, upright=True, size=0)
     with pytest.raises(ConfigError, match="split='dev'"):
         replace(benchmark, evaluation_split="dev")

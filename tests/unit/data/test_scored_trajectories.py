@@ -91,7 +91,7 @@ def test_further_views_are_parts_of_the_image_flipped_half_of_the_time(prompts: 
     ramp = np.tile(np.arange(200, dtype=np.uint8), (100, 1))  # each column its own value: a view tells where it was cut
     Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "ramp.png")
     items = [rated_example(id="a", dataset="real", mos=3.0, path=str(tmp_path / "ramp.png"))]
-    images = BenchmarkImages(items=items, max_pixels=100_000)
+    images = BenchmarkImages(items=items, max_pixels=100_000, upright=True)
     data = ScoredTrajectories(
         images=images, writer=writer(prompts, 0.0), task=ZoomTask(prompts=prompts), views=40, seed=0
     )
@@ -113,7 +113,7 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
     for number, mos in enumerate((1.5, 3.2, 4.8)):
         Image.effect_noise((64, 48), 40).convert("RGB").save(tmp_path / f"{number}.png")
         items.append(rated_example(id=str(number), dataset="real", mos=mos, path=str(tmp_path / f"{number}.png")))
-    images = BenchmarkImages(items=items, max_pixels=10_000)
+    images = BenchmarkImages(items=items, max_pixels=10_000, upright=True)
     data = ScoredTrajectories(
         images=images, writer=writer(prompts, 1.0), task=ZoomTask(prompts=prompts), views=1, seed=4
     )
@@ -147,6 +147,6 @@ def test_a_number_out_of_range_is_named(prompts: PromptSet, setting: dict[str, f
 
 def test_at_least_one_view_is_asked_for(prompts: PromptSet, tmp_path: Path) -> None:
     items = [rated_example(id="a", dataset="real", mos=3.0, path=str(tmp_path / "none.png"))]
-    images = BenchmarkImages(items=items, max_pixels=100)
+    images = BenchmarkImages(items=items, max_pixels=100, upright=True)
     with pytest.raises(ConfigError, match="views=0"):
         ScoredTrajectories(images=images, writer=writer(prompts, 0.0), task=ZoomTask(prompts=prompts), views=0, seed=0)

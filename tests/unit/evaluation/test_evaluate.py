@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -200,6 +201,21 @@ def test_answers_are_drawn_as_the_protocol_says_unless_told_otherwise() -> None:
     assert sampling("engine=transformers") == protocol
     assert sampling("evaluator.sampling.greedy=true") == {**protocol, "greedy": True}
     assert sampling("evaluator=greedy") == {**protocol, "greedy": True}
+
+
+def test_the_released_protocol_is_one_choice(
+    policy: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, module = ModuleType("zoomiqa"), ModuleType("zoomiqa.protocol")
+    package.__path__ = []  # type: ignore[attr-defined]
+    module.RANDOM_QUESTIONS = ("one?", "two?")  # type: ignore[attr-defined]
+    module.STAGE1_PROMPT = 'First {{"rating": 1}}. {question}'  # type: ignore[attr-defined]
+    module.STAGE2_PROMPT = 'Again {{"rating": 1}}. {question}'  # type: ignore[attr-defined]
+    for made in (package, module):
+        monkeypatch.setitem(sys.modules, made.__name__, made)
+    figures = run(policy, images, tmp_path / "run", "protocol=released")["mine"]
+    assert (figures["n"], figures["n_valid"]) == (7, 7)
+    assert "stop_strings: []" in (tmp_path / "run" / "config.yaml").read_text()
 
 
 def test_the_same_command_finds_its_folder(

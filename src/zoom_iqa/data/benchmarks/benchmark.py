@@ -107,10 +107,11 @@ class Benchmark:
             )
         return items
 
-    def images(self, split: str, *, max_pixels: int | None, size: int | None) -> ImageDataset:
+    def images(self, split: str, *, max_pixels: int | None, upright: bool, size: int | None) -> ImageDataset:
         """The images of a split; see :meth:`~zoom_iqa.data.datasets.ImageBenchmark.images`."""
         require_count_or_none("size", size, none_means="takes every image")
-        return FixedSubset(dataset=BenchmarkImages(items=self.items(split), max_pixels=max_pixels), limit=size)
+        whole = BenchmarkImages(items=self.items(split), max_pixels=max_pixels, upright=upright)
+        return FixedSubset(dataset=whole, limit=size)
 
     def item(self, label: Label, split: str | None) -> Example:
         """A label as an item of this benchmark: path below the root, scores on 1-5."""

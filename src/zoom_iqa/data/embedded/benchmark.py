@@ -41,8 +41,8 @@ class EmbeddedBenchmark:
         """Where the photographs lie."""
         return FOLDER
 
-    def images(self, split: str, *, max_pixels: int | None, size: int | None) -> EmbeddedSet:
-        """The images of a split, ``size`` of them or as many as ``sizes`` says.
+    def images(self, split: str, *, max_pixels: int | None, upright: bool, size: int | None) -> EmbeddedSet:
+        """The images of a split, ``size`` of them or as many as ``sizes`` says; all are made upright.
 
         Raises:
             ConfigError: no such split, or a bound that the photographs exceed.
@@ -76,7 +76,7 @@ def _(benchmark: EmbeddedBenchmark, on_image: Callable[[], None]) -> Report:
         except OSError as error:
             damaged[name] = f"{name}.jpg: {error}"
         on_image()
-    items = [item for split in benchmark.sizes for item in benchmark.images(split, max_pixels=None, size=None).items()]
+    items = [item for split in benchmark.sizes for item in benchmark.images(split, max_pixels=None, upright=True, size=None).items()]
     mos = [item.mos for item in items]
     return Report(
         counts=dict(benchmark.sizes),

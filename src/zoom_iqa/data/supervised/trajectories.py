@@ -53,11 +53,11 @@ class FileTrajectories(Dataset[Trajectory]):
         DataError: there is no file, or lines of it are unusable.
     """
 
-    def __init__(self, *, path: str | None, image_root: str, max_pixels: int) -> None:
+    def __init__(self, *, path: str | None, image_root: str, max_pixels: int | None, upright: bool) -> None:
         if path is None:
             raise DataError("data.trajectories.path is not set: give a JSONL file of supervised trajectories")
         self._records = read_records(path, image_root=image_root)
-        self._max_pixels = max_pixels
+        self._max_pixels, self._upright = max_pixels, upright
         self._items = tuple(rated_example(id=r.id, dataset="trajectories", mos=r.mos) for r in self._records)
 
     def __len__(self) -> int:
@@ -68,5 +68,7 @@ class FileTrajectories(Dataset[Trajectory]):
         return self._items
 
     def __getitem__(self, index: int) -> Trajectory:
-        turn = load_turn(self._records[index], lambda path: load_image(path, max_pixels=self._max_pixels))
+        turn = load_turn(
+            self._records[index], lambda path: load_image(path, max_pixels=self._max_pixels, upright=self._upright)
+        )
         return Trajectory(self._items[index], (turn,))
