@@ -30,7 +30,7 @@ def forked(run_dir: Path, policy: Path) -> int:
         return pid
     status = 1
     try:
-        run_command(lambda: small_run(run_dir, policy, *SETTINGS) and None)
+        run_command(lambda: small_run(run_dir, policy, *SETTINGS) and None, help_text="")
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1
@@ -71,6 +71,7 @@ def test_a_second_control_c_keeps_what_was_saved(tmp_path: Path) -> None:
     pid = forked(run, policy)
     logged = run / "logs" / "sft" / "metrics.csv"
     while not logged.exists():
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the run ended before its first step"
         time.sleep(0.01)
     for _ in range(2):
         os.kill(pid, signal.SIGINT)
