@@ -16,7 +16,7 @@ import torch
 
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
-from zoom_iqa.evaluate import compose_config, evaluate, resolve_arguments
+from zoom_iqa.evaluate import compose_config, evaluate
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.shipped import shipped_policy_folder
@@ -41,7 +41,7 @@ def records(policy: Path, out: Path, *, samples: int, temperature: float) -> tup
         f"policy.path={policy}", "benchmark=embedded", f"samples_per_image={samples}",
         f"evaluator.sampling.temperature={temperature}", f"paths.run_dir={out}",
     ]  # fmt: skip
-    evaluate(compose_config(resolve_arguments(arguments)))
+    evaluate(compose_config(arguments))
     return RecordFile(out / "embedded" / "predictions.jsonl", RecordCodec()).read()
 
 

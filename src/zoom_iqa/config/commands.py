@@ -78,8 +78,8 @@ def _stops(go_on: Callable[[], str] | None) -> Iterator[None]:
         chain: BaseException | None = error
         while chain is not None and not isinstance(chain, StoppedError):
             chain = chain.__context__
-        if chain is None:
-            raise
+        if chain is None or (isinstance(error, SystemExit) and error.code == 128 + chain.number):
+            raise  # another error, or a stop that has been reported further in
         sys.exit(_report_stop(chain.number, go_on))
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.evaluate import compose_config, images_of, resolve_arguments
+from zoom_iqa.evaluate import compose_config, images_of
 from zoom_iqa.train import _check
 
 CELL = 28  # pixels of a side of an image token
@@ -108,7 +108,7 @@ def test_files_are_taken_upright_or_as_stored(protocol: str, size: tuple[int, in
         "policy.path=p",
         f"protocol={protocol}",
     ]
-    cfg = compose_config(resolve_arguments(given))
+    cfg = compose_config(given)
     OmegaConf.resolve(cfg)
     (node,) = cfg.benchmarks.values()
     images: Any = images_of(instantiate(node), cfg)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from zoom_iqa.base.errors import ConfigError, StoppedError
@@ -51,6 +52,7 @@ def test_quoted_values_are_read_as_they_are(value: str) -> None:
 
 
 def test_the_command_that_continues_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # another test of this process may have begun a multirun
     monkeypatch.setattr("sys.argv", ["train.py", "+experiment=quickstart", "grpo.steps=20"])
     assert not names_its_folder()
     begun = "python -m zoom_iqa.train +experiment=quickstart grpo.steps=20"

@@ -76,7 +76,11 @@ def _(benchmark: EmbeddedBenchmark, on_image: Callable[[], None]) -> Report:
         except OSError as error:
             damaged[name] = f"{name}.jpg: {error}"
         on_image()
-    items = [item for split in benchmark.sizes for item in benchmark.images(split, max_pixels=None, upright=True, size=None).items()]
+    items = [
+        item
+        for split in benchmark.sizes
+        for item in benchmark.images(split, max_pixels=None, upright=True, size=None).items()
+    ]
     mos = [item.mos for item in items]
     return Report(
         counts=dict(benchmark.sizes),
