@@ -19,6 +19,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from zoom_iqa.base.errors import ImageError
+from zoom_iqa.base.lfs import LFS_SAID, is_lfs_pointer
 from zoom_iqa.tasks.tools.crop import MAX_ASPECT, viewable
 
 MAX_DECODED_PIXELS = 120_000_000
@@ -84,6 +85,8 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error
     except UnidentifiedImageError as error:
+        if is_lfs_pointer(path):
+            raise ImageError(f"{path} {LFS_SAID}") from error
         raise ImageError(f"{path}: not an image of a known format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error

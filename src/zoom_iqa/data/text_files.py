@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.lfs import LFS_POINTER, LFS_SAID
 from zoom_iqa.base.printable import printable
 
 Columns = Sequence[str | tuple[str, ...]]
 """Names of columns that a table must have; of a tuple, one."""
 
-LFS_POINTER = "version https://git-lfs.github.com/spec/"
 DELIMITERS = ",;\t"
 SHOWN_COLUMNS = 20
 
@@ -56,7 +56,7 @@ def read_text(path: Path) -> str:
         place = len(mark) + len(text[: text.index("\0")].encode(encoding))
         raise DataError(f"{path}: byte {place} is zero, so it is no UTF-8 text; save the file as UTF-8")
     if text.startswith(LFS_POINTER):
-        raise DataError(f"{path} is a git-lfs pointer, not the file itself; fetch that with `git lfs pull`")
+        raise DataError(f"{path} {LFS_SAID}")
     return text
 
 

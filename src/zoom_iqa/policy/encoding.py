@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 
 from zoom_iqa.base.errors import PolicyError
@@ -98,10 +99,7 @@ class PromptEncoder:
         parts = [part for message in messages for part in message.parts if isinstance(part, ImagePart)]
         images = tuple(self.images(part) for part in parts)
         texts: list[str] = []
-        rendered = self.tokenizer.apply_chat_template(
-            [_as_chat(message, texts) for message in messages], add_generation_prompt=True, tokenize=False
-        )
-        ids = self._ids(rendered, texts)
+        ids = self._ids(self._rendered([_as_chat(message, texts) for message in messages], asks=True), texts)
         if ids.count(self.image_pad_id) != len(images):
             raise PolicyError(
                 f"chat template: {ids.count(self.image_pad_id)} image placeholders for {len(images)} images; "
@@ -109,9 +107,33 @@ class PromptEncoder:
             )
         return self._expand(ids, images)
 
+    def check_template(self) -> None:
+        """Pass a chat template that shows every text and asks for the assistant's answer at its end.
+
+        Raises:
+            PolicyError: it does not, or is no template: one whose file is cut off.
+        """
+        texts: list[str] = []
+        parts = (TextPart("a"), TextPart("b"))
+        messages = (Message("user", parts), Message("assistant", parts[:1]), Message("user", parts))
+        chat = [_as_chat(message, texts) for message in messages]
+        asking, telling = self._rendered(chat, asks=True), self._rendered(chat, asks=False)
+        self._ids(asking, texts)
+        if not asking.startswith(telling) or asking == telling or IMAGE_PAD in asking:
+            raise PolicyError("chat template: it does not ask for an answer at its end; use a Qwen2.5-VL chat template")
+
     def completion_ids(self, text: str, end_id: int) -> list[int]:
         """Token ids of an answer as the model would have produced it, end token included."""
         return [*self._text_ids([text])[0], end_id]
+
+    def _rendered(self, chat: list[dict[str, Any]], *, asks: bool) -> str:
+        try:
+            rendered: str = self.tokenizer.apply_chat_template(chat, add_generation_prompt=asks, tokenize=False)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise PolicyError(
+                f"chat template: it cannot be filled ({error}); use a Qwen2.5-VL chat template"
+            ) from error
+        return rendered
 
     def _ids(self, rendered: str, texts: Sequence[str]) -> list[int]:
         """Ids of a rendered template: its special tokens, and between them its words joined to the texts.

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from zoom_iqa.base.errors import ConfigError, PolicyError
+from zoom_iqa.policy.folder import FOLDER_HOLDS, check_folder
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.policy import Policy
 
-FOLDER_HOLDS = "config.json, the weights as safetensors, tokenizer files and preprocessor_config.json"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -39,8 +39,9 @@ def load_policy(
     Raises:
         ConfigError: ``image_cache`` or a bound of the image area is below 1, or ``attention`` is none of the three or
             not installed.
-        PolicyError: nothing is there, a weight is missing or left over, ``dtype`` is not one of ``DTYPES``, or the
-            bounds of the image area contradict each other.
+        PolicyError: nothing is there, a file is missing, cut off, damaged or a git-lfs pointer, a weight is missing or
+            left over, ``dtype`` is not one of ``DTYPES``, the chat template loses what it is given, or the bounds of
+            the image area contradict each other.
     """
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
@@ -53,8 +54,9 @@ def load_policy(
             raise ConfigError(f"policy.{name}={bound} must be at least 1; null keeps the processor's own bound")
     _check_attention(attention)
     source = _locate(path)
+    check_folder(Path(source), name=f"policy.path={path}")
     loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True
+        source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True, use_safetensors=True
     )
     model, report = loaded
     _check_report(report, path)
@@ -64,7 +66,9 @@ def load_policy(
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     tokenizer = AutoTokenizer.from_pretrained(source)
     processor = load_image_processor(source, min_pixels=min_pixels, max_pixels=max_pixels)
-    return Policy(model=model, tokenizer=tokenizer, image_processor=processor, image_cache=image_cache)
+    policy = Policy(model=model, tokenizer=tokenizer, image_processor=processor, image_cache=image_cache)
+    policy.encoder.check_template()
+    return policy
 
 
 def load_image_processor(source: str, *, min_pixels: int | None, max_pixels: int | None) -> Any:
@@ -98,8 +102,6 @@ def _check_attention(attention: str) -> None:
 def _locate(path: str) -> str:
     """A folder as it is, a hub id by its local snapshot or by download; PolicyError in one line otherwise."""
     if Path(path).is_dir():
-        if not (Path(path) / "config.json").is_file():
-            raise PolicyError(f"policy.path={path}: the folder has no config.json; it must hold {FOLDER_HOLDS}")
         return path
     if not _HUB_ID.fullmatch(path):
         raise PolicyError(f"policy.path={path}: there is no such folder; give one that holds {FOLDER_HOLDS}")

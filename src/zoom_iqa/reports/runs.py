@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.data.text_files import parse_json, read_text
 
 Figures = dict[str, Any]
 
@@ -72,8 +73,24 @@ def read_run(path: Path) -> FinishedRun:
     for name in ("config.yaml", "metrics.json"):
         if not (path / name).is_file():
             raise DataError(f"{path} has no {name}; give the folder of a run of zoom_iqa.train or zoom_iqa.evaluate")
-    config: Any = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
+    config, metrics = _mapping(path / "config.yaml", _yaml), _mapping(path / "metrics.json", parse_json)
     if not metrics:
         raise DataError(f"{path}: metrics.json is empty; let the run end first")
     return FinishedRun(path, config, metrics)
+
+
+def _mapping(path: Path, parsed: Callable[[str], object]) -> dict[str, Any]:
+    try:
+        value = parsed(read_text(path))
+    except DataError as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path} is damaged: it holds no keys and values")
+    return value
+
+
+def _yaml(text: str) -> object:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"no YAML ({' '.join(str(error).split())})") from None

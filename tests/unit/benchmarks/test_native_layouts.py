@@ -192,6 +192,17 @@ def test_a_damaged_spreadsheet_is_named(tmp_path, content):
         at(tmp_path, "csiq").labelled()
 
 
+def test_label_files_that_git_lfs_has_not_fetched_are_named(tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (tmp_path / "csiq.DMOS.xlsx").write_bytes(pointer)
+    (tmp_path / "dmos.csv").write_bytes(pointer)
+    write_livewild(tmp_path / "Data", ["a.bmp"] * 9, [50.0] * 9, [10.0] * 9)
+    (tmp_path / "Data" / "AllMOS_release.mat").write_bytes(pointer)
+    for name in ("csiq", "kadid", "livew"):
+        with pytest.raises(DataError, match=r"is a git-lfs pointer, not the file itself; .*`git lfs pull`"):
+            at(tmp_path, name).labelled()
+
+
 @pytest.mark.parametrize("content", [b"", b"not MATLAB" * 50])
 def test_a_damaged_matlab_file_is_named(tmp_path, content):
     write_livewild(tmp_path / "Data", ["a.bmp"] * 9, [50.0] * 9, [10.0] * 9)

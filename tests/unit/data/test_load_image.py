@@ -147,6 +147,12 @@ def test_formats_that_start_a_foreign_program_are_refused(
         load_image(tmp_path / name, max_pixels=PIXELS)
 
 
+def test_a_git_lfs_pointer_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(ImageError, match=r"a\.png is a git-lfs pointer, .*`git lfs pull`"):
+        load_image(tmp_path / "a.png", max_pixels=PIXELS)
+
+
 def test_any_bytes_are_no_image(tmp_path: Path) -> None:
     """Formats without a signature, such as TGA, would be read from them."""
     Image.new("RGB", (4, 4)).save(tmp_path / "a.tga")

@@ -142,6 +142,26 @@ def test_folders_that_are_no_runs_are_named(missing: str, tmp_path: Path) -> Non
         report(["table1", str(run)])
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("metrics.json", b'{"koniq": {"srcc"', "metrics.json is damaged: no JSON"),
+        ("metrics.json", b"[" * 100_000, "metrics.json is damaged: no JSON .nested too deep"),
+        ("metrics.json", b"[]", "metrics.json is damaged: it holds no keys and values"),
+        ("metrics.json", b"\xff", "metrics.json is damaged: .*byte 0 .0xff"),
+        ("config.yaml", b"a: [", "config.yaml is damaged: no YAML"),
+        ("config.yaml", b"\x00", "config.yaml is damaged: "),
+        ("config.yaml", b"!!python/object/apply:os.system [ls]", "config.yaml is damaged: no YAML"),
+    ],
+)
+def test_damaged_folders_are_one_line(file: str, content: bytes, said: str, tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "a", {"koniq": figures(0.9)})
+    (run / file).write_bytes(content)
+    with pytest.raises(DataError, match=said) as raised:
+        report(["table1", str(run)])
+    assert str(raised.value).isprintable()
+
+
 def ablation(folder: Path) -> None:
     for name, srccs in {"table3_sft": [0.5, 0.6, 0.7], "table3_score_rank": [0.8, 0.8], "table3_rank": [0.7]}.items():
         stage = "sft" if name == "table3_sft" else "grpo"

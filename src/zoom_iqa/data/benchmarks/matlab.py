@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.lfs import LFS_SAID, is_lfs_pointer
 
 HEADER = 128
 LARGEST = 64 * 2**20
@@ -34,6 +35,8 @@ def read_vectors(path: Path) -> dict[str, Values]:
         DataError: the file is damaged, of another level, or holds something else.
     """
     try:
+        if is_lfs_pointer(path):
+            raise DataError(f"{path} {LFS_SAID}")
         content = path.read_bytes()
         if (
             len(content) < HEADER

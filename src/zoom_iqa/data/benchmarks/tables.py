@@ -12,6 +12,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.lfs import LFS_SAID, is_lfs_pointer
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.text_files import Columns, parse_json, read_lines, read_table, read_text, require_columns
 
@@ -129,6 +130,8 @@ def xlsx_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Iterator
 def _spreadsheet_rows(path: Path, columns: Sequence[str], sheet: str | None) -> Iterator[Row]:
     import openpyxl  # slow to import and needed by two publishers only
 
+    if is_lfs_pointer(path):
+        raise DataError(f"{path} {LFS_SAID}")
     book = openpyxl.load_workbook(io.BytesIO(path.read_bytes()), read_only=True, data_only=True)
     if sheet is not None and sheet not in book.sheetnames:
         raise DataError(f"{path} has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
