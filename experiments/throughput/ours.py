@@ -1,6 +1,7 @@
 r"""One side of the benchmark: our GRPO trainer, with its logger, callbacks and entropy, on the shared workload.
 
-    python experiments/throughput/ours.py --setting A --out ours.json [--two-turns 1]
+    python experiments/throughput/ours.py --setting A --out ours.json [--turns 2]
+    python experiments/throughput/ours.py --setting A --turns 4 --share-growing 0 --out chain.json
     python experiments/throughput/ours.py --setting GPU --clock wall --cuda-graphs 1 --gradient-checkpointing 1 \
         --micro-batch-tokens 16384 --out gpu.json
 """
@@ -13,8 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import chain
 import lightning as L
 import torch
+from chain import ChainTask
 from lightning.pytorch.loggers import CSVLogger
 from models import build_policy
 from torch.utils.data import DataLoader
@@ -33,7 +36,7 @@ from workload import (
 
 import zoom_iqa.training.grpo as grpo
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, ImagePart, Sample, rated_example
+from zoom_iqa.base.types import Generation, ImagePart, Message, Sample, TextPart, rated_example
 from zoom_iqa.data.collation import as_list
 from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
@@ -118,13 +121,13 @@ def build_prompts(work: Workload) -> PromptSet:
 
 
 def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro_batch_tokens: int) -> grpo.GRPOModule:
-    engine = CroppingEngine if args.two_turns else NativeEngine
+    engine = CroppingEngine if args.turns == 2 else NativeEngine
     graphs = bool(args.cuda_graphs)
     sampling = SamplingParams(
         temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=work.completion, stop_strings=()
     )
     settings = grpo.GRPORecipe(
-        task=ZoomTask(prompts=build_prompts(work)),
+        task=ChainTask(question(work)) if args.turns == chain.TURNS else ZoomTask(prompts=build_prompts(work)),
         probes={},
         recorder=RolloutRecorder(every=10**6, keep=1),
         reward={"length": TextLength(Constant(value=1.0))},
@@ -154,10 +157,23 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
     return settings(policy=policy, placement=Replicated())
 
 
+def rollout_tokens(work: Workload, args: argparse.Namespace, policy: Policy, sample: Sample) -> int:
+    """Tokens of a rollout after its first prompt; of the two turns, which share nothing, those of the first."""
+    if args.turns != chain.TURNS:
+        return work.completion
+    image = sample.images[0]
+    first = chain.first_message(image, question(work))
+    later = [chain.next_message(image, turn) for turn in range(1, chain.TURNS)]
+    answer = Message("assistant", (TextPart("7" * work.completion),))
+    whole = (*first, *(message for new in later for message in (answer, new)))
+    return len(policy.encode(whole).ids_L) - len(policy.encode(first).ids_L) + work.completion
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--two-turns", type=int, choices=(0, 1), default=0)
+    parser.add_argument("--turns", type=int, choices=(1, 2, chain.TURNS), default=1, help="2: zoom; 4: a growing chain")
+    parser.add_argument("--share-growing", type=int, choices=(0, 1), default=1, help="0: equal prompts alone")
     parser.add_argument("--cuda-graphs", type=int, choices=(0, 1), default=0)
     parser.add_argument("--gradient-checkpointing", type=int, choices=(0, 1), default=0)
     parser.add_argument("--micro-batch-tokens", type=int, help="one prompt with its group if not given")
@@ -166,6 +182,10 @@ def main() -> None:
     work = read_workload(args)
     policy = build_policy(work.shape, work.vocab)
     policy.stop_ids = ()  # every completion runs to its full length
+    if args.turns == chain.TURNS:
+        chain.say_digits_alone(policy)
+    if not args.share_growing:
+        chain.share_equal_prompts_alone()
     if args.gradient_checkpointing:
         policy.model.gradient_checkpointing_enable({"use_reentrant": False})
     count = work.prompts * (args.steps + args.warmup)
@@ -175,7 +195,7 @@ def main() -> None:
     ]
     first = build_turn1(build_prompts(work), question="?", image=ImagePart(samples[0].image, "first"))
     prompt_tokens = len(policy.encode(first).ids_L)
-    one_group = prompt_tokens + work.group * work.completion
+    one_group = prompt_tokens + work.group * rollout_tokens(work, args, policy, samples[0])
     module = build_module(work, args, policy, args.micro_batch_tokens or one_group)
     phases = Phases(args.clock)
     for owner, name, phase in (
@@ -197,7 +217,7 @@ def main() -> None:
         )  # fmt: skip
         memory = Memory()
         trainer.fit(module, datamodule=Images(samples, work.prompts))
-    write_result(args, work, phases, memory, prompt_tokens=prompt_tokens, turns=1 + args.two_turns)
+    write_result(args, work, phases, memory, prompt_tokens=prompt_tokens, turns=args.turns)
 
 
 if __name__ == "__main__":

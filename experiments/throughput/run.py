@@ -24,6 +24,12 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
 STEPS = {"A": 4, "Z": 2}
 
+CONVERSATIONS = {
+    "two turns": ["--turns", "2"],
+    "chain": ["--turns", "4"],
+    "chain, equal prompts shared alone": ["--turns", "4", "--share-growing", "0"],
+}
+
 CURVES: dict[str, list[dict[str, int]]] = {
     "group": [{"group": g} for g in (4, 8, 16, 32)],
     "prompt": [{"words": w} for w in (40, 450, 1350)],
@@ -77,6 +83,17 @@ def compare(name: str, options: list[str], rounds: int, steps: int) -> tuple[Run
             print(f"{name} {side:5s} {describe(run)}", flush=True)
     trl, ours = (sorted(found, key=lambda run: run.step)[len(found) // 2] for found in runs.values())
     return trl, ours
+
+
+def alone(name: str, options: list[str], rounds: int) -> str:
+    """A setting that the other side has not: our median step."""
+    runs = []
+    for _ in range(rounds):
+        run = run_side(f"ours, {name}", "ours.py", ["--setting", "A", *options])
+        record(f"A {name}", run)
+        print(f"A ours, {name} {describe(run)}", flush=True)
+        runs.append(run.step)
+    return f"A {name} {statistics.median(runs):.2f} s a step"
 
 
 def describe(run: Run) -> str:
@@ -133,11 +150,8 @@ def main() -> None:
         for setting in args.settings:
             options = ["--setting", setting, "--clock", args.clock]
             lines.append(summary(setting, *compare(setting, options, args.rounds, STEPS[setting])))
-        two_turns = run_side(
-            "ours, two turns", "ours.py", ["--setting", "A", "--two-turns", "1", "--clock", args.clock]
-        )
-        record("A two turns", two_turns)
-        print(f"A ours, two turns {describe(two_turns)}")
+        for name, options in CONVERSATIONS.items():
+            lines.append(alone(name, [*options, "--clock", args.clock], args.rounds))
     print("\n".join(lines))
 
 
