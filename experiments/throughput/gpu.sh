@@ -8,7 +8,7 @@ OUT=${OUT:-gpu_results}
 COMMON=(--setting GPU --shape "$SHAPE" --clock wall --steps 2 --warmup 1)
 python ceilings.py --shape "$SHAPE"
 python ours.py "${COMMON[@]}" --cuda-graphs 1 --gradient-checkpointing 1 --micro-batch-tokens 16384 --out "$OUT/ours.json"
-python ours.py "${COMMON[@]}" --cuda-graphs 1 --gradient-checkpointing 1 --micro-batch-tokens 16384 --two-turns 1 \
+python ours.py "${COMMON[@]}" --cuda-graphs 1 --gradient-checkpointing 1 --micro-batch-tokens 16384 --turns 2 \
   --out "$OUT/ours_two_turns.json"
 python trl_side.py "${COMMON[@]}" --batch 8 --out "$OUT/trl.json"
 for result in "$OUT"/*.json; do echo "$result"; cat "$result"; done
