@@ -145,3 +145,14 @@ def test_the_layout_in_the_readme_is_that_of_the_package() -> None:
     assert rooms == {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     (programs,) = re.findall(r"^src/zoom_iqa/\*\.py +programs: (.*)$", text, re.MULTILINE)
     assert sorted(programs.split(", ")) == sorted(path.stem for path in PACKAGE.glob("[!_]*.py"))
+
+
+def test_the_walk_of_one_image_runs_as_written() -> None:
+    page = ROOT / "docs" / "architecture.md"
+    kept, inside = [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        fence = line.startswith("```")
+        inside = line == "```python" if fence else inside
+        kept.append(line if inside and not fence else "")  # so that tracebacks name the page's own lines
+    assert sum(line.startswith("assert") for line in kept) >= 10
+    exec(compile("\n".join(kept), str(page), "exec"), {})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.small_run import metrics_of, save_policy, small_run
+from zoom_iqa.base.errors import FAILURE_REASONS
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.config.location import conf_dir
@@ -129,3 +130,9 @@ def test_a_rate_has_one_name_in_training_validation_and_evaluation() -> None:
     for rate in ("format_rate", "valid_rate", "crop_rate"):
         assert rate in evaluation
         assert {f"rollout/{rate}", f"val/<data set>/{rate}"} <= training
+
+
+def test_reasons_for_a_missing_rating_are_all_named() -> None:
+    (row,) = [line for line in PAGE.splitlines() if line.startswith("| `rollout/failed_<reason>`")]
+    named = re.findall(r"`(\w+)`", row.rpartition(": ")[2].partition(" |")[0])
+    assert tuple(named) == FAILURE_REASONS

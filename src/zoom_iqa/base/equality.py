@@ -15,7 +15,7 @@ EQUAL_MOS = 5 * ROUNDING
 def snapped(values: ArrayLike) -> NDArray[np.float64]:
     """Values that differ by rounding alone, each other's neighbours in order, all become the lowest of them.
 
-    What ranks, counts or compares for equality takes these; flat, as float64.
+    Code that ranks, counts or compares for equality takes these; flat, as float64.
     """
     given_N = np.asarray(values, dtype=np.float64)
     if given_N.size == 0:

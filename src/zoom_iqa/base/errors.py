@@ -25,7 +25,7 @@ FAILURE_REASONS: tuple[FailureReason, ...] = (
 
 
 class ZoomIQAError(Exception):
-    """Base of every error this package raises on purpose. What comes from outside is printable in its message."""
+    """Base of every error this package raises on purpose. Text from outside is printable in its message."""
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(message))
@@ -88,7 +88,7 @@ class ProcessError(ZoomIQAError):
 class StoppedError(BaseException):
     """A signal asked the run to stop; ``number`` says which, and the run's exit status follows from it.
 
-    Like KeyboardInterrupt no Exception: it may come anywhere, and what handles errors there must let it pass.
+    Like KeyboardInterrupt it is no Exception: it may come anywhere, and handlers of errors must let it pass.
     """
 
     def __init__(self, number: signal.Signals) -> None:

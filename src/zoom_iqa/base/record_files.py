@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class Codec(Protocol[T]):
-    """How a record becomes a line and comes back."""
+    """Turns a record into a line and back."""
 
     def encode(self, record: T) -> Mapping[str, Any]:
         """JSON-safe fields."""
@@ -30,7 +30,7 @@ class Codec(Protocol[T]):
         ...
 
     def key(self, record: T) -> Hashable:
-        """What makes a record one of its kind: of two with one key the first counts."""
+        """The identity of a record: of two with one key the first counts."""
         ...
 
 

@@ -19,7 +19,7 @@ from zoom_iqa.base.errors import ConfigError
 CONFIG = "config.yaml"
 SHOWN_DIFFERENCES = 10
 MACHINE = "machine"
-"""The key of a config under which nothing changes a result: a run goes on with other values of it."""
+"""The key of a config under which nothing changes a result: a run continues with other values of it."""
 
 Metrics = dict[str, dict[str, Any]]
 
@@ -85,7 +85,7 @@ class RunFolder:
         return self.path / "policy"
 
     def checkpoints(self, stage: str) -> Path:
-        """Where a stage keeps its checkpoints."""
+        """The folder of a stage's checkpoints."""
         return self.path / "checkpoints" / stage
 
     def stage_predictions(self, stage: str) -> Path:
@@ -97,7 +97,7 @@ class RunFolder:
         _write(self.predictions, self.stage_predictions(stage).read_text(encoding="utf-8"))
 
     def logs(self, stage: str) -> Path:
-        """Where a stage's loggers write."""
+        """The folder that a stage's loggers write to."""
         return self.path / "logs" / stage
 
     def metrics(self) -> Metrics:

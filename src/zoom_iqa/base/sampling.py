@@ -1,4 +1,4 @@
-"""How tokens are drawn: a run's default, or one request's own."""
+"""The rule by which tokens are drawn: a run's default, or one request's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoom_iqa.base.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingParams:
-    """How tokens are drawn.
+    """The rule by which tokens are drawn.
 
     ``top_k`` 0 and ``top_p`` 1 leave the distribution whole; ``greedy`` takes the most probable token and ignores the
     rest. A generation ends at an end-of-turn token, after any of ``stop_strings``, or at ``max_new_tokens``.

@@ -32,7 +32,7 @@ Choice = Literal["Image A", "Image B", "Similar"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageRef:
-    """Where an image's pixels come from: a file, or None for one made on the fly; ``view`` names a part or variant."""
+    """The source of an image's pixels: a file, or None for one made on the fly; ``view`` names a part or variant."""
 
     path: str | None = None
     view: str | None = None
@@ -207,7 +207,7 @@ class ToolCall:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What became of a tool call: the pixel box shown, or why it was refused."""
+    """The outcome of a tool call: the pixel box shown, or why it was refused."""
 
     box: Box | None = None
     refusal: str | None = None
@@ -259,11 +259,11 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What a session asks a speaker for.
+    """A prompt that a session wants a speaker to answer.
 
     ``key`` is unique among the requests of a batch. Equal ``prompt_key`` means an identical prompt, so an engine may
     prefill it once. ``seed`` fixes the sampling of this request alone, whatever else is in the batch; ``sampling`` None
-    leaves how tokens are drawn to the engine.
+    leaves the rule by which tokens are drawn to the engine.
     """
 
     key: str
@@ -286,11 +286,11 @@ class SampledTokens(NamedTuple):
 
 @dataclass(frozen=True)
 class Generation:
-    """What an engine returns. ``text`` is decoded without special tokens.
+    """The answer of an engine. ``text`` is decoded without special tokens.
 
     ``token_ids``, ``logprobs`` and ``entropies`` are None where an engine does not know them (over an API);
-    ``sampled`` has all three. ``prompt`` is the engine's encoding of the request's prompt, so that who learns from the
-    generation need not make it again.
+    ``sampled`` has all three. ``prompt`` is the engine's encoding of the request's prompt, so that learning from
+    the generation need not make it again.
     """
 
     key: str
@@ -303,7 +303,7 @@ class Generation:
 
     @property
     def sampled(self) -> SampledTokens:
-        """What training needs.
+        """The tokens with the numbers that training needs.
 
         Raises:
             ConfigError: the engine does not know it.

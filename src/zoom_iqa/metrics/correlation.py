@@ -1,6 +1,6 @@
 """Agreement of predictions with mean opinion scores: rank, linear, and linear after a named fit.
 
-Every function takes predictions and MOS as equally long sequences and returns a plain float. Where there is no such
+Every function takes predictions and MOS as equally long sequences and returns a plain float. If there is no such
 number (fewer than 3 images, or constant inputs) it raises UndefinedMetricError; it never returns NaN. Values that are
 not finite are an error of the caller, who decides what a failed prediction counts as: DataError lists them. To rank
 correlations values that differ by rounding alone are equal.

@@ -1,4 +1,4 @@
-"""How varied the scores are: a policy that learns to say the same few numbers can still correlate well."""
+"""The variety of scores: a policy that learns to say the same few numbers can still correlate well."""
 
 from __future__ import annotations
 

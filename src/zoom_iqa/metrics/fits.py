@@ -18,7 +18,7 @@ from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, pearso
 N_PARAMETERS = 4
 START_QUANTILES = (0.02, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.98)
 START_SCALES = (0.03, 0.15, 0.7, 3.0)
-"""Where the logistic may be centred and how wide it may be at the start, in standard deviations of the predictions."""
+"""Centres and widths that the logistic may start with, in standard deviations of the predictions."""
 CENTRE_BOUND = 20.0
 SCALE_BOUNDS = (0.001, 100.0)
 """From a step to a straight line: data on a line would otherwise send the parameters to infinity."""

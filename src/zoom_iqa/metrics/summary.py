@@ -15,7 +15,7 @@ from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 from zoom_iqa.metrics.intervals import Correlation, Interval, bootstrap_interval
 
 MIDPOINT = 3.0
-"""What an unreadable answer counts as in the second figure: the middle of 1-5."""
+"""The value that an unreadable answer has in the second figure: the middle of 1-5."""
 
 HISTOGRAM_BINS = 16
 """Bins of a quarter point over 1-5."""
@@ -36,7 +36,7 @@ Value = float | Undefined
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOutcome:
-    """What evaluation keeps of one image: the rating or why there is none, the truth, and how it came about.
+    """One image as evaluation counts it: the rating or why there is none, the score, and how the rating came about.
 
     ``rating`` and ``mos`` are on 1-5. ``cluster`` names the photograph an image is made of: intervals draw photographs.
     """

@@ -82,7 +82,7 @@ def _number(value: object) -> str:
 
 
 def _images(row: Mapping[str, Figures]) -> str:
-    """How many images each figure of a row is of, and how many of them have no readable rating."""
+    """The number of images that each figure of a row is of, and of those without a readable rating."""
     said = []
     for name, figures in row.items():
         unreadable = figures["n"] - figures["n_valid"]

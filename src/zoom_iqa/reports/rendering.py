@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 MEASURED = "measured here"
-"""What marks a row of ours; others say where they were published."""
+"""The mark of a row of ours; others name the place of their publication."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a run folder says of itself: its config and its figures."""
+"""The contents of a run folder that reports read: its config and its figures."""
 
 from __future__ import annotations
 

@@ -164,7 +164,7 @@ def read_rating(text: str) -> float:
 
 
 def find_answer_object(text: str) -> Span | None:
-    """Where the first ``<answer>{...}</answer>`` has its object, braces included; None if there is none."""
+    """Place of the object in the first ``<answer>{...}</answer>``, braces included; None if there is none."""
     opening = _OPENING.search(text)
     if opening is None:
         return None

@@ -46,7 +46,7 @@ def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: 
     answer, nothing but white space around them), ``sections_in_order`` (each label once, at the start of a line, the
     first one at the start of the thought), ``sections_filled``, ``json``, ``keys`` (exactly the three, once each),
     ``rating`` (1.00 to 5.00, two decimals), ``tool`` (crop or final; only final when ``final_only``), ``bbox`` (zeros
-    when final; otherwise fractions with x1 < x2 and y1 < y2). What cannot be looked at does not hold.
+    when final; otherwise fractions with x1 < x2 and y1 < y2). A requirement that cannot be checked does not hold.
     """
     text = answer.text
     think, tagged = _THINK.search(text), _ANSWER.search(text)

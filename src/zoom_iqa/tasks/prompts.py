@@ -1,4 +1,4 @@
-"""What the policy is told: question wordings, the two prompts, the section names, and the messages made of them."""
+"""The texts told to the policy: question wordings, two prompts, section names, and the messages made of them."""
 
 from __future__ import annotations
 

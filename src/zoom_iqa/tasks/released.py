@@ -3,7 +3,7 @@
 It asks for less than ours. An answer is JSON or, failing that, the dialect of ``relaxed_json``; a rating is whatever
 Python turns into a finite float (``"4.2"``, ``true``). A crop follows when box, rating and tool are all there, unless
 the tool is ``final`` or every coordinate is zero, whatever else the three are; a box that is none becomes the central
-half of the image, shown at its own size. Where that half has no pixel (a side of one), the released code fails; here
+half of the image, shown at its own size. If that half has no pixel (a side of one), the released code fails; here
 the crop is refused and the first rating counts.
 """
 
@@ -92,7 +92,7 @@ class ReleasedRules:
         )
 
     def crop(self, image: Image, call: ToolCall) -> Crop:
-        """What a call shows: a call without a box shows the central half, with the pixels it has."""
+        """The crop that a call shows: without a box it is the central half, with the pixels it has."""
         box = crop_box(call.bbox, *image.size)
         if box[0] == box[2] or box[1] == box[3]:
             return Crop(Look(refusal=f"the central half of {image.width} x {image.height} pixels is empty"), None)

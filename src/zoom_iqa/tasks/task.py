@@ -1,4 +1,4 @@
-"""What a task is: how a sample becomes a conversation, and how each text of it is read.
+"""The protocols of a task: a sample becomes a conversation, and each text of it is read.
 
 A session asks for generations and never makes them:
 

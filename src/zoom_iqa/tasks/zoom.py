@@ -32,7 +32,7 @@ MAX_TURNS = 2
 
 
 class ZoomRules(Protocol):
-    """How a turn is read, and what a call for a closer look shows."""
+    """The reading of a turn, and the crop that a call for a closer look shows."""
 
     def read(self, text: str, *, sections: Sequence[str], final_only: bool) -> Reading:
         """Rating, crop call, format and places of digits of one turn; ``final_only`` is the second turn's rule."""
@@ -139,7 +139,7 @@ class ZoomSession:
         return Rollout(self._sample.example, self._index, tuple(self._steps), self._ending)
 
     def _crop(self, reading: Reading) -> Crop | None:
-        """What a first turn wants to see closer, if it does; sets the ending where that cannot be told or shown."""
+        """The crop that a first turn asks for, if it does; sets the ending if that cannot be told or shown."""
         if reading.call_failure is not None:
             self._ending = Ending(reading.call_failure.reason)
         if not reading.calls:

@@ -1,7 +1,7 @@
 """A start for a vision tower that is to judge quality: oriented band-pass filters, and a first block that squares them.
 
-What tells noise, blur, compression and sharpening apart is how much energy each band of fine detail holds, a quantity a
-random tower takes very long to find. The patch embedding starts as atoms of the 8 x 8 discrete cosine transform (as in
+Noise, blur, compression and sharpening differ in the energy of each band of fine detail, a quantity that a random tower
+takes very long to find. The patch embedding starts as atoms of the 8 x 8 discrete cosine transform (as in
 JPEG), the first MLP as their squares: silu(z) z + silu(-z) (-z) = z^2.
 
 Legend: K filters, N patches, D values of a patch (channels, height, width), S side of a patch.

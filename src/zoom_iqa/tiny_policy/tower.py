@@ -111,7 +111,7 @@ def view_tokens(policy: Policy, pixels_BHW3: Tensor) -> Tensor:
 
 
 def patchify(policy: Policy, pixels_BHW3: Tensor) -> tuple[Tensor, Tensor]:
-    """What the policy's image processor gives for images that need no resizing: patches (P, D) and grids (B, 3)."""
+    """Patches (P, D) and grids (B, 3), as the policy's image processor gives them for images that need no resizing."""
     processor: Any = policy.image_processor
     side, merge = processor.patch_size, processor.merge_size
     mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)

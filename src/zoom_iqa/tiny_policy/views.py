@@ -1,4 +1,4 @@
-"""What the vision tower is warmed up on: distorted pictures as the two turns of the protocol show them.
+"""The pictures that the vision tower is warmed up on: distorted, as the two turns of the protocol show them.
 
 Each image gives two views of one size: the whole image reduced, and a crop of it near its own resolution.
 """

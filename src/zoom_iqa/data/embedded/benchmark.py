@@ -38,7 +38,7 @@ class EmbeddedBenchmark:
 
     @property
     def folder(self) -> Path:
-        """Where the photographs lie."""
+        """The folder of the photographs."""
         return FOLDER
 
     def images(self, split: str, *, max_pixels: int | None, upright: bool, size: int | None) -> EmbeddedSet:

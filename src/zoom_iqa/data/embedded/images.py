@@ -42,7 +42,7 @@ LOCAL_AREA = (0.10, 0.30)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What is done to which picture.
+    """A picture, and the distortion that is done to it.
 
     ``photograph`` is the picture, or the palette of a procedural scene; ``kind`` None leaves it pristine; ``extent``
     (width, height as fractions) bounds the distortion to a region of that size, None puts it everywhere.
@@ -224,7 +224,7 @@ def _items(recipes: Sequence[Recipe], split: str) -> tuple[Example, ...]:
 
 
 def _truth(recipe: Recipe, region: Region | None) -> Truth:
-    """What may be told: a distortion that the raters did not see is none."""
+    """The defect that may be told: a distortion that the raters did not see is none."""
     if recipe.kind is None or global_mos(recipe.kind, recipe.level) >= UNSEEN_MOS:
         return Truth(distortion=None, level=1.0, region=None)
     return Truth(distortion=recipe.kind.name, level=severity(recipe.kind, recipe.level), region=region)

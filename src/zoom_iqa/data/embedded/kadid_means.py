@@ -58,7 +58,7 @@ def region_mos(kind: Distortion, level: float, area: float) -> float:
 
 
 def severity(kind: Distortion, level: float) -> float:
-    """How strong it looks, on 1 (not seen) to 5, from the mean score.
+    """Visible strength of a distortion, on 1 (not seen) to 5, from the mean score.
 
     Levels alone do not say it: 3 is the mildest of mean shift and contrast change, and 2 of darkening is not seen.
     """

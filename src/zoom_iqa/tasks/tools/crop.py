@@ -35,7 +35,7 @@ def viewable(width: int, height: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Crop:
-    """What came of asking for one: the pixels to show, or none where ``look`` says why it was refused."""
+    """The outcome of asking for one: the pixels to show, or none if ``look`` says why it was refused."""
 
     look: Look
     image: Image | None
