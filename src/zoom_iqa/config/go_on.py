@@ -23,7 +23,7 @@ def quoted(value: str) -> str:
 
 
 def go_on_command(run_dir: Path) -> str:
-    """What continues the training run in ``run_dir``, or the multirun that it is a job of."""
+    """The command that continues the training run in ``run_dir``, or the multirun that it is a job of."""
     key, place = "paths.run_dir", str(run_dir)
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         key, place = "hydra.sweep.dir", str(HydraConfig.get().sweep.dir)

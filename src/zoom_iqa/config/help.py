@@ -1,4 +1,4 @@
-"""What ``--help`` prints: usage, what can be given, and an example that runs as it stands; no longer than a screen."""
+"""The text of ``--help``: usage, what can be given, and an example that runs as it stands; no longer than a screen."""
 
 from __future__ import annotations
 

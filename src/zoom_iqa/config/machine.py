@@ -1,4 +1,4 @@
-"""What a config says of the machine: how the work is done, which changes no result."""
+"""The part of a config that is about the machine: how the work is done, which changes no result."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def check_machine(machine: DictConfig) -> None:
 def kept_config(cfg: DictConfig, **facts: Any) -> str:
     """The config.yaml of a run: ``cfg`` resolved, but for what comes from ``machine``, and without ``paths``.
 
-    What comes from ``machine`` stays an interpolation, so that its values stand in one place and a run is the same run
-    on another machine. Where a run lies is no part of what it is: it may be moved. ``facts`` are further values that
-    results depend on.
+    A value from ``machine`` stays an interpolation, so that its values stand in one place and a run is the same run
+    on another machine. The place of a run is no part of its identity: it may be moved. ``facts`` are further values
+    that results depend on.
     """
     marked = cfg.copy()
     marks = {f"<machine.{key}>": f"${{machine.{key}}}" for key in map(str, cfg.machine)}
@@ -82,7 +82,7 @@ def kept_config(cfg: DictConfig, **facts: Any) -> str:
 
 
 def run_folder(cfg: DictConfig, *, name: str, config_yaml: str) -> Path:
-    """Where an evaluation lies: ``paths.run_dir``, or a folder that the same ``name`` and config find again."""
+    """The folder of an evaluation: ``paths.run_dir``, or a folder that the same ``name`` and config find again."""
     if cfg.paths.run_dir is not None:
         return Path(cfg.paths.run_dir)
     kept = yaml.safe_load(config_yaml)

@@ -1,4 +1,4 @@
-"""What loaders of images share: lists of samples as batches; workers of one thread each that die with their parent."""
+"""Shared parts of image loaders: lists of samples as batches; workers of one thread each that die with their parent."""
 
 from __future__ import annotations
 

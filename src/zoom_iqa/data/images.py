@@ -1,8 +1,8 @@
 """Images from files, as a viewer would show them: RGB, upright, at most so many pixels.
 
-What is converted: EXIF orientation is applied; CMYK, grey, palette and YCbCr become RGB; 16-bit and floating-point grey
+Conversions: EXIF orientation is applied; CMYK, grey, palette and YCbCr become RGB; 16-bit and floating-point grey
 is scaled, not clipped; transparency is laid on white; of an animation or a stack the first frame is taken. A 1 x 1
-image is an image. What cannot be shown is an ImageError that names the file and the reason; metadata that are damaged
+image is an image. One that cannot be shown is an ImageError that names the file and the reason; damaged metadata
 decide nothing: intact pixels are shown. Profiles of RGB images are not applied, as in the loaders behind published
 results. Only ``FORMATS`` are opened: decoders of others start foreign programs (EPS) or take any bytes for an image.
 """

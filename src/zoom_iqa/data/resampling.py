@@ -64,7 +64,7 @@ class Resampler(Sampler[int]):
     def iterate(self, *, rank: int, world_size: int) -> Iterator[int]:
         """The indices of one of ``world_size`` processes from the present place on: every world_size-th of the stream.
 
-        What does not fill a turn of all processes at the end is left out, so that all draw equally often.
+        The draws that do not fill a turn of all processes at the end are left out, so that all draw equally often.
         """
         while self._position + world_size <= self._total:
             index = self._at(self._position + rank)

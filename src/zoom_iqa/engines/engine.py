@@ -1,4 +1,4 @@
-"""What makes generations: the Engine protocol."""
+"""The Engine protocol: the part that makes generations."""
 
 from __future__ import annotations
 

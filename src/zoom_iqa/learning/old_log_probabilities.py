@@ -1,4 +1,4 @@
-"""Whose log-probabilities stand for the policy that sampled a rollout: the sampler's own, or those of one more pass.
+"""The log-probabilities of the policy that sampled a rollout: the sampler's own, or those of one more pass.
 
 An engine computes in another order and perhaps another precision than the update, so its log-probabilities are off by
 a gap. The pass that would remove it costs a forward of the whole rollout.
@@ -30,7 +30,7 @@ class OldPolicy(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continued run must know."""
+        """The state that a continued run needs."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ class SamplerCheck:
         self._trusted: bool | None = None  # not measured yet
 
     def wants_pass(self, step: int) -> bool:
-        """Where a measurement is due, and everywhere while the gap is too large."""
+        """True if a measurement is due, and always while the gap is too large."""
         return self._due(step) or not self._trusted
 
     def choose(
@@ -103,7 +103,7 @@ class Always:
     def choose(
         self, sampled_T: Tensor, recomputed_T: Tensor | None, *, step: int, reducer: Reducer
     ) -> tuple[Tensor, dict[str, float]]:
-        """What was decided for good."""
+        """The choice of the config."""
         if not self._recomputed:
             return sampled_T, {"policy/old_recomputed": 0.0}
         assert recomputed_T is not None, "the pass was asked for"
@@ -118,7 +118,7 @@ class Always:
 
 
 def old_policy(choice: str, *, check: SamplerCheck) -> OldPolicy:
-    """What ``update.old_logp`` names; ``check`` is used by ``measured`` alone.
+    """The rule that ``update.old_logp`` names; ``check`` is used by ``measured`` alone.
 
     Raises:
         ConfigError: there is no such choice.

@@ -1,4 +1,4 @@
-"""What an objective needs from the other processes, as a protocol, so that this floor knows no torch.distributed.
+"""Operations over processes that objectives need, as a protocol, so that this floor knows no torch.distributed.
 
 Everything ranked or normalised across the batch goes through a reducer: with one process it changes nothing.
 """

@@ -16,7 +16,7 @@ from zoom_iqa.peers.parameter_files import file_of_package
 
 WEIGHTS = "models/efficientnet-lite0-57934424.pth"
 PIXEL_MEAN, PIXEL_STD = 127.0, 128.0
-"""What the Lite models were trained with."""
+"""The normalisation that the Lite models were trained with."""
 
 
 class EfficientNetLite0:

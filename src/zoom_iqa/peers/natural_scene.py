@@ -31,7 +31,7 @@ class AsymmetricFit:
 
     @property
     def scales(self) -> Array:
-        """What turns a root mean square into the distribution's scale beta."""
+        """The factor that turns a root mean square into the distribution's scale beta."""
         return np.exp((gammaln(1 / self.alpha_N) - gammaln(3 / self.alpha_N)) / 2)
 
     @property

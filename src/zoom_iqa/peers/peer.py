@@ -1,4 +1,4 @@
-"""What a peer is: any other way to score an image, run over the same images and by the same figures as a policy."""
+"""The protocols of a peer: another way to score an image, over the same images and by the same figures as a policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the checkpoint that the package ships lies."""
+"""The folder of the checkpoint that the package ships."""
 
 from __future__ import annotations
 

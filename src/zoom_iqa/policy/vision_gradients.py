@@ -1,6 +1,6 @@
 """Vision features with gradient, made once per optimizer step however many micro-batches show an image.
 
-The language model's backward ends at the features. What it leaves there adds up, and one backward through the tower
+The language model's backward ends at the features. Gradients left there add up, and one backward through the tower
 follows once no micro-batch to come shows the image: the same gradient as through the tower each time.
 
 Legend: M merged image tokens, H hidden width of the language model.

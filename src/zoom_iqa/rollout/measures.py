@@ -1,4 +1,4 @@
-"""What to watch in rollouts: crops, formats, failures by reason, lengths, entropy, and whether scores stay diverse."""
+"""Measures of rollouts: crops, formats, failures by reason, lengths, entropy, and whether scores stay diverse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reward may want asked about a finished rollout, such as the same question from its description alone."""
+"""Questions that a reward wants asked about a finished rollout, such as the same one from its description alone."""
 
 from __future__ import annotations
 

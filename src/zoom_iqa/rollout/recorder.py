@@ -1,4 +1,4 @@
-"""What is kept of training's rollouts: the best and the worst of every so many steps, as records."""
+"""The rollouts of training that are kept: the best and the worst of every so many steps, as records."""
 
 from __future__ import annotations
 

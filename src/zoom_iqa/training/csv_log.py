@@ -24,7 +24,7 @@ class CSVLog(Logger):
 
     @property
     def name(self) -> str:
-        """What Lightning calls it by."""
+        """The name that Lightning uses."""
         return "csv"
 
     @property

@@ -21,7 +21,7 @@ from zoom_iqa.data.subset import FixedSubset
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where a benchmark comes from. ``count`` is its published number of images, None where nobody published one."""
+    """The source of a benchmark. ``count`` is its published number of images, None where nobody published one."""
 
     title: str
     homepage: str

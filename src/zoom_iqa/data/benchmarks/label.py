@@ -1,4 +1,4 @@
-"""What a label file says about one image, as published: before rescaling, splitting or looking for the file."""
+"""The content of a label file about one image, as published: before rescaling, splitting or looking for the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Label:
 
     @property
     def content(self) -> str:
-        """What must stay in one split: the reference, else the subject, else the image alone."""
+        """The content that must stay in one split: the reference, else the subject, else the image alone."""
         return self.reference or self.subject or self.id
 
 

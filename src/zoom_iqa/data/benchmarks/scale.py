@@ -48,7 +48,7 @@ class LinearScale:
         return worst if self.one is None else self.one, best if self.five is None else self.five
 
     def remedy(self, scores: Sequence[float]) -> str:
-        """What to do about scores of which some are outside the range."""
+        """The remedy for scores of which some are outside the range."""
         if self.one is not None or self.five is not None:
             return "correct or remove them"
         low, high = min(scores), max(scores)

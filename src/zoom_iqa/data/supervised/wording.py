@@ -21,7 +21,7 @@ _VERDICTS = ("bad", "poor", "fair", "good", "excellent")
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a thought speaks of: ``guess`` is the first score of a trajectory that crops, ``rating`` the true one.
+    """The facts of a thought: ``guess`` is the first score of a trajectory that crops, ``rating`` the true one.
 
     ``severity`` is one word, ``place`` where the defect is or where the crop looks, ``local`` whether it is there only.
     """

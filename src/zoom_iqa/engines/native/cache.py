@@ -64,7 +64,7 @@ class CohortCache:
 
     @property
     def device(self) -> torch.device:
-        """Where keys and values are."""
+        """The device of keys and values."""
         return self._own.device
 
     def reserve(self) -> bool:

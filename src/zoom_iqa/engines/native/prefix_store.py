@@ -43,7 +43,7 @@ class Piece:
 
 
 class PrefixStore:
-    """A tree of segments. What is least recently used leaves first, and never before what follows on it."""
+    """A tree of segments. The least recently used leaves first, and never before the segments that follow on it."""
 
     def __init__(self) -> None:
         self._first: dict[tuple[int, ...], Segment] = {}
