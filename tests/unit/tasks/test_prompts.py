@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +86,52 @@ def test_shipped_sets_are_whole(name: str) -> None:
         places = [text.index(f"\n{section}: ") for section in prompts.sections(turn)]
         assert places == sorted(places)
         assert all(word in text for word in ("bbox_2d", '"rating"', '"tool"', "<think>", "<answer>"))
+
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+EXAMPLES = ("A downgrade: ", "An upgrade: ", "A confirmation: ")
+
+
+@pytest.fixture(scope="module")
+def full() -> PromptSet:
+    prompts: PromptSet = instantiate(yaml.safe_load((CONF / "full.yaml").read_text()))
+    return prompts
+
+
+def worked_examples(text: str) -> tuple[str, str, str]:
+    """The last paragraphs of the three examples, each on a line of its own."""
+    downgrade, upgrade, confirmation = ((text.split(f"\n{name}")[1]).split("\n")[0] for name in EXAMPLES)
+    return downgrade, upgrade, confirmation
+
+
+def test_the_full_prompts_anchor_no_answer(full: PromptSet) -> None:
+    """No number but the ends of the scale and of fractions, and of each tool no more than of the other."""
+    outside = full.turn2
+    for example in worked_examples(full.turn2):
+        outside = outside.replace(example, "")
+    assert set(NUMBER.findall(re.sub(r"bbox_2d|[xy][12]", "", full.turn1))) == {"1.00", "5.00", "0", "1"}
+    assert set(NUMBER.findall(outside.replace("bbox_2d", ""))) == {"1.00", "5.00", "0"}
+    assert full.turn1.count('"crop"') == full.turn1.count('"final"') - 1  # the zeros that go with it
+    assert '"tool": "crop"' not in full.turn1
+    assert '"tool": "final"' not in full.turn1
+
+
+def test_the_full_prompts_ask_for_paragraphs_of_one_persona(full: PromptSet) -> None:
+    for text in (full.turn1, full.turn2):
+        assert text.startswith("You are a picture editor who judges the technical quality of photographs")
+        assert not re.search(r"^\s*(?:[-*\u2022]|\d+[.)])\s", text, re.MULTILINE)
+        assert "without lists" in text
+        assert text.count("Every word here is positive") == text.count("Every word here is negative") == 1
+
+
+def test_the_three_worked_examples_move_the_score_as_they_say(full: PromptSet) -> None:
+    downgrade, upgrade, confirmation = (
+        [float(number) for number in NUMBER.findall(example)] for example in worked_examples(full.turn2)
+    )
+    assert downgrade[-1] < downgrade[0] - 0.5
+    assert upgrade[-1] > upgrade[0] + 0.5
+    assert confirmation[-1] == confirmation[0]
+    assert len({*downgrade, *upgrade, *confirmation}) == 5
 
 
 def test_official_without_the_package_says_what_to_do() -> None:
