@@ -18,12 +18,13 @@ from zoom_iqa.base.types import (
     Step,
     rated_example,
 )
+from zoom_iqa.tasks.answer import rating_values
 
 
 def reading(rating: float | ParseFailure, *, well_formed: bool = True) -> Reading:
     if isinstance(rating, ParseFailure):
         return Reading(well_formed=well_formed, failure=rating)
-    return Reading(values={"rating": rating}, well_formed=well_formed)
+    return Reading(values=rating_values(rating), well_formed=well_formed)
 
 
 def step(

@@ -69,6 +69,11 @@ class Record:
         return rating.reason if isinstance(rating, ParseFailure) else None
 
     @property
+    def clipped(self) -> bool:
+        """Whether the rating was written off the scale, so that it is one of its ends."""
+        return self.steps[-1].reading.clipped
+
+    @property
     def well_formed(self) -> bool:
         """Whether every step met every requirement of its format."""
         return all(step.reading.well_formed for step in self.steps)
@@ -121,6 +126,7 @@ class RecordCodec:
             "sample": record.sample,
             "mos": target.mean if isinstance(target, Mos) else None,
             "mos_std": target.std if isinstance(target, Mos) else None,
+            "mos_clipped": target.clipped if isinstance(target, Mos) else None,
             "preference": target.choice if isinstance(target, Preference) else None,
             "rating": record.rating,
             "failure": record.failure,
@@ -159,7 +165,7 @@ class RecordCodec:
 def _example(fields: Mapping[str, Any]) -> Example:
     target: Mos | Preference | None = None
     if fields["mos"] is not None:
-        target = Mos(mean=fields["mos"], std=fields["mos_std"])
+        target = Mos(mean=fields["mos"], std=fields["mos_std"], clipped=bool(fields.get("mos_clipped")))
     elif fields["preference"] is not None:
         target = Preference(choice=fields["preference"])
     truth = fields["truth"]

@@ -40,11 +40,15 @@ class ImageRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Mos:
-    """A mean opinion score on 1-5 (5 best), its standard deviation where known, and the score as published."""
+    """A mean opinion score on 1-5 (5 best), its standard deviation where known, and the score as published.
+
+    ``clipped`` says that the published score lies off the scale, so that the mean is one of its ends.
+    """
 
     mean: float
     std: float | None = None
     native: float | None = None
+    clipped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +130,7 @@ def rated_example(
     mos: float,
     mos_std: float | None = None,
     native_mos: float | None = None,
+    mos_clipped: bool = False,
     path: str | None = None,
     split: str | None = None,
     reference_id: str | None = None,
@@ -135,7 +140,7 @@ def rated_example(
         id=id,
         dataset=dataset,
         images=(ImageRef(path=path),),
-        target=Mos(mean=mos, std=mos_std, native=native_mos),
+        target=Mos(mean=mos, std=mos_std, native=native_mos, clipped=mos_clipped),
         split=split,
         reference_id=reference_id,
     )
@@ -217,9 +222,10 @@ class Look:
 class Reading:
     """All that a task reads from one text, once.
 
-    ``values`` are what it judges, by name (``rating`` on 1-5); ``failure`` says why the value that counts is missing.
-    ``calls`` are the tools asked for; ``call_failure`` says why it is not known whether any are. ``spans`` are places
-    in the text by name: ``numbers`` for digits inside the answer, ``rating`` for those of the rating.
+    ``values`` are what it judges, by name: ``rating`` on 1-5 and, where that was clipped, the ``written_rating``.
+    ``failure`` says why the value that counts is missing. ``calls`` are the tools asked for; ``call_failure`` says why
+    it is not known whether any are. ``spans`` are places in the text by name: ``numbers`` for digits inside the answer,
+    ``rating`` for those of the rating.
     """
 
     values: Mapping[str, float | str] = field(default_factory=dict)
@@ -236,6 +242,11 @@ class Reading:
         if isinstance(value, float):
             return value
         return self.failure or ParseFailure("bad_rating", "the task reads no rating")
+
+    @property
+    def clipped(self) -> bool:
+        """Whether the rating was written off the scale."""
+        return "written_rating" in self.values
 
 
 class Ending(StrEnum):
@@ -341,6 +352,11 @@ class Rollout:
     def rating(self) -> float | ParseFailure:
         """The rating that counts: the last step's, on 1-5, or why there is none."""
         return self.steps[-1].reading.rating
+
+    @property
+    def clipped(self) -> bool:
+        """Whether that rating was written off the scale."""
+        return self.steps[-1].reading.clipped
 
     @property
     def cropped(self) -> bool:

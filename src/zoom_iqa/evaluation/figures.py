@@ -12,7 +12,7 @@ from typing import Any
 
 from zoom_iqa.base.errors import FAILURE_REASONS, FailureReason
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import ParseFailure
+from zoom_iqa.base.types import Mos, ParseFailure
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
@@ -99,6 +99,8 @@ def _outcome(image: ImageRatings) -> ImageOutcome:
         cropped=first.cropped,
         well_formed=first.well_formed,
         routing_warning=first.ending.failure,
+        rating_clipped=first.clipped,
+        label_clipped=isinstance(first.example.target, Mos) and first.example.target.clipped,
         cluster=first.example.reference_id,
     )
 
@@ -118,13 +120,16 @@ def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]
     """The figures that are about single trajectories where images have several."""
     n = len(records)
     first_ratings = [image.trajectories[0].rating for image in images]
+    readable, clipped = sum(p.rating is not None for p in records), sum(p.clipped for p in records)
     spreads = [image.spread for image in images if image.spread is not None]
     failures = Counter(p.failure for p in records)
     warnings = Counter(p.ending.failure for p in records)
     return {
         "unique_score_ratio": unique_score_ratio([r for r in first_ratings if r is not None], n_images=len(images)),
         "rating_spread": statistics.fmean(spreads) if spreads else str(Undefined("no image has two readable ratings")),
-        "valid_rate": sum(p.rating is not None for p in records) / n,
+        "clipped_ratings": clipped,
+        "clipped_rating_rate": clipped / readable if readable else 0.0,
+        "valid_rate": readable / n,
         "format_rate": sum(p.well_formed for p in records) / n,
         "crop_rate": sum(p.cropped for p in records) / n,
         "routing_warning_rate": sum(p.ending.failure is not None for p in records) / n,

@@ -38,6 +38,10 @@ FIGURES = {
     "unique-score ratio": "unique_score_ratio",
     "unique-score ratio of the MOS": "unique_mos_ratio",
     "rating spread within an image": "rating_spread",
+    "ratings off the scale, clipped": "clipped_ratings",
+    "their share of readable ratings": "clipped_rating_rate",
+    "labels off the scale, clipped": "clipped_labels",
+    "their share of images": "clipped_label_rate",
     "valid rate": "valid_rate",
     "format rate": "format_rate",
     "crop rate": "crop_rate",
@@ -58,6 +62,10 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
         table.add_row(stage, *(_shown(figures.get(key)) for key in COLUMNS.values()))
     console = Console()
     console.print(table)
+    for stage, figures in metrics.items():
+        said = clipped_said(figures)
+        if said:
+            console.print(f"{stage}: {said}", soft_wrap=True, highlight=False)
     console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
 
 
@@ -84,6 +92,17 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
         lines.extend(f"{dataset}: {why}: {'; '.join(titles)}" for why, titles in undefined.items())
     for line in [*lines, f"run folder: {folder}"]:
         console.print(line, soft_wrap=True, highlight=False)
+
+
+def clipped_said(figures: Mapping[str, Any]) -> str:
+    """How many ratings and labels lay off the scale, in words; nothing where none did."""
+    kinds = (("ratings", "clipped_rating_rate"), ("labels", "clipped_label_rate"))
+    counts = [
+        f"{figures[f'clipped_{kind}']:,} {kind} ({figures[rate]:.1%})"
+        for kind, rate in kinds
+        if figures.get(f"clipped_{kind}")
+    ]
+    return f"{' and '.join(counts)} off the scale of 1 to 5, clipped to it" if counts else ""
 
 
 def _shown(value: Any) -> str:

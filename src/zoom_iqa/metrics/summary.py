@@ -39,6 +39,7 @@ class ImageOutcome:
     """One image as evaluation counts it: the rating or why there is none, the score, and how the rating came about.
 
     ``rating`` and ``mos`` are on 1-5. ``cluster`` names the photograph an image is made of: intervals draw photographs.
+    The two that are clipped lay off that scale.
     """
 
     rating: float | ParseFailure
@@ -46,6 +47,8 @@ class ImageOutcome:
     cropped: bool
     well_formed: bool
     routing_warning: FailureReason | None
+    rating_clipped: bool = False
+    label_clipped: bool = False
     cluster: str | None = None
 
 
@@ -56,7 +59,8 @@ class Summary:
     Correlations and rmse leave unreadable answers out; the ``_midpoint`` ones count them as 3.0. Rates are fractions of
     all images: ``valid_rate`` of readable ratings, ``format_rate`` of answers whose every turn is well formed.
     ``unique_score_ratio`` stands beside the truth's own, ``unique_mos_ratio``. Intervals draw photographs where images
-    are made of them. ``failures`` and ``routing_warnings`` are counts by reason, zeros included.
+    are made of them. Ratings and labels that lay off the scale are counted, and their rate is that among readable
+    ratings and among images. ``failures`` and ``routing_warnings`` are counts by reason, zeros included.
     """
 
     n: int
@@ -74,6 +78,10 @@ class Summary:
     plcc_midpoint: Value
     unique_score_ratio: float
     unique_mos_ratio: float
+    clipped_ratings: int
+    clipped_rating_rate: float
+    clipped_labels: int
+    clipped_label_rate: float
     valid_rate: float
     format_rate: float
     crop_rate: float
@@ -118,6 +126,10 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
         plcc_midpoint=_value(correlation.plcc, imputed, all_mos),
         unique_score_ratio=unique_score_ratio(scores, n_images=n),
         unique_mos_ratio=unique_score_ratio(all_mos, n_images=n),
+        clipped_ratings=(ratings := sum(o.rating_clipped for o in outcomes)),
+        clipped_rating_rate=ratings / len(valid) if valid else 0.0,
+        clipped_labels=(labels := sum(o.label_clipped for o in outcomes)),
+        clipped_label_rate=labels / n,
         valid_rate=len(valid) / n,
         format_rate=sum(o.well_formed for o in outcomes) / n,
         crop_rate=sum(o.cropped for o in outcomes) / n,

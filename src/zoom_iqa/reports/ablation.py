@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.evaluation.table import clipped_said
 from zoom_iqa.reports.published import DATASETS, PAPER, published_diversity, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import FinishedRun, read_run
@@ -91,6 +92,12 @@ def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> Tex
     nothing = [""] * len(DATASETS)
     for name, group in sorted(by_name.items()):
         rows.append(_row("", name, parts_of(group[0].config), group, nothing))
+    notes += [
+        f"{run.config['name']}, seed {run.config['seed']}: {dataset}: {said}"
+        for run in runs
+        for dataset, figures in run.by_dataset.items()
+        if (said := clipped_said(figures))
+    ]
     diversity = list(COLUMNS.values()).index("unique_score_ratio")
     for method, ratio in published_diversity().items():
         ours = ["" if place != diversity else ratio for place in range(len(COLUMNS))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.evaluation.table import clipped_said
 from zoom_iqa.reports.published import DATASETS, PAPER, Pair, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
@@ -82,10 +83,11 @@ def _number(value: object) -> str:
 
 
 def _images(row: Mapping[str, Figures]) -> str:
-    """The number of images that each figure of a row is of, and of those without a readable rating."""
+    """The number of images that each figure of a row is of, of those without a readable rating, and what was clipped."""
     said = []
     for name, figures in row.items():
         unreadable = figures["n"] - figures["n_valid"]
         left_out = f", {unreadable:,} of them unreadable and left out" if unreadable else ""
-        said.append(f"{name} {figures['n']:,} images{left_out}")
+        clipped = clipped_said(figures)
+        said.append(f"{name} {figures['n']:,} images{left_out}{', ' if clipped else ''}{clipped}")
     return "; ".join(said)

@@ -23,6 +23,7 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
         "rollout/format_rate": _mean([rollout.well_formed for rollout in rollouts]),
         "rollout/valid_rate": _mean([isinstance(rating, float) for rating in ratings]),
         "rollout/routing_warning_rate": _mean([rollout.ending.failure is not None for rollout in rollouts]),
+        "rollout/clipped_rating_rate": _mean([rollout.clipped for rollout in rollouts if _readable(rollout)]),
         "rollout/tokens_per_turn": _mean([len(step.generation.sampled.ids) for step in steps]),
         "rollout/truncated_rate": _mean([step.generation.finish == "length" for step in steps]),
         "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.sampled.entropies]),
@@ -47,6 +48,10 @@ def reward_measures(rewards: Rewards, advantages_BG: torch.Tensor) -> Measures:
 
 def _mean(values: Sequence[float]) -> Mean:
     return mean_of(torch.tensor(values, dtype=torch.float64))
+
+
+def _readable(rollout: Rollout) -> bool:
+    return isinstance(rollout.rating, float)
 
 
 def _failed(rollout: Rollout, reason: str) -> bool:

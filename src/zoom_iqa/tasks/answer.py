@@ -91,14 +91,22 @@ class AnswerObject:
         """The runs of digits of its rating alone: ``3.52`` gives the spans of ``3`` and ``52``."""
         return [] if self.span is None else _rating_digits(self.text, *self.span)
 
+    def written_rating(self) -> float:
+        """The rating as it is written, on the scale or off it.
+
+        Raises:
+            ProtocolError: reason ``missing_answer``, ``malformed_json`` or ``bad_rating``.
+        """
+        self._require()
+        return _number(self.values.get("rating"), "bad_rating", "rating")
+
     def rating(self) -> float:
         """The rating, clipped to 1-5.
 
         Raises:
             ProtocolError: reason ``missing_answer``, ``malformed_json`` or ``bad_rating``.
         """
-        self._require()
-        return min(RATING_MAX, max(RATING_MIN, _number(self.values.get("rating"), "bad_rating", "rating")))
+        return clip_rating(self.written_rating())
 
     def answer(self) -> Answer:
         """Rating, box and tool: what deciding the next turn needs.
@@ -119,6 +127,17 @@ class AnswerObject:
     def _require(self) -> None:
         if self.failure is not None:
             raise ProtocolError(self.failure.reason, self.failure.detail)
+
+
+def clip_rating(rating: float) -> float:
+    """The rating, or the end of the scale that it lies beyond."""
+    return min(RATING_MAX, max(RATING_MIN, rating))
+
+
+def rating_values(written: float) -> dict[str, float | str]:
+    """The values of a reading that follow from a written rating: the rating and, where it was clipped, the number."""
+    rating = clip_rating(written)
+    return {"rating": rating} if rating == written else {"rating": rating, "written_rating": written}
 
 
 def read_object(text: str) -> AnswerObject:

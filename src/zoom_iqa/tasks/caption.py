@@ -25,7 +25,7 @@ from zoom_iqa.base.types import (
     Step,
     TextPart,
 )
-from zoom_iqa.tasks.answer import read_object
+from zoom_iqa.tasks.answer import rating_values, read_object
 from zoom_iqa.tasks.task import derive_seed, prompt_key
 
 if TYPE_CHECKING:
@@ -127,6 +127,6 @@ def _read(text: str) -> Reading:
     spans = {"numbers": tuple(found.numbers), "rating": tuple(found.rating_digits)}
     well_formed = _TAGS.fullmatch(text.strip()) is not None
     try:
-        return Reading(values={"rating": found.rating()}, well_formed=well_formed, spans=spans)
+        return Reading(values=rating_values(found.written_rating()), well_formed=well_formed, spans=spans)
     except ProtocolError as error:
         return Reading(well_formed=well_formed, failure=ParseFailure(error.reason, error.detail), spans=spans)

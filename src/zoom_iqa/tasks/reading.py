@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zoom_iqa.base.errors import ProtocolError
 from zoom_iqa.base.types import ParseFailure, Reading, ToolCall
-from zoom_iqa.tasks.answer import AnswerObject, read_object
+from zoom_iqa.tasks.answer import AnswerObject, rating_values, read_object
 from zoom_iqa.tasks.format import format_report
 
 
@@ -20,7 +20,7 @@ def read_zoom_turn(text: str, *, sections: Sequence[str], final_only: bool) -> R
     values: dict[str, float | str] = {}
     failure = None
     try:
-        values["rating"] = found.rating()
+        values = rating_values(found.written_rating())
     except ProtocolError as error:
         failure = ParseFailure(error.reason, error.detail)
     return Reading(

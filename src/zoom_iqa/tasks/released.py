@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zoom_iqa.base.errors import ImageError, ProtocolError
 from zoom_iqa.base.types import Box, Look, ParseFailure, Reading, ToolCall
 from zoom_iqa.tasks import relaxed_json
-from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN, read_object
+from zoom_iqa.tasks.answer import clip_rating, rating_values, read_object
 from zoom_iqa.tasks.format import format_report
 from zoom_iqa.tasks.tools import crop
 from zoom_iqa.tasks.tools.crop import Crop, cut
@@ -37,7 +37,7 @@ def read_rating(text: str) -> float:
     Raises:
         ProtocolError: the release reads none.
     """
-    return min(RATING_MAX, max(RATING_MIN, _rating(_values(text))))
+    return clip_rating(_rating(_values(text)))
 
 
 def requests_crop(text: str) -> bool:
@@ -74,7 +74,7 @@ class ReleasedRules:
         calls: tuple[ToolCall, ...] = ()
         failure = call_failure = None
         try:
-            values["rating"] = read_rating(text)
+            values = rating_values(_rating(_values(text)))
         except ProtocolError as error:
             failure = ParseFailure(error.reason, error.detail)
         try:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from support.made_rollouts import reading, rollout, step
+from support.made_rollouts import reading, record, rollout, step
 from zoom_iqa.base.records import RecordCodec, record_of
 from zoom_iqa.base.types import (
     Ending,
     Example,
     ImageRef,
     Look,
+    Mos,
     ParseFailure,
     Preference,
     Reading,
@@ -24,6 +25,20 @@ from zoom_iqa.base.types import (
 
 EXAMPLE = rated_example(id="x", dataset="d", mos=2.5, mos_std=0.25, path="x.png", split="test", reference_id="ref")
 FAILED = ParseFailure("bad_rating", "nan")
+
+
+def test_what_was_clipped_is_kept_and_an_older_line_has_nothing_of_it() -> None:
+    made = record("a", rating=7.2)
+    made = replace(made, example=replace(made.example, target=Mos(mean=5.0, clipped=True)))
+    fields = RecordCodec().encode(made)
+    assert (fields["rating"], fields["mos_clipped"], fields["steps"][0]["values"]["written_rating"]) == (5.0, True, 7.2)
+    again = RecordCodec().decode(fields)
+    assert again.clipped
+    assert again.example.target == Mos(mean=5.0, clipped=True)
+    del fields["mos_clipped"]
+    older = RecordCodec().decode(fields).example.target
+    assert isinstance(older, Mos)
+    assert not older.clipped
 
 
 def test_what_is_kept_of_a_trajectory() -> None:

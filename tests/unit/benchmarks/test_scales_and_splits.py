@@ -16,6 +16,15 @@ def label(id: str, reference: str | None = None, split: str | None = None) -> La
     return Label(where=f"t:{id}", id=id, image=id, score=1.0, reference=reference, split=split)
 
 
+def test_a_score_beyond_the_points_is_clipped_and_rounding_is_not() -> None:
+    scale = LinearScale(direction="higher_is_better", native_range=[0, 100], one=0.1, five=90.7)
+    assert [scale.clips(native) for native in (0, 0.1, 50, 90.7, 91, 100)] == [True, False, False, False, True, True]
+    assert [scale.mos(native) for native in (0, 100)] == [1.0, 5.0]
+    assert not any(
+        LinearScale(direction="lower_is_better", native_range=[0, 1], one=1, five=0).clips(n) for n in (0, 1)
+    )
+
+
 def test_scale_clips_at_its_ends_and_keeps_the_width_of_deviations():
     scale = LinearScale(direction="higher_is_better", native_range=[0, 100], one=20, five=80)
     assert [scale.mos(x) for x in (10, 20, 50, 80, 90)] == [1, 1, 3, 5, 5]

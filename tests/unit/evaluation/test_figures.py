@@ -15,10 +15,10 @@ from scipy import stats
 from support.made_rollouts import reading, record
 from zoom_iqa.base.errors import ConfigError, FailureReason
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Example, ParseFailure, Sample, rated_example
+from zoom_iqa.base.types import Example, Mos, ParseFailure, Sample, rated_example
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
-from zoom_iqa.evaluation.table import FIGURES, print_figures
+from zoom_iqa.evaluation.table import FIGURES, clipped_said, print_figures
 from zoom_iqa.metrics.summary import Summary
 
 
@@ -72,6 +72,23 @@ def test_rates_are_over_trajectories_and_diversity_over_first_ones() -> None:
     assert sum(figures["failures"].values()) == 3
     assert figures["unique_score_ratio"] == pytest.approx(2 / 5)  # 4.00 and 1.50 over five images
     assert figures["rating_spread"] == pytest.approx((0.5**0.5 + 0.5**0.5 + 0.0) / 3)
+
+
+def test_clipped_ratings_are_counted_over_trajectories_and_labels_over_images() -> None:
+    records = [
+        prediction("a", 0, 7.2, mos=4.5),
+        prediction("a", 1, 0.0, mos=4.5),
+        prediction("b", 0, 3.0, mos=2.0),
+        prediction("b", 1, None, mos=2.0),
+    ]
+    label = replace(records[2].example, target=Mos(mean=1.0, clipped=True))
+    records[2:] = [replace(record, example=label) for record in records[2:]]
+    figures = figures_of(records, None)
+    assert (figures["clipped_ratings"], figures["clipped_labels"]) == (2, 1)
+    assert figures["clipped_rating_rate"] == pytest.approx(2 / 3)
+    assert figures["clipped_label_rate"] == pytest.approx(1 / 2)
+    assert clipped_said(figures) == "2 ratings (66.7%) and 1 labels (50.0%) off the scale of 1 to 5, clipped to it"
+    assert clipped_said(figures_of(TWICE, None)) == ""
 
 
 def test_order_of_trajectories_does_not_matter_and_one_is_as_before() -> None:

@@ -50,6 +50,18 @@ def test_figures_leave_failures_out_and_count_them_beside():
     assert sum(summary.mos_histogram) == 43
 
 
+def test_what_was_clipped_is_counted_beside_the_figures():
+    off_scale = [
+        ImageOutcome(rating=5.0, mos=4.0, cropped=False, well_formed=True, routing_warning=None, rating_clipped=True),
+        ImageOutcome(rating=4.0, mos=5.0, cropped=False, well_formed=True, routing_warning=None, label_clipped=True),
+    ]
+    summary = summarize([*VALID, *off_scale, *off_scale[1:], *FAILED], n_resamples=10, seed=0)
+    assert (summary.clipped_ratings, summary.clipped_labels) == (1, 2)
+    assert summary.clipped_rating_rate == pytest.approx(1 / 43)  # of readable ratings
+    assert summary.clipped_label_rate == pytest.approx(2 / 46)  # of images
+    assert summarize(FAILED, n_resamples=10, seed=0).clipped_rating_rate == 0.0
+
+
 def test_second_figure_counts_failures_as_the_midpoint():
     summary = summarize(VALID + FAILED, n_resamples=10, seed=0)
     ratings, mos = [*RATINGS, 3.0, 3.0, 3.0], [*MOS, 4.5, 1.5, 4.0]

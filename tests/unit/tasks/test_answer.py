@@ -6,6 +6,8 @@ import pytest
 
 from zoom_iqa.base.errors import ProtocolError
 from zoom_iqa.tasks.answer import parse_answer, read_object, read_rating
+from zoom_iqa.tasks.released import ReleasedRules
+from zoom_iqa.tasks.zoom import StrictRules
 
 
 def wrap(payload: str) -> str:
@@ -73,6 +75,24 @@ def test_leniency_does_not_touch_commas_inside_strings() -> None:
 )
 def test_ratings_are_clipped(rating: str, expected: float) -> None:
     assert read_rating(wrap(f'{{"rating": {rating}}}')) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("3.52", {"rating": 3.52}),
+        ("1", {"rating": 1.0}),
+        ("5.00", {"rating": 5.0}),
+        ("5.01", {"rating": 5.0, "written_rating": 5.01}),
+        ('"-3"', {"rating": 1.0, "written_rating": -3.0}),
+    ],
+)
+def test_readings_keep_the_number_that_was_clipped(written: str, values: dict[str, float]) -> None:
+    text = wrap(f'{{"bbox_2d": [0, 0, 0, 0], "rating": {written}, "tool": "final"}}')
+    for read in (StrictRules().read, ReleasedRules().read):
+        reading = read(text, sections=("A", "B", "C", "D"), final_only=False)
+        assert reading.values == values
+        assert reading.clipped is (len(values) == 2)
 
 
 @pytest.mark.parametrize(

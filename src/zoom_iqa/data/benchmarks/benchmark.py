@@ -122,6 +122,7 @@ class Benchmark:
             mos=self.scale.mos(label.score),
             mos_std=None if label.std is None else self.scale.std(label.std),
             native_mos=label.score,
+            mos_clipped=self.scale.clips(label.score),
             reference_id=label.reference,
             split=split,
         )

@@ -81,6 +81,7 @@ def _(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
         raise DataError(f"{benchmark.name}: {benchmark.folder / benchmark.reader.labels} holds no rows")
     findings = [
         Finding("scores or deviations outside the declared scale", tuple(outside_range(labels, benchmark.scale)), True),
+        Finding("scores that the common scale of 1 to 5 clips", tuple(_clipped(benchmark, labels)), False),
         Finding("ids used more than once", tuple(duplicate_ids(labels)), True),
         Finding("not the published number of images", tuple(_unexpected_count(benchmark, labels)), False),
     ]
@@ -162,6 +163,14 @@ def _inspect_files(items: Sequence[Example], on_image: Callable[[], None]) -> tu
         Finding(f"images with sides over {MAX_ASPECT} to 1, which no policy can be shown", too_thin, False),
         Finding("groups of images with the same pixels in different splits", tuple(across), True),
         Finding("groups of images with the same pixels in one split", tuple(within), False),
+    ]
+
+
+def _clipped(benchmark: Benchmark, labels: Sequence[Label]) -> list[str]:
+    return [
+        f"{label.where}: {label.id} has score {label.score:g}"
+        for label in labels
+        if benchmark.scale.contains(label.score) and benchmark.scale.clips(label.score)
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 from zoom_iqa.base.errors import ConfigError
 
+ROUNDING = 1e-9
 USUAL_RANGES = ((0, 1), (1, 5), (0, 5), (0, 10), (0, 100))
 
 
@@ -62,8 +63,15 @@ class LinearScale:
 
     def mos(self, native: float) -> float:
         """A native score on 1-5, 5 best."""
+        return min(5.0, max(1.0, self._unclipped(native)))
+
+    def clips(self, native: float) -> bool:
+        """Whether a native score lies beyond the two points, by more than rounding."""
+        return not 1.0 - ROUNDING <= self._unclipped(native) <= 5.0 + ROUNDING
+
+    def _unclipped(self, native: float) -> float:
         one, five = self.points
-        return min(5.0, max(1.0, 1.0 + 4.0 * (native - one) / (five - one)))
+        return 1.0 + 4.0 * (native - one) / (five - one)
 
     def std(self, native_std: float) -> float:
         """A native standard deviation in units of the 1-5 scale."""
