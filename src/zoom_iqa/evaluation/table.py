@@ -63,9 +63,8 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
     console = Console()
     console.print(table)
     for stage, figures in metrics.items():
-        said = clipped_said(figures)
-        if said:
-            console.print(f"{stage}: {said}", soft_wrap=True, highlight=False)
+        if figures.get("clipped_ratings") or figures.get("clipped_labels"):
+            console.print(f"{stage}: {clipped_said(figures)}", soft_wrap=True, highlight=False)
     console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
 
 
@@ -95,13 +94,9 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
 
 
 def clipped_said(figures: Mapping[str, Any]) -> str:
-    """How many ratings and labels lay off the scale, in words; nothing where none did."""
+    """How many ratings and labels lay off the scale, in words; nothing for figures of a version that did not count."""
     kinds = (("ratings", "clipped_rating_rate"), ("labels", "clipped_label_rate"))
-    counts = [
-        f"{figures[f'clipped_{kind}']:,} {kind} ({figures[rate]:.1%})"
-        for kind, rate in kinds
-        if figures.get(f"clipped_{kind}")
-    ]
+    counts = [f"{figures[f'clipped_{kind}']:,} {kind} ({figures[rate]:.1%})" for kind, rate in kinds if rate in figures]
     return f"{' and '.join(counts)} off the scale of 1 to 5, clipped to it" if counts else ""
 
 

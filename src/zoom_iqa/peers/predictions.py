@@ -15,6 +15,7 @@ from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.resumable import predict_missing
 from zoom_iqa.metrics.summary import Undefined
 from zoom_iqa.peers.peer import Peer
+from zoom_iqa.tasks.answer import rating_values
 
 OWN_SCALE = "scores are on the method's own scale"
 NEEDS_MOS_SCALE = ("rmse", "unique_score_ratio", "score_histogram")
@@ -24,8 +25,9 @@ NEEDS_MOS_SCALE = ("rmse", "unique_score_ratio", "score_histogram")
 def predict_all(peer: Peer, dataset: ImageDataset, *, path: Path, title: str | None) -> tuple[Record, ...]:
     """Judge what ``path`` does not hold yet; returns all records in the data set's order, as the file is then.
 
-    A record's rating is the method's number turned so that higher is better (its sign changed where lower is); its
-    text holds the number as the method gives it. Progress is shown under ``title``, or not without one.
+    A record's rating is the method's number turned so that higher is better (its sign changed where lower is), and
+    clipped where it estimates a score on 1-5; its text holds the number as the method gives it. Progress is shown under
+    ``title``, or not without one.
 
     Raises:
         DataError: ``path`` holds predictions of other images or labels.
@@ -49,7 +51,7 @@ def _predict(peer: Peer, dataset: ImageDataset, indices: Sequence[int]) -> Itera
         sample = dataset[index]
         started = time.perf_counter()
         number = _finite_score(peer, sample)
-        yield [_record(sample, number, lower_is_better=peer.lower_is_better, seconds=time.perf_counter() - started)]
+        yield [_record(sample, number, peer, seconds=time.perf_counter() - started)]
 
 
 def _finite_score(peer: Peer, sample: Sample) -> float:
@@ -63,7 +65,8 @@ def _finite_score(peer: Peer, sample: Sample) -> float:
     return score
 
 
-def _record(sample: Sample, number: float, *, lower_is_better: bool, seconds: float) -> Record:
-    reading = Reading(values={"rating": -number if lower_is_better else number}, well_formed=True)
+def _record(sample: Sample, number: float, peer: Peer, *, seconds: float) -> Record:
+    rating = -number if peer.lower_is_better else number
+    reading = Reading(values=rating_values(rating) if peer.on_mos_scale else {"rating": rating}, well_formed=True)
     step = RecordedStep(text=repr(number), tokens=0, finish="stop", reading=reading)
     return Record(example=sample.example, sample=0, steps=(step,), ending=Ending.FINAL, seconds=round(seconds, 4))

@@ -12,7 +12,6 @@ from PIL.Image import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.data.datasets import ImageDataset
-from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 
 Array = NDArray[np.float64]
 
@@ -41,7 +40,7 @@ class LinearMap:
 
 
 class RidgeRegression:
-    """Learns a linear map from ``backbone``'s standardised features; scores are bounded to 1-5.
+    """Learns a linear map from ``backbone``'s standardised features.
 
     ``strengths``: the penalties to choose from, in units of the squared standardised features; the one with the least
     leave-one-out error on the images learned from is taken.
@@ -70,14 +69,14 @@ class RidgeRegression:
         self._map = fit_ridge(features_NF, mos_N, self._strengths)
 
     def score(self, image: Image) -> float:
-        """The map's value, bounded to 1-5.
+        """The map's value; a line may leave the scale of 1-5.
 
         Raises:
             ConfigError: nothing has been learned yet.
         """
         if self._map is None:
             raise ConfigError("peer=ridge has learned nothing; call fit first")
-        return min(RATING_MAX, max(RATING_MIN, self._map(self._backbone.features(image))))
+        return self._map(self._backbone.features(image))
 
 
 def fit_ridge(features_NF: Array, targets_N: Array, strengths: Sequence[float]) -> LinearMap:

@@ -83,11 +83,10 @@ def _number(value: object) -> str:
 
 
 def _images(row: Mapping[str, Figures]) -> str:
-    """The number of images that each figure of a row is of, of those without a readable rating, and what was clipped."""
+    """The number of images that each figure of a row is of, of unreadable ones, and of what was clipped."""
     said = []
     for name, figures in row.items():
         unreadable = figures["n"] - figures["n_valid"]
         left_out = f", {unreadable:,} of them unreadable and left out" if unreadable else ""
-        clipped = clipped_said(figures)
-        said.append(f"{name} {figures['n']:,} images{left_out}{', ' if clipped else ''}{clipped}")
+        said.append(", ".join(filter(None, (f"{name} {figures['n']:,} images{left_out}", clipped_said(figures)))))
     return "; ".join(said)

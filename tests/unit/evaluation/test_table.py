@@ -31,4 +31,12 @@ def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkey
     }
     assert cells["grpo"] == ["0.812", "0.700", "0.500", "0.750", "1.000", "0.250", "2.500", "340"]
     assert cells["sft"] == ["undefined", "0.700", "0.500", "0.750", "1.000", "0.250", "-", "340"]
+    assert "off the scale" not in "".join(lines)
     assert lines[-1] == "run folder: " + "runs/a very long name that a narrow terminal would break" * 3
+
+
+def test_a_stage_with_clipped_ratings_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"clipped_ratings": 17, "clipped_rating_rate": 0.05, "clipped_labels": 0, "clipped_label_rate": 0.0}
+    print_table({"sft": counts, "grpo": {**counts, "clipped_ratings": 0}}, Path("runs/x"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if "off the scale" in line]
+    assert lines == ["sft: 17 ratings (5.0%) and 0 labels (0.0%) off the scale of 1 to 5, clipped to it"]

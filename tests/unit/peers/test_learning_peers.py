@@ -40,11 +40,12 @@ def test_the_mean_looks_at_no_image() -> None:
     assert peer.score(grey(0)) == 3.0
 
 
-def test_ridge_learns_a_linear_score_and_keeps_to_the_scale() -> None:
+def test_ridge_learns_a_linear_score_that_may_leave_the_scale() -> None:
     peer = RidgeRegression(backbone=Brightness(), strengths=STRENGTHS)
     peer.fit(BrightnessSet([1.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0]))
     assert peer.score(grey(110)) == pytest.approx(2.75, abs=0.05)
-    assert (peer.score(grey(0)), peer.score(grey(255))) == (1.0, 5.0)
+    assert peer.score(grey(0)) < 1.0
+    assert peer.score(grey(255)) > 5.0
 
 
 @pytest.mark.parametrize("peer", [MeanPredictor(), RidgeRegression(backbone=Brightness(), strengths=STRENGTHS)])

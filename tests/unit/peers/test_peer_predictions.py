@@ -63,6 +63,15 @@ def test_figures_on_1_to_5_are_named_undefined_for_scores_on_another_scale(tmp_p
     assert own.keys() == mos.keys()
 
 
+def test_scores_beyond_the_scale_are_clipped_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Knowing, "score", lambda self, image: 2 * float(np.asarray(image)[0, 0, 0]) / 40 - 1)
+    predictions = predict_all(Knowing(), BrightnessSet(MOS), path=tmp_path / "p.jsonl", title=None)
+    assert [p.rating for p in predictions] == [1.0, 5.0, 3.0, 5.0, 5.0]
+    assert [float(p.steps[0].text) for p in predictions] == [1.0, 7.0, 3.0, 9.0, 5.0]
+    figures = peer_figures(Knowing(), predictions)
+    assert (figures["clipped_ratings"], figures["clipped_rating_rate"]) == (2, 0.4)
+
+
 def test_what_is_there_is_not_scored_again_and_the_order_is_the_data_sets(tmp_path: Path) -> None:
     path, images = tmp_path / "p.jsonl", BrightnessSet(MOS)
     whole = predict_all(Darkness(), images, path=path, title=None)

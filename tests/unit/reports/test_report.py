@@ -126,6 +126,17 @@ def test_notes_say_what_was_run_on_how_much(tmp_path: Path) -> None:
     assert "x: koniq 1,200 images, 50 of them unreadable and left out." in text
 
 
+CLIPPED = {"clipped_ratings": 3, "clipped_rating_rate": 0.0025, "clipped_labels": 0, "clipped_label_rate": 0.0}
+
+
+def test_notes_say_how_much_was_clipped(tmp_path: Path) -> None:
+    said = "3 ratings (0.2%) and 0 labels (0.0%) off the scale of 1 to 5, clipped to it"
+    run = evaluation(tmp_path / "a", {"koniq": figures(0.9, **CLIPPED)})
+    assert f"x: koniq 1,200 images, {said}." in report(["table1", f"x={run}"])
+    trained(tmp_path / "runs/b", "table3_rank", 7, {"grpo": figures(0.2, **CLIPPED)})
+    assert f"table3_rank, seed 7: embedded: {said}" in report(["table3", str(tmp_path / "runs")])
+
+
 def test_a_training_run_counts_after_its_last_stage(tmp_path: Path) -> None:
     both = {"sft": figures(0.1), "grpo": figures(0.2)}
     run = trained(tmp_path / "a", "table3_rank", 0, both)
