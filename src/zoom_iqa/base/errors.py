@@ -11,8 +11,10 @@ from zoom_iqa.base.printable import printable
 ROW_LIMIT = 400
 """Characters of an offending row that are shown."""
 
-FailureReason = Literal["missing_answer", "malformed_json", "bad_rating", "bad_bbox", "bad_tool", "unviewable"]
-"""Why a generated answer could not be read, or an image or crop not be shown; counted and reported by these names."""
+FailureReason = Literal[
+    "missing_answer", "malformed_json", "bad_rating", "bad_bbox", "bad_tool", "unviewable", "no_score"
+]
+"""Why there is no rating; counted and reported by these names."""
 
 FAILURE_REASONS: tuple[FailureReason, ...] = (
     "missing_answer",
@@ -22,6 +24,10 @@ FAILURE_REASONS: tuple[FailureReason, ...] = (
     "bad_tool",
     "unviewable",
 )
+"""Why a generated answer could not be read, or an image or crop not be shown."""
+
+PEER_REASONS: tuple[FailureReason, ...] = ("no_score",)
+"""Why a peer gives no number: it has none for such an image."""
 
 
 class ZoomIQAError(Exception):

@@ -109,6 +109,13 @@ def record_of(
     )
 
 
+def record_without_answer(example: Example, *, sample: int, failure: ParseFailure, seconds: float = 0.0) -> Record:
+    """The record of an image that could not be asked about; ``failure`` says why."""
+    reading = Reading(well_formed=False, failure=failure)
+    step = RecordedStep(text="", tokens=0, finish="stop", reading=reading)
+    return Record(example=example, sample=sample, steps=(step,), ending=Ending.NO_ANSWER, seconds=round(seconds, 4))
+
+
 class RecordCodec:
     """Lines of ``predictions.jsonl``: the record, and in front of it what people look for first."""
 

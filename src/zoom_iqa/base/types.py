@@ -250,11 +250,15 @@ class Reading:
 
 
 class Ending(StrEnum):
-    """Why a trajectory has ended: by its own decision, at a limit, or with a text or a picture that was no use."""
+    """Why a trajectory has ended: by its own decision, at a limit, or with a text or a picture that was no use.
+
+    One that could not begin, as its image cannot be shown or scored, is ``no_answer``.
+    """
 
     FINAL = "final"
     TURN_LIMIT = "turn_limit"
     LENGTH = "length"
+    NO_ANSWER = "no_answer"
     MISSING_ANSWER = "missing_answer"
     MALFORMED_JSON = "malformed_json"
     BAD_RATING = "bad_rating"
@@ -265,7 +269,8 @@ class Ending(StrEnum):
     @property
     def failure(self) -> FailureReason | None:
         """Why the last text could not be read, or its crop not be shown, where that ended the trajectory."""
-        return None if self in (Ending.FINAL, Ending.TURN_LIMIT, Ending.LENGTH) else self.value  # type: ignore[return-value]
+        unforced = (Ending.FINAL, Ending.TURN_LIMIT, Ending.LENGTH, Ending.NO_ANSWER)
+        return None if self in unforced else self.value  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)

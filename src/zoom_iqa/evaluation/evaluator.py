@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Subset
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.records import Record, record_of
+from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Sample
-from zoom_iqa.data.collation import as_list, single_thread_worker, worker_losses
+from zoom_iqa.base.types import ParseFailure, Sample
+from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.datasets import ImageDataset
+from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.evaluation.resumable import predict_missing
@@ -23,6 +24,7 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.tasks.task import Task
+from zoom_iqa.tasks.tools.crop import why_unviewable
 
 EngineFactory = Callable[..., Engine]
 """Makes an engine from ``policy=``, ``sampling=`` and ``features=``."""
@@ -30,6 +32,8 @@ EngineFactory = Callable[..., Engine]
 
 class Evaluator:
     """Predicts every image of ``dataset`` with ``samples_per_image`` trajectories, ``batch_size`` images at a time.
+
+    An image that no policy can be shown has records without an answer, of failure ``unviewable``.
 
     Sampling is seeded per image, so batch size and what was predicted before do not matter.
 
@@ -93,20 +97,30 @@ class Evaluator:
     def _predict(self, policy: Policy, indices: Sequence[int]) -> Iterator[list[Record]]:
         features = VisionCache(model=policy.model, capacity=self._features_capacity)
         engine = self._engine(policy=policy, sampling=self._sampling, features=features)
-        loader: DataLoader[Sample] = DataLoader(
-            Subset(self._dataset, indices),  # type: ignore[arg-type]  # our protocol stands for torch's Dataset
-            batch_size=self._batch_size,
-            num_workers=self._workers,
-            collate_fn=as_list,
-            worker_init_fn=single_thread_worker,
-        )
-        for samples in loader:
+        chosen: Subset[Sample] = Subset(self._dataset, indices)  # type: ignore[arg-type]  # our protocol, not torch's
+        loader = SampleLoader(chosen, batch_size=self._batch_size, workers=self._workers)
+        for batch in loader:
+            samples = [sample for sample in batch if why_unviewable(sample.images) is None]
+            if len(samples) < len(batch):
+                yield [record for sample in batch for record in self._unviewable(sample)]
+            if not samples:
+                continue
             started = time.perf_counter()
             groups = collect_groups(
                 samples, task=self._task, engines={"policy": engine}, group_size=self._samples, seed=self._seed
             )
             seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
             yield [record_of(rollout, seconds=seconds) for group in groups for rollout in group.rollouts]
+
+    def _unviewable(self, sample: Sample) -> list[Record]:
+        """The records of a sample that the policy cannot be shown; none of others."""
+        why = why_unviewable(sample.images)
+        failure = None if why is None else ParseFailure("unviewable", why)
+        return [
+            record_without_answer(sample.example, sample=index, failure=failure)
+            for index in range(self._samples)
+            if failure is not None
+        ]
 
 
 @contextmanager

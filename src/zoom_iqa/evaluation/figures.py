@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import FAILURE_REASONS, FailureReason
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, FailureReason
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos, ParseFailure
 from zoom_iqa.metrics.diversity import unique_score_ratio
@@ -133,6 +133,6 @@ def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]
         "format_rate": sum(p.well_formed for p in records) / n,
         "crop_rate": sum(p.cropped for p in records) / n,
         "routing_warning_rate": sum(p.ending.failure is not None for p in records) / n,
-        "failures": {reason: failures[reason] for reason in FAILURE_REASONS},
+        "failures": {reason: failures[reason] for reason in FAILURE_REASONS + PEER_REASONS},
         "routing_warnings": {reason: warnings[reason] for reason in FAILURE_REASONS},
     }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 from numpy.typing import ArrayLike
 
-from zoom_iqa.base.errors import FAILURE_REASONS, DataError, FailureReason, UndefinedMetricError
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, DataError, FailureReason, UndefinedMetricError
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics import correlation, fits
 from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
@@ -134,8 +134,12 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
         format_rate=sum(o.well_formed for o in outcomes) / n,
         crop_rate=sum(o.cropped for o in outcomes) / n,
         routing_warning_rate=sum(o.routing_warning is not None for o in outcomes) / n,
-        failures=_counts([o.rating.reason for o in outcomes if isinstance(o.rating, ParseFailure)]),
-        routing_warnings=_counts([o.routing_warning for o in outcomes if o.routing_warning is not None]),
+        failures=_counts(
+            [o.rating.reason for o in outcomes if isinstance(o.rating, ParseFailure)], FAILURE_REASONS + PEER_REASONS
+        ),
+        routing_warnings=_counts(
+            [o.routing_warning for o in outcomes if o.routing_warning is not None], FAILURE_REASONS
+        ),
         score_histogram=rating_histogram(scores, n_bins=HISTOGRAM_BINS),
         mos_histogram=rating_histogram(all_mos, n_bins=HISTOGRAM_BINS),
     )
@@ -164,9 +168,9 @@ def _interval(
         return Undefined(error.reason)
 
 
-def _counts(reasons: Sequence[FailureReason]) -> dict[FailureReason, int]:
-    counted = Counter(reasons)
-    return {reason: counted[reason] for reason in FAILURE_REASONS}
+def _counts(found: Sequence[FailureReason], reasons: Sequence[FailureReason]) -> dict[FailureReason, int]:
+    counted = Counter(found)
+    return {reason: counted[reason] for reason in reasons}
 
 
 def _plain(value: object) -> object:

@@ -15,6 +15,12 @@ from PIL.Image import Image
 
 from zoom_iqa.base.errors import ConfigError, ImageError
 
+_REFUSALS = (ValueError, AssertionError, IndexError, ZeroDivisionError, RuntimeError)
+"""What its metrics raise on images that are too small for their patches or layers."""
+
+_BROKEN_MACHINE = (torch.OutOfMemoryError, torch.AcceleratorError)
+"""Also RuntimeErrors, but not an image's."""
+
 
 class PyIQAMetric:
     """A metric of ``pyiqa.create_metric``; which way its scores go is the package's own declaration.
@@ -39,10 +45,16 @@ class PyIQAMetric:
         """The metric's value for an image given as (1, 3, height, width) on 0-1.
 
         Raises:
-            ImageError: the value is not one finite number.
+            ImageError: the metric refuses the image, or the value is not one finite number.
         """
         pixels_HWC = torch.from_numpy(np.array(image, dtype=np.float32) / 255)
-        value = self._metric(pixels_HWC.permute(2, 0, 1)[None])
+        try:
+            value = self._metric(pixels_HWC.permute(2, 0, 1)[None])
+        except _BROKEN_MACHINE:
+            raise
+        except _REFUSALS as error:
+            size = f"{image.width} x {image.height} pixels"
+            raise ImageError(f"pyiqa's {self._name} has no score for {size} ({error})") from error
         if value.numel() != 1 or not torch.isfinite(value).all():
             raise ImageError(f"pyiqa's {self._name} gives {value.tolist()}, not one finite number")
         return float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
 
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import ConfigError, DataError, ImageError
 from zoom_iqa.data.datasets import ImageDataset
 
 Array = NDArray[np.float64]
@@ -59,14 +60,23 @@ class RidgeRegression:
         self._map: LinearMap | None = None
 
     def fit(self, dataset: ImageDataset) -> None:
-        """Learn from every image of ``dataset``.
+        """Learn from every image of ``dataset`` that has features; how many have none is said.
 
         Raises:
-            DataError: there are fewer than three images.
+            DataError: there are fewer than three images with features.
         """
-        features_NF = np.stack([self._backbone.features(dataset[index].image) for index in range(len(dataset))])
-        mos_N = np.array([item.mos for item in dataset.items()])
-        self._map = fit_ridge(features_NF, mos_N, self._strengths)
+        rows: list[tuple[Array, float]] = []
+        left_out: list[str] = []
+        for index, item in enumerate(dataset.items()):
+            try:
+                rows.append((self._backbone.features(dataset[index].image), item.mos))
+            except ImageError as error:
+                left_out.append(f"{item.name}: {error}")
+        if left_out:
+            print(f"ridge: {len(left_out)} images have no features to learn from: {left_out[0]}", file=sys.stderr)
+        if len(rows) < 3:
+            raise DataError(f"a ridge regression needs features of at least 3 images; got {len(rows)}", left_out)
+        self._map = fit_ridge(np.stack([row[0] for row in rows]), np.array([row[1] for row in rows]), self._strengths)
 
     def score(self, image: Image) -> float:
         """The map's value; a line may leave the scale of 1-5.

@@ -15,10 +15,12 @@ import torch
 from jinja2 import TemplateError
 from torch import Tensor
 
-from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.base.errors import ImageError, PolicyError
 from zoom_iqa.base.types import ImagePart, Message, TextPart
+from zoom_iqa.tasks.tools.crop import why_unviewable
 
 IMAGE_PAD = "<|image_pad|>"
+_HALVES = re.compile("[\ud800-\udfff]")  # JSON can spell half a character, which no tokenizer takes
 _PLACE = re.compile("\ue000([0-9]+)\ue001")  # stands for a text while the template is rendered
 
 
@@ -60,10 +62,17 @@ class ImageEncoder:
         self._kept: OrderedDict[str, EncodedImage] = OrderedDict()
 
     def __call__(self, part: ImagePart) -> EncodedImage:
-        """Preprocess one image, or return the kept result for its key."""
+        """Preprocess one image, or return the kept result for its key.
+
+        Raises:
+            ImageError: its sides are too unequal for the vision tower.
+        """
         if part.key in self._kept:
             self._kept.move_to_end(part.key)
             return self._kept[part.key]
+        unviewable = why_unviewable([part])
+        if unviewable is not None:
+            raise ImageError(unviewable)
         out = self._processor(images=[part.image], return_tensors="pt")
         t, h, w = (int(n) for n in out["image_grid_thw"][0])
         encoded = EncodedImage(part.key, out["pixel_values"], (t, h, w))
@@ -158,7 +167,8 @@ class PromptEncoder:
         return [token for span in ids for token in span]
 
     def _text_ids(self, texts: list[str]) -> list[list[int]]:
-        encoded: list[list[int]] = self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)[
+        whole = [_HALVES.sub("\ufffd", text) for text in texts]
+        encoded: list[list[int]] = self.tokenizer(whole, add_special_tokens=False, split_special_tokens=True)[
             "input_ids"
         ]
         return encoded

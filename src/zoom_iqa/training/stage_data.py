@@ -11,9 +11,10 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.resampling import Resampler
 from zoom_iqa.data.validation import validate_items
+from zoom_iqa.data.viewable import Viewable
 from zoom_iqa.parallel.processes import rank, world_size
 
 
@@ -60,14 +61,11 @@ class StageData(L.LightningDataModule):
             self._resampler.load_state_dict(self._restored)
         if rank() == 0 and self._resampler.weighted:
             print(f"re-sampling: {self._resampler.repeats_said()}", file=sys.stderr)
-        return DataLoader(
-            self._dataset,
+        return SampleLoader(
+            Viewable(self._dataset),
             batch_size=self._batch_size,
+            workers=self._workers,
             sampler=_ProcessShare(self._resampler, steps=self._steps, batch_size=self._batch_size),
-            num_workers=self._workers,
-            collate_fn=as_list,
-            worker_init_fn=single_thread_worker,
-            persistent_workers=False,
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:

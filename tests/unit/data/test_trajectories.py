@@ -71,6 +71,13 @@ def test_texts_must_fit_the_turns() -> None:
         play(ENDS, ENDS)
 
 
+def test_a_trajectory_ends_where_its_crop_cannot_be_shown() -> None:
+    wide = ASKS.replace("[0.25, 0.25, 0.75, 0.875]", "[0, 0, 8000, 28]")
+    sample = Sample.of(ITEM, Image.new("RGB", (8000, 100)))
+    session = ZoomTask(prompts=PROMPTS).rehearse(sample, np.random.default_rng(0))
+    assert [turn.response for turn in supervised_turns(session, [wide, ENDS])] == [wide]
+
+
 def test_both_turns_survive_the_file(folder: Path) -> None:
     turns = play(ASKS, ENDS)
     records = turn_records(turns, example=ITEM, paths=PATHS)

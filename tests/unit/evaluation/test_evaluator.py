@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
+from PIL import Image
 
 from support.fitting import own_copy
 from support.written_engine import WrittenEngine
@@ -15,8 +16,9 @@ from support.written_rollouts import PROMPTS, SAMPLING, image_samples
 from zoom_iqa.base.errors import ConfigError, DataError, ImageError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
-from zoom_iqa.base.types import Example, Generation, Mos, Sample
+from zoom_iqa.base.types import Example, Generation, Mos, ParseFailure, Sample
 from zoom_iqa.evaluation.evaluator import Evaluator
+from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel import stopping
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.zoom import ZoomTask
@@ -207,3 +209,39 @@ def test_what_cannot_be_is_refused(images: Images) -> None:
         evaluator(Images([]))
     with pytest.raises(DataError, match="noise:image0: the id comes 2 times"):
         evaluator(Images([*images.samples, images.samples[0]]))
+
+
+@pytest.mark.parametrize("samples_per_image", [1, 2])
+def test_an_image_that_no_policy_can_be_shown_has_records_that_say_so(
+    samples_per_image: int, random_policy: Policy, tmp_path: Path
+) -> None:
+    samples = image_samples(4)
+    thin = replace(samples[1].example, id="thin")
+    samples[1] = Sample.of(thin, Image.new("RGB", (2001, 10)))
+    path = tmp_path / "predictions.jsonl"
+    found = evaluator(Images(samples), samples_per_image=samples_per_image).run(random_policy, path=path, title=None)
+    assert [r.example.id for r in found[::samples_per_image]] == [sample.example.id for sample in samples]
+    own = [record for record in found if record.example.id == "thin"]
+    said = ParseFailure("unviewable", "2001 x 10 pixels are too thin for the vision tower: sides of at most 200 to 1")
+    assert [(r.sample, r.failure, r.steps[0].reading.failure) for r in own] == [
+        (number, "unviewable", said) for number in range(samples_per_image)
+    ]
+    assert records_at(path).read() == found
+    figures = figures_of(found, None)
+    assert (figures["n"], figures["failures"]["unviewable"]) == (4, samples_per_image)
+    assert figures["routing_warning_rate"] == 0
+    kept = Images(samples[:1] + samples[2:])
+    alone = evaluator(kept, samples_per_image=samples_per_image).run(
+        random_policy, path=tmp_path / "without.jsonl", title=None
+    )
+    assert timeless(alone) == timeless(tuple(r for r in found if r.example.id != "thin"))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_image_that_cannot_be_opened_is_one_line_from_any_process(
+    workers: int, random_policy: Policy, tmp_path: Path
+) -> None:
+    images = FailingImages(image_samples(4))
+    with pytest.raises(ImageError) as raised:
+        evaluator(images, workers=workers).run(random_policy, path=tmp_path / "p.jsonl", title=None)
+    assert str(raised.value) == "cut off"

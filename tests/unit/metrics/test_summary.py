@@ -44,6 +44,7 @@ def test_figures_leave_failures_out_and_count_them_beside():
         "bad_bbox": 0,
         "bad_tool": 0,
         "unviewable": 0,
+        "no_score": 0,
     }
     assert summary.unique_score_ratio == pytest.approx(len(set(RATINGS)) / 43)
     assert sum(summary.score_histogram) == 40

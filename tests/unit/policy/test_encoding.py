@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from support.random_policy import noise_image
-from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.base.errors import ImageError, PolicyError
 from zoom_iqa.base.types import ImagePart, Message, TextPart
-from zoom_iqa.policy.encoding import EncodedImage, PromptEncoder
+from zoom_iqa.policy.encoding import EncodedImage, ImageEncoder, PromptEncoder
+from zoom_iqa.policy.loading import load_image_processor
 from zoom_iqa.policy.shipped import shipped_policy_folder
 
 PICTURE = ImagePart(noise_image(0, 64, 48), "picture")
@@ -128,3 +129,16 @@ def test_a_template_that_loses_texts_or_adds_images_is_refused(template: str, sa
     encoder.tokenizer.chat_template = template
     with pytest.raises(PolicyError, match=said):
         encoder((Message("user", (TextPart("a"), TextPart("b"))),))
+
+
+def test_half_a_character_is_encoded_as_the_sign_for_one(encoder: PromptEncoder) -> None:
+    """JSON files can spell it; tokenizers take no such text."""
+    assert encoder.completion_ids("a \ud800 b", 0) == encoder.completion_ids("a \ufffd b", 0)
+
+
+def test_an_image_that_the_tower_does_not_take_is_an_error_of_the_image() -> None:
+    processor = load_image_processor(str(shipped_policy_folder()), min_pixels=None, max_pixels=None)
+    images = ImageEncoder(processor=processor, capacity=1)
+    assert images(ImagePart.of(noise_image(0, 400, 2))).grid[0] == 1
+    with pytest.raises(ImageError, match="402 x 2 pixels are too thin for the vision tower: sides of at most 200 to 1"):
+        images(ImagePart.of(noise_image(0, 402, 2)))

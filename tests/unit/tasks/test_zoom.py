@@ -41,8 +41,8 @@ SETTLES = THOUGHT.format("Crop", "Final") + (
 )
 
 
-def open_session(seed: int = 0, index: int = 3) -> ZoomSession:
-    sample = Sample.of(EXAMPLE, IMAGE)
+def open_session(seed: int = 0, index: int = 3, image: Image.Image = IMAGE) -> ZoomSession:
+    sample = Sample.of(EXAMPLE, image)
     return ZoomSession(
         sample=sample, index=index, question="How good?", prompts=PROMPTS, rules=StrictRules(), seed=seed
     )
@@ -101,6 +101,15 @@ def test_a_two_turn_trajectory() -> None:
     assert rollout.cropped
     assert rollout.well_formed
     assert rollout.ending is Ending.FINAL
+
+
+def test_a_crop_that_cannot_be_shown_is_refused_and_the_first_rating_counts() -> None:
+    """Of 8,000 x 100 pixels the box has 8,000 x 28: 28 % of the area, and 286 to 1."""
+    wide = ASKS.replace("[0.25, 0.25, 0.75, 0.875]", "[0, 0, 8000, 28]")
+    rollout = play(open_session(image=Image.new("RGB", (8000, 100))), wide)
+    said = "8000 x 28 pixels are too thin for the vision tower: sides of at most 200 to 1"
+    assert [step.looks for step in rollout.steps] == [(Look(refusal=said),)]
+    assert (rollout.rating, rollout.cropped, rollout.ending) == (3.1, False, Ending.UNVIEWABLE)
 
 
 def test_a_final_answer_ends_the_first_turn() -> None:

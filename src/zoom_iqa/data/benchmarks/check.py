@@ -152,7 +152,7 @@ def _inspect_files(items: Sequence[Example], on_image: Callable[[], None]) -> tu
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:  # decoding releases the interpreter lock
         decoded = dict(zip(paths, pool.map(decode, paths), strict=True))
     pixels = {path: found for path, found in decoded.items() if isinstance(found, Pixels)}
-    unreadable = tuple(f"{path}: {found}" for path, found in decoded.items() if isinstance(found, ImageError))
+    unreadable = tuple(str(found) for found in decoded.values() if isinstance(found, ImageError))
     too_thin = tuple(
         f"{path}: {found.size[0]} x {found.size[1]}" for path, found in pixels.items() if not viewable(*found.size)
     )

@@ -51,7 +51,7 @@ class TurnRecord:
 
 
 def supervised_turns(session: Session, texts: Sequence[str]) -> tuple[SupervisedTurn, ...]:
-    """The turns with exactly the prompts that a rollout saying ``texts`` meets.
+    """The turns with exactly the prompts that a rollout saying ``texts`` meets, up to a tool call that is refused.
 
     Raises:
         DataError: the session ends before ``texts`` do, or asks for more.
@@ -60,6 +60,9 @@ def supervised_turns(session: Session, texts: Sequence[str]) -> tuple[Supervised
     for text in texts:
         request = session.next_request()
         if request is None:
+            last = session.rollout().steps[-1]
+            if any(look.refusal is not None for look in last.looks):
+                break
             name = session.rollout().example.name
             raise DataError(f"{name}: turn {taken} ends the trajectory, but {len(texts)} texts are given")
         taken += 1

@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import Example, rated_example
+from zoom_iqa.base.types import Example, ImagePart, rated_example
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.images import load_image
 from zoom_iqa.data.supervised.rationales import RationaleWriter
@@ -23,6 +23,12 @@ class Trajectory:
 
     example: Example
     turns: tuple[SupervisedTurn, ...]
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """Every image shown, in order."""
+        parts = (part for turn in self.turns for message in turn.prompt for part in message.parts)
+        return tuple(part for part in parts if isinstance(part, ImagePart))
 
 
 class WrittenTrajectories(Dataset[Trajectory]):

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoom_iqa.base.errors import ImageError
-from zoom_iqa.base.types import Box, Look
+from zoom_iqa.base.types import Box, ImagePart, Look
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +34,15 @@ def viewable(width: int, height: int) -> bool:
     return max(width, height) <= MAX_ASPECT * min(width, height)
 
 
+def why_unviewable(images: Sequence[ImagePart]) -> str | None:
+    """What to say of the first of ``images`` that the vision tower does not take, or None where it takes all."""
+    for part in images:
+        width, height = part.image.size
+        if not viewable(width, height):
+            return _too_thin(width, height)
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Crop:
     """The outcome of asking for one: the pixels to show, or none if ``look`` says why it was refused."""
@@ -44,8 +54,7 @@ class Crop:
     def of(image: Image, box: Box) -> Crop:
         """``image`` shown as what ``box`` holds, or refused where the vision tower does not take it."""
         if not viewable(*image.size):
-            width, height = image.size
-            return Crop(Look(refusal=f"{width} x {height} pixels are too thin for the vision tower"), None)
+            return Crop(Look(refusal=_too_thin(*image.size)), None)
         return Crop(Look(box=box), image)
 
 
@@ -98,6 +107,10 @@ def cut(image: Image, box: Box) -> Image:
     fits_width = ratio > width / height
     size = (width, int(width / ratio)) if fits_width else (int(height * ratio), height)
     return crop.resize((max(1, size[0]), max(1, size[1])), resample=Resampling.LANCZOS)
+
+
+def _too_thin(width: int, height: int) -> str:
+    return f"{width} x {height} pixels are too thin for the vision tower: sides of at most {MAX_ASPECT} to 1"
 
 
 def _read_corners(bbox: Any) -> tuple[float, float, float, float] | None:

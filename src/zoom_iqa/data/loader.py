@@ -1,0 +1,60 @@
+"""A loader of samples whose workers hand over errors made on purpose as they are.
+
+torch raises an error of a worker again with the worker's traceback as its message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from zoom_iqa.base.errors import ZoomIQAError
+from zoom_iqa.data.collation import as_list, single_thread_worker
+
+
+class SampleLoader(DataLoader[Any]):
+    """Batches are lists of ``batch_size`` samples, made in ``workers`` processes (0: in this one).
+
+    Raises:
+        ZoomIQAError: when a batch is asked for of which a sample could not be made, with that sample's message.
+    """
+
+    def __init__(self, dataset: Any, *, batch_size: int, workers: int, sampler: Sampler[int] | None = None) -> None:
+        super().__init__(
+            _Handed(dataset),
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=as_list,
+            worker_init_fn=single_thread_worker,
+            persistent_workers=False,
+        )
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch promises its own iterator
+        for batch in super().__iter__():
+            yield _made(batch)
+
+
+class _Handed(Dataset[Any]):
+    """A sample, or the error made on purpose in its place."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        try:
+            return self._dataset[index]
+        except ZoomIQAError as error:
+            return error
+
+
+def _made(batch: Sequence[Any]) -> Sequence[Any]:
+    for sample in batch:
+        if isinstance(sample, ZoomIQAError):
+            raise sample
+    return batch
