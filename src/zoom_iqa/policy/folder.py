@@ -30,15 +30,6 @@ def check_folder(folder: Path, *, name: str) -> None:
     _Folder(folder, name).check()
 
 
-def config_of(folder: Path, *, name: str) -> dict[str, Any]:
-    """The model's config.
-
-    Raises:
-        PolicyError: there is none, or it cannot be read.
-    """
-    return _Folder(folder, name).json(CONFIG)
-
-
 class _Folder:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name

@@ -126,3 +126,24 @@ def test_json_lists_of_vlm_code(shared_dir, labels, count):
     if "koniq" in labels:  # the manifest and the native file must agree on which images are test
         koniq = {item.id: item for item in labels_at(shared_dir, "koniq").labelled()}
         assert {koniq[item.id.split("->")[0]].split for item in items} == {"test"}
+
+
+def test_a_published_test_list_is_a_part_of_the_native_test_split(shared_dir):
+    lists = f"{{test: {shared_dir / 'labels' / 'deqa_style_koniq_test.json'}}}"
+    examples = labels_at(shared_dir, "koniq", "benchmark/split=listed", f"benchmark.split.lists={lists}").labelled()
+    published = {example.id: example.split for example in labels_at(shared_dir, "koniq").labelled()}
+    chosen = [example for example in examples if example.split == "test"]
+    assert len(chosen) == 200
+    assert {published[example.id] for example in chosen} == {"test"}
+    assert {example.split for example in examples} == {"test", None}
+
+
+def test_a_list_with_images_that_belong_to_no_test_is_refused(shared_dir):
+    """The list has all 1,169 images of LIVE In the Wild; seven of them are those on which the raters were trained."""
+    lists = f"{{test: {shared_dir / 'labels' / 'deqa_style_livec.json'}}}"
+    overrides = [f"benchmark.root={shared_dir / 'livec'}", "benchmark/split=listed", f"benchmark.split.lists={lists}"]
+    with pytest.raises(DataError, match=r"7 entries of split\.lists") as raised:
+        load_benchmark("livew", overrides).labelled()
+    assert [row.split("/")[-1] for row in raised.value.rows] == [
+        f"t{n}.bmp is the name of no labelled images" for n in range(1, 8)
+    ]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.data.benchmarks import HeldOutValidation, Label, LinearScale, PublishedSplit, SeededSplit
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.data.benchmarks import (
+    HeldOutValidation,
+    Label,
+    LinearScale,
+    ListedSplit,
+    PublishedSplit,
+    SeededSplit,
+)
 
 THIRDS = {"train": 0.6, "val": 0.2, "test": 0.2}
 
@@ -109,3 +119,63 @@ def test_held_out_validation_takes_whole_contents_from_train_alone():
 
 def test_labels_without_any_split_have_none():
     assert PublishedSplit().assign([label("a"), label("b")]) == [None, None]
+
+
+def image_label(path: str) -> Label:
+    return Label(where="t", id=path, image=path, score=1.0)
+
+
+def listed(path: Path, *images: str) -> str:
+    """A list as DeQA-Score's are."""
+    entries = [{"id": f"{image}->3.1", "image": image, "gt_score": 3.1, "conversations": []} for image in images]
+    path.write_text(json.dumps(entries))
+    return str(path)
+
+
+def test_listed_images_are_found_by_their_names_wherever_the_copy_lies(tmp_path):
+    labels = [image_label(f"1024x768/{name}.jpg") for name in "abcd"]
+    split = ListedSplit(
+        lists={
+            "test": listed(tmp_path / "test.json", "koniq/d.jpg", "koniq/a.jpg"),
+            "train": listed(tmp_path / "train.json", "elsewhere/koniq/b.jpg"),
+        }
+    )
+    assert split.assign(labels) == ["test", "train", None, "test"]
+
+
+def test_folders_tell_apart_images_of_one_name(tmp_path):
+    labels = [image_label("set/blur/1.png"), image_label("set/noise/1.png"), image_label("set/noise/2.png")]
+    split = ListedSplit(lists={"test": listed(tmp_path / "l.json", "copy/noise/1.png", "copy/else/2.png")})
+    assert split.assign(labels) == [None, "test", "test"]
+    with pytest.raises(DataError, match=r"l\.json:1: copy/1\.png is the name of 2 labelled images"):
+        ListedSplit(lists={"test": listed(tmp_path / "l.json", "copy/1.png")}).assign(labels)
+
+
+def test_entries_of_lists_that_cannot_be_used_are_all_named(tmp_path):
+    labels = [image_label("a.jpg"), image_label("b.jpg")]
+    lists = {
+        "train": listed(tmp_path / "train.json", "x/a.jpg", "x/gone.jpg"),
+        "test": listed(tmp_path / "test.json", "x/b.jpg", "x/b.jpg", "x/a.jpg"),
+    }
+    with pytest.raises(DataError, match=r"3 entries of split\.lists cannot be used") as raised:
+        ListedSplit(lists=lists).assign(labels)
+    assert raised.value.rows == (
+        "train.json:2: x/gone.jpg is the name of no labelled images",
+        "test.json:2: x/b.jpg is listed already, at test.json:1",
+        "test.json:3: x/a.jpg is listed already, at train.json:1",
+    )
+
+
+def test_lists_in_other_layouts_and_lists_that_are_none(tmp_path):
+    labels = [image_label("a.jpg"), image_label("b.jpg")]
+    (tmp_path / "l.csv").write_text("img_path;score\nx/b.jpg;3\n")
+    assert ListedSplit(lists={"val": str(tmp_path / "l.csv")}).assign(labels) == [None, "val"]
+    (tmp_path / "l.jsonl").write_text('{"image": "a.jpg"}\n{"picture": "b.jpg"}\n')
+    with pytest.raises(DataError, match=r"1 of 2 rows(.|\n)*l\.jsonl:2: none of image, img_path, .* is given"):
+        ListedSplit(lists={"val": str(tmp_path / "l.jsonl")}).assign(labels)
+    with pytest.raises(DataError, match=r"split\.lists: there is no file .*none\.json"):
+        ListedSplit(lists={"val": str(tmp_path / "none.json")}).assign(labels)
+    with pytest.raises(ConfigError, match=r"split\.lists names exam; give files for one or more of train, val, test"):
+        ListedSplit(lists={"exam": "l.json"})
+    with pytest.raises(ConfigError, match=r"split\.lists names no split"):
+        ListedSplit(lists={})

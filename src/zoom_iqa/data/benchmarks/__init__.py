@@ -3,7 +3,14 @@
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, Source
 from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
-from zoom_iqa.data.benchmarks.splits import GivenOrSeededSplit, HeldOutValidation, PublishedSplit, SeededSplit, Split
+from zoom_iqa.data.benchmarks.splits import (
+    GivenOrSeededSplit,
+    HeldOutValidation,
+    ListedSplit,
+    PublishedSplit,
+    SeededSplit,
+    Split,
+)
 
 __all__ = [
     "Benchmark",
@@ -11,6 +18,7 @@ __all__ = [
     "HeldOutValidation",
     "Label",
     "LinearScale",
+    "ListedSplit",
     "PublishedSplit",
     "Reader",
     "SeededSplit",

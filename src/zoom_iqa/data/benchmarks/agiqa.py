@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
+from zoom_iqa.data.benchmarks.tables import Row, csv_rows, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class AGIQA3K:
     def read(self, root: Path) -> list[Label]:
         """2,982 rows."""
         columns = ("name", "prompt", "mos_quality", "std_quality")
-        return labels_of(csv_rows(root / self.labels, columns), self._label)
+        return read_rows(csv_rows(root / self.labels, columns), self._label)
 
     def _label(self, row: Row) -> Label:
         name = row.text("name")

@@ -114,7 +114,8 @@ def divided_contents(labels: Sequence[Label], splits: Sequence[str | None]) -> l
     """A line for each reference (or prompt subject) whose images are in more than one split."""
     splits_of: dict[str, set[str]] = defaultdict(set)
     for label, split in zip(labels, splits, strict=True):
-        splits_of[label.content].add(split or "-")
+        if split is not None:  # an image of no split tells nothing away
+            splits_of[label.content].add(split)
     return [f"{content}: {', '.join(sorted(found))}" for content, found in splits_of.items() if len(found) > 1]
 
 
@@ -132,7 +133,7 @@ def same_pixels(items: Sequence[Example], pixels: dict[str, Pixels]) -> tuple[li
     for group in groups.values():
         if len(group) > 1:
             line = ", ".join(f"{item.id} ({item.split or '-'})" for item in group)
-            (within if len({item.split for item in group}) == 1 else across).append(line)
+            (within if len({item.split for item in group} - {None}) <= 1 else across).append(line)
     return within, across
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, labels_of, xlsx_rows
+from zoom_iqa.data.benchmarks.tables import Row, read_rows, xlsx_rows
 
 # The sheet's name of a distortion -> its folder and the word inside its file names.
 FILES_OF_TYPE = {
@@ -30,7 +30,7 @@ class CSIQ:
     def read(self, root: Path) -> list[Label]:
         """866 rows: 30 references, 6 distortions, 4 or 5 levels."""
         columns = ("image", "dst_type", "dst_lev", "dmos_std", "dmos")
-        return labels_of(xlsx_rows(root / self.labels, columns, sheet="all_by_image"), self._label)
+        return read_rows(xlsx_rows(root / self.labels, columns, sheet="all_by_image"), self._label)
 
     def _label(self, row: Row) -> Label:
         distortion = row.text("dst_type").lower()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
+from zoom_iqa.data.benchmarks.tables import Row, csv_rows, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class IQADatasetTable:
 
     def read(self, root: Path) -> list[Label]:
         """Every row; no standard deviations in this layout."""
-        return labels_of(csv_rows(root / self.labels, ("dis_img_path", "score")), self._label)
+        return read_rows(csv_rows(root / self.labels, ("dis_img_path", "score")), self._label)
 
     def _label(self, row: Row) -> Label:
         path = row.text("dis_img_path")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
+from zoom_iqa.data.benchmarks.tables import Row, csv_rows, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class KADID10k:
 
     def read(self, root: Path) -> list[Label]:
         """10,125 rows: 81 references, 25 distortions, 5 levels."""
-        return labels_of(csv_rows(root / self.labels, ("dist_img", "ref_img", "dmos", "var")), self._label)
+        return read_rows(csv_rows(root / self.labels, ("dist_img", "ref_img", "dmos", "var")), self._label)
 
     def _label(self, row: Row) -> Label:
         name = row.text("dist_img")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, csv_rows, labels_of
+from zoom_iqa.data.benchmarks.tables import Row, csv_rows, read_rows
 
 VOTES = ("c1", "c2", "c3", "c4", "c5")
 SPLIT_OF_SET = {"training": "train", "validation": "val", "test": "test"}
@@ -27,7 +27,7 @@ class KonIQ10k:
 
     def read(self, root: Path) -> list[Label]:
         """10,073 rows: 7,058 train, 1,000 val, 2,015 test."""
-        return labels_of(csv_rows(root / self.labels, ("image_name", *VOTES, "SD", "set")), self._label)
+        return read_rows(csv_rows(root / self.labels, ("image_name", *VOTES, "SD", "set")), self._label)
 
     def _label(self, row: Row) -> Label:
         name, split = row.text("image_name"), row.text("set")

@@ -12,7 +12,7 @@ from pathlib import Path
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.matlab import Values, read_vectors
-from zoom_iqa.data.benchmarks.tables import Row, labels_of
+from zoom_iqa.data.benchmarks.tables import Row, read_rows
 
 TRAINING_IMAGES = 7
 
@@ -35,7 +35,7 @@ class LIVEWild:
             Row(f"AllMOS_release.mat:{number}", {"image": image, "mos": mos, "std": std})
             for number, (image, mos, std) in enumerate(zip(*columns.values(), strict=True), start=1)
         ]
-        return labels_of(rows[TRAINING_IMAGES:], self._label)
+        return read_rows(rows[TRAINING_IMAGES:], self._label)
 
     def _label(self, row: Row) -> Label:
         name = row.text("image")

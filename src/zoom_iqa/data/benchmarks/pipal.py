@@ -12,7 +12,7 @@ from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, labels_of
+from zoom_iqa.data.benchmarks.tables import Row, read_rows
 from zoom_iqa.data.text_files import read_lines
 
 
@@ -37,7 +37,7 @@ class PIPAL:
                 reference=name.split("_")[0],
             )
 
-        return labels_of(self._rows(root / self.labels), label)
+        return read_rows(self._rows(root / self.labels), label)
 
     def _rows(self, folder: Path) -> Iterator[Row]:
         files = sorted(folder.glob("*.txt"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.data.benchmarks.label import Label
-from zoom_iqa.data.benchmarks.tables import Row, labels_of, xlsx_rows
+from zoom_iqa.data.benchmarks.tables import Row, read_rows, xlsx_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class SPAQ:
 
     def read(self, root: Path) -> list[Label]:
         """11,125 rows, without a published split or standard deviation."""
-        return labels_of(xlsx_rows(root / self.labels, ("Image name", "MOS"), sheet=None), self._label)
+        return read_rows(xlsx_rows(root / self.labels, ("Image name", "MOS"), sheet=None), self._label)
 
     def _label(self, row: Row) -> Label:
         name = row.text("Image name")

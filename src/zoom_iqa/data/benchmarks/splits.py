@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.data.benchmarks.label import Label
+from zoom_iqa.data.benchmarks.tables import IMAGE, manifest_rows, read_rows
 
 SPLITS = ("train", "val", "test")
 
@@ -116,6 +120,74 @@ class HeldOutValidation:
             "val" if split == "train" and label.content in held_out else split
             for label, split in zip(labels, published, strict=True)
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedSplit:
+    """The images that files name: ``lists`` maps train, val or test to a manifest, of which only the images are read.
+
+    For the test lists that published figures are of, such as DeQA-Score's (JSON lists with ``image`` and ``gt_score``).
+    An image is found by its file name, and by the folders above it where several have that name; images in no list
+    belong to no split.
+
+    Raises:
+        ConfigError: there is no list, or one for a split that is none.
+    """
+
+    lists: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.lists if name not in SPLITS]
+        if unknown or not self.lists:
+            named = ", ".join(unknown) or "no split"
+            raise ConfigError(f"split.lists names {named}; give files for one or more of {', '.join(SPLITS)}")
+
+    def assign(self, labels: Sequence[Label]) -> list[str | None]:
+        """The split in whose list an image is; see :class:`Split`.
+
+        Raises:
+            DataError: a list cannot be read, or an image of it has no label, or several, or is listed twice.
+        """
+        by_name: dict[str, list[int]] = {}
+        for index, label in enumerate(labels):
+            by_name.setdefault(PurePosixPath(label.image).name, []).append(index)
+        listed: dict[int, tuple[str, str]] = {}
+        odd: list[str] = []
+        for split, file in self.lists.items():
+            for where, image in listed_images(Path(file).expanduser()):
+                found = _likest(image, labels, by_name.get(PurePosixPath(image).name, []))
+                if len(found) != 1:
+                    odd.append(f"{where}: {image} is the name of {len(found) or 'no'} labelled images")
+                elif found[0] in listed:
+                    odd.append(f"{where}: {image} is listed already, at {listed[found[0]][1]}")
+                else:
+                    listed[found[0]] = split, where
+        if odd:
+            raise DataError(f"{len(odd)} entries of split.lists cannot be used; correct or remove them", odd)
+        return [listed[index][0] if index in listed else None for index in range(len(labels))]
+
+
+def listed_images(path: Path) -> list[tuple[str, str]]:
+    """Where each entry of a list stands, and the image it names.
+
+    Raises:
+        DataError: the file is not there, or is no manifest of images.
+    """
+    if not os.path.isfile(path):
+        raise DataError(f"split.lists: there is no file {path}")
+    return read_rows(manifest_rows(path, (IMAGE,)), lambda row: (row.where, row.text(row.given(*IMAGE))))
+
+
+def _likest(image: str, labels: Sequence[Label], candidates: Sequence[int]) -> list[int]:
+    """Those of the candidates whose paths agree with ``image`` over the most parts, from the last one on."""
+    parts = PurePosixPath(image).parts[::-1]
+
+    def agreement(index: int) -> int:
+        pairs = zip(parts, PurePosixPath(labels[index].image).parts[::-1], strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    best = max(map(agreement, candidates), default=0)
+    return [index for index in candidates if agreement(index) == best]
 
 
 def _shuffled(contents: Iterable[str], seed: int) -> list[str]:

@@ -9,12 +9,18 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from xml.etree import ElementTree
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.lfs import LFS_SAID, is_lfs_pointer
-from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.text_files import Columns, parse_json, read_lines, read_table, read_text, require_columns
+
+Item = TypeVar("Item")
+
+IMAGE = ("image", "img_path", "image_path", "path", "file", "filename")
+SCORE = ("gt_score", "mos", "score", "rating")
+"""The columns of manifests, under the names that people give them."""
 
 _DAMAGED_SPREADSHEET = (
     OSError,
@@ -63,6 +69,17 @@ class Row:
             value = int(value)
         return str(value).strip() or None if value is not None else None
 
+    def given(self, *columns: str) -> str:
+        """The first of the columns that holds something.
+
+        Raises:
+            DataError: none does.
+        """
+        for column in columns:
+            if self.optional_text(column) is not None:
+                return column
+        raise DataError(f"none of {', '.join(columns)} is given")
+
     def number(self, column: str) -> float:
         """A cell that must hold a finite number.
 
@@ -84,23 +101,39 @@ class Row:
         return None if self.optional_text(column) is None else self.number(column)
 
 
-def labels_of(rows: Iterable[Row], label: Callable[[Row], Label]) -> list[Label]:
-    """Turn rows into labels; all rows that cannot be read are listed in one error.
+def read_rows(rows: Iterable[Row], read: Callable[[Row], Item]) -> list[Item]:
+    """What ``read`` makes of each row; all rows that cannot be read are listed in one error.
 
     Raises:
         DataError: at least one row is unusable.
     """
-    labels, unusable = [], []
+    items, unusable = [], []
     for row in rows:
         try:
             if row.fault is not None:
                 raise DataError(row.fault)
-            labels.append(label(row))
+            items.append(read(row))
         except DataError as error:
             unusable.append(f"{row.where}: {error}")
     if unusable:
-        raise DataError(f"{len(unusable)} of {len(labels) + len(unusable)} rows cannot be read; correct them", unusable)
-    return labels
+        raise DataError(f"{len(unusable)} of {len(items) + len(unusable)} rows cannot be read; correct them", unusable)
+    return items
+
+
+def manifest_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    """Rows of a manifest by its suffix: a table (.csv), a JSON list (.json) or JSON lines (.jsonl).
+
+    Raises:
+        DataError: it has another suffix, cannot be read, or lacks a column.
+    """
+    if path.suffix.lower() == ".csv":
+        return csv_rows(path, columns)
+    if path.suffix.lower() in (".json", ".jsonl"):
+        rows = list(json_rows(path))
+        if rows:  # one line says so where no entry has it
+            require_columns(str(path), list(dict.fromkeys(key for row in rows for key in row.cells)), columns)
+        return iter(rows)
+    raise DataError(f"{path}: a manifest ends in .csv, .jsonl or .json")
 
 
 def csv_rows(path: Path, columns: Columns) -> Iterator[Row]:
