@@ -11,11 +11,15 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 
 import pytest
 import torch
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from zoom_iqa.policy.policy import Policy
 
 torch.set_num_threads(1)
+# for a shared, busy machine: the same examples every run, and no limit on a single example's time
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -141,6 +141,8 @@ def _check(cfg: DictConfig) -> None:
         raise ConfigError("paths.run_dir is empty; name a folder")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
+    if not isinstance(cfg.trainer, DictConfig):
+        raise ConfigError(f"trainer={cfg.trainer}: where a run runs is chosen by machine, such as machine=gpus")
     own_labels.check(cfg)
     check_machine(cfg.machine)
     check_config(cfg)

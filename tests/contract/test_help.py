@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import runpy
 import shlex
-import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
+
+from support.command_line import Ended, run_module
 
 COMMANDS = {
     "train": "zoom_iqa.train",
@@ -22,32 +22,10 @@ COMMANDS = {
 LINES, COLUMNS = 24, 80
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
     """Runs ``python -m MODULE ARGUMENTS`` in this process."""
-
-    def run(module: str, *arguments: str) -> Ended:
-        GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", [module, *arguments])
-        name = f"{module}.__main__" if module == "zoom_iqa.data" else module
-        monkeypatch.delitem(sys.modules, name, raising=False)
-        capsys.readouterr()
-        try:
-            runpy.run_module(module, run_name="__main__", alter_sys=False)
-            status = 0
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
-        said = capsys.readouterr()
-        return Ended(status, said.out, said.err)
-
-    return run
+    return lambda module, *arguments: run_module(module, list(arguments), monkeypatch, capsys)
 
 
 def words(command: str) -> list[str]:
@@ -56,7 +34,7 @@ def words(command: str) -> list[str]:
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_a_screen_and_shows_a_command(command: str, flag: str, typed) -> None:
+def test_help_fits_a_screen_and_shows_a_command(command: str, flag: str, typed: Callable[..., Ended]) -> None:
     ended = typed(COMMANDS[command], *words(command), flag)
     assert (ended.status, ended.err) == (0, "")
     lines = ended.out.splitlines()
@@ -72,7 +50,9 @@ def example_of(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report"])
-def test_examples_run(command: str, typed, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_run(
+    command: str, typed: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     example = example_of(typed(COMMANDS[command], *words(command), "--help").out)
     ended = typed(*example[2:])
@@ -81,7 +61,7 @@ def test_examples_run(command: str, typed, tmp_path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("command", ["train", "make_tiny_policy"])
-def test_examples_that_take_longer_compose(command: str, typed) -> None:
+def test_examples_that_take_longer_compose(command: str, typed: Callable[..., Ended]) -> None:
     example = example_of(typed(COMMANDS[command], "--help").out)
     ended = typed(*example[2:], "--cfg", "job")
     assert ended.status == 0, ended.err
@@ -90,14 +70,14 @@ def test_examples_that_take_longer_compose(command: str, typed) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("flags", [["--experiment", "x"], ["--experiment=x"], ["-x"]], ids=" ".join)
-def test_a_wrong_flag_is_one_line(command: str, flags: list[str], typed) -> None:
+def test_a_wrong_flag_is_one_line(command: str, flags: list[str], typed: Callable[..., Ended]) -> None:
     ended = typed(COMMANDS[command], *words(command), *flags)
     assert ended.status == 2
     assert ended.err.startswith("error: ")
     assert ended.err.count("\n") == 1
 
 
-def test_a_flag_without_its_value_is_one_line(typed) -> None:
+def test_a_flag_without_its_value_is_one_line(typed: Callable[..., Ended]) -> None:
     ended = typed("zoom_iqa.train", "--cfg")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert "--cfg" in ended.err

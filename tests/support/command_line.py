@@ -1,8 +1,10 @@
-"""The main program's command line in this process: exit status and what it said, in a fraction of the time."""
+"""Command lines in this process: exit status and what was said, in a fraction of the time."""
 
 from __future__ import annotations
 
 import logging
+import runpy
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -31,5 +33,26 @@ def run_train(arguments: list[str], patch: pytest.MonkeyPatch, capture: pytest.C
         status = ended.code if isinstance(ended.code, int) else 1
     finally:
         logging.getLogger().handlers[:] = handlers  # Hydra's write into the run's folder
+    said = capture.readouterr()
+    return Ended(status, said.out, said.err)
+
+
+def run_module(
+    module: str, arguments: list[str], patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]
+) -> Ended:
+    """``python -m MODULE ARGUMENTS``, whatever its entry point is."""
+    GlobalHydra.instance().clear()
+    handlers = list(logging.getLogger().handlers)
+    patch.setattr("sys.argv", [module, *arguments])
+    name = f"{module}.__main__" if module == "zoom_iqa.data" else module
+    patch.delitem(sys.modules, name, raising=False)  # runpy warns of a module that is loaded already
+    capture.readouterr()
+    try:
+        runpy.run_module(module, run_name="__main__")
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    finally:
+        logging.getLogger().handlers[:] = handlers
     said = capture.readouterr()
     return Ended(status, said.out, said.err)

@@ -45,7 +45,7 @@ class SamplingParams:
             ConfigError: naming each key in the way.
         """
         wrong = [
-            f"{name}={value} (needs {needed})"
+            f"grpo.module.sampling.{name}={value} (needs {needed})"
             for name, value, needed in (
                 ("top_p", self.top_p, 1.0),
                 ("top_k", self.top_k, 0),
@@ -55,6 +55,5 @@ class SamplingParams:
         ]
         if wrong:
             raise ConfigError(
-                f"sampling for training is truncated: {', '.join(wrong)}; log-probabilities are over the whole "
-                "vocabulary, so the ratio would be biased"
+                f"{', '.join(wrong)}: log-probabilities are over the whole vocabulary, so ratios would be biased"
             )

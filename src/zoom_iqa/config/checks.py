@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import pkgutil
@@ -10,6 +11,8 @@ import types
 from collections.abc import Collection, Iterator
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError
@@ -29,6 +32,7 @@ def check_config(cfg: DictConfig) -> None:
     _check_factors(cfg, plain)
     for path, node in _targets(cfg, ""):
         check_target(path, node)
+        _check_values(path, node)
 
 
 def check_target(path: str, node: DictConfig) -> None:
@@ -61,6 +65,24 @@ def check_target(path: str, node: DictConfig) -> None:
     absent = sorted(set(required) - set(given))
     if absent and not node.get("_partial_") and not node.get("_args_"):
         raise ConfigError(f"{path}: {node['_target_']} needs {', '.join(absent)}; add to the YAML or the command line")
+
+
+def _check_values(path: str, node: DictConfig) -> None:
+    """Make a record of plain values, so that a value it refuses is named by the key under which it was given."""
+    target = pkgutil.resolve_name(node["_target_"])
+    nested = any(isinstance(node[key], DictConfig) for key in node)
+    if not dataclasses.is_dataclass(target) or nested or node.get("_partial_"):
+        return
+    try:
+        instantiate(node)
+    except InstantiationException as error:
+        if not isinstance(error.__cause__, ConfigError):
+            raise
+        said = str(error.__cause__)
+        named = re.match(r"(?:\w+\.)*(\w+)(?==)", said)
+        if named is None or named[1] not in node:
+            raise ConfigError(f"{path}: {said}") from error
+        raise ConfigError((_origin(node, named[1]) or f"{path}.{named[1]}") + said[named.end() :]) from error
 
 
 def check_read(cfg: DictConfig, *, read: Collection[str]) -> None:

@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from zoom_iqa.base.errors import ConfigError, StoppedError, ZoomIQAError
-from zoom_iqa.config.composition import unknown_key
+from zoom_iqa.config.composition import explained_error
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, world_size
 from zoom_iqa.parallel.stopping import stoppable
@@ -90,8 +90,7 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
     except ZoomIQAError as error:
         sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
-        unknown = None if config_name is None else unknown_key(error, config_name, _overrides_in(sys.argv[1:]))
-        sys.exit(_report(str(unknown) if unknown is not None else one_line(error)))
+        sys.exit(_report(str(_explained(error, config_name) or one_line(error))))
     except yaml.YAMLError as error:
         sys.exit(_report(" ".join(str(error).split())))
     except RuntimeError as error:
@@ -108,6 +107,9 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
             raise
         sys.exit(_report(f"paths.run_dir: {error.filename}: {error.strerror}; name a folder that can be made"))
     except ValueError as error:
+        explained = _explained(error, config_name)
+        if explained is not None:
+            sys.exit(_report(str(explained)))
         if not str(error).startswith(_FLAGS):
             raise
         remedy = "; to see the config of one run of a multirun, drop -m and give that run's values"
@@ -171,12 +173,19 @@ def _refuse_unknown_flags(arguments: Sequence[str]) -> None:
         raise ConfigError(f"{message}; --help shows what there is")
 
     parser.error = error  # type: ignore[method-assign]
-    flags = [argument for argument in parser.parse_known_args(arguments)[1] if argument.startswith("-")]
+    unknown = parser.parse_known_args(arguments)[1]
+    flags = [argument for argument in unknown if argument.startswith("-")]
+    if unknown and not flags:
+        raise ConfigError(f"{unknown[0]}: put all key=value arguments on one side of the flags, such as -m seed=0,1")
     if flags:
         raise ConfigError(
             f"{flags[0]}: there is no such flag; choices and values are given as key=value, such as "
             "+experiment=quickstart or seed=1 (--help)"
         )
+
+
+def _explained(error: Exception, config_name: str | None) -> ConfigError | None:
+    return None if config_name is None else explained_error(error, config_name, _overrides_in(sys.argv[1:]))
 
 
 def _overrides_in(arguments: Sequence[str]) -> list[str]:

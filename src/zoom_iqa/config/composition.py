@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override, OverrideType, Sweep
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -18,7 +18,20 @@ from zoom_iqa.config.checks import hint
 from zoom_iqa.config.location import conf_dir
 
 _PREFIXES = {OverrideType.ADD: "+", OverrideType.FORCE_ADD: "++", OverrideType.DEL: "~"}
-_RENAMED = {"regularizer": "penalties=NAME and penalties.NAME.KEY=VALUE, or filters=clip_cov"}  # of earlier versions
+_RENAMED = {  # of earlier versions
+    "regularizer": "penalties=NAME and penalties.NAME.KEY=VALUE, or filters=clip_cov",
+    "rollout.sampling.max_new_tokens": "max_new_tokens",
+    "rollout.sampling": "grpo.module.sampling in training, evaluator.sampling in evaluations",
+    "rollout.features_capacity": "machine.features_capacity",
+    "rollout": "engine=NAME, and machine.KEY=VALUE for its token_budget, join_share and cuda_graphs",
+    "evaluation": "evaluator=NAME and evaluator.KEY=VALUE",
+    "rationales": "data.trajectories.writer",
+    "scale": "size",
+    "data.workers": "machine.workers",
+    "data.benchmark": "benchmark",
+    "output": "paths.run_dir",
+}
+_NO_NAME = "Config group override must be"
 _OVERRIDDEN = re.compile(r"Could not override '([^']+)'\.\s*To append")
 
 
@@ -26,15 +39,15 @@ def composed(root: str, overrides: Sequence[str]) -> DictConfig:
     """conf/``root``.yaml with ``overrides`` in Hydra's grammar.
 
     Raises:
-        ConfigError: a key that there is not; the message shows those beside it.
+        ConfigError: a key that there is not, and the message shows those beside it; or a group without a choice's name.
     """
     try:
         return _composed(root, overrides)
-    except HydraException as error:
-        unknown = unknown_key(error, root, overrides)
-        if unknown is None:
+    except (HydraException, ValueError) as error:
+        explained = explained_error(error, root, overrides)
+        if explained is None:
             raise
-        raise unknown from error
+        raise explained from error
 
 
 def parsed(overrides: Sequence[str]) -> list[Override]:
@@ -48,20 +61,29 @@ def prefix_of(override: Override) -> str:
     return _PREFIXES.get(override.type, "")
 
 
-def unknown_key(error: Exception, root: str, overrides: Sequence[str]) -> ConfigError | None:
-    """What to say where Hydra could not override a key, from the config that the other overrides make; or None."""
+def explained_error(error: Exception, root: str, overrides: Sequence[str]) -> ConfigError | None:
+    """What to say of an error of Hydra's in overrides, by their keys; None where Hydra says it well."""
+    if str(error).startswith(_NO_NAME):
+        groups = [one for one in parsed(overrides) if (conf_dir() / one.key_or_group).is_dir()]
+        for group in groups:
+            if not isinstance(group.value(), str | list | Sweep):
+                valid = ", ".join(sorted(path.stem for path in (conf_dir() / group.key_or_group).glob("*.yaml")))
+                return ConfigError(f"{group.input_line}: {group.key_or_group} takes the name of a choice: {valid}")
     overridden = _OVERRIDDEN.search(str(error))
-    if overridden is None:
-        return None
-    key = overridden[1]
+    return None if overridden is None else _unknown_key(overridden[1], root, overrides)
+
+
+def _unknown_key(key: str, root: str, overrides: Sequence[str]) -> ConfigError | None:
+    """Which part of a key there is not, from the config that the other overrides make."""
     others = [_first_choice(override) for override in parsed(overrides) if override.key_or_group != key]
     try:
         node: Any = _composed(root, others)
     except (HydraException, OmegaConfBaseException):
         return None  # something else is wrong as well; the first error will do
+    for before, now in _RENAMED.items():
+        if f"{key}.".startswith(f"{before}."):
+            return ConfigError(f"{before} is now {now}")
     parts = key.split(".")
-    if parts[0] in _RENAMED:
-        return ConfigError(f"{parts[0]} is now {_RENAMED[parts[0]]}")
     for depth, part in enumerate(parts):
         if not isinstance(node, DictConfig):
             return ConfigError(f"{'.'.join(parts[:depth])} is a value and holds no key {part}")

@@ -22,7 +22,8 @@ def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
     try:
         return L.Fabric(**settings)
     except (ValueError, RuntimeError, TypeError) as error:
-        raise ConfigError(f"{where}: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{where}: {said} ({where}=cpu takes the processors)") from error
 
 
 def starts_processes(fabric: L.Fabric) -> bool:

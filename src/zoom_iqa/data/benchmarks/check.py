@@ -139,7 +139,7 @@ def same_pixels(items: Sequence[Example], pixels: dict[str, Pixels]) -> tuple[li
 
 def _inspect_files(items: Sequence[Example], on_image: Callable[[], None]) -> tuple[dict[str, Pixels], list[Finding]]:
     """Decode what exists; path -> pixels of the readable files, and what is wrong with the others."""
-    paths = sorted({item.path for item in items if item.path is not None and os.path.isfile(item.path)})
+    paths = list(dict.fromkeys(item.path for item in items if item.path is not None and os.path.isfile(item.path)))
 
     def decode(path: str) -> Pixels | ImageError:
         try:

@@ -61,7 +61,9 @@ class FileTrajectories(Dataset[Trajectory]):
 
     def __init__(self, *, path: str | None, image_root: str, max_pixels: int | None, upright: bool) -> None:
         if path is None:
-            raise DataError("data.trajectories.path is not set: give a JSONL file of supervised trajectories")
+            raise DataError(
+                "data.trajectories.path=null: name a JSONL file of trajectories, or leave SFT out: stages=[grpo]"
+            )
         self._records = read_records(path, image_root=image_root)
         self._max_pixels, self._upright = max_pixels, upright
         self._items = tuple(rated_example(id=r.id, dataset="trajectories", mos=r.mos) for r in self._records)
