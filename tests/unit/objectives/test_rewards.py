@@ -170,3 +170,13 @@ def test_labels_equal_up_to_rounding_are_a_tie_for_people_too():
         np.testing.assert_allclose(reward, 1.0)
     reward = rank_reward(ratings, torch.tensor([3.1 + 1e-8, 3.1], dtype=torch.float64))
     np.testing.assert_allclose(reward, math.sqrt(0.5))
+
+
+@pytest.mark.parametrize("stds", [None, torch.zeros(2, dtype=torch.float64)], ids=["ordinal", "thurstone"])
+def test_ties_survive_the_rounding_of_means_and_shares_however_small_eps_is(stds):
+    """Seven ratings of 3.3 have a mean that is not 3.3; people agree as closely. Both are ties, so the reward is 1."""
+    ratings = torch.full((2, 7), 3.3, dtype=torch.float64)
+    ratings[1] = ratings[1].sum() / 7  # a mean of trajectories on the other image
+    assert ratings[1, 0] != ratings[0, 0]
+    mos = torch.tensor([3.1, 3.1 + 1e-12], dtype=torch.float64)
+    np.testing.assert_allclose(rank_reward(ratings, mos, eps=1e-30, mos_std_B=stds), 1.0, rtol=1e-12)

@@ -88,7 +88,7 @@ def rank_reward_against(
         raise ConfigError(f"rank reward: eps={eps} must be positive, it keeps a group of equal ratings comparable")
     own = slice(own_offset, own_offset + len(ratings_BG))
     p_BGN, not_p_BGN = _preference(
-        ratings_BG[:, :, None] - statistics.mean_N,
+        _without_rounding(ratings_BG[:, :, None] - statistics.mean_N),
         statistics.var_N[own][:, None, None] + statistics.var_N + eps,
     )
     q_BN, not_q_BN = _human_preference(statistics, own, eps, thurstone)
@@ -109,10 +109,9 @@ def _preference(difference: torch.Tensor, variance: torch.Tensor) -> tuple[torch
 def _human_preference(
     statistics: GroupStatistics, own: slice, eps: float, thurstone: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    difference_BN = statistics.mos_N[own][:, None] - statistics.mos_N
+    difference_BN = _without_rounding(statistics.mos_N[own][:, None] - statistics.mos_N)
     if not thurstone:
-        differs_BN = difference_BN.abs() > EQUAL_MOS
-        q_BN = 0.5 * (1.0 + torch.where(differs_BN, torch.sign(difference_BN), torch.zeros_like(difference_BN)))
+        q_BN = 0.5 * (1.0 + torch.sign(difference_BN))
         return q_BN, 1.0 - q_BN
     missing = int(statistics.mos_std_N.isnan().sum())
     if missing:
@@ -121,6 +120,11 @@ def _human_preference(
             f"{len(statistics.mos_N)} lack it; use preference=ordinal or labels with deviations"
         )
     return _preference(difference_BN, statistics.mos_std_N[own][:, None] ** 2 + statistics.mos_std_N**2 + eps)
+
+
+def _without_rounding(difference: torch.Tensor) -> torch.Tensor:
+    """Exactly 0 where scores on 1-5 differ by the rounding of a share or a mean alone: that is a tie."""
+    return torch.where(difference.abs() > EQUAL_MOS, difference, torch.zeros_like(difference))
 
 
 def _same_image(own: slice, n_images: int, device: torch.device) -> torch.Tensor:
