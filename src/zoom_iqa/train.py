@@ -103,6 +103,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     stages = {name: make_stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
     evaluator = instantiate(cfg.evaluator)
     rubric = Rubric(terms=instantiate(cfg.reward))
+    rubric.check_labels(evaluator.examples)  # its mean reward is in the figures
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
         own_labels.say_what_is_assumed(cfg)

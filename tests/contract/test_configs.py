@@ -257,6 +257,15 @@ WRONG = {
     "warm-up": (["sft.module.lr_factor.warmup=1.5"], ["sft.module.lr_factor", "warmup=1.5"]),
     "floor": (["grpo.module.lr_factor.floor=-1"], ["grpo.module.lr_factor", "floor=-1"]),
     "penalty": (["penalties.kl_coverage.beta=-1"], ["penalties.kl_coverage.beta=-1.0 must be 0 or more"]),
+    "Thurstone without deviations": (
+        ["reward.rank.preference=thurstone"],
+        ["of 20 labels lack it", "reward.rank.preference=ordinal"],
+    ),
+    "Thurstone without deviations where it is judged": (
+        ["stages=[sft]", "reward.rank.preference=thurstone"],
+        ["of 5 labels lack it (the first is embedded:", "reward.rank.preference=ordinal"],
+    ),
+    "rank of one image judged": (["evaluator.dataset.size=1"], ["embedded has 1 here", "reward=score_only"]),
     "weight": (["reward.rank.weight=-2"], ["reward.rank.weight=-2.0 must be 0 or more"]),
     "weight in an evaluation": (["stages=[sft]", "reward.rank.weight=-2"], ["error: reward.rank.weight=-2.0 must be"]),
     "no number": (["reward.score.weight=nan"], ["reward.score.weight=nan"]),

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import ParseFailure, Sample
+from zoom_iqa.base.types import Example, ParseFailure, Sample
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.loader import SampleLoader
@@ -75,6 +75,11 @@ class Evaluator:
     def dataset_name(self) -> str:
         """The name its images bear."""
         return self._dataset.items()[0].dataset
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """The labels of its images, in order."""
+        return self._dataset.items()
 
     def run(self, policy: Policy, *, path: Path, title: str | None) -> tuple[Record, ...]:
         """Predict what ``path`` does not hold yet and return all records in the data set's order.

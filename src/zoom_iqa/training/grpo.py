@@ -6,6 +6,7 @@ Backward runs per micro-batch inside the step, so optimization is manual and cli
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import RolloutGroup, Sample
+from zoom_iqa.base.types import Example, RolloutGroup, Sample
 from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -89,6 +90,8 @@ class GRPORecipe:
     def check_batch(self, *, images: int, processes: int) -> None:
         """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
 
+        Says on stderr what few images cost.
+
         Raises:
             ConfigError: too few images for a term of the reward, or more mini-batches than trajectories.
         """
@@ -99,6 +102,17 @@ class GRPORecipe:
                 f"use at least {needed} in all, or a reward that does not, such as reward=score_only"
             )
         self.update.check_trajectories(images * self.group_size)
+        if rank() == 0:
+            for warning in self.rubric.warnings(images=images * processes):
+                print(f"warning: {warning}; raise grpo.data.batch_size={images}", file=sys.stderr)
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that the reward cannot be made of.
+
+        Raises:
+            ConfigError: a label lacks what a term of the reward reads.
+        """
+        self.rubric.check_labels(examples)
 
     def __call__(self, *, policy: Policy, placement: Placement) -> GRPOModule:
         """The module that trains ``policy``."""

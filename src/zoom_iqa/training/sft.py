@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import Example
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.learning.supervised import supervised_samples
 from zoom_iqa.objectives.measures import Measures, merge, reduce_measures, to_floats
@@ -52,6 +53,9 @@ class SFTRecipe:
 
     def check_batch(self, *, images: int, processes: int) -> None:
         """Any batch will do."""
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Any labels will do."""
 
     def __call__(self, *, policy: Policy, placement: Placement) -> SFTModule:
         """The module that trains ``policy``."""

@@ -15,12 +15,14 @@ from lightning.pytorch.loggers import Logger
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.base.types import Example
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.parallel.stopping import stepping
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.checkpoints import AtomicCheckpointIO, StageCheckpoint
+from zoom_iqa.training.stage_data import StageData
 from zoom_iqa.training.strategy import PlacedStrategy
 
 CHECKPOINT_DONE = "done.ckpt"
@@ -32,6 +34,10 @@ class ModuleRecipe(Protocol):
 
     def check_batch(self, *, images: int, processes: int) -> None:
         """Raise ConfigError if the stage cannot learn from batches of ``images`` in each process."""
+        ...
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Raise ConfigError if the stage cannot learn from these labels."""
         ...
 
     def __call__(self, *, policy: Policy, placement: Placement) -> L.LightningModule:
@@ -47,12 +53,12 @@ class Stage:
     each process.
 
     Raises:
-        ConfigError: Lightning refuses a setting of the trainer.
+        ConfigError: Lightning refuses a setting of the trainer, or the stage cannot learn from the labels.
     """
 
     name: str
     recipe: ModuleRecipe
-    data: L.LightningDataModule
+    data: StageData
     trainer: Callable[..., L.Trainer]
     callbacks: Sequence[L.Callback]
     images: int
@@ -64,6 +70,7 @@ class Stage:
             self.trainer(max_epochs=1, logger=False, enable_checkpointing=False)  # Lightning checks what it is given
         except (MisconfigurationException, ValueError, TypeError) as error:
             raise ConfigError(f"{self.name}.trainer: {' '.join(str(error).split())}") from error
+        self.recipe.check_labels(self.data.examples)
 
     def check_batch(self, *, processes: int) -> None:
         """Raise ConfigError if the batches of so many processes are too small for the stage."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import lightning as L
@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.types import Example
 from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.resampling import Resampler
 from zoom_iqa.data.validation import validate_items
@@ -53,6 +54,12 @@ class StageData(L.LightningDataModule):
         self._stream(processes=1)  # for nothing: wrong settings show before there is a policy
         self._resampler: Resampler | None = None
         self._restored: dict[str, Any] | None = None
+
+    @property
+    def examples(self) -> Sequence[Example]:
+        """The labels, in index order."""
+        examples: Sequence[Example] = self._dataset.items()
+        return examples
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The loader of the batches that are still to come."""

@@ -6,9 +6,10 @@ import torch
 from support.made_rollouts import group, rollout, step
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import ParseFailure, RolloutGroup, rated_example
+from zoom_iqa.objectives.advantages import group_advantages
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
-from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
+from zoom_iqa.objectives.rewards.terms import FEW_IMAGES, FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Linear, as_schedule
 from zoom_iqa.parallel.reducer import LocalReducer
 
@@ -150,3 +151,37 @@ def test_bad_settings_are_refused(make):
 def test_a_weight_below_0_is_named(weight):
     with pytest.raises(ConfigError, match=r"^reward\.rank\.weight"):
         full_rubric(rank_weight=weight)
+
+
+def test_labels_that_a_term_cannot_be_made_of_are_refused():
+    rank = RankTerm(weight=1.0, eps=1e-6, preference="thurstone")
+    rubric = Rubric(terms={"rank": rank, "format": FormatTerm(weight=1.0)})
+    known = [rated_example(id=str(i), dataset="d", mos=3.0, mos_std=0.5) for i in range(2)]
+    rubric.check_labels(known)
+    unknown = rated_example(id="x", dataset="d", mos=3.0)
+    with pytest.raises(
+        ConfigError, match=r"1 of 3 labels lack it \(the first is d:x\); set reward.rank.pref"
+    ):
+        rubric.check_labels([*known, unknown])
+    Rubric(terms={"rank": RankTerm(weight=1.0, eps=1e-6, preference="ordinal")}).check_labels([unknown, unknown])
+    with pytest.raises(ConfigError, match="compares images and d has 1 here; use at least 2"):
+        rubric.check_labels(known[:1])
+
+
+@pytest.mark.parametrize(("images", "correlation"), FEW_IMAGES)
+def test_what_few_images_cost_the_rank_reward(images, correlation):
+    """Ratings that err by an offset an image and noise a response: how far the advantage follows the error."""
+    g = torch.Generator().manual_seed(0)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    advantages, closeness = [], []
+    for _ in range(800 // images):
+        mos = (3 + 0.8 * normal(images)).clamp(1, 5)
+        ratings = (mos[:, None] + 0.3 * normal(images, 1) + 0.5 * normal(images, 8)).clamp(1, 5)
+        rewards = rank_reward((ratings * 100).round() / 100, mos)
+        advantages.append(group_advantages(rewards, normalize_std=True, eps=1e-4).flatten())
+        closeness.append(-(ratings - mos[:, None]).abs().flatten())
+    pairs = torch.stack([torch.cat(advantages), torch.cat(closeness)])
+    assert torch.corrcoef(pairs)[0, 1].item() == pytest.approx(correlation, abs=0.04)

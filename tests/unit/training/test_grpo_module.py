@@ -296,6 +296,23 @@ def test_wrong_settings_show_before_there_is_a_policy() -> None:
         settings(optimizer=sgd(-1.0))
 
 
+@pytest.mark.parametrize(("images", "said"), [(2, "0.18"), (5, "0.42"), (8, None)])
+def test_a_rank_reward_over_few_images_says_what_it_costs(
+    images: int, said: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranked = settings(reward={"rank": RankTerm(weight=1.0, eps=1e-6, preference="ordinal")})
+    ranked.check_batch(images=images, processes=1)
+    err = capsys.readouterr().err
+    assert err.count("\n") == (said is not None)
+    if said is not None:
+        assert err.startswith(f"warning: reward.rank compares {images} images a step")
+        assert f"correlation of about {said} " in err
+        assert f"raise grpo.data.batch_size={images}" in err
+    ranked.check_batch(images=2, processes=4)  # the images of all processes are compared
+    settings().check_batch(images=1, processes=1)
+    assert capsys.readouterr().err == ""
+
+
 def test_batches_too_small_for_the_stage_are_refused() -> None:
     ranked = settings(reward={"rank": RankTerm(weight=1.0, eps=1e-6, preference="ordinal")})
     with pytest.raises(ConfigError, match="compares images"):

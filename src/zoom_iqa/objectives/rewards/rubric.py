@@ -15,7 +15,7 @@ import torch
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of
-from zoom_iqa.base.types import RolloutGroup
+from zoom_iqa.base.types import Example, RolloutGroup
 from zoom_iqa.objectives.rewards.formulas import GroupStatistics, group_statistics
 from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.parallel.reducer import Reducer
@@ -136,6 +136,24 @@ class ComparesImages(Protocol):
         ...
 
 
+@runtime_checkable
+class WarnsOfFew(Protocol):
+    """What a reward term is, too, if it works with few images at once, but badly."""
+
+    def cost_of_few(self, images: int) -> str | None:
+        """What it costs to have so many images in a step, over all processes; None where they are enough."""
+        ...
+
+
+@runtime_checkable
+class NeedsLabels(Protocol):
+    """What a reward term is, too, if labels alone tell that it cannot be made."""
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Raise ConfigError, with a remedy, where a label lacks what the term reads."""
+        ...
+
+
 class Rubric:
     """The weighted sum of named reward terms.
 
@@ -158,6 +176,26 @@ class Rubric:
     def min_images(self) -> int:
         """The fewest images, over all processes, that every term can be made of."""
         return max((term.min_images for term in self._terms.values() if isinstance(term, ComparesImages)), default=1)
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that some term cannot be made of, before there is anything to reward.
+
+        Raises:
+            ConfigError: there are too few images, or a label lacks what a term reads.
+        """
+        if len(examples) < self.min_images:
+            raise ConfigError(
+                f"the reward compares images and {examples[0].dataset} has {len(examples)} here; "
+                f"use at least {self.min_images}, or a reward that does not, such as reward=score_only"
+            )
+        for term in self._terms.values():
+            if isinstance(term, NeedsLabels):
+                term.check_labels(examples)
+
+    def warnings(self, *, images: int) -> list[str]:
+        """What so few images in a step cost, over all processes, term by term."""
+        said = [term.cost_of_few(images) for term in self._terms.values() if isinstance(term, WarnsOfFew)]
+        return [warning for warning in said if warning is not None]
 
     def rewards(self, inputs: RewardInputs, *, step: int) -> Rewards:
         """Return the total and the breakdown at this training step.
