@@ -5,7 +5,12 @@ S tokens, V vocabulary entries; log-probabilities in nats. Only the policy theta
 
 from __future__ import annotations
 
+import math
+
 import torch
+
+MAX_LOG_RATIO = 20.0
+"""exp(20) is far outside any clip range and still finite in float32."""
 
 
 def exact_kl(anchor_log_dist_SV: torch.Tensor, log_dist_SV: torch.Tensor) -> torch.Tensor:
@@ -26,9 +31,9 @@ def sampled_kl_to_anchor(
     sampled at them; both are exactly zero where theta equals the anchor. When the anchor is the sampling policy it is
     w - 1 - log w, Schulman's k3 for this direction.
     """
-    anchor_weight_T = torch.exp(anchor_logp_T - sampling_logp_T)
-    weight_T = torch.exp(logp_T - sampling_logp_T)
-    return anchor_weight_T * (anchor_logp_T - logp_T) - anchor_weight_T + weight_T
+    anchor_ratio_T, ratio_T = anchor_logp_T - sampling_logp_T, logp_T - sampling_logp_T
+    slope_T = anchor_ratio_T.clamp(max=MAX_LOG_RATIO).exp()
+    return slope_T * (anchor_ratio_T - ratio_T) - bounded_exp(anchor_ratio_T) + bounded_exp(ratio_T)
 
 
 def k3(logp_T: torch.Tensor, reference_logp_T: torch.Tensor) -> torch.Tensor:
@@ -38,4 +43,10 @@ def k3(logp_T: torch.Tensor, reference_logp_T: torch.Tensor) -> torch.Tensor:
     of the other direction, D_KL(reference || theta).
     """
     log_ratio_T = reference_logp_T - logp_T
-    return log_ratio_T.exp() - 1.0 - log_ratio_T
+    return bounded_exp(log_ratio_T) - 1.0 - log_ratio_T
+
+
+def bounded_exp(log_ratio_T: torch.Tensor) -> torch.Tensor:
+    """exp up to MAX_LOG_RATIO, its tangent beyond: finite in float32, convex, and its gradient keeps its direction."""
+    beyond_T = (log_ratio_T - MAX_LOG_RATIO).clamp(min=0.0)
+    return log_ratio_T.clamp(max=MAX_LOG_RATIO).exp() + math.exp(MAX_LOG_RATIO) * beyond_T

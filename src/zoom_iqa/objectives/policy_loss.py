@@ -10,10 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.objectives.divergence import MAX_LOG_RATIO
 from zoom_iqa.objectives.measures import Measures, mean_of, peak_of
-
-MAX_LOG_RATIO = 20.0
-"""exp(20) is far outside any clip range and still finite in float32, so that a zero advantage stays zero."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +39,7 @@ class ClippedPolicyLoss:
 
     def __call__(self, inputs: PolicyInputs) -> tuple[torch.Tensor, Measures]:
         """Return the micro-batch's share of the loss and, as means over tokens, what to watch."""
+        # bounded, so that a zero advantage stays zero
         log_ratio_U = (inputs.logp_U - inputs.old_logp_U).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
         ratio_U = log_ratio_U.exp()
         advantages_U = inputs.advantages_U

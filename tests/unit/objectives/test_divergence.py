@@ -1,10 +1,12 @@
 """Estimators are checked by enumerating a small vocabulary: expectation = sum of probability x value."""
 
+import math
+
 import pytest
 import torch
 from torch.distributions import Categorical, kl_divergence
 
-from zoom_iqa.objectives.divergence import exact_kl, k3, sampled_kl_to_anchor
+from zoom_iqa.objectives.divergence import bounded_exp, exact_kl, k3, sampled_kl_to_anchor
 
 VOCABULARY = 7
 
@@ -64,6 +66,30 @@ def test_sampled_estimate_is_biased_where_tokens_are_picked_by_their_own_probabi
     assert (common, rare) == (pytest.approx(0.0064, abs=1e-4), pytest.approx(0.3863, abs=1e-4))  # 2 ln 2 - 2 + 1
     assert 0.9 * common + 0.1 * rare == pytest.approx(exact)
     assert rare > 8 * exact
+
+
+@pytest.mark.parametrize("far", [25.0, 1e3, 1e6])
+def test_estimates_stay_finite_where_policies_are_far_apart(far):
+    """exp(1000) is infinite. Beyond a log-ratio of 20 the tangent goes on: the gradient keeps its direction."""
+    logp = torch.tensor([-far, -0.1], requires_grad=True)
+    reference = torch.tensor([-0.5, -far])
+    value = k3(logp, reference)
+    value.sum().backward()
+    assert value.isfinite().all()
+    assert logp.grad.tolist() == [pytest.approx(-math.exp(20), rel=1e-5), 1.0]  # raise the first, lower the second
+    theta = torch.tensor([-far, -0.1, -far], requires_grad=True)
+    value = sampled_kl_to_anchor(theta, torch.tensor([-0.5, -far, -far]), torch.tensor([-far, -far, -0.5]))
+    value.sum().backward()
+    assert value.isfinite().all()
+    assert (value >= 0).all()
+    assert theta.grad.isfinite().all()
+    assert theta.grad[0] < 0 < theta.grad[1]
+
+
+def test_the_bound_changes_nothing_within_it():
+    x = torch.linspace(-30, 20, 51, dtype=torch.float64)
+    torch.testing.assert_close(bounded_exp(x), x.exp())
+    assert bounded_exp(torch.tensor(21.0, dtype=torch.float64)).item() == pytest.approx(2 * math.exp(20))
 
 
 def test_sampled_estimate_is_never_negative():
