@@ -87,6 +87,10 @@ class UndefinedMetricError(ZoomIQAError):
         self.reason = reason
 
 
+class TrainingError(ZoomIQAError):
+    """Training cannot go on by itself, and its last good state is saved."""
+
+
 class ProcessError(ZoomIQAError):
     """A process that this one depends on has died."""
 

@@ -18,7 +18,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from zoom_iqa.base.errors import ConfigError, StoppedError, ZoomIQAError
+from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError, ZoomIQAError
 from zoom_iqa.config.composition import explained_error
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, world_size
@@ -87,6 +87,9 @@ def _stops(go_on: Callable[[], str] | None) -> Iterator[None]:
 def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterator[None]:
     try:
         yield
+    except TrainingError as error:
+        remedy = "" if go_on is None else f"; to go on: {go_on()}"
+        sys.exit(_report(f"{error}{remedy}") if is_first() else 2)  # all processes have agreed on it
     except ZoomIQAError as error:
         sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:

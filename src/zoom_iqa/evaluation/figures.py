@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, FailureReason
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, FailureReason
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos, ParseFailure
 from zoom_iqa.metrics.diversity import unique_score_ratio
@@ -73,9 +73,18 @@ def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics
 
 
 def mean_reward(records: Sequence[Record], rubric: Rubric) -> float:
-    """Mean total reward with the weights of step 0, each image a group of one and ranked against all others."""
-    inputs = RewardInputs(tuple((record,) for record in records), LocalReducer())
-    return float(rubric.rewards(inputs, step=0).total_BG.mean())
+    """Mean total reward with the weights of step 0, each image a group of one and ranked against all others.
+
+    Raises:
+        ConfigError: a term of the reward is not finite.
+    """
+    rewards = rubric.rewards(RewardInputs(tuple((record,) for record in records), LocalReducer()), step=0)
+    for name, rows in rewards.not_finite.items():
+        raise ConfigError(
+            f"reward.{name} is not finite for {records[rows[0]].example.name} ({len(rows)} of {len(records)} images); "
+            "give such answers 0"
+        )
+    return float(rewards.total_BG.mean())
 
 
 def ratings_csv(records: Sequence[Record]) -> str:

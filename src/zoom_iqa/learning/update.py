@@ -102,15 +102,16 @@ class PolicyUpdate:
         likelihood: Likelihood,
         reference: AnyLikelihood | None,
         backward: Callable[[Tensor], None],
-        optimizer_step: Callable[[], float],
+        optimizer_step: Callable[[bool], float | None],
         step: int,
         reducer: Reducer,
     ) -> dict[str, float]:
         """Learn from one rollout batch.
 
-        ``backward`` accumulates gradients of a micro-batch's share of the loss; ``optimizer_step`` sums them over
-        processes, clips, steps, and returns their norm. ``step`` counts rollouts so far: it is what schedules of
-        coefficients and the draws of filters go by. Returns what to log: means over the optimizer steps made.
+        ``backward`` accumulates gradients of a micro-batch's share of the loss; ``optimizer_step`` is told whether the
+        loss of this process is finite, sums gradients over processes, clips, steps, and returns their norm, or None
+        where no process steps. ``step`` counts rollouts so far: it is what schedules of coefficients and the draws of
+        filters go by. Returns what to log: means over the optimizer steps made, and how many were skipped.
         """
         self.check_trajectories(int(table.trajectory_T.max()) + 1)
         passes = SignalPasses(policy=likelihood, reference=reference, budget=self._budget)
@@ -118,19 +119,29 @@ class PolicyUpdate:
         parts = self._mini_batches_of(table, step, reducer)
         at_selected = passes.at_selected(table, self._planner.read_at_selected(table, parts))
         measures: list[Measures] = []
+        skipped = 0
         for epoch in range(self._epochs):
             for number, part in enumerate(parts):
-                first = epoch == 0 and number == 0
+                found: list[Measures] = []
+                finite = True
                 to_come = images_to_come(table, part.micro_batches)
                 for micro, images in zip(part.micro_batches, to_come, strict=True):
-                    loss, found = self._loss(table, part, micro, at_selected, likelihood)
+                    loss, of_micro = self._loss(table, part, micro, at_selected, likelihood)
                     backward(loss)
                     likelihood.finish_images(images)
-                    measures.append(found if first else _without_gap(found))
-                norm = torch.tensor(optimizer_step())
-                measures.append({"policy/grad_norm": mean_of(norm)})
+                    finite = finite and bool(loss.isfinite())
+                    found.append(of_micro)
+                norm = optimizer_step(finite)
+                if norm is None:
+                    skipped += 1
+                    continue
+                first = epoch == 0 and number == 0
+                measures += [
+                    *(found if first else map(_without_gap, found)),
+                    {"policy/grad_norm": mean_of(torch.tensor(norm))},
+                ]
         learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
-        return {**learned, **mean_figures(parts), **old_figures}
+        return {**learned, **mean_figures(parts), **old_figures, "policy/skipped_steps": float(skipped)}
 
     def _with_signals(
         self, table: TokenTable, passes: SignalPasses, step: int, reducer: Reducer

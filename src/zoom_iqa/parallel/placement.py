@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoom_iqa.parallel.processes import sum_gradients, world_size
+from zoom_iqa.parallel.processes import sum_gradients, true_in_all, world_size
 
 
 class Placement(Protocol):
@@ -24,11 +24,12 @@ class Placement(Protocol):
         """Lay the weights out, all processes starting from those of the first; before there is an optimizer."""
         ...
 
-    def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float) -> float:
+    def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
         """Sum gradients over the processes, scale them to a norm of at most ``max_norm``, step, and clear them.
 
         Until then a process's gradients are its own: backward passes may differ in number between processes. Returns
-        the norm before clipping, which is the same in all.
+        the norm before clipping, which is the same in all. ``finite`` says whether this process's loss is a finite
+        number: if one is not, or the norm is not, no process steps, gradients are cleared, and all return None.
         """
         ...
 
@@ -56,14 +57,16 @@ class Replicated:
         for tensor in (*model.parameters(), *model.buffers()):
             dist.broadcast(tensor.detach(), src=0)
 
-    def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float) -> float:
+    def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
         """As the protocol says. A process without anything to learn takes part with zeros."""
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         sum_gradients(trainable)
         norm = nn.utils.clip_grad_norm_(trainable, max_norm)
-        optimizer.step()
+        good = true_in_all(finite and bool(norm.isfinite()))
+        if good:
+            optimizer.step()
         optimizer.zero_grad()
-        return float(norm)
+        return float(norm) if good else None
 
     @contextmanager
     def lent(self, model: nn.Module) -> Iterator[None]:

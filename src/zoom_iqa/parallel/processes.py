@@ -73,6 +73,11 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def true_in_all(flag: bool) -> bool:
+    """Whether it is true in every process. Every process must call it."""
+    return bool(current_reducer().sum(torch.tensor(float(not flag))) == 0)
+
+
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Add the gradients of all processes in place. A parameter without a gradient takes part with zeros.
 

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import current_reducer, rank
+from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.lora import has_adapters
@@ -40,6 +42,7 @@ from zoom_iqa.rollout.measures import reward_measures, rollout_measures
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.task import Task, derive_seed
+from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
 from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
 
 ROLLOUTS = "rollouts.jsonl"
@@ -67,6 +70,7 @@ class GRPORecipe:
     lr_factor: Schedule
     group_size: int
     max_grad_norm: float
+    max_bad_steps: int
     freeze_vision_tower: bool
     recorder: RolloutRecorder
     seed: int
@@ -85,6 +89,7 @@ class GRPORecipe:
             raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
         self.sampling.require_unbiased()
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
+        check_max_bad_steps("grpo", self.max_bad_steps)
         check_optimizer(self.optimizer)
 
     def check_batch(self, *, images: int, processes: int) -> None:
@@ -137,6 +142,7 @@ class GRPOModule(L.LightningModule):
         self._task, self._probes, self._seed = settings.task, settings.probes, settings.seed
         self._recorder = settings.recorder
         self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
+        self.bad_steps = BadSteps(stage="grpo", max_bad_steps=settings.max_bad_steps)
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
         if settings.freeze_vision_tower:
@@ -190,7 +196,7 @@ class GRPOModule(L.LightningModule):
             likelihood=self._likelihood,
             reference=self._reference,
             backward=self.manual_backward,
-            optimizer_step=self._optimizer_step,
+            optimizer_step=partial(self._optimizer_step, batch, rewards.not_finite, reducer),
             step=self.rollout_step,
             reducer=reducer,
         )
@@ -198,18 +204,21 @@ class GRPOModule(L.LightningModule):
             {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
         )
         self._log({**to_floats(watched), **learned})
-        self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step))
+        if not rewards.not_finite:
+            self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step))
         self.rollout_step += 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The step seeds the sampling, so it and the update's verdict are all a resumed run needs beside weights."""
         checkpoint["rollout_step"] = self.rollout_step
         checkpoint["update"] = self._update.state_dict()
+        checkpoint["bad_steps"] = self.bad_steps.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the step the checkpoint was written at."""
         self.rollout_step = checkpoint["rollout_step"]
         self._update.load_state_dict(checkpoint["update"])
+        self.bad_steps.load_state_dict(checkpoint["bad_steps"])
 
     def _keep(self, records: Sequence[Record]) -> None:
         """Write down what a step's rollouts were, those of the first process; a step made again is there already."""
@@ -236,14 +245,30 @@ class GRPOModule(L.LightningModule):
         self.model.train()
         return groups
 
-    def _optimizer_step(self) -> float:
+    def _optimizer_step(
+        self, batch: list[Sample], not_finite: dict[str, list[int]], reducer: Reducer, finite: bool
+    ) -> float | None:
+        """Step, or where loss or gradient is not finite in some process leave the step out and say of which images."""
         optimizer: Any = self.optimizers()
         self._rate = optimizer.param_groups[0]["lr"]
-        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm)
-        self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
+        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm, finite=finite)
         if self._tower_learns:
             self._vision.clear()
-        return norm
+        if norm is not None:
+            self.bad_steps.good()
+            self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
+            return norm
+        rows = sorted({row for found in not_finite.values() for row in found}) or range(len(batch))
+        reason = f"reward.{' and reward.'.join(not_finite)}" if not_finite else "the gradient" if finite else "the loss"
+        self.bad_steps.bad(
+            [batch[row].example.name for row in rows],
+            reason=f"{reason} is not finite",
+            suspect=not finite,
+            step=self.rollout_step,
+            folder=Path(self.trainer.default_root_dir),
+            reducer=reducer,
+        )
+        return None
 
     def _log(self, figures: dict[str, float]) -> None:
         self.figures = {**figures, "lr": self._rate}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -24,6 +25,7 @@ from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.freezing import freeze_vision
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
 from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
 
 
@@ -41,6 +43,7 @@ class SFTRecipe:
     optimizer: OptimizerFactory
     lr_factor: Schedule
     max_grad_norm: float
+    max_bad_steps: int
     freeze_vision_tower: bool
 
     def __post_init__(self) -> None:
@@ -49,6 +52,7 @@ class SFTRecipe:
                 raise ConfigError(f"sft.{name}={value} must be at least 1")
         if not self.max_grad_norm > 0:
             raise ConfigError(f"sft.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
+        check_max_bad_steps("sft", self.max_bad_steps)
         check_optimizer(self.optimizer)
 
     def check_batch(self, *, images: int, processes: int) -> None:
@@ -78,6 +82,7 @@ class SFTModule(L.LightningModule):
         self.figures: dict[str, float] = {}
         self._policy, self._placement, self._loss = policy, placement, settings.loss
         self._accumulate, self._max_grad_norm = settings.accumulate, settings.max_grad_norm
+        self.bad_steps = BadSteps(stage="sft", max_bad_steps=settings.max_bad_steps)
         self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
         self._likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
 
@@ -99,22 +104,51 @@ class SFTModule(L.LightningModule):
         return configure(self.model, self._optimizer, self._lr_factor)
 
     def training_step(self, batch: list[Trajectory], batch_idx: int) -> None:
-        """One optimizer step."""
+        """One optimizer step, or none where loss or gradient is not finite in some process."""
         reducer = current_reducer()
         measures: list[Measures] = []
+        finite = True
         parts = _parts(batch, self._accumulate)
         for part in parts:
             loss, found = self._forward(part, reducer)
             self.manual_backward(loss / len(parts))
             measures.append(found)
+            finite = finite and bool(loss.isfinite())
         optimizer: Any = self.optimizers()
         rate = optimizer.param_groups[0]["lr"]
-        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm)
+        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm, finite=finite)
+        if norm is None:
+            self._leave_out(batch, finite=finite, step=batch_idx, reducer=reducer)
+            return
+        self.bad_steps.good()
         self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
         learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
-        self.figures = {**learned, "sft/grad_norm": norm, "lr": rate}
+        self.figures = {**learned, "sft/grad_norm": norm, "sft/skipped_steps": 0.0, "lr": rate}
+        self._log(batch_idx)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """How many steps in a row came to nothing."""
+        checkpoint["bad_steps"] = self.bad_steps.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting them."""
+        self.bad_steps.load_state_dict(checkpoint["bad_steps"])
+
+    def _leave_out(self, batch: list[Trajectory], *, finite: bool, step: int, reducer: Reducer) -> None:
+        self.bad_steps.bad(
+            [trajectory.example.name for trajectory in batch],
+            reason="the gradient is not finite" if finite else "the loss is not finite",
+            suspect=not finite,
+            step=step,
+            folder=Path(self.trainer.default_root_dir),
+            reducer=reducer,
+        )
+        self.figures = {"sft/skipped_steps": 1.0}
+        self._log(step)
+
+    def _log(self, step: int) -> None:
         for logger in self.loggers:
-            logger.log_metrics(self.figures, step=batch_idx)
+            logger.log_metrics(self.figures, step=step)
 
     def _forward(self, trajectories: Sequence[Trajectory], reducer: Reducer) -> tuple[Tensor, Measures]:
         """This process's share of the loss of a part; the shares of all processes sum to it."""

@@ -21,6 +21,7 @@ from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.parallel.stopping import stepping
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.bad_steps import EndOfBadSteps
 from zoom_iqa.training.checkpoints import AtomicCheckpointIO, StageCheckpoint
 from zoom_iqa.training.stage_data import StageData
 from zoom_iqa.training.strategy import PlacedStrategy
@@ -108,7 +109,11 @@ class Stage:
             **joined,
             max_epochs=1,
             logger=[make(save_dir=str(logs)) for make in loggers],
-            callbacks=[*self.callbacks, StageCheckpoint(path=last, every=self.checkpoint_every)],
+            callbacks=[
+                *self.callbacks,
+                EndOfBadSteps(path=last),
+                StageCheckpoint(path=last, every=self.checkpoint_every),
+            ],
             plugins=[AtomicCheckpointIO()],
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in self.callbacks),
             use_distributed_sampler=False,  # StageData shares the samples out

@@ -124,7 +124,10 @@ def updated(
     gradients: list[Tensor] = []
     used = parts_of(parts) if isinstance(parts, str) else parts
 
-    def step() -> float:
+    def step(finite: bool) -> float | None:
+        if not finite:
+            policy.model.zero_grad()
+            return None
         gradients.append(flat_gradient(policy))
         descend(policy)
         return gradients[-1].norm().item()
@@ -387,6 +390,33 @@ def test_the_gap_between_sampler_and_scorer_is_that_of_the_first_step() -> None:
     found = updated(epochs=3)
     assert found.figures["policy/sampler_gap"] < 1e-4
     assert found.figures["policy/ratio_max"] > 1.01
+
+
+def test_a_mini_batch_without_a_finite_loss_is_left_out() -> None:
+    """The last trajectory has no advantage that is a number: the steps are those of the first half alone."""
+    advantages = varied_advantages(IMAGES * GROUP)
+    advantages[-1] = math.nan
+    found = updated("kl reference", table=the_table(advantages), epochs=2, mini_batches=2, budget=500)
+    assert found.figures["policy/skipped_steps"] == 2
+    assert all(math.isfinite(value) for value in found.figures.values())
+    half = updated("kl reference", table=halved(the_table(advantages)), epochs=2)
+    assert len(found.gradients) == 2
+    for ours, theirs in zip(found.gradients, half.gradients, strict=True):
+        assert relative(ours, theirs) < 1e-4
+    assert half.figures["policy/skipped_steps"] == 0
+
+
+def halved(table: TokenTable) -> TokenTable:
+    """The trajectories of the first half."""
+    kept = split_trajectories(table, 2)[0]
+    tokens = torch.arange(int(table.lengths_K[: len(kept)].sum()))
+    return TokenTable(
+        sequences=table.sequences[: len(kept)],
+        trajectory_T=table.trajectory_T[tokens],
+        advantages_T=table.advantages_T[tokens],
+        marks={name: mark[tokens] for name, mark in table.marks.items()},
+        signals={name: logp[tokens] for name, logp in table.signals.items()},
+    )
 
 
 def test_figures_are_means_over_the_steps() -> None:

@@ -115,14 +115,19 @@ class BrokenTerm:
         return self._value
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(torch.ones(3), r"'broken' returned shape \(3,\)"), (torch.full((3, 3), math.nan), "not finite")],
-)
-def test_a_broken_term_is_named(value, message):
-    rubric = Rubric(terms={"broken": BrokenTerm(value)})
-    with pytest.raises(ConfigError, match=message):
+def test_a_term_of_another_shape_is_named():
+    rubric = Rubric(terms={"broken": BrokenTerm(torch.ones(3))})
+    with pytest.raises(ConfigError, match=r"'broken' returned shape \(3,\)"):
         rubric.rewards(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
+
+
+def test_terms_that_are_not_finite_are_named_with_their_images():
+    value = torch.ones(3, 3)
+    value[1, 2], value[2, 0] = math.nan, math.inf
+    rubric = Rubric(terms={"broken": BrokenTerm(value), "format": FormatTerm(weight=1.0)})
+    rewards = rubric.rewards(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0)
+    assert rewards.not_finite == {"broken": [1, 2]}
+    assert full_rubric().rewards(RewardInputs.from_groups(GROUPS, reducer=LocalReducer()), step=0).not_finite == {}
 
 
 def test_rubric_refuses_what_is_not_a_term():
@@ -159,9 +164,7 @@ def test_labels_that_a_term_cannot_be_made_of_are_refused():
     known = [rated_example(id=str(i), dataset="d", mos=3.0, mos_std=0.5) for i in range(2)]
     rubric.check_labels(known)
     unknown = rated_example(id="x", dataset="d", mos=3.0)
-    with pytest.raises(
-        ConfigError, match=r"1 of 3 labels lack it \(the first is d:x\); set reward.rank.pref"
-    ):
+    with pytest.raises(ConfigError, match=r"1 of 3 labels lack it \(the first is d:x\); set reward.rank.pref"):
         rubric.check_labels([*known, unknown])
     Rubric(terms={"rank": RankTerm(weight=1.0, eps=1e-6, preference="ordinal")}).check_labels([unknown, unknown])
     with pytest.raises(ConfigError, match="compares images and d has 1 here; use at least 2"):

@@ -48,7 +48,7 @@ def update_on(
     policy = copied(start_policy())
     gradients: list[Tensor] = []
 
-    def step() -> float:
+    def step(finite: bool) -> float:
         sum_gradients(policy.model.parameters())
         gradients.append(flat_gradient(policy))
         descend(policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from support.broken_rewards import NotFiniteFor
 from support.fitting import fit, own_copy, sgd, weights
 from support.naive_update import distributions, naive_loss, naive_tokens
 from support.random_policy import noise_image
@@ -75,6 +77,7 @@ def settings(**changed: Any) -> GRPORecipe:
         "lr_factor": Constant(value=1.0),
         "group_size": GROUP,
         "max_grad_norm": math.inf,
+        "max_bad_steps": 2,
         "freeze_vision_tower": False,
         "recorder": RolloutRecorder(every=2, keep=1),
         "seed": 0,
@@ -141,6 +144,32 @@ def test_equal_rewards_teach_nothing(random_policy: Policy) -> None:
     assert module.figures["reward/flat_groups"] == 1
     assert module.figures["reward/total"] == 1
     assert distance(weights(policy), weights(random_policy)) == 0
+
+
+def test_a_reward_that_is_not_finite_leaves_a_step_out_and_names_its_images(
+    random_policy: Policy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of three steps the last has an image whose reward is NaN: weights are those of the two before."""
+    samples = image_samples(6)
+
+    def trained(ids: list[str], kept: list[Sample]) -> tuple[GRPOModule, Policy]:
+        policy = own_copy(random_policy)
+        reward = {"score": ScoreTerm(weight=1.0, sigma=1.0), "broken": NotFiniteFor(weight=1.0, ids=ids)}
+        module = made(policy, reward=reward)
+        fit(module, kept, batch_size=2, folder=tmp_path)
+        return module, policy
+
+    module, policy = trained(["image5"], samples)
+    (line,) = (tmp_path / "bad_steps.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"step": 2, "reasons": ["reward.broken is not finite"], "ids": ["noise:image5"]}
+    assert "grpo step 2, reward.broken is not finite: noise:image5; the step is left out" in capsys.readouterr().err
+    assert module.figures["policy/skipped_steps"] == 1
+    assert "policy/loss" not in module.figures
+    _, before = trained([], samples[:4])
+    assert distance(weights(policy), weights(before)) == 0
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    assert checkpoint["bad_steps"] == {"in_a_row": 1}
 
 
 def test_the_reference_is_where_the_stage_began_and_stays(random_policy: Policy) -> None:

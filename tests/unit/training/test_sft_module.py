@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -54,6 +56,7 @@ def settings(**changed: Any) -> SFTRecipe:
         "optimizer": sgd(0.1),
         "lr_factor": Constant(value=1.0),
         "max_grad_norm": math.inf,
+        "max_bad_steps": 2,
         "freeze_vision_tower": False,
         **changed,
     }
@@ -202,3 +205,45 @@ def test_wrong_settings_show_before_there_is_a_policy() -> None:
         settings(accumulate=0)
     with pytest.raises(ConfigError, match=r"sft.module.max_grad_norm=0 must be above 0"):
         settings(max_grad_norm=0)
+
+
+class FailingLoss(ResponseCrossEntropy):
+    """Comes to NaN at the calls given."""
+
+    def __init__(self, *fails: int) -> None:
+        super().__init__(numeric_weight=NUMERIC_WEIGHT)
+        self._fails, self._calls = fails, 0
+
+    def __call__(self, logp_T: torch.Tensor, numeric_T: torch.Tensor, *, denominator: float) -> Any:
+        loss, measures = super().__call__(logp_T, numeric_T, denominator=denominator)
+        self._calls += 1
+        return loss * (math.nan if self._calls - 1 in self._fails else 1.0), measures
+
+
+def test_a_step_without_a_finite_loss_changes_nothing_and_is_written_down(
+    random_policy: Policy, trajectories: list[Trajectory], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two steps of which the second's loss is NaN end as the first alone."""
+    failed, once = own_copy(random_policy), own_copy(random_policy)
+    module = made(failed, loss=FailingLoss(1))
+    fit(module, trajectories, batch_size=1, folder=tmp_path)
+    fit(made(once), trajectories[:1], batch_size=1)
+    assert all(torch.equal(weights(failed)[name], value) for name, value in weights(once).items())
+    assert module.figures == {"sft/skipped_steps": 1.0}
+    (line,) = (tmp_path / "bad_steps.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"step": 1, "reasons": ["the loss is not finite"], "ids": ["d:bb"]}
+    assert "warning: sft step 1, the loss is not finite: d:bb; the step is left out (1 in a row, 2 end the run)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_an_infinite_gradient_is_left_out_like_a_loss(
+    random_policy: Policy, trajectories: list[Trajectory], tmp_path: Path
+) -> None:
+    policy = own_copy(random_policy)
+    parameter = next(p for p in policy.model.parameters() if p.requires_grad)
+    parameter.register_hook(lambda gradient: gradient * math.inf)
+    fit(made(policy), trajectories, batch_size=2, folder=tmp_path)
+    assert all(torch.equal(weights(policy)[name], value) for name, value in weights(random_policy).items())
+    (line,) = (tmp_path / "bad_steps.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"step": 0, "reasons": ["the gradient is not finite"], "ids": ["d:a", "d:bb"]}

@@ -125,6 +125,12 @@ class Rewards:
     terms: dict[str, torch.Tensor]
     weights: dict[str, float]
 
+    @property
+    def not_finite(self) -> dict[str, list[int]]:
+        """The terms that have a value that is not a finite number, and the rows (images) of such values."""
+        rows = {name: (~term_BG.isfinite()).any(1).nonzero()[:, 0].tolist() for name, term_BG in self.terms.items()}
+        return {name: found for name, found in rows.items() if found}
+
 
 @runtime_checkable
 class ComparesImages(Protocol):
@@ -198,10 +204,10 @@ class Rubric:
         return [warning for warning in said if warning is not None]
 
     def rewards(self, inputs: RewardInputs, *, step: int) -> Rewards:
-        """Return the total and the breakdown at this training step.
+        """Return the total and the breakdown at this training step; values that are not finite are the caller's to see.
 
         Raises:
-            ConfigError: a term returns another shape than (B, G), or a value that is not finite.
+            ConfigError: a term returns another shape than (B, G).
         """
         terms = {name: _checked(name, term.reward(inputs), inputs) for name, term in self._terms.items()}
         weights = {name: weight.value(step) for name, weight in self._weights.items()}
@@ -215,6 +221,4 @@ def _checked(name: str, reward_BG: torch.Tensor, inputs: RewardInputs) -> torch.
     expected = inputs.shape
     if tuple(reward_BG.shape) != expected:
         raise ConfigError(f"reward term {name!r} returned shape {tuple(reward_BG.shape)}; it must be {expected}")
-    if not reward_BG.isfinite().all():
-        raise ConfigError(f"reward term {name!r} returned a value that is not finite; give such responses 0")
     return reward_BG.double()

@@ -1,0 +1,126 @@
+"""Steps that came to a loss or gradient that is not finite: they are left out, written down, and end a run if many.
+
+A placement sees to it that such a step reaches no weight and no state of the optimizer, in any process.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+
+from zoom_iqa.base.errors import ConfigError, TrainingError
+from zoom_iqa.base.printable import printable
+from zoom_iqa.parallel.processes import rank
+from zoom_iqa.parallel.reducer import Reducer
+
+BAD_STEPS = "bad_steps.jsonl"
+"""Below the trainer's root: a line for each step that was left out, with its reason and the ids it was of."""
+SHOWN = 5
+
+
+class BadSteps:
+    """Counts optimizer steps in a row that were left out; ``max_bad_steps`` of them are too many.
+
+    Raises:
+        ConfigError: the number is below 1.
+    """
+
+    def __init__(self, *, stage: str, max_bad_steps: int) -> None:
+        check_max_bad_steps(stage, max_bad_steps)
+        self._stage, self._max = stage, max_bad_steps
+        self._in_a_row = 0
+        self._last = ""
+
+    def good(self) -> None:
+        """A step was made."""
+        self._in_a_row = 0
+
+    def bad(self, ids: Sequence[str], *, reason: str, suspect: bool, step: int, folder: Path, reducer: Reducer) -> None:
+        """A step was left out, of the images ``ids`` of this process; every process must call it.
+
+        ``suspect`` says whether the fault showed in this process. Where it showed in some, their ids are written down,
+        else, for a gradient that is too large in sum, those of all.
+        """
+        self._in_a_row += 1
+        suspects, _ = reducer.gather(torch.tensor([float(suspect)]))
+        reasons = gathered_lines([reason] if suspect or not suspects.any() else [], reducer)
+        named = gathered_lines(ids if suspect or not suspects.any() else [], reducer)
+        self._last = f"step {step}, {', '.join(dict.fromkeys(reasons))}: {_shown(named)}"
+        if rank() != 0:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / BAD_STEPS).open("a", encoding="utf-8") as file:
+            entry = {"step": step, "reasons": list(dict.fromkeys(reasons)), "ids": named}
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        limit = f"{self._in_a_row} in a row, {self._max} end the run"
+        print(f"warning: {self._stage} {printable(self._last)}; the step is left out ({limit})", file=sys.stderr)
+
+    def take_too_many(self) -> str | None:
+        """What to say where there are too many in a row, which are then counted anew; None elsewhere."""
+        if self._in_a_row < self._max:
+            return None
+        count, self._in_a_row = self._in_a_row, 0
+        return f"{self._stage}: {count} steps in a row came to nothing finite, the last at {printable(self._last)}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a continued run must know."""
+        return {"in_a_row": self._in_a_row}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._in_a_row = state["in_a_row"]
+
+
+class EndOfBadSteps(L.Callback):
+    """Where a module has too many bad steps in a row, saves ``path``, whose weights none of them has touched, and ends.
+
+    The module has its ``bad_steps``.
+    """
+
+    def __init__(self, *, path: Path) -> None:
+        self._path = path
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Look after each whole step; processes have counted the same.
+
+        Raises:
+            TrainingError: there are too many.
+        """
+        counted: Any = pl_module.bad_steps
+        said = counted.take_too_many()
+        if said is not None:
+            trainer.save_checkpoint(self._path, weights_only=False)
+            raise TrainingError(
+                f"{said}; the weights before them are saved, and the run goes on after these images: look at them in "
+                f"{Path(trainer.default_root_dir) / BAD_STEPS}, or start another run with a lower learning rate"
+            )
+
+
+def check_max_bad_steps(stage: str, value: int) -> None:
+    """Pass a number of at least 1.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if value < 1:
+        raise ConfigError(f"{stage}.module.max_bad_steps={value} must be at least 1")
+
+
+def gathered_lines(lines: Sequence[str], reducer: Reducer) -> list[str]:
+    """The lines of all processes, in rank order; every process must call it."""
+    text = "".join(printable(line) + "\n" for line in lines)
+    bytes_N, _ = reducer.gather(torch.tensor(list(text.encode()), dtype=torch.uint8))
+    return bytes(bytes_N.tolist()).decode().split("\n")[:-1]
+
+
+def _shown(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
