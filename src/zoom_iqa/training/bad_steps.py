@@ -38,8 +38,9 @@ class BadSteps:
         self._last = ""
 
     def good(self) -> None:
-        """A step was made."""
-        self._in_a_row = 0
+        """A step was made. Of several in one rollout it does not undo what were too many before it."""
+        if self._in_a_row < self._max:
+            self._in_a_row = 0
 
     def bad(self, ids: Sequence[str], *, reason: str, suspect: bool, step: int, folder: Path, reducer: Reducer) -> None:
         """A step was left out, of the images ``ids`` of this process; every process must call it.

@@ -37,6 +37,16 @@ def test_only_those_in_a_row_count_and_they_are_taken_once(tmp_path: Path) -> No
     assert len((tmp_path / BAD_STEPS).read_text().splitlines()) == 3
 
 
+def test_a_good_step_of_the_same_rollout_does_not_undo_too_many(tmp_path: Path) -> None:
+    steps = BadSteps(stage="grpo", max_bad_steps=2)
+    left_out(steps, tmp_path)
+    left_out(steps, tmp_path)
+    steps.good()
+    assert steps.take_too_many() is not None
+    steps.good()
+    assert steps.take_too_many() is None
+
+
 def test_ids_from_outside_are_shown_as_a_terminal_may_show_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
