@@ -94,7 +94,7 @@ def main() -> None:
 
 def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
-    _check(cfg)
+    check(cfg)
     _quiet_libraries()
     fabric = _fabric(cfg.machine)
     config_yaml = kept_config(cfg, processes=_count(fabric))
@@ -134,8 +134,12 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     return _optimized(cfg.optimized_metric, metrics)
 
 
-def _check(cfg: DictConfig) -> None:
-    """Everything that can be wrong with the config before a part of it is made."""
+def check(cfg: DictConfig) -> None:
+    """Look at everything that can be wrong with a config before a part of it is made.
+
+    Raises:
+        ConfigError: a value is out of range, or a key is not there or read by nothing.
+    """
     if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**32:
         raise ConfigError(f"seed={cfg.seed} must be a whole number from 0 to {2**32 - 1}")
     if not str(cfg.paths.run_dir).strip():

@@ -22,7 +22,7 @@ from zoom_iqa.config.checks import HYDRA_KEYS, check_config
 from zoom_iqa.config.commands import expected_errors
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.policy import loading
-from zoom_iqa.train import _check, train
+from zoom_iqa.train import check, train
 from zoom_iqa.training.stage import Stage
 
 CONF = conf_dir()
@@ -75,7 +75,7 @@ def test_every_target_exists_and_takes_its_keys(path: Path) -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs_on_the_embedded_set_too(experiment: str) -> None:
     cfg = composed(f"+experiment={experiment}", "policy=tiny", "data=embedded")
-    _check(cfg)
+    check(cfg)
     OmegaConf.resolve(cfg)
     assert cfg.name == experiment
 
@@ -95,7 +95,7 @@ def test_every_choice_composes_and_passes_the_checks(turn: int, tmp_path: Path) 
     manifest = tmp_path / "mine.csv"
     manifest.touch()
     cfg = composed(*chosen, *([f"manifest={manifest}"] if "data=manifest" in chosen else []))
-    _check(cfg)
+    check(cfg)
     OmegaConf.resolve(cfg)
 
 
@@ -107,7 +107,7 @@ def test_every_root_passes_the_checks(root: str) -> None:
 
 def test_adapters_are_one_override_away() -> None:
     cfg = composed("policy=qwen2_5_vl_7b", "policy/lora=r64")
-    _check(cfg)
+    check(cfg)
     assert cfg.policy.lora.rank > 0
 
 
@@ -142,7 +142,7 @@ def test_table3_is_six_jobs_that_differ_as_the_papers_rows_do() -> None:
     rows = []
     for job in sweep_jobs("+sweep=table3", "policy=tiny", "data=embedded"):
         cfg = composed(*job)
-        _check(cfg)
+        check(cfg)
         OmegaConf.resolve(cfg)
         assert cfg.policy.path.endswith("tiny_policy")
         assert cfg.data.train._target_ == "zoom_iqa.data.embedded.images.EmbeddedSet"

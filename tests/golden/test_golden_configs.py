@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 import zoom_iqa
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.train import _check
+from zoom_iqa.train import check
 
 FOLDER = Path(__file__).parent / "configs"
 PACKAGE = str(Path(zoom_iqa.__file__).parent)
@@ -30,7 +30,7 @@ def resolved(experiment: str) -> dict[str, Any]:
     """The whole config, without what belongs to a machine or a moment."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("train", overrides=[f"+experiment={experiment}", "paths.run_dir=RUN"])
-    _check(cfg)
+    check(cfg)
     found: dict[str, Any] = yaml.safe_load(OmegaConf.to_yaml(cfg, resolve=True).replace(PACKAGE, "PACKAGE"))
     return found
 

@@ -30,7 +30,7 @@ class MasterAdamW(Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr})
         self._parameters: list[nn.Parameter] = [p for group in self.param_groups for p in group["params"]]
-        self._owners = _owners([p.numel() for p in self._parameters], world_size())
+        self._owners = owners([p.numel() for p in self._parameters], world_size())
         self._masters = {
             i: p.detach().float().clone() for i, p in enumerate(self._parameters) if self._owners[i] == rank()
         }
@@ -98,7 +98,7 @@ class MasterAdamW(Optimizer):
         return box[0] if rank() == 0 and box[0] is not None else {}
 
 
-def _owners(sizes: list[int], processes: int) -> list[int]:
+def owners(sizes: list[int], processes: int) -> list[int]:
     """Which process keeps the states of each parameter: largest first, always to the one with the least so far."""
     load = [0] * processes
     owners = [0] * len(sizes)

@@ -109,7 +109,7 @@ class GRPORecipe:
         self.update.check_trajectories(images * self.group_size)
         if rank() == 0:
             for warning in self.rubric.warnings(images=images * processes):
-                print(f"warning: {warning}; raise grpo.data.batch_size={images}", file=sys.stderr)
+                print(f"warning: {warning}; raise grpo.data.batch_size, now {images} a process", file=sys.stderr)
 
     def check_labels(self, examples: Sequence[Example]) -> None:
         """Refuse labels that the reward cannot be made of.
@@ -186,7 +186,7 @@ class GRPOModule(L.LightningModule):
     def training_step(self, batch: list[Sample], batch_idx: int) -> None:
         """One rollout and the updates made from it."""
         reducer = current_reducer()
-        groups = self._collect(batch)
+        groups = self.collect(batch)
         rewards = self._rubric.rewards(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
         advantages_BG = self._advantage(rewards.total_BG)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
@@ -208,6 +208,23 @@ class GRPOModule(L.LightningModule):
             self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step))
         self.rollout_step += 1
 
+    def collect(self, batch: list[Sample]) -> list[RolloutGroup]:
+        """A group of rollouts for each image, by the policy as it is, with the seeds of this step and process."""
+        self._vision.clear()  # of a step that did not come to its end
+        self.model.eval()
+        with self._placement.lent(self.model):
+            self._engine.refresh()
+            groups = collect_groups(
+                batch,
+                task=self._task,
+                engines={"policy": self._engine},
+                probes=self._probes,
+                group_size=self._group_size,
+                seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
+            )
+        self.model.train()
+        return groups
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The step seeds the sampling, so it and the update's verdict are all a resumed run needs beside weights."""
         checkpoint["rollout_step"] = self.rollout_step
@@ -228,22 +245,6 @@ class GRPOModule(L.LightningModule):
         with RecordFile(Path(self.trainer.default_root_dir) / ROLLOUTS, codec) as file:
             known = {codec.key(record) for record in file.written}
             file.append(record for record in records if codec.key(record) not in known)
-
-    def _collect(self, batch: list[Sample]) -> list[RolloutGroup]:
-        self._vision.clear()  # of a step that did not come to its end
-        self.model.eval()
-        with self._placement.lent(self.model):
-            self._engine.refresh()
-            groups = collect_groups(
-                batch,
-                task=self._task,
-                engines={"policy": self._engine},
-                probes=self._probes,
-                group_size=self._group_size,
-                seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
-            )
-        self.model.train()
-        return groups
 
     def _optimizer_step(
         self, batch: list[Sample], not_finite: dict[str, list[int]], reducer: Reducer, finite: bool

@@ -15,7 +15,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.evaluate import compose_config, images_of
-from zoom_iqa.train import _check
+from zoom_iqa.train import check
 
 CELL = 28  # pixels of a side of an image token
 RELEASED_BOUNDS = (3136, 12_845_056)  # of the checkpoint's own preprocessor_config.json
@@ -39,7 +39,7 @@ def composed(root: str, *overrides: str) -> DictConfig:
 def test_one_choice_brings_the_release(root: str, overrides: list[str]) -> None:
     cfg = composed(root, *overrides, "protocol=released")
     if root == "train":
-        _check(cfg)
+        check(cfg)
     OmegaConf.resolve(cfg)
     assert cfg.prompts._target_ == "zoom_iqa.tasks.prompts.official_prompts"
     assert cfg.task._target_ == "zoom_iqa.tasks.released.ReleasedZoomTask"

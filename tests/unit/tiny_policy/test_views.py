@@ -16,13 +16,13 @@ REGION = (0.5, 0.25, 0.75, 0.75)
 RECIPE = Recipe(photograph="white", procedural=False, kind=DISTORTIONS[2], level=4, extent=(0.25, 0.5))
 
 
-def sample(width: int, height: int) -> Sample:
+def sample(width: int, height: int, mos: float = 2.5) -> Sample:
     """Black, with its region white."""
     pixels = np.zeros((height, width, 3), np.uint8)
     x1, y1, x2, y2 = (round(f * s) for f, s in zip(REGION, (width, height) * 2, strict=True))
     pixels[y1:y2, x1:x2] = 255
     truth = Truth(distortion="motion_blur", level=3.5, region=REGION)
-    example = replace(rated_example(id="white", dataset="embedded", mos=2.5), truth=truth)
+    example = replace(rated_example(id="white", dataset="embedded", mos=mos), truth=truth)
     return Sample.of(example, Image.fromarray(pixels))
 
 
@@ -63,8 +63,14 @@ def test_drawn_sub_views_keep_their_region_under_every_flip():
 
 
 def test_refreshing_replaces_the_oldest_views_first():
-    stream = iter([view_pair(sample(512, 384), RECIPE, np.random.default_rng(i)) for i in range(4)])
+    stream = iter([view_pair(sample(512, 384, mos), RECIPE, np.random.default_rng(0)) for mos in (1, 2, 3, 4)])
     pool = ViewPool(stream=stream, capacity=4, rng=np.random.default_rng(0))
-    pool._kept.mos_B[:] = torch.tensor([9.0, 9.0, 8.0, 8.0])
+
+    def kept() -> list[float]:
+        return sorted(pool.draw(4, height=96, width=128).mos_B.tolist())
+
+    assert kept() == [1, 1, 2, 2]
     pool.refresh(2)
-    assert pool._kept.mos_B.tolist() == [2.5, 2.5, 8.0, 8.0]
+    assert kept() == [2, 2, 3, 3]
+    pool.refresh(2)
+    assert kept() == [3, 3, 4, 4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from dataclasses import replace
@@ -93,14 +94,20 @@ def made(policy: Policy, **changed: Any) -> GRPOModule:
 def recording(module: GRPOModule, patch: pytest.MonkeyPatch) -> list[list[RolloutGroup]]:
     """The rollouts of each step, as they are collected."""
     collected: list[list[RolloutGroup]] = []
-    collect = module._collect
+    collect = module.collect
 
     def record(batch: list[Sample]) -> list[RolloutGroup]:
         collected.append(collect(batch))
         return collected[-1]
 
-    patch.setattr(module, "_collect", record)
+    patch.setattr(module, "collect", record)
     return collected
+
+
+def models_in_memory(policy: Policy) -> int:
+    """Its own and those like it."""
+    gc.collect()  # those of earlier tests
+    return sum(type(held) is type(policy.model) for held in gc.get_objects())
 
 
 def distance(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
@@ -186,9 +193,10 @@ def test_the_reference_is_where_the_stage_began_and_stays(random_policy: Policy)
     fit(module, image_samples(6), batch_size=2)
     assert seen[0] == pytest.approx(0, abs=1e-6)
     assert min(seen[1:]) > 1e-5
-    assert module._reference_policy is not None
-    assert distance(weights(module._reference_policy), weights(random_policy)) == 0
-    assert not any(name.startswith("_reference") for name in module.state_dict())
+    assert set(module.state_dict()) == {f"model.{name}" for name in weights(random_policy)}  # a checkpoint has it not
+    policy.model.load_state_dict(random_policy.model.state_dict())
+    fit(module, image_samples(2), batch_size=2)
+    assert seen[-1] == pytest.approx(0, abs=1e-6)
 
 
 def test_with_adapters_the_reference_has_those_the_stage_began_with(random_policy: Policy) -> None:
@@ -197,17 +205,24 @@ def test_with_adapters_the_reference_has_those_the_stage_began_with(random_polic
     for name, parameter in policy.model.named_parameters():
         if "lora_B" in name:  # as after a stage of fine-tuning
             parameter.data = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    before = models_in_memory(policy)
     module = made(policy, update=update(penalties=KL_REFERENCE), optimizer=sgd(0.5))
+    assert models_in_memory(policy) == before
     fit(module, image_samples(2), batch_size=2)
     assert module.figures["kl_reference/kl"] == pytest.approx(0, abs=1e-6)
-    assert module._reference_policy is None  # no second model in memory
     fit(module, image_samples(2), batch_size=2)
     assert module.figures["kl_reference/kl"] > 1e-6
 
 
-def test_no_reference_is_kept_where_none_is_needed(random_policy: Policy) -> None:
-    module = made(own_copy(random_policy))
-    assert module._reference is None
+@pytest.mark.parametrize(("penalties", "more"), [({}, 0), (KL_REFERENCE, 1)], ids=["none", "one"])
+def test_no_reference_is_kept_where_none_is_needed(
+    penalties: dict[str, Penalty], more: int, random_policy: Policy
+) -> None:
+    policy = own_copy(random_policy)
+    before = models_in_memory(policy)
+    module = made(policy, update=update(penalties=penalties))
+    assert models_in_memory(policy) == before + more
+    assert module.policy is policy
 
 
 @pytest.mark.parametrize("penalties", [{}, KL_REFERENCE], ids=["alone", "with a reference"])
@@ -237,7 +252,7 @@ def test_every_step_and_process_samples_anew(random_policy: Policy, monkeypatch:
         module = made(own_copy(random_policy))
         module.rollout_step = step
         monkeypatch.setattr("zoom_iqa.training.grpo.rank", lambda: process)
-        return [r.rating for group in module._collect(image_samples(2)) for r in group.rollouts]
+        return [r.rating for group in module.collect(image_samples(2)) for r in group.rollouts]
 
     assert ratings(0, 0) == ratings(0, 0)
     assert ratings(0, 0) != ratings(1, 0)
@@ -336,7 +351,7 @@ def test_a_rank_reward_over_few_images_says_what_it_costs(
     if said is not None:
         assert err.startswith(f"warning: reward.rank compares {images} images a step")
         assert f"correlation of about {said} " in err
-        assert f"raise grpo.data.batch_size={images}" in err
+        assert f"raise grpo.data.batch_size, now {images} a process" in err
     ranked.check_batch(images=2, processes=4)  # the images of all processes are compared
     settings().check_batch(images=1, processes=1)
     assert capsys.readouterr().err == ""
