@@ -265,7 +265,10 @@ WRONG = {
         ["stages=[sft]", "reward.rank.preference=thurstone"],
         ["of 5 labels lack it (the first is embedded:", "reward.rank.preference=ordinal"],
     ),
-    "rank of one image judged": (["evaluator.dataset.size=1"], ["embedded has 1 here", "reward=score_only"]),
+    "rank of one image judged": (
+        ["evaluator.dataset={_target_:support.given_items.GivenItems,ids:[a],mos:[3],root:null}"],
+        ["given has 1 here", "reward=score_only"],
+    ),
     "weight": (["reward.rank.weight=-2"], ["reward.rank.weight=-2.0 must be 0 or more"]),
     "weight in an evaluation": (["stages=[sft]", "reward.rank.weight=-2"], ["error: reward.rank.weight=-2.0 must be"]),
     "no number": (["reward.score.weight=nan"], ["reward.score.weight=nan"]),

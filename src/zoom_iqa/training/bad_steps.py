@@ -118,8 +118,8 @@ def check_max_bad_steps(stage: str, value: int) -> None:
 def gathered_lines(lines: Sequence[str], reducer: Reducer) -> list[str]:
     """The lines of all processes, in rank order; every process must call it."""
     text = "".join(printable(line) + "\n" for line in lines)
-    bytes_N, _ = reducer.gather(torch.tensor(list(text.encode()), dtype=torch.uint8))
-    return bytes(bytes_N.tolist()).decode().split("\n")[:-1]
+    encoded, _ = reducer.gather(torch.tensor(list(text.encode()), dtype=torch.uint8))
+    return bytes(encoded.tolist()).decode().split("\n")[:-1]
 
 
 def _shown(ids: Sequence[str]) -> str:
