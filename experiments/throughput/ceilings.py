@@ -1,4 +1,4 @@
-"""What the GPU can do at most: bytes read per second and bfloat16 products per second, measured; and what they imply.
+"""Limits of the GPU, measured: bytes moved per second and bfloat16 products per second; and what they imply.
 
     python experiments/throughput/ceilings.py [--shape 7b]
 
@@ -41,8 +41,9 @@ def main() -> None:
     shape = parser.parse_args().shape
     if not torch.cuda.is_available():
         raise SystemExit("ceilings.py needs a CUDA device; none is here")
-    block = torch.zeros(2 * 2**30, dtype=torch.bfloat16, device="cuda")
-    bandwidth = block.nbytes / seconds(lambda: block.view(torch.int32).sum())
+    source = torch.randn(2 * 2**30, dtype=torch.bfloat16, device="cuda")
+    target = torch.empty_like(source)
+    bandwidth = 2 * source.nbytes / seconds(lambda: target.copy_(source))  # every byte is read and written
     a = torch.randn(8192, 8192, dtype=torch.bfloat16, device="cuda")
     rate = 2 * 8192**3 / seconds(lambda: a @ a)
     weights = text_weights(shape)

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 SHAPE=${SHAPE:-7b}
 OUT=${OUT:-gpu_results}
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-8}  # images are preprocessed on the CPU, on both sides
 COMMON=(--setting GPU --shape "$SHAPE" --clock wall --steps 2 --warmup 1)
 python ceilings.py --shape "$SHAPE"
 python ours.py "${COMMON[@]}" --cuda-graphs 1 --gradient-checkpointing 1 --micro-batch-tokens 16384 --out "$OUT/ours.json"

@@ -138,7 +138,7 @@ class PolicyUpdate:
                 first = epoch == 0 and number == 0
                 measures += [
                     *(found if first else map(_without_gap, found)),
-                    {"policy/grad_norm": mean_of(torch.tensor(norm))},
+                    {"policy/grad_norm": mean_of(torch.tensor(norm, device=loss.device))},
                 ]
         learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
         return {**learned, **mean_figures(parts), **old_figures, "policy/skipped_steps": float(skipped)}
