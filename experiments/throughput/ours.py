@@ -151,6 +151,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
         lr_factor=Constant(value=1.0),
         group_size=work.group,
         max_grad_norm=1.0,
+        max_bad_steps=1,
         freeze_vision_tower=work.freeze_vision,
         seed=0,
     )
