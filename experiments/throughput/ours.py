@@ -200,7 +200,7 @@ def main() -> None:
     module = build_module(work, args, policy, args.micro_batch_tokens or one_group)
     phases = Phases(args.clock)
     for owner, name, phase in (
-        (module, "_collect", "rollout"),
+        (module, "collect", "rollout"),
         (module._engine, "_admit", "prefill and vision"),
         (grpo, "build_table", "prepare"),
         (policy, "encode", "prepare"),

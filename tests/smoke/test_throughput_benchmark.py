@@ -10,13 +10,23 @@ from pathlib import Path
 import pytest
 
 OURS = Path(__file__).resolve().parents[2] / "experiments" / "throughput" / "ours.py"
-SMALL = "--width 56 --height 56 --words 5 --completion 12 --group 2 --steps 1 --warmup 0".split()
+SMALL = {"width": 56, "height": 56, "words": 5, "completion": 12, "group": 2, "steps": 1, "warmup": 0}
 
 
 @pytest.mark.parametrize("turns", [1, 2, 4])
 def test_ours_counts_every_token(turns: int, tmp_path: Path) -> None:
     out = tmp_path / "ours.json"
-    command = [sys.executable, str(OURS), "--setting", "A", *SMALL, "--turns", str(turns), "--out", str(out)]
+    command = [
+        sys.executable,
+        str(OURS),
+        "--setting",
+        "A",
+        *(f"--{name}={value}" for name, value in SMALL.items()),
+        "--turns",
+        str(turns),
+        "--out",
+        str(out),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(out.read_text())
