@@ -214,7 +214,7 @@ def main() -> None:
         trainer = L.Trainer(
             accelerator="auto", devices=1, max_epochs=1, logger=[CSVLogger(folder)], log_every_n_steps=1,
             callbacks=[Laps(phases), StageProgress(figures=["reward/total"])], enable_model_summary=False,
-            default_root_dir=Path(folder),
+            default_root_dir=Path(folder), enable_checkpointing=False,
         )  # fmt: skip
         memory = Memory()
         trainer.fit(module, datamodule=Images(samples, work.prompts))
