@@ -152,7 +152,7 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
 
 
 def images_of(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
-    """What is evaluated of a benchmark: of ``cfg.split`` or its own evaluation split, ``cfg.limit`` images.
+    """The images of a benchmark to evaluate: of ``cfg.split`` or its own evaluation split, ``cfg.limit`` images.
 
     Raises:
         ConfigError: there is no such split, or a number is not a whole one of at least 1.
@@ -183,7 +183,7 @@ def _policy_name(path: str) -> str:
 
 
 def _fabric(machine: DictConfig) -> L.Fabric:
-    """What joins the processes asked for, or those that torchrun has started.
+    """The Fabric that joins the processes asked for, or those that torchrun has started.
 
     Raises:
         ConfigError: this machine does not have what is asked for.

@@ -157,7 +157,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def _fabric(machine: DictConfig) -> L.Fabric:
-    """What joins the processes that ``machine`` asks for, once for all stages and evaluations.
+    """The Fabric that joins the processes that ``machine`` asks for, once for all stages and evaluations.
 
     Raises:
         ConfigError: the machine does not have what is asked for, or it is a multirun that would start processes.

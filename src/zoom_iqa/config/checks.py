@@ -126,7 +126,7 @@ def _check_factors(cfg: DictConfig, plain: Any) -> None:
 
 
 def _origin(node: DictConfig, key: str) -> str | None:
-    """Where the value lies that ``key`` is an interpolation of; None for a value of its own."""
+    """The key that ``key`` is an interpolation of; None for a value of its own."""
     inner: Any = node._get_node(key)
     return inner._dereference_node()._get_full_key(None) if inner._is_interpolation() else None
 
@@ -173,7 +173,7 @@ def _shown(value: Any) -> str:
 
 
 def hint(key: str, valid: Collection[str]) -> str:
-    """What to say after a name that is not valid: the closest one, and all of them."""
+    """The end of a message about a name that is not valid: the closest one, and all of them."""
     close = difflib.get_close_matches(key, valid, n=1)
     guess = f"; did you mean {close[0]}?" if close else ";"
     return f"{guess} Valid: {', '.join(sorted(valid))}"

@@ -127,7 +127,7 @@ def _report_stop(number: signal.Signals, go_on: Callable[[], str] | None) -> int
 
 
 def _report_loss(go_on: Callable[[], str] | None) -> int:
-    """What to say when a collective failed: who has died, or that somebody else will say why."""
+    """The message for a failed collective: who has died, or that another process will say why."""
     lost = lost_child()
     if lost is None:
         return _report("the connection to another process of this run is lost; it or its machine says why")

@@ -57,12 +57,12 @@ def parsed(overrides: Sequence[str]) -> list[Override]:
 
 
 def prefix_of(override: Override) -> str:
-    """What stands before an override's key: ``+``, ``++``, ``~`` or nothing."""
+    """The mark before an override's key: ``+``, ``++``, ``~`` or nothing."""
     return _PREFIXES.get(override.type, "")
 
 
 def explained_error(error: Exception, root: str, overrides: Sequence[str]) -> ConfigError | None:
-    """What to say of an error of Hydra's in overrides, by their keys; None where Hydra says it well."""
+    """A message for an error of Hydra's in overrides, by their keys; None where Hydra's own is clear."""
     if str(error).startswith(_NO_NAME):
         groups = [one for one in parsed(overrides) if (conf_dir() / one.key_or_group).is_dir()]
         for group in groups:

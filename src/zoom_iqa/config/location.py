@@ -1,4 +1,4 @@
-"""Where the configuration lies, and the resolvers its files use."""
+"""The place of the configuration, and the resolvers its files use."""
 
 from __future__ import annotations
 

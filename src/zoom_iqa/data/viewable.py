@@ -22,7 +22,7 @@ class Pictured(Protocol):
 
     @property
     def example(self) -> Example:
-        """What it is of."""
+        """The example that the images belong to."""
         ...
 
     @property

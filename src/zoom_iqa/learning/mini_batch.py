@@ -1,4 +1,4 @@
-"""What one optimizer step learns from: weights, filters and plans over all processes, before it is cut to fit memory.
+"""The tokens of one optimizer step: weights, filters and plans over all processes, before it is cut to fit memory.
 
 Legend: T generated tokens of the table, M those of a mini-batch, U those of a micro-batch; all on this process.
 """
@@ -37,7 +37,7 @@ class MiniBatch:
     figures: Mapping[str, float]
 
     def places_of(self, micro: MicroBatch) -> Tensor:
-        """Where the tokens of a micro-batch are among the M, shape (U,)."""
+        """Places of a micro-batch's tokens among the M, shape (U,)."""
         return torch.searchsorted(self.tokens_M, micro.tokens_U)
 
 
@@ -97,7 +97,7 @@ class Planner:
 
 
 def mean_figures(parts: Sequence[MiniBatch]) -> dict[str, float]:
-    """What was chosen, as means over mini-batches; a figure that some lack is averaged over those that have it."""
+    """Figures of the choices, means over the mini-batches that have each."""
     found: dict[str, list[float]] = {}
     for part in parts:
         for name, value in part.figures.items():

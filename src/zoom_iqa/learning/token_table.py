@@ -49,7 +49,7 @@ class TokenTable:
 
     @property
     def starts_K(self) -> Tensor:  # noqa: N802 - a shape suffix, as everywhere
-        """Where the tokens of each sequence begin among the T."""
+        """The first token of each sequence among the T."""
         return self.lengths_K.cumsum(0) - self.lengths_K
 
     def seen_as(self, view: str) -> tuple[PromptCompletion, ...]:
@@ -69,7 +69,7 @@ class TokenTable:
         return replace(self, signals={**self.signals, **signals})
 
     def batch_of(self, tokens_M: Tensor, weights_M: Tensor) -> TokenBatch:
-        """What filters and penalties see of some tokens, given their indices and weights."""
+        """The part of the table that filters and penalties see, given the tokens' indices and weights."""
         return TokenBatch(
             trajectory_M=self.trajectory_T[tokens_M],
             advantages_M=self.advantages_T[tokens_M],

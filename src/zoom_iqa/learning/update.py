@@ -88,7 +88,7 @@ class PolicyUpdate:
         return any(signal.weights == "reference" for signal in self._planner.signals)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continued run must know."""
+        """State that a continued run needs."""
         return self._old_policy.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

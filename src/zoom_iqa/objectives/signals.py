@@ -1,4 +1,4 @@
-"""What an update may ask of a policy beyond the pass it learns from: log-probabilities of the generated tokens.
+"""Passes that an update asks of a policy beyond the pass it learns from: log-probabilities of the generated tokens.
 
 A filter or penalty names the signals it reads; the update makes each once, before the first optimizer step and
 without gradient.
@@ -41,7 +41,7 @@ class Signal:
 
     @property
     def name(self) -> str:
-        """What its log-probabilities are called; the same for all signals of these weights and this view."""
+        """The name of its log-probabilities; the same for all signals of these weights and this view."""
         whose = "old" if self.weights == "policy" else "reference"
         return whose if self.view == SHOWN else f"{whose}/{self.view}"
 

@@ -1,4 +1,4 @@
-"""Where a policy's weights lie among the processes of a run, and what follows: summed gradients, whole weights, saves.
+"""The places of a policy's weights among the processes of a run: summed gradients, whole weights, saves follow.
 
 Modules ask a placement and name no collective, so that weights may be copied or cut up without a change to them.
 """

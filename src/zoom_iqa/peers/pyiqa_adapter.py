@@ -16,7 +16,7 @@ from PIL.Image import Image
 from zoom_iqa.base.errors import ConfigError, ImageError
 
 _REFUSALS = (ValueError, AssertionError, IndexError, ZeroDivisionError, RuntimeError)
-"""What its metrics raise on images that are too small for their patches or layers."""
+"""Errors that its metrics raise on images that are too small for their patches or layers."""
 
 _BROKEN_MACHINE = (torch.OutOfMemoryError, torch.AcceleratorError)
 """Also RuntimeErrors, but not an image's."""

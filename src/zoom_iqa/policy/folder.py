@@ -118,7 +118,7 @@ class _Folder:
         return (self._folder / file).is_file()
 
     def _below(self) -> str:
-        """Where a policy lies one level deeper, if one does: a run's folder is easily given for its policy's."""
+        """The policy's folder one level deeper, if there is one: a run's folder is easily given for its policy's."""
         found = sorted(path.parent for path in self._folder.glob(f"*/{CONFIG}"))
         return f"; {found[0]} has one" if found else ""
 

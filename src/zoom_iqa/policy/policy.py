@@ -52,7 +52,7 @@ class Policy:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that holds the weights."""
         return next(self.model.parameters()).device
 
     def encode(self, messages: Sequence[Message]) -> EncodedPrompt:

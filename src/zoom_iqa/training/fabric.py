@@ -14,7 +14,7 @@ from zoom_iqa.parallel.launching import start_children
 
 
 def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
-    """What joins the processes that ``settings`` of the config's node ``where`` ask for.
+    """The Fabric that joins the processes that ``settings`` of the config's node ``where`` ask for.
 
     Raises:
         ConfigError: the machine does not have what is asked for.

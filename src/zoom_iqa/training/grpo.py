@@ -165,7 +165,7 @@ class GRPOModule(L.LightningModule):
 
     @property
     def policy(self) -> Policy:
-        """What is trained."""
+        """The policy that is trained."""
         return self._policy
 
     def configure_model(self) -> None:

@@ -88,7 +88,7 @@ class SFTModule(L.LightningModule):
 
     @property
     def policy(self) -> Policy:
-        """What is trained."""
+        """The policy that is trained."""
         return self._policy
 
     def configure_model(self) -> None:

@@ -17,7 +17,7 @@ from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
 
 LOGGED = ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate", "format_rate")
-"""What is logged as val/<data set>/<figure>; more is better for each that can be monitored."""
+"""Figures logged as val/<data set>/<figure>; more is better for each that can be monitored."""
 MONITORED = ("srcc", "plcc")
 
 
@@ -68,7 +68,7 @@ class BenchmarkEvaluation(L.Callback):
         self._judge(trainer, pl_module, step, figures.get(f"val/{next(iter(self._evaluators))}/{self._monitor}"))
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continued run must know."""
+        """State that a continued run needs."""
         return {"best": self._best, "since_best": self._since_best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

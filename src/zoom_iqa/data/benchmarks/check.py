@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found. ``counts`` is images per split (``-`` for those in none); ranges are (lowest, highest).
+    """Findings of a check. ``counts`` is images per split (``-`` for those in none); ranges are (lowest, highest).
 
     ``scale_range`` and ``direction`` are of the scale as declared, ``native_range`` of the scores found on it.
     """
@@ -57,7 +57,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What decoding one file told: size and a hash of what a viewer would show."""
+    """Facts from decoding one file: size and a hash of what a viewer would show."""
 
     size: tuple[int, int]
     digest: bytes
@@ -65,7 +65,7 @@ class Pixels:
 
 @singledispatch
 def inspect(benchmark: Any, on_image: Callable[[], None]) -> Report:
-    """What is to say of a benchmark; each kind of one registers how it is looked at."""
+    """The findings about a benchmark; each kind of benchmark registers how it is looked at."""
     raise TypeError(f"{type(benchmark).__name__} has not said how it is inspected")
 
 

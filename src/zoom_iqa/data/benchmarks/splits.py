@@ -168,7 +168,7 @@ class ListedSplit:
 
 
 def listed_images(path: Path) -> list[tuple[str, str]]:
-    """Where each entry of a list stands, and the image it names.
+    """Each entry of a list: its place in the file and the image it names.
 
     Raises:
         DataError: the file is not there, or is no manifest of images.

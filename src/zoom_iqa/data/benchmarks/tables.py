@@ -34,7 +34,7 @@ _DAMAGED_SPREADSHEET = (
     zlib.error,
     ElementTree.ParseError,
 )
-"""What openpyxl raises on damaged archives and damaged XML inside them."""
+"""Errors that openpyxl raises on damaged archives and damaged XML inside them."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Row:
 
 
 def read_rows(rows: Iterable[Row], read: Callable[[Row], Item]) -> list[Item]:
-    """What ``read`` makes of each row; all rows that cannot be read are listed in one error.
+    """The results of ``read`` on each row; all rows that cannot be read are listed in one error.
 
     Raises:
         DataError: at least one row is unusable.

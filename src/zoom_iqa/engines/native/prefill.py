@@ -101,7 +101,7 @@ def _after(sequence: TokenSequence, past: tuple[Piece, ...]) -> TokenSequence:
 
 
 def _offsets(parts: Sequence[PackedSequences]) -> list[int]:
-    """Where each part begins when they are laid end to end."""
+    """The beginning of each part when they are laid end to end."""
     lengths = torch.tensor([0] + [len(part.ids_T) for part in parts[:-1]])
     offsets: list[int] = lengths.cumsum(0).tolist()
     return offsets

@@ -30,7 +30,7 @@ class LayerWeights:
 
 @dataclass(frozen=True, eq=False)
 class DecoderWeights:
-    """What a decode step reads. ``frequencies_F`` turn positions into rotary angles, ``rotary_gain`` scales them."""
+    """Weights of a decode step. ``frequencies_F`` turn positions into rotary angles, ``rotary_gain`` scales them."""
 
     layers: tuple[LayerWeights, ...]
     embedding_VH: Tensor

@@ -1,4 +1,4 @@
-"""What a filter is: it takes tokens out of the policy gradient, over the whole batch, before it is cut.
+"""The protocol of filters: a filter takes tokens out of the policy gradient, over the whole batch, before it is cut.
 
 Legend: M tokens of one optimizer step on this process.
 """

@@ -1,4 +1,4 @@
-"""What a penalty is: chosen tokens and coefficients for the whole batch first, then a loss per micro-batch.
+"""The protocol of penalties: chosen tokens and coefficients for the whole batch first, then a loss per micro-batch.
 
 Legend: M tokens of one optimizer step on this process, U tokens of a micro-batch, S those of them that a penalty
 selects, V vocabulary.

@@ -16,7 +16,7 @@ from zoom_iqa.base.errors import ConfigError
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GroupStatistics:
-    """What a pair needs to know about each image: mean and variance of its valid ratings, MOS, MOS deviation.
+    """Statistics of each image that a pair is compared by: mean and variance of its valid ratings, MOS, MOS deviation.
 
     All of shape (N,). ``mean_N`` is NaN for an image without a valid rating, ``mos_std_N`` where it is not known.
     """

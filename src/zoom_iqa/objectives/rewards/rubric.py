@@ -23,7 +23,7 @@ from zoom_iqa.parallel.reducer import Reducer
 
 @dataclass(frozen=True, eq=False)
 class RewardInputs:
-    """What reward terms read: G records of each of this process's B examples, and the same in numbers.
+    """The input of reward terms: G records of each of this process's B examples, and the same in numbers.
 
     Give all examples of one optimizer step at once, accumulation steps included: they are ranked together. Numbers
     are worked out where a term asks for them; every process must ask in the same order, as terms do.
@@ -74,7 +74,7 @@ class RewardInputs:
 
     @property
     def statistics(self) -> GroupStatistics:
-        """What a pair needs to know of each image of all processes; every process must ask for it."""
+        """Statistics of each image of all processes that a pair is compared by; every process must ask for them."""
         return self._gathered[0]
 
     @property
@@ -134,7 +134,7 @@ class Rewards:
 
 @runtime_checkable
 class ComparesImages(Protocol):
-    """What a reward term is, too, if it needs several images at once."""
+    """The protocol that a reward term follows beside its own if it needs several images at once."""
 
     @property
     def min_images(self) -> int:

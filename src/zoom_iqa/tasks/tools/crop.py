@@ -35,7 +35,7 @@ def viewable(width: int, height: int) -> bool:
 
 
 def why_unviewable(images: Sequence[ImagePart]) -> str | None:
-    """What to say of the first of ``images`` that the vision tower does not take, or None where it takes all."""
+    """A message about the first of ``images`` that the vision tower does not take; None where it takes all."""
     for part in images:
         width, height = part.image.size
         if not viewable(width, height):
