@@ -41,6 +41,7 @@ from zoom_iqa.evaluation.figures import figures_of, ratings_csv
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.training.fabric import fabric_of, launch
 
 USAGE = "python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
@@ -128,6 +129,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
             with whole_text_file(place / "scores.csv") as file:
                 file.write(ratings_csv(predictions))
             folder.write_metrics(metrics)
+            write_overview(folder.path)
     wait_for_all()
     return metrics, folder.path
 

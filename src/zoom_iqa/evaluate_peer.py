@@ -36,6 +36,7 @@ from zoom_iqa.evaluation.figures import ratings_csv
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.peers.peer import LearningPeer, Peer
 from zoom_iqa.peers.predictions import peer_figures, predict_all
+from zoom_iqa.reports.overview import write_overview
 
 USAGE = "python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
 HELP = help_of(
@@ -121,6 +122,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         with whole_text_file(place / "scores.csv") as file:
             file.write(ratings_csv(predictions))
         folder.write_metrics(metrics)
+        write_overview(folder.path)
     return metrics, folder.path
 
 

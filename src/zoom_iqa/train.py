@@ -40,6 +40,7 @@ from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.parallel.slurm import requeued
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.training.fabric import fabric_of, launch, starts_processes
 
 HELP = help_of(
@@ -128,6 +129,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         metrics[name] = figures_of(predictions, rubric)
         if rank() == 0:
             folder.write_metrics(metrics)
+            write_overview(folder.path)
     if rank() == 0:
         _finish(folder, policy, metrics, last=list(stages)[-1])
     wait_for_all()

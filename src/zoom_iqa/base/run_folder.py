@@ -1,6 +1,7 @@
 """A run's folder: its resolved config, metrics, predictions, checkpoints and exported policy; continued, never mixed.
 
-<run>/config.yaml  metrics.json  predictions.jsonl  checkpoints/<stage>/{last,done}.ckpt  policy/  logs/<stage>/
+<run>/config.yaml  metrics.json  overview.png  predictions.jsonl
+<run>/checkpoints/<stage>/{last,done}.ckpt  policy/  logs/<stage>/
 """
 
 from __future__ import annotations

@@ -1,0 +1,58 @@
+"""The images that a finished run has judged, made again from its config.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from PIL.Image import Image
+
+from zoom_iqa.base.errors import DataError, ImageError, ZoomIQAError
+from zoom_iqa.data.datasets import ImageDataset
+from zoom_iqa.data.subset import FixedSubset
+
+
+def judged_images(config: Path) -> dict[str, Callable[[], Image | None]]:
+    """What loads the pixels of each image that a run has judged, by data set and id as in ``Example.name``.
+
+    A loader returns None for a file that cannot be read any more.
+
+    Raises:
+        DataError: the config does not say which images, or they are not on this machine.
+    """
+    loaders: dict[str, Callable[[], Image | None]] = {}
+    try:
+        for dataset in _datasets(OmegaConf.load(config)):
+            for index, item in enumerate(dataset.items()):
+                loaders.setdefault(item.name, _loader(dataset, index))
+    except (ZoomIQAError, HydraException, OmegaConfBaseException, OSError) as error:
+        raise DataError(f"its images cannot be found again: {' '.join(str(error).split())}") from error
+    return loaders
+
+
+def _datasets(cfg: Any) -> Iterator[ImageDataset]:
+    if not isinstance(cfg, DictConfig):
+        raise DataError("config.yaml holds no keys")
+    if "stages" in cfg:
+        yield instantiate(cfg.evaluator.dataset)
+        return
+    for node in cfg.benchmarks.values():
+        benchmark = instantiate(node)
+        split = benchmark.evaluation_split if cfg.split is None else cfg.split
+        images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
+        yield FixedSubset(dataset=images, limit=cfg.limit)
+
+
+def _loader(dataset: ImageDataset, index: int) -> Callable[[], Image | None]:
+    def load() -> Image | None:
+        try:
+            return dataset[index].image
+        except ImageError:
+            return None
+
+    return load

@@ -1,0 +1,130 @@
+"""Judged images as the JSON-safe rows that a page draws, filters and shows; texts of models made visible as text."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from zoom_iqa.base.printable import printable
+from zoom_iqa.base.records import Record, RecordedStep
+from zoom_iqa.base.types import Mos, ParseFailure, Truth
+from zoom_iqa.evaluation.figures import ImageRatings
+from zoom_iqa.reports.contents import Judged
+from zoom_iqa.reports.findings import gain
+
+Row = dict[str, Any]
+FRONT = 60
+"""Images of each kind that come first: those farthest from the MOS, those that looking helped or hurt, unreadable."""
+
+
+def visible(text: str) -> str:
+    """A text as a page shows it: its lines stay, and every character that cannot be seen is written out."""
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def key_of(record: Record) -> str:
+    """The name under which a page keeps the picture of a record's image."""
+    return record.example.name
+
+
+def answer_row(image: ImageRatings, *, with_text: bool) -> Row:
+    """An image of an evaluation: what people and the policy say of it, and its first trajectory turn by turn."""
+    first = image.trajectories[0]
+    example = first.example
+    target = example.target if isinstance(example.target, Mos) else None
+    return {
+        "key": key_of(first),
+        "id": visible(example.id),
+        "mos": None if target is None else target.mean,
+        "std": None if target is None else target.std,
+        "rating": image.rating,
+        "single": first.rating,
+        "ratings": [round(rating, 3) for rating in image.ratings],
+        "trajectories": len(image.trajectories),
+        "why": first.failure,
+        "gain": gain(first),
+        "cropped": first.cropped,
+        "formed": first.well_formed,
+        "truth": _truth_said(example.truth),
+        "region": None if example.truth is None else example.truth.region,
+        "steps": [_step_row(step, with_text=with_text) for step in first.steps],
+    }
+
+
+def rollout_row(record: Record) -> Row:
+    """A rollout that training has kept, with the terms of its reward."""
+    return {
+        "step": record.step,
+        "id": visible(record.example.id),
+        "mos": record.example.target.mean if isinstance(record.example.target, Mos) else None,
+        "rating": record.rating,
+        "why": record.failure,
+        "cropped": record.cropped,
+        "rewards": {visible(name): value for name, value in record.rewards.items()},
+        "texts": [visible(step.text) for step in record.steps],
+    }
+
+
+def most_telling_first(judged: Sequence[Judged]) -> list[ImageRatings]:
+    """The images of evaluations, each once: the extremes of the last evaluation before everything else."""
+    last = judged[-1].images
+    front: list[ImageRatings] = []
+    for rank in (_distance, _helped, _hurt, _unreadable):
+        ranked = [(value, index) for index, image in enumerate(last) if (value := rank(image)) is not None]
+        front += [last[index] for _, index in sorted(ranked, key=lambda pair: (-pair[0], pair[1]))[:FRONT]]
+    found: dict[str, ImageRatings] = {}
+    for image in [*front, *(image for one in reversed(judged) for image in one.images)]:
+        found.setdefault(key_of(image.trajectories[0]), image)
+    return list(found.values())
+
+
+def expected_and_single(images: Sequence[ImageRatings]) -> list[tuple[float, float]]:
+    """Mean of an image's ratings and its first trajectory's, where several were drawn and both can be read."""
+    return [
+        (statistics.fmean(image.ratings), first)
+        for image in images
+        if len(image.trajectories) > 1 and (first := image.trajectories[0].rating) is not None
+    ]
+
+
+Ranking = Callable[[ImageRatings], float | None]
+
+
+def _distance(image: ImageRatings) -> float | None:
+    return None if image.rating is None else abs(image.rating - image.trajectories[0].example.mos)
+
+
+def _helped(image: ImageRatings) -> float | None:
+    value = gain(image.trajectories[0])
+    return value if value is not None and value > 0 else None
+
+
+def _hurt(image: ImageRatings) -> float | None:
+    value = gain(image.trajectories[0])
+    return -value if value is not None and value < 0 else None
+
+
+def _unreadable(image: ImageRatings) -> float | None:
+    return 0.0 if image.trajectories[0].failure is not None else None
+
+
+def _step_row(step: RecordedStep, *, with_text: bool) -> Row:
+    rating = step.reading.rating
+    return {
+        "text": visible(step.text) if with_text else None,
+        "tokens": step.tokens,
+        "cut": step.finish == "length",
+        "rating": None if isinstance(rating, ParseFailure) else rating,
+        "why": rating.reason if isinstance(rating, ParseFailure) else None,
+        "boxes": [look.box for look in step.looks if look.box is not None],
+        "refused": [visible(look.refusal) for look in step.looks if look.refusal is not None],
+    }
+
+
+def _truth_said(truth: Truth | None) -> str | None:
+    if truth is None:
+        return None
+    if truth.distortion is None:
+        return "pristine"
+    return f"{truth.distortion}, level {truth.level:.3g}{'' if truth.region is None else ', in a region'}"

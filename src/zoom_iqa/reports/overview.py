@@ -1,0 +1,150 @@
+"""A run at a glance as a PNG, drawn beside ``metrics.json`` whenever that is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from zoom_iqa.base.atomic_files import whole_binary_file
+from zoom_iqa.metrics.diversity import RATING_RANGE
+from zoom_iqa.reports.contents import Judged, LogRow, RunContents, read_contents
+
+OVERVIEW = "overview.png"
+OWN, PEOPLE, QUIET = "#0b7285", "#d9480f", "#adb5bd"
+SHARES = {"rollout/crop_rate": "crop", "rollout/format_rate": "format", "rollout/valid_rate": "valid"}
+LEARNING = {"reward/total": OWN, "sft/nll": "#868e96"}
+SIZE_INCHES, DOTS_PER_INCH = (12.0, 6.8), 100
+
+
+def write_overview(path: Path) -> Path:
+    """Draw the run in the folder ``path`` into its ``overview.png``; returns where that is.
+
+    Raises:
+        DataError: the folder is not a run's, or has no figures yet.
+    """
+    target = path / OVERVIEW
+    with whole_binary_file(target) as file:
+        FigureCanvasAgg(drawn(read_contents(path))).print_png(file)
+    return target
+
+
+def drawn(contents: RunContents) -> Figure:
+    """Six panels: agreement, its figure by evaluation, scores, errors, and of training the reward and the rates."""
+    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+    figure.suptitle(contents.name, x=0.01, ha="left", parse_math=False)
+    top, bottom = figure.subplots(2, 3)
+    last = contents.judged[-1]
+    _scatter(top[0], last)
+    _correlations(top[1], contents.judged)
+    _histogram(top[2], last)
+    _errors(bottom[0], last)
+    _learning(bottom[1], contents.logs)
+    _shares(bottom[2], contents.logs)
+    return figure
+
+
+def _scatter(axes: Axes, judged: Judged) -> None:
+    rated = [(image.trajectories[0].example.mos, image.rating) for image in judged.images if image.rating is not None]
+    if judged.on_mos_scale:
+        axes.plot(RATING_RANGE, RATING_RANGE, color=QUIET, linewidth=1, linestyle=":")
+    axes.scatter([mos for mos, _ in rated], [rating for _, rating in rated], s=10, color=OWN, alpha=0.6, linewidths=0)
+    _named(axes, f"{judged.name}: {len(rated)} of {len(judged.images)} images", "opinion score", "rating")
+
+
+def _correlations(axes: Axes, judged: Sequence[Judged]) -> None:
+    for shift, (key, color) in enumerate({"srcc": OWN, "plcc": PEOPLE}.items()):
+        defined = [(place, one.figures) for place, one in enumerate(judged) if isinstance(one.figures[key], float)]
+        places = [place + 0.12 * (2 * shift - 1) for place, _ in defined]
+        values = [figures[key] for _, figures in defined]
+        ends = [_interval(figures[f"{key}_interval"], figures[key]) for _, figures in defined]
+        axes.errorbar(
+            places,
+            values,
+            yerr=np.abs(np.array(ends).reshape(-1, 2).T - np.array(values)),
+            fmt="o",
+            color=color,
+            label=f"{key.upper()}{' (raw)' if key == 'plcc' else ''}",
+        )
+        for place, value in zip(places, values, strict=True):
+            axes.annotate(f"{value:.3f}", (place, value), xytext=(6, 0), textcoords="offset points", fontsize=8)
+    axes.set_xticks(range(len(judged)), [one.name for one in judged], parse_math=False)
+    axes.set_xlim(-0.5, len(judged) - 0.5)
+    _named(axes, "agreement, 95 % intervals", "", "")
+    axes.legend(fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.08), frameon=False)
+
+
+def _histogram(axes: Axes, judged: Judged) -> None:
+    edges = np.linspace(*RATING_RANGE, len(judged.figures["mos_histogram"]) + 1)
+    for key, color, title in (("mos_histogram", PEOPLE, "opinion scores"), ("score_histogram", OWN, "ratings")):
+        if isinstance(judged.figures[key], list):
+            axes.stairs(judged.figures[key], edges, fill=True, color=color, alpha=0.45, label=title)
+    _named(axes, "scores", "1-5", "images")
+    axes.legend(fontsize=8)
+
+
+def _errors(axes: Axes, judged: Judged) -> None:
+    rated = [(image.trajectories[0].example.mos, image.rating) for image in judged.images if image.rating is not None]
+    if judged.on_mos_scale and rated:
+        mos, errors = np.array([m for m, _ in rated]), np.array([rating - m for m, rating in rated])
+        axes.axhline(0, color=QUIET, linewidth=1)
+        axes.scatter(mos, errors, s=6, color=QUIET, linewidths=0)
+        bins = np.clip(((mos - 1) / 0.5).astype(int), 0, 7)
+        for place in np.unique(bins):
+            found = errors[bins == place]
+            axes.errorbar(1.25 + 0.5 * place, found.mean(), yerr=found.std(), fmt="o", color=OWN, capsize=3)
+    _named(axes, "error by opinion score", "opinion score", "rating - MOS")
+
+
+def _learning(axes: Axes, logs: Mapping[str, Sequence[LogRow]]) -> None:
+    """The loss of supervised stages and the reward, stage after stage."""
+    _named(axes, "training", "step, stages in turn", "")
+    logged = [key for key in LEARNING if any(key in row for rows in logs.values() for row in rows)]
+    sides = [axes, axes.twinx()] if len(logged) > 1 else [axes] * len(logged)
+    for key, side in zip(logged, sides, strict=True):
+        begins = 0.0
+        for rows in logs.values():
+            _line(side, rows, key, key, LEARNING[key], begins=begins)
+            begins += rows[-1]["step"] + 1
+        side.set_ylabel(key, color=LEARNING[key], fontsize=9)
+        side.tick_params(labelsize=8)
+    if not logged:
+        _legend(axes)
+
+
+def _shares(axes: Axes, logs: Mapping[str, Sequence[LogRow]]) -> None:
+    for rows in logs.values():
+        for (key, title), color in zip(SHARES.items(), (OWN, PEOPLE, QUIET), strict=True):
+            _line(axes, rows, key, title, color)
+    _named(axes, "rollouts", "step", "share")
+    _legend(axes)
+
+
+def _line(axes: Axes, rows: Sequence[LogRow], key: str, title: str, color: str, *, begins: float = 0.0) -> None:
+    having = [row for row in rows if key in row]
+    if having:
+        axes.plot([begins + row["step"] for row in having], [row[key] for row in having], color=color, label=title)
+
+
+def _legend(axes: Axes) -> None:
+    if axes.lines:
+        axes.legend(fontsize=8)
+    else:
+        axes.text(0.5, 0.5, "nothing was logged", ha="center", color=QUIET, transform=axes.transAxes)
+
+
+def _interval(interval: object, value: float) -> tuple[float, float]:
+    return (interval["low"], interval["high"]) if isinstance(interval, Mapping) else (value, value)
+
+
+def _named(axes: Axes, title: str, x: str, y: str) -> None:
+    axes.set_title(title, fontsize=10, loc="left", parse_math=False)
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

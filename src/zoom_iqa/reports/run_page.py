@@ -1,0 +1,227 @@
+"""The page of a run: one HTML file that needs nothing else, from a folder's contents and small pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import yaml
+from PIL.Image import Image
+
+from zoom_iqa.base.errors import UndefinedMetricError
+from zoom_iqa.base.printable import printable
+from zoom_iqa.base.records import Record
+from zoom_iqa.evaluation.table import FIGURES
+from zoom_iqa.metrics.correlation import srcc
+from zoom_iqa.reports.answers import answer_row, expected_and_single, key_of, most_telling_first, rollout_row
+from zoom_iqa.reports.contents import Judged, RunContents
+from zoom_iqa.reports.curves import charts_of
+from zoom_iqa.reports.findings import Finding, findings_of
+from zoom_iqa.reports.pictures import Picture, Wanted
+
+PICTURE_CHARACTERS = 2_300_000
+TEXT_CHARACTERS = 1_000_000
+"""The room on a page for pictures and for texts of models; beside them lies a megabyte of plotting library."""
+ROLLOUTS = 80
+"""Kept rollouts that are shown, the last ones."""
+TILES = {
+    "srcc": "SRCC: 1 is the order that people give",
+    "plcc": "PLCC, raw: 1 is a straight line",
+    "rmse": "RMSE: points on 1-5",
+    "valid_rate": "answers could be read",
+    "crop_rate": "looked closer at a part",
+    "unique_score_ratio": "distinct scores an image",
+}
+SHARES = ("valid_rate", "crop_rate")
+SCRIPTS = ("plotly-basic.min.js", "charts.js", "gallery.js", "page.js")
+
+
+def page_of(
+    contents: RunContents, rollouts: Sequence[Record], pictures: Mapping[str, Picture], notes: Sequence[str]
+) -> str:
+    """The page as HTML; ``notes`` say what it does without, such as pictures that are not on this machine."""
+    told = [*notes, *_left_out(contents, rollouts, pictures)]
+    return filled(
+        "run.html",
+        title=escape(printable(f"{contents.name}: run report")),
+        name=escape(printable(contents.name)),
+        description=escape(printable(_introduction(contents))),
+        tiles=_tiles(contents.judged),
+        findings="\n".join(map(_finding, findings_of(contents))),
+        summary=_summary(contents.judged),
+        notes="\n".join(f"<li>{escape(printable(note))}</li>" for note in told),
+        config=escape(yaml.safe_dump(contents.run.config, sort_keys=False, allow_unicode=True)),
+        data=as_script_text(_data(contents, rollouts, pictures)),
+    )
+
+
+def wanted_pictures(contents: RunContents, loaders: Mapping[str, Callable[[], Image | None]]) -> list[Wanted]:
+    """The pictures of judged images in the order of their importance; ``loaders`` load them by key."""
+    boxes: dict[str, list[Any]] = {}
+    for judged in contents.judged:
+        for image in judged.images:
+            first = image.trajectories[0]
+            looks = [look.box for step in first.steps for look in step.looks if look.box is not None]
+            boxes.setdefault(key_of(first), []).extend(looks)
+    keys = [key_of(image.trajectories[0]) for image in most_telling_first(contents.judged)]
+    return [Wanted(key=key, load=loaders[key], boxes=list(dict.fromkeys(boxes[key]))) for key in keys if key in loaders]
+
+
+def filled(template: str, **parts: str) -> str:
+    """A template of reports/page with its style, its scripts and ``parts`` in their places."""
+    scripts = "\n".join(f"<script>{_resource(name)}</script>" for name in SCRIPTS)
+    return Template(_resource(template)).substitute(style=_resource("page.css"), scripts=scripts, **parts)
+
+
+def as_script_text(data: object) -> str:
+    """JSON that stays inside a script element, whatever texts it holds."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _data(contents: RunContents, rollouts: Sequence[Record], pictures: Mapping[str, Picture]) -> dict[str, Any]:
+    with_text = _within_room(contents)
+    return {
+        "judged": [_judged_data(judged, with_text) for judged in contents.judged],
+        "pictures": {key: asdict(picture) for key, picture in pictures.items()},
+        "stages": [
+            {"name": stage, "charts": [asdict(chart) for chart in charts_of(rows)]}
+            for stage, rows in contents.logs.items()
+        ],
+        "rollouts": [rollout_row(record) for record in rollouts[-ROLLOUTS:]],
+    }
+
+
+def _judged_data(judged: Judged, with_text: set[tuple[str, str]]) -> dict[str, Any]:
+    figures = judged.figures
+    return {
+        "name": judged.name,
+        "on_scale": judged.on_mos_scale,
+        "answers": [
+            answer_row(image, with_text=(judged.name, key_of(image.trajectories[0])) in with_text)
+            for image in judged.images
+        ],
+        "figures": {key: figures[key] for key in FIGURES.values() if key in figures},
+        "histograms": [figures["score_histogram"], figures["mos_histogram"]],
+        "expected": _expected_data(judged),
+    }
+
+
+def _expected_data(judged: Judged) -> dict[str, Any] | None:
+    """Single answers beside the mean of several; None where one answer an image was drawn."""
+    pairs = expected_and_single(judged.images)
+    if not pairs:
+        return None
+    mos = [image.trajectories[0].example.mos for image in judged.images if image.trajectories[0].rating is not None]
+    means, singles = [mean for mean, _ in pairs], [single for _, single in pairs]
+    return {"pairs": pairs, "mos": mos, "srcc": [_or_none(singles, mos), _or_none(means, mos)]}
+
+
+def _or_none(ratings: list[float], mos: list[float]) -> float | None:
+    try:
+        return srcc(ratings, mos)
+    except UndefinedMetricError:
+        return None  # the page says that it is undefined
+
+
+def _within_room(contents: RunContents) -> set[tuple[str, str]]:
+    """The evaluations and images of which texts are shown: as many as there is room for, the most telling first."""
+    by_key = {judged.name: {key_of(i.trajectories[0]): i for i in judged.images} for judged in contents.judged}
+    left = TEXT_CHARACTERS
+    chosen: set[tuple[str, str]] = set()
+    for key in [key_of(image.trajectories[0]) for image in most_telling_first(contents.judged)]:
+        for name, images in by_key.items():
+            if key in images:
+                left -= sum(len(step.text) for step in images[key].trajectories[0].steps)
+                chosen.add((name, key))
+        if left < 0:
+            break
+    return chosen
+
+
+def _left_out(contents: RunContents, rollouts: Sequence[Record], pictures: Mapping[str, Picture]) -> list[str]:
+    """Sentences for what the page has no room for."""
+    keys = {key_of(image.trajectories[0]) for judged in contents.judged for image in judged.images}
+    rows = sum(len(judged.images) for judged in contents.judged)
+    texts = len(_within_room(contents))
+    said = []
+    if pictures and len(pictures) < len(keys):
+        said.append(
+            f"{len(pictures):,} of {len(keys):,} images have a picture here: there is no room for others, or no file."
+        )
+    if texts < rows:
+        said.append(f"{texts:,} of {rows:,} answers have their text here; predictions.jsonl has all.")
+    if len(rollouts) > ROLLOUTS:
+        said.append(f"The last {ROLLOUTS} of {len(rollouts):,} kept rollouts are here; rollouts.jsonl has all.")
+    return said
+
+
+def _introduction(contents: RunContents) -> str:
+    """A sentence or two for a reader who knows nothing of the run."""
+    run, last = contents.run, contents.judged[-1]
+    if "peer" in run.config:
+        return f"Another method rated images in the same harness: {run.description}."
+    asked = "The policy looks at an image, may look closer at a part of it, and rates it from 1 to 5."
+    if not run.trained:
+        return f"{asked} {run.description}."
+    stages = ", then ".join(str(stage) for stage in run.config["stages"])
+    return (
+        f"{asked} It was trained by {stages} from {run.config['policy']['path']}, and rated "
+        f"{len(last.images):,} images of {last.dataset} after each stage."
+    )
+
+
+def _tiles(judged: Sequence[Judged]) -> str:
+    """The few figures of the last evaluation that are looked for first, beside those of the one before it."""
+    last, before = judged[-1], judged[-2] if len(judged) > 1 and judged[-2].dataset == judged[-1].dataset else None
+    tiles = []
+    for key, title in TILES.items():
+        told = [f"{before.name}: {_shown(before.figures, key)}"] if before is not None else []
+        interval = last.figures.get(f"{key}_interval")
+        if isinstance(interval, Mapping):
+            told.insert(0, f"{interval['low']:.3f} to {interval['high']:.3f}")
+        small = "".join(f"<small>{escape(printable(text))}</small>" for text in told)
+        tiles.append(f"<div><b>{_shown(last.figures, key)}</b><span>{escape(title)}</span>{small}</div>")
+    return "".join(tiles)
+
+
+def _shown(figures: Mapping[str, Any], key: str) -> str:
+    value = figures.get(key)
+    if not isinstance(value, float):
+        return "undefined"
+    return f"{100 * value:.1f} %" if key in SHARES else f"{value:.3f}"
+
+
+def _finding(finding: Finding) -> str:
+    return f'<li class="{finding.kind}">{escape(printable(finding.text))}</li>'
+
+
+def _summary(judged: Sequence[Judged]) -> str:
+    """The figures as a table, readable where no script runs."""
+    head = "".join(f"<th>{escape(printable(one.name))}</th>" for one in judged)
+    rows = []
+    for title, key in FIGURES.items():
+        if key.endswith("_interval") or all(key not in one.figures for one in judged):
+            continue
+        cells = "".join(f"<td>{escape(_cell(one.figures, key))}</td>" for one in judged)
+        rows.append(f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>')
+    return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _cell(figures: Mapping[str, Any], key: str) -> str:
+    value, interval = figures.get(key), figures.get(f"{key}_interval")
+    if isinstance(value, float):
+        within = f" [{interval['low']:.3f}, {interval['high']:.3f}]" if isinstance(interval, Mapping) else ""
+        return f"{value:.3f}{within}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{reason} {count}" for reason, count in value.items() if count) or "none"
+    return "" if value is None else printable(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def _resource(name: str) -> str:
+    return files("zoom_iqa.reports").joinpath(f"page/{name}").read_text(encoding="utf-8")

@@ -1,0 +1,107 @@
+"""The sentences of a page: what looking did, whether a stage changed anything, and what asks for a second look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.made_run_folder import UNREADABLE, answer, run_folder
+from zoom_iqa.base.records import Record
+from zoom_iqa.evaluation.figures import ratings_by_image
+from zoom_iqa.reports.contents import read_contents
+from zoom_iqa.reports.findings import Looking, findings_of, gain, looking
+
+BOX = (0, 0, 4, 4)
+
+
+def in_order(count: int, *, off: float = 0.0) -> list[Record]:
+    """Ratings in the very order of the opinion scores."""
+    return [answer(f"i{n}", 1.5 + 3 * n / count, 1.5 + 3 * n / count + off) for n in range(count)]
+
+
+def said(folder: Path, text: str) -> tuple[str, str]:
+    (found,) = [finding for finding in findings_of(read_contents(folder)) if text in finding.text]
+    return found.kind, found.text
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (answer("a", 3.0, 2.0, 2.5, box=BOX), 0.5),  # |2.0 - 3.0| - |2.5 - 3.0|
+        (answer("a", 3.0, 3.2, 4.0, box=BOX), -0.8),
+        (answer("a", 3.0, 2.0), None),  # it did not look
+        (answer("a", 3.0, UNREADABLE, 2.5, box=BOX), None),
+        (answer("a", 3.0, 2.0, UNREADABLE, box=BOX), None),
+    ],
+)
+def test_a_gain_is_how_much_nearer_the_last_rating_is(record: Record, expected: float | None) -> None:
+    assert gain(record) == (None if expected is None else pytest.approx(expected))
+
+
+def test_trajectories_that_looked_are_counted_by_what_became_of_them() -> None:
+    records = [
+        answer("a", 3.0, 2.0, 2.5, box=BOX),
+        answer("b", 3.0, 2.0, 2.9, box=BOX),
+        answer("c", 3.0, 3.2, 4.0, box=BOX),
+        answer("d", 3.0, 2.5, 2.505, box=BOX),  # half a hundredth is no change
+        answer("e", 3.0, 3.0),
+    ]
+    assert looking(ratings_by_image(records)) == Looking(helped=2, hurt=1, same=1)
+
+
+def test_a_stage_that_orders_better_is_said_to_be_higher(tmp_path: Path) -> None:
+    """Against the first stage, whose ratings fall as the scores rise, SRCC goes from -1 to 1."""
+    falling = [answer(f"i{n}", 1 + 3 * n / 30, 4 - 3 * n / 30) for n in range(30)]
+    folder = run_folder(tmp_path / "run", {"sft": falling, "grpo": in_order(30)})
+    kind, text = said(folder, "grpo against sft")
+    assert kind == "good"
+    assert "SRCC +2.000, 95 % interval of the difference +2.000 to +2.000: higher" in text
+
+
+def test_a_stage_that_orders_worse_asks_for_a_look(tmp_path: Path) -> None:
+    falling = [answer(f"i{n}", 1 + 3 * n / 30, 4 - 3 * n / 30) for n in range(30)]
+    kind, text = said(run_folder(tmp_path / "run", {"sft": in_order(30), "grpo": falling}), "grpo against sft")
+    assert (kind, text.rpartition(": ")[2]) == ("watch", "lower on these images.")
+
+
+def test_equal_answers_cannot_be_told_apart(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", {"sft": in_order(30), "grpo": in_order(30, off=0.1)})
+    kind, text = said(folder, "grpo against sft")
+    assert kind == "plain"
+    assert "SRCC +0.000" in text
+    assert "cannot tell the two apart" in text
+
+
+def test_unreadable_answers_are_counted_by_reason(tmp_path: Path) -> None:
+    broken = [answer(f"x{n}", 3.0, UNREADABLE) for n in range(3)]
+    kind, text = said(run_folder(tmp_path / "run", {"sft": [*in_order(9), *broken]}), "could not be read")
+    assert (kind, text) == ("watch", "sft: 3 of 12 answers could not be read (malformed_json 3).")
+
+
+def test_ratings_that_lie_to_one_side_are_said_to(tmp_path: Path) -> None:
+    assert said(run_folder(tmp_path / "run", {"sft": in_order(9, off=-0.3)}), "on average") == (
+        "watch",
+        "sft: ratings lie 0.30 below the opinion scores on average.",
+    )
+
+
+def test_scores_on_few_values_are_said_to_have_collapsed(tmp_path: Path) -> None:
+    two_values = [answer(f"i{n}", 1 + n / 10, 2.0 + n % 2) for n in range(20)]
+    kind, text = said(run_folder(tmp_path / "run", {"sft": two_values}), "different values")
+    assert kind == "watch"
+    assert "0.10 different values an image, the opinion scores 1.00; scores may have collapsed" in text
+
+
+def test_a_log_is_told_by_its_ends(tmp_path: Path) -> None:
+    """Means of steps 0 to 4 and of 5 to 9."""
+    rows = [{"step": n, "reward/total": float(n)} for n in range(10)]
+    folder = run_folder(tmp_path / "run", {"sft": in_order(9), "grpo": in_order(9)}, logs={"grpo": rows})
+    assert said(folder, "first 5 steps")[1] == "grpo, its first 5 steps against its last: reward 2 → 7."
+
+
+def test_correlations_without_a_value_say_why(tmp_path: Path) -> None:
+    constant = [answer(f"i{n}", 1 + n / 10, 2.0) for n in range(20)]
+    kind, text = said(run_folder(tmp_path / "run", {"sft": constant}), "SRCC is")
+    assert kind == "watch"
+    assert text.startswith("sft: SRCC is undefined (")
