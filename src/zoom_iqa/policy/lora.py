@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from zoom_iqa.base.errors import ConfigError
@@ -35,6 +36,8 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    from zoom_iqa.policy.adapted_linear import AdaptedLinear
+
     names = "|".join(settings.targets)
     pattern = rf".*language_model\.layers\.\d+\.(self_attn|mlp)\.({names})"
     config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=pattern, lora_dropout=0.0)
@@ -42,6 +45,9 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
         inject_adapter_in_model(config, model)
     except ValueError as error:
         raise ConfigError(f"lora.targets={list(settings.targets)}: the language model has no such layers") from error
+    for _, layer in _adapted(model):
+        if base_weight(layer).dtype != torch.float32:
+            layer.__class__ = AdaptedLinear
 
 
 def has_adapters(model: nn.Module) -> bool:
@@ -69,12 +75,33 @@ def swapped_adapters(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterato
 
 
 def effective_weight(layer: Any) -> Tensor:
-    """The weight a linear layer acts with, its adapter's part added."""
+    """The weight a linear layer acts with, its adapter's part added in float32 and rounded once.
+
+    In 16 bits a small part is lost in that rounding; ``low_rank_part`` is what acts unrounded.
+    """
     if not _is_adapted(layer):
         weight: Tensor = layer.weight
         return weight
-    base = layer.get_base_layer().weight
-    return base + layer.get_delta_weight(layer.active_adapters[0]).to(base.dtype)
+    base: Tensor = layer.get_base_layer().weight
+    down_RI, up_OR, scale = _low_rank(layer)
+    return (base.float() + up_OR.float() @ down_RI.float() * scale).to(base.dtype)
+
+
+def low_rank_part(layer: Any) -> tuple[Tensor, Tensor] | None:
+    """An adapted linear layer's adapter as (R, I) and (O, R), whose product is added to the weight; None without one.
+
+    R is the rank, I and O are the widths of input and output; the scale is in the second.
+    """
+    if not _is_adapted(layer):
+        return None
+    down_RI, up_OR, scale = _low_rank(layer)
+    return down_RI, up_OR * scale
+
+
+def base_weight(layer: Any) -> Tensor:
+    """The weight of a linear layer without its adapter."""
+    weight: Tensor = (layer.get_base_layer() if _is_adapted(layer) else layer).weight
+    return weight
 
 
 def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
@@ -87,6 +114,11 @@ def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
 
 def _is_adapted(layer: nn.Module) -> bool:
     return hasattr(layer, "lora_A") and hasattr(layer, "get_delta_weight")
+
+
+def _low_rank(layer: Any) -> tuple[Tensor, Tensor, float]:
+    name = layer.active_adapters[0]
+    return layer.lora_A[name].weight, layer.lora_B[name].weight, float(layer.scaling[name])
 
 
 def _adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -88,3 +88,33 @@ def test_wrong_settings_are_named(random_policy: Policy):
         LoraSettings(rank=0, alpha=1, targets=["q_proj"])
     with pytest.raises(ConfigError, match="no_such"):
         add_adapters(copy.deepcopy(random_policy.model), LoraSettings(rank=2, alpha=2, targets=["no_such"]))
+
+
+@torch.no_grad()
+def test_a_small_adapter_is_seen_in_sixteen_bits(random_policy: Policy):
+    """Over many inputs its whole effect passes, although each output is rounded."""
+    model = copy.deepcopy(random_policy.model).bfloat16()
+    add_adapters(model, LoraSettings(rank=4, alpha=8, targets=["up_proj"]))
+    layer = model.get_submodule("model.language_model.layers.0.mlp.up_proj")
+    base, down, up = layer.get_base_layer(), layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    generator = torch.Generator().manual_seed(0)
+    up.data = torch.randn(up.shape, generator=generator).bfloat16()
+    part = up.float() @ down.float() * 2
+    up.data = (up.float() * 1e-4 * base.weight.float().norm() / part.norm()).bfloat16()
+    exact = up.float() @ down.float() * 2
+    inputs = torch.randn(8192, base.in_features, generator=generator).bfloat16()
+    change, expected = (layer(inputs) - base(inputs)).float(), inputs.float() @ exact.T
+    assert (change * expected).sum() / expected.square().sum() == pytest.approx(1, abs=0.1)
+
+
+def test_gradients_of_the_one_product():
+    from zoom_iqa.policy.adapted_linear import OneProduct
+
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias, down, up = (
+        torch.randn(shape, generator=generator, dtype=torch.float64)
+        for shape in ((2, 3, 4), (5, 4), (5,), (2, 4), (5, 2))
+    )
+    torch.testing.assert_close(OneProduct.apply(x, weight, bias, down, up), x @ (weight + up @ down).T + bias)
+    trained = [tensor.requires_grad_() for tensor in (x, down, up)]
+    assert torch.autograd.gradcheck(lambda x, down, up: OneProduct.apply(x, weight, bias, down, up), trained)

@@ -29,7 +29,7 @@ def decode(weights: DecoderWeights, caches: Sequence[CohortCache], tokens_R: Ten
         cache.advance()
     x_RH = weights.embedding_VH[tokens_R]
     for index, layer in enumerate(weights.layers):
-        qkv = F.linear(rms_norm(x_RH, layer.norm_H, weights.root_eps), layer.qkv_QH, layer.qkv_bias_Q)
+        qkv = layer.qkv(rms_norm(x_RH, layer.norm_H, weights.root_eps))
         qkv = qkv.view(len(tokens_R), queries + 2 * keys, weights.head_width)
         turned = _rotate(qkv[:, : queries + keys], cos, sin)
         blocks = zip(
@@ -37,9 +37,9 @@ def decode(weights: DecoderWeights, caches: Sequence[CohortCache], tokens_R: Ten
             qkv[:, queries + keys :].split(counts), strict=True,
         )  # fmt: skip
         attended = [cache.attend(index, q, k, v) for cache, q, k, v in blocks]
-        x_RH = x_RH + F.linear(attended[0] if len(attended) == 1 else torch.cat(attended), layer.out_HA)
-        gate, up = F.linear(rms_norm(x_RH, layer.mlp_norm_H, weights.root_eps), layer.gate_up_MH).chunk(2, -1)
-        x_RH = x_RH + F.linear(F.silu(gate) * up, layer.down_HM)
+        x_RH = x_RH + layer.out(attended[0] if len(attended) == 1 else torch.cat(attended))
+        gate, up = layer.gate_up(rms_norm(x_RH, layer.mlp_norm_H, weights.root_eps)).chunk(2, -1)
+        x_RH = x_RH + layer.down(F.silu(gate) * up)
     return rms_norm(x_RH, weights.norm_H, weights.root_eps)
 
 

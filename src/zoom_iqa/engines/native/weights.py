@@ -1,18 +1,39 @@
-"""The language model's weights for the decode loop: q, k, v in one matrix, gate and up in one, adapters added.
+"""The language model's weights for the decode loop: q, k, v in one matrix, gate and up in one.
 
-Legend: H hidden width, Q query + key + value width, A query width, M MLP width, V vocabulary, F half a head's width.
+Adapters are added to float32 weights. In 16 bits they stay beside them: rounded into the weights a small one is lost,
+and the sampler would not see what was learned.
+
+Legend: H hidden width, V vocabulary, F half a head's width, I and O input and output width of a projection, R rank of
+an adapter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from zoom_iqa.base.errors import PolicyError
-from zoom_iqa.policy.lora import effective_weight
+from zoom_iqa.policy.lora import base_weight, effective_weight, low_rank_part
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Linear layers of one input side by side; with ``down_RI`` the weights of adapters stand beside theirs."""
+
+    weight: Tensor
+    bias_O: Tensor | None
+    down_RI: Tensor | None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Outputs (rows, O) of inputs (rows, I)."""
+        if self.down_RI is None:
+            return F.linear(x, self.weight, self.bias_O)
+        return F.linear(torch.cat((x, F.linear(x, self.down_RI)), -1), self.weight, self.bias_O)
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,12 +41,11 @@ class LayerWeights:
     """One decoder layer. The softmax scale is part of the query rows; norms are as ``decode.rms_norm`` wants them."""
 
     norm_H: Tensor
-    qkv_QH: Tensor
-    qkv_bias_Q: Tensor
-    out_HA: Tensor
+    qkv: Projection
+    out: Projection
     mlp_norm_H: Tensor
-    gate_up_MH: Tensor
-    down_HM: Tensor
+    gate_up: Projection
+    down: Projection
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +94,51 @@ def read_weights(model: Any) -> DecoderWeights:
 
 def _layer(layer: Any, scale: float) -> LayerWeights:
     attention, mlp = layer.self_attn, layer.mlp
-    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
-    factors = (scale, 1.0, 1.0)
     return LayerWeights(
         norm_H=_gain(layer.input_layernorm),
-        qkv_QH=torch.cat([effective_weight(p) * factor for p, factor in zip(projections, factors, strict=True)]),
-        qkv_bias_Q=torch.cat([p.bias * factor for p, factor in zip(projections, factors, strict=True)]),
-        out_HA=effective_weight(attention.o_proj),
+        qkv=_projection(attention.q_proj, attention.k_proj, attention.v_proj, factors=(scale, 1.0, 1.0)),
+        out=_projection(attention.o_proj, factors=(1.0,)),
         mlp_norm_H=_gain(layer.post_attention_layernorm),
-        gate_up_MH=torch.cat([effective_weight(mlp.gate_proj), effective_weight(mlp.up_proj)]),
-        down_HM=effective_weight(mlp.down_proj),
+        gate_up=_projection(mlp.gate_proj, mlp.up_proj, factors=(1.0, 1.0)),
+        down=_projection(mlp.down_proj, factors=(1.0,)),
     )
+
+
+def _projection(*layers: Any, factors: Sequence[float]) -> Projection:
+    """Layers below one another, each times its factor."""
+    parts = [low_rank_part(layer) for layer in layers]
+    beside = base_weight(layers[0]).dtype != torch.float32 and any(part is not None for part in parts)
+    read = base_weight if beside else effective_weight
+    weights = [_times(read(layer), factor) for layer, factor in zip(layers, factors, strict=True)]
+    biases = [layer.bias * factor for layer, factor in zip(layers, factors, strict=True) if layer.bias is not None]
+    weight = weights[0] if len(weights) == 1 else torch.cat(weights)
+    if beside:
+        up_OR = _beside_one_another(parts, [len(weight) for weight in weights], factors)
+        weight = torch.cat((weight, up_OR.to(weight.dtype)), 1)
+    return Projection(
+        weight=weight,
+        bias_O=torch.cat(biases) if biases else None,
+        down_RI=torch.cat([part[0] for part in parts if part is not None]).to(weight.dtype) if beside else None,
+    )
+
+
+def _times(weight: Tensor, factor: float) -> Tensor:
+    return weight if factor == 1.0 else weight * factor
+
+
+def _beside_one_another(
+    parts: Sequence[tuple[Tensor, Tensor] | None], widths: Sequence[int], factors: Sequence[float]
+) -> Tensor:
+    """The second factors of several adapters as one matrix: each in its layer's rows and its own columns."""
+    first = next(part for part in parts if part is not None)[1]
+    ranks = [0 if part is None else part[1].shape[1] for part in parts]
+    up_OR = first.new_zeros(sum(widths), sum(ranks))
+    row = column = 0
+    for part, width, rank, factor in zip(parts, widths, ranks, factors, strict=True):
+        if part is not None:
+            up_OR[row : row + width, column : column + rank] = part[1] * factor
+        row, column = row + width, column + rank
+    return up_OR
 
 
 def _gain(norm: Any) -> Tensor:
