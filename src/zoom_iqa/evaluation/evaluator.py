@@ -72,6 +72,11 @@ class Evaluator:
         self._seed = seed
 
     @property
+    def dataset(self) -> ImageDataset:
+        """What is evaluated."""
+        return self._dataset
+
+    @property
     def dataset_name(self) -> str:
         """The name its images bear."""
         return self._dataset.items()[0].dataset

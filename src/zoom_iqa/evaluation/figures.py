@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, FailureReason
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, FailureReason, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos, ParseFailure
 from zoom_iqa.metrics.diversity import unique_score_ratio
+from zoom_iqa.metrics.ordering import pair_accuracy
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.parallel.reducer import LocalReducer
 
 StageMetrics = dict[str, Any]
+DECIDING = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "valid_rate", "format_rate", "mean_reward")
+"""Figures by which something may be chosen: unreadable answers count in them. The other correlations leave them out."""
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
 
@@ -58,12 +62,14 @@ def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics
 
     Where images have several trajectories, correlations, rmse and histograms are of their mean ratings; rates and
     counts by reason are over trajectories; the unique-score ratio is that of first trajectories, because means take
-    more values than scores do; ``rating_spread`` is the mean standard deviation within an image.
+    more values than scores do; ``rating_spread`` is the mean standard deviation within an image. ``pair_accuracy`` is
+    of single trajectories.
     """
     images = ratings_by_image(records)
     summary = summarize([_outcome(image) for image in images], n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures: StageMetrics = summary.as_dict()
     figures["samples_per_image"] = max(len(image.trajectories) for image in images)
+    figures |= _ordering(images)
     if figures["samples_per_image"] > 1:
         figures |= _over_trajectories(records, images)
     if rubric is not None:
@@ -112,6 +118,15 @@ def _outcome(image: ImageRatings) -> ImageOutcome:
         label_clipped=isinstance(first.example.target, Mos) and first.example.target.clipped,
         cluster=first.example.reference_id,
     )
+
+
+def _ordering(images: Sequence[ImageRatings]) -> StageMetrics:
+    ratings = [[math.nan if t.rating is None else t.rating for t in image.trajectories] for image in images]
+    try:
+        found = pair_accuracy(ratings, [image.trajectories[0].example.mos for image in images])
+    except UndefinedMetricError as error:
+        return {"pair_accuracy": str(Undefined(error.reason))}
+    return {"pair_accuracy": found.value} | ({} if found.sd is None else {"pair_accuracy_sd": found.sd})
 
 
 def _failure(record: Record) -> FailureReason:

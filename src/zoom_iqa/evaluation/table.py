@@ -35,6 +35,8 @@ FIGURES = {
     "RMSE on 1-5": "rmse",
     "SRCC, unreadable as 3.00": "srcc_midpoint",
     "PLCC, raw, unreadable as 3.00": "plcc_midpoint",
+    "pairs in the right order, unreadable as wrong": "pair_accuracy",
+    "the same, standard deviation when answered anew": "pair_accuracy_sd",
     "unique-score ratio": "unique_score_ratio",
     "unique-score ratio of the MOS": "unique_mos_ratio",
     "rating spread within an image": "rating_spread",

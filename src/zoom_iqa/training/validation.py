@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,19 @@ import lightning as L
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
 
-LOGGED = ("srcc", "plcc", "unique_score_ratio", "crop_rate", "valid_rate", "format_rate")
-"""Figures logged as val/<data set>/<figure>; more is better for each that can be monitored."""
-MONITORED = ("srcc", "plcc")
+LOGGED = (
+    "pair_accuracy", "pair_accuracy_sd", "srcc", "plcc", "srcc_midpoint", "plcc_midpoint", "unique_score_ratio",
+    "crop_rate", "valid_rate", "format_rate",
+)  # fmt: skip
+"""Figures logged as val/<data set>/<figure>."""
+MONITORED = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint")
+"""Figures that may decide: more is better, and unreadable answers count. SRCC and PLCC leave them out, and may rise by that."""
 
 
 class BenchmarkEvaluation(L.Callback):
@@ -26,9 +32,11 @@ class BenchmarkEvaluation(L.Callback):
 
     A step is an optimizer step of SFT, a rollout of GRPO; figures stand at the step just made, beside its others, in
     every logger, and in ``trainer.callback_metrics`` for ModelCheckpoint. A figure that is undefined is in neither.
-    ``monitor``, srcc or plcc on the first data set, decides which policy is best: with ``keep_best`` it is kept in
-    transformers' layout as ``best/step-NNNNNN`` under the trainer's root, and with ``patience`` training stops after so
-    many evaluations without a better one. Predictions stay in ``validation/<data set>/step-NNNNNN.jsonl``.
+    ``monitor`` on the first data set decides which policy is best: with ``keep_best`` it is kept in transformers'
+    layout as ``best/step-NNNNNN`` under the trainer's root, and with ``patience`` training stops after so many
+    evaluations without a better one. pair_accuracy never gains by an answer that is lost; the midpoint figures,
+    where it counts as 3.00, gain by losing one that would have been further off. Predictions stay in
+    ``validation/<data set>/step-NNNNNN.jsonl``.
 
     The module has its ``policy``. With several processes all take part, and all see the same figures.
 
@@ -65,7 +73,7 @@ class BenchmarkEvaluation(L.Callback):
             logger.log_metrics(figures, step=step)
         for name, value in figures.items():
             pl_module.log(name, value, on_step=True, on_epoch=False, logger=False, batch_size=1)
-        self._judge(trainer, pl_module, step, figures.get(f"val/{next(iter(self._evaluators))}/{self._monitor}"))
+        self._judge(trainer, pl_module, step, figures)
 
     def state_dict(self) -> dict[str, Any]:
         """State that a continued run needs."""
@@ -86,18 +94,27 @@ class BenchmarkEvaluation(L.Callback):
                 wait_for_all()
                 predictions = evaluator.run(_policy(pl_module), path=path, title=None)
                 scored = figures_of(predictions, None)
-                numbers = {key: scored[key] for key in LOGGED if isinstance(scored[key], float)}
+                numbers = {key: scored[key] for key in LOGGED if isinstance(scored.get(key), float)}
                 figures |= {f"val/{name}/{key}": value for key, value in numbers.items()}
         return figures
 
-    def _judge(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int, value: float | None) -> None:
-        if value is not None and (self._best is None or value > self._best):
-            self._best, self._since_best = value, 0
+    def _judge(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int, figures: dict[str, float]) -> None:
+        prefix = f"val/{next(iter(self._evaluators))}/"
+        value, sd = (figures.get(prefix + name) for name in (self._monitor, f"{self._monitor}_sd"))
+        better = value is not None and (self._best is None or value > self._best)
+        self._since_best = 0 if better else self._since_best + 1
+        if rank() == 0:
+            noise = "" if sd is None else f" ± {sd:.4f} (answered anew)"
+            said = "undefined" if value is None else f"{value:.4f}{noise}"
+            print(
+                f"step {step}: {printable(prefix)}{self._monitor} {said}{', the best so far' if better else ''}",
+                file=sys.stderr,
+            )
+        if better:
+            self._best = value
             if self._keep_best:
                 _keep(_policy(pl_module), Path(trainer.default_root_dir) / "best" / f"step-{step:06d}")
-            return
-        self._since_best += 1
-        if self._patience is not None and self._since_best >= self._patience:
+        elif self._patience is not None and self._since_best >= self._patience:
             trainer.should_stop = True
 
 

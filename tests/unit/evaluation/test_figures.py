@@ -123,7 +123,7 @@ def test_trajectories_are_in_order_of_their_number() -> None:
 def test_the_table_names_every_figure_and_every_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     shown = set(FIGURES.values())
     fields = set(Summary.__dataclass_fields__) - {"score_histogram", "mos_histogram"}
-    assert fields | {"samples_per_image", "rating_spread"} == shown
+    assert fields | {"samples_per_image", "rating_spread", "pair_accuracy", "pair_accuracy_sd"} == shown
     print_figures({"good": figures_of(TWICE, None), "poor": figures_of(TWICE[6:8], None)}, tmp_path)
     said = capsys.readouterr().out
     assert all(title in said for title in FIGURES)

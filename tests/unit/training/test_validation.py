@@ -26,6 +26,10 @@ VALIDATION = ["callbacks=validation", "callbacks.validation.every=2", "data.val.
 FIGURES = {
     f"val/embedded/{name}"
     for name in (
+        "pair_accuracy",
+        "pair_accuracy_sd",
+        "srcc_midpoint",
+        "plcc_midpoint",
         "srcc",
         "plcc",
         "unique_score_ratio",
@@ -79,12 +83,14 @@ def test_figures_stand_in_the_row_of_the_step_just_made(validated: Path) -> None
         predictions = validated / "logs" / stage / "validation" / "embedded"
         assert {path.name for path in predictions.iterdir()} == {"step-000001.jsonl", "step-000003.jsonl"}
         lines = [json.loads(line) for line in (predictions / "step-000003.jsonl").read_text().splitlines()]
-        assert len({line["id"] for line in lines}) == len(lines) == 5
+        assert len({line["id"] for line in lines}) == 5
+        assert len({(line["id"], line["sample"]) for line in lines}) == len(lines) == 20  # four answers each
 
 
 def test_the_best_policy_is_kept_whole(validated: Path) -> None:
     for stage in ("sft", "grpo"):
-        log = {int(row["step"]): float(row["val/embedded/srcc"]) for row in rows(validated, stage) if row[min(FIGURES)]}
+        deciding = "val/embedded/pair_accuracy"
+        log = {int(row["step"]): float(row[deciding]) for row in rows(validated, stage) if row[deciding]}
         (kept,) = (validated / "logs" / stage / "best").iterdir()
         assert kept.name == f"step-{max(log, key=lambda step: log[step]):06d}"
         model, report = Qwen2_5_VLForConditionalGeneration.from_pretrained(kept, output_loading_info=True)
@@ -160,7 +166,7 @@ UNDEFINED = [2.0, 2.0, 2.0, 2.0]
 
 
 def callback(ratings: Sequence[Sequence[float | None]], **changes: Any) -> BenchmarkEvaluation:
-    settings = {"every": 2, "monitor": "srcc", "patience": None, "keep_best": False} | changes
+    settings = {"every": 2, "monitor": "srcc_midpoint", "patience": None, "keep_best": False} | changes
     evaluators: Mapping[str, Any] = {"held_out": Scripted(ratings)}
     return BenchmarkEvaluation(**{"evaluators": evaluators, **settings})
 
@@ -250,6 +256,7 @@ def test_what_an_interrupted_run_left_is_made_again(random_policy: Any, tmp_path
         ({"every": 0}, "every=0"),
         ({"patience": 0}, "patience=0"),
         ({"monitor": "rmse"}, "monitor=rmse"),
+        ({"monitor": "srcc"}, "monitor=srcc: choose one of pair_accuracy"),  # rises when bad answers are lost
         ({"evaluators": {}}, "one or more"),
         ({"evaluators": {"a": SimpleNamespace(dataset_name="d"), "b": SimpleNamespace(dataset_name="d")}}, "another"),
     ],
