@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# in a terminal pip shows what it loads; in a log a line for every package would bury the rest
+PIP_SAYS := $(shell test -t 2 || echo -q)
 
 .PHONY: help install demo test check docs format bench clean
 
@@ -17,6 +19,7 @@ help:
 install: $(VENV)/installed-dev
 
 demo: $(VENV)/installed
+	@echo "Training and judging the tiny policy: SFT, then GRPO, minutes each"
 	$(BIN)/python -m zoom_iqa.train +experiment=quickstart
 
 test: $(VENV)/installed-dev
@@ -43,16 +46,20 @@ clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	@echo "Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@echo "Installing into $(VENV) what zoom_iqa needs (torch, transformers and others); it takes minutes, once"
+	@$(BIN)/python -m pip install $(PIP_SAYS) -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@echo "Installing into $(VENV) what tests and checks need; it takes minutes, once"
+	@$(BIN)/python -m pip install $(PIP_SAYS) -c constraints.txt -e ".[dev]"
 	@touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[bench]"
+	@echo "Installing into $(VENV) what the benchmark needs; it takes minutes, once"
+	@$(BIN)/python -m pip install $(PIP_SAYS) -c constraints.txt -e ".[bench]"
 	@touch $@

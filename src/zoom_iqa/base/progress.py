@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from zoom_iqa.base.printable import printable
 
 PLAIN_INTERVAL_S = 15.0
 
@@ -17,7 +20,7 @@ class ProgressLine:
     """Counts ``total`` steps under a title; ``figures`` are shown behind the bar. Several processes show one."""
 
     def __init__(self, title: str, *, total: int, shown: bool = True) -> None:
-        self._title = title
+        self._title = printable(title)
         self._shown = shown
         self._total = total
         self._done = 0
@@ -35,17 +38,21 @@ class ProgressLine:
                 TextColumn("{task.fields[figures]}"),
                 console=Console(stderr=True),
             )
-            self._task = self._bar.add_task(title, total=total, figures="")
+            self._task = self._bar.add_task(escape(self._title), total=total, figures="")
 
     def __enter__(self) -> ProgressLine:
-        if self._bar is not None:
-            self._bar.start()
+        self.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def open(self) -> None:
+        """Show the bar, in a terminal."""
+        if self._bar is not None:
+            self._bar.start()
 
     def start_at(self, done: int) -> None:
         """Begin at a step already done, so that a continued run estimates its time left by its own pace."""

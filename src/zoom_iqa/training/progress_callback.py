@@ -24,6 +24,7 @@ class StageProgress(L.Callback):
             self._line = ProgressLine(title, total=int(trainer.num_training_batches))
             done: int = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
             self._line.start_at(done)
+            self._line.open()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
