@@ -155,7 +155,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
         freeze_vision_tower=work.freeze_vision,
         seed=0,
     )
-    return settings(policy=policy, placement=Replicated())
+    return settings(policy=policy, placement=Replicated(), steps=args.steps + args.warmup)
 
 
 def rollout_tokens(work: Workload, args: argparse.Namespace, policy: Policy, sample: Sample) -> int:

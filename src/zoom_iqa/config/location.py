@@ -11,6 +11,7 @@ import zoom_iqa
 from zoom_iqa.policy.shipped import shipped_policy_folder
 
 OmegaConf.register_new_resolver("product", lambda *factors: math.prod(int(factor) for factor in factors), replace=True)
+OmegaConf.register_new_resolver("where", lambda given, there, else_: else_ if given is None else there, replace=True)
 OmegaConf.register_new_resolver("shipped_policy", lambda: str(shipped_policy_folder()), replace=True)
 OmegaConf.register_new_resolver("stem_of", lambda path: Path(path).stem, replace=True)
 OmegaConf.register_new_resolver("name_of", lambda path: Path(path).name, replace=True)

@@ -71,6 +71,11 @@ class PolicyUpdate:
         self._budget = micro_batch_tokens
         self._old_policy = old_policy(old_logp, check=sampler_check)
 
+    @property
+    def steps_per_rollout(self) -> int:
+        """How many optimizer steps one rollout batch makes."""
+        return self._epochs * self._mini_batches
+
     def check_trajectories(self, count: int) -> None:
         """Refuse more mini-batches than a token table has trajectories.
 

@@ -26,7 +26,6 @@ from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
-from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import current_reducer, rank
 from zoom_iqa.parallel.reducer import Reducer
@@ -43,7 +42,14 @@ from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
-from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
+from zoom_iqa.training.optimizer_setup import (
+    OptimizerFactory,
+    RateSchedule,
+    check_optimizer,
+    check_rate,
+    configure,
+    rate_factor,
+)
 
 ROLLOUTS = "rollouts.jsonl"
 """Below the trainer's root: the best and worst rollouts of every so many steps."""
@@ -67,7 +73,7 @@ class GRPORecipe:
     features_capacity: int
     logit_chunk: int
     optimizer: OptimizerFactory
-    lr_factor: Schedule
+    lr_factor: RateSchedule
     group_size: int
     max_grad_norm: float
     max_bad_steps: int
@@ -91,6 +97,7 @@ class GRPORecipe:
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
         check_max_bad_steps("grpo", self.max_bad_steps)
         check_optimizer(self.optimizer)
+        check_rate(self.lr_factor, where="grpo.module.lr_factor")
 
     def check_batch(self, *, images: int, processes: int) -> None:
         """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
@@ -119,9 +126,9 @@ class GRPORecipe:
         """
         self.rubric.check_labels(examples)
 
-    def __call__(self, *, policy: Policy, placement: Placement) -> GRPOModule:
-        """The module that trains ``policy``."""
-        return GRPOModule(policy=policy, placement=placement, settings=self)
+    def __call__(self, *, policy: Policy, placement: Placement, steps: int) -> GRPOModule:
+        """The module that trains ``policy`` in so many steps."""
+        return GRPOModule(policy=policy, placement=placement, settings=self, steps=steps)
 
 
 class GRPOModule(L.LightningModule):
@@ -131,7 +138,7 @@ class GRPOModule(L.LightningModule):
     can compare them.
     """
 
-    def __init__(self, *, policy: Policy, placement: Placement, settings: GRPORecipe) -> None:
+    def __init__(self, *, policy: Policy, placement: Placement, settings: GRPORecipe, steps: int) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = policy.model
@@ -143,7 +150,8 @@ class GRPOModule(L.LightningModule):
         self._recorder = settings.recorder
         self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
         self.bad_steps = BadSteps(stage="grpo", max_bad_steps=settings.max_bad_steps)
-        self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
+        self._optimizer = settings.optimizer
+        self._lr_factor = rate_factor(settings.lr_factor, steps=steps * settings.update.steps_per_rollout)
         self._group_size, self._max_grad_norm = settings.group_size, settings.max_grad_norm
         if settings.freeze_vision_tower:
             freeze_vision(policy)

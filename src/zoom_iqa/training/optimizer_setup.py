@@ -14,6 +14,8 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.schedules import Schedule
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
+RateSchedule = Schedule | Callable[..., Schedule]
+"""Factor of the learning rate by optimizer step, or what makes it from ``steps``, how many there are."""
 
 
 def check_optimizer(optimizer: OptimizerFactory) -> None:
@@ -26,6 +28,23 @@ def check_optimizer(optimizer: OptimizerFactory) -> None:
         optimizer([nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError) as error:
         raise ConfigError(f"module.optimizer: {error}") from error
+
+
+def check_rate(schedule: RateSchedule, *, where: str) -> None:
+    """Try the schedule over one step, so that a wrong setting of the config's node ``where`` shows early.
+
+    Raises:
+        ConfigError: the schedule refuses a setting.
+    """
+    try:
+        rate_factor(schedule, steps=1)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def rate_factor(schedule: RateSchedule, *, steps: int) -> Schedule:
+    """The factor over ``steps`` optimizer steps."""
+    return schedule if isinstance(schedule, Schedule) else schedule(steps=steps)
 
 
 def configure(model: nn.Module, optimizer: OptimizerFactory, factor: Schedule) -> OptimizerLRSchedulerConfig:

@@ -17,7 +17,6 @@ from zoom_iqa.base.types import Example
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.learning.supervised import supervised_samples
 from zoom_iqa.objectives.measures import Measures, merge, reduce_measures, to_floats
-from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import current_reducer
@@ -26,7 +25,14 @@ from zoom_iqa.policy.freezing import freeze_vision
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
-from zoom_iqa.training.optimizer_setup import OptimizerFactory, check_optimizer, configure
+from zoom_iqa.training.optimizer_setup import (
+    OptimizerFactory,
+    RateSchedule,
+    check_optimizer,
+    check_rate,
+    configure,
+    rate_factor,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +47,7 @@ class SFTRecipe:
     accumulate: int
     logit_chunk: int
     optimizer: OptimizerFactory
-    lr_factor: Schedule
+    lr_factor: RateSchedule
     max_grad_norm: float
     max_bad_steps: int
     freeze_vision_tower: bool
@@ -54,6 +60,7 @@ class SFTRecipe:
             raise ConfigError(f"sft.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
         check_max_bad_steps("sft", self.max_bad_steps)
         check_optimizer(self.optimizer)
+        check_rate(self.lr_factor, where="sft.module.lr_factor")
 
     def check_batch(self, *, images: int, processes: int) -> None:
         """Any batch will do."""
@@ -61,9 +68,9 @@ class SFTRecipe:
     def check_labels(self, examples: Sequence[Example]) -> None:
         """Any labels will do."""
 
-    def __call__(self, *, policy: Policy, placement: Placement) -> SFTModule:
-        """The module that trains ``policy``."""
-        return SFTModule(policy=policy, placement=placement, settings=self)
+    def __call__(self, *, policy: Policy, placement: Placement, steps: int) -> SFTModule:
+        """The module that trains ``policy`` in so many steps."""
+        return SFTModule(policy=policy, placement=placement, settings=self, steps=steps)
 
 
 class SFTModule(L.LightningModule):
@@ -73,7 +80,7 @@ class SFTModule(L.LightningModule):
     processes. Prompts, images and the turn-1 answer repeated in turn 2's prompt are context and carry no loss.
     """
 
-    def __init__(self, *, policy: Policy, placement: Placement, settings: SFTRecipe) -> None:
+    def __init__(self, *, policy: Policy, placement: Placement, settings: SFTRecipe, steps: int) -> None:
         super().__init__()
         self.automatic_optimization = False
         if settings.freeze_vision_tower:
@@ -83,7 +90,8 @@ class SFTModule(L.LightningModule):
         self._policy, self._placement, self._loss = policy, placement, settings.loss
         self._accumulate, self._max_grad_norm = settings.accumulate, settings.max_grad_norm
         self.bad_steps = BadSteps(stage="sft", max_bad_steps=settings.max_bad_steps)
-        self._optimizer, self._lr_factor = settings.optimizer, settings.lr_factor
+        self._optimizer = settings.optimizer
+        self._lr_factor = rate_factor(settings.lr_factor, steps=steps)
         self._likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
 
     @property

@@ -1,4 +1,4 @@
-"""The training data of a stage: one pass of a fixed number of steps, continued where it stopped."""
+"""The training data of a stage: one pass over a stream of a known length, continued where it stopped."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from zoom_iqa.data.resampling import Resampler
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.data.viewable import Viewable
 from zoom_iqa.parallel.processes import rank, world_size
+from zoom_iqa.training.length import Length
 
 
 class StageData(L.LightningDataModule):
-    """``steps`` batches per process, drawn by a re-sampling schedule over the labels.
+    """The batches of a stage's ``length``, drawn by a re-sampling schedule over the labels.
 
-    A batch is what a step learns from: ``accumulate`` times ``batch_size`` samples.
+    A batch is what a process learns from in a step: ``accumulate`` times ``batch_size`` samples.
 
     ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
 
@@ -36,21 +37,21 @@ class StageData(L.LightningDataModule):
         *,
         dataset: Any,
         resampling: Callable[..., Resampler],
-        steps: int,
+        length: Length,
         batch_size: int,
         accumulate: int,
         workers: int,
         seed: int,
     ) -> None:
         super().__init__()
-        for name, value in (("steps", steps), ("batch_size", batch_size), ("accumulate", accumulate)):
+        for name, value in (("batch_size", batch_size), ("accumulate", accumulate)):
             if value < 1:
                 raise ConfigError(f"{name}={value} must be at least 1")
         if workers < 0:
             raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
         validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
-        self._steps, self._batch_size, self._workers, self._seed = steps, batch_size * accumulate, workers, seed
+        self._length, self._batch_size, self._workers, self._seed = length, batch_size * accumulate, workers, seed
         self._stream(processes=1)  # for nothing: wrong settings show before there is a policy
         self._resampler: Resampler | None = None
         self._restored: dict[str, Any] | None = None
@@ -60,6 +61,19 @@ class StageData(L.LightningDataModule):
         """The labels, in index order."""
         examples: Sequence[Example] = self._dataset.items()
         return examples
+
+    @property
+    def samples(self) -> int:
+        """How many there are to draw from."""
+        return len(self._dataset)
+
+    def images_per_step(self, processes: int) -> int:
+        """Samples that all processes together learn from in a step."""
+        return self._batch_size * processes
+
+    def steps(self, processes: int) -> int:
+        """How many steps of so many processes the stage is long."""
+        return self._length.in_steps(samples=self.samples, per_step=self.images_per_step(processes))
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The loader of the batches that are still to come."""
@@ -72,7 +86,7 @@ class StageData(L.LightningDataModule):
             Viewable(self._dataset),
             batch_size=self._batch_size,
             workers=self._workers,
-            sampler=_ProcessShare(self._resampler, steps=self._steps, batch_size=self._batch_size),
+            sampler=_ProcessShare(self._resampler, length=self.steps(world_size()) * self._batch_size),
         )
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -97,15 +111,15 @@ class StageData(L.LightningDataModule):
         return self._resampling(
             mos=[item.mos for item in self._dataset.items()],
             seed=self._seed,
-            total=self._steps * self._batch_size * processes,
+            total=self.steps(processes) * self.images_per_step(processes),
         )
 
 
 class _ProcessShare(Sampler[int]):
     """This process's part of a re-sampled stream; its length is the whole stage's, as Lightning counts batches."""
 
-    def __init__(self, resampler: Resampler, *, steps: int, batch_size: int) -> None:
-        self._resampler, self._length = resampler, steps * batch_size
+    def __init__(self, resampler: Resampler, *, length: int) -> None:
+        self._resampler, self._length = resampler, length
 
     def __len__(self) -> int:
         return self._length

@@ -88,7 +88,7 @@ def settings(**changed: Any) -> GRPORecipe:
 
 
 def made(policy: Policy, **changed: Any) -> GRPOModule:
-    return settings(**changed)(policy=policy, placement=Replicated())
+    return settings(**changed)(policy=policy, placement=Replicated(), steps=1)
 
 
 def recording(module: GRPOModule, patch: pytest.MonkeyPatch) -> list[list[RolloutGroup]]:
@@ -263,7 +263,7 @@ def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) 
     """Two rollouts of two updates each are four steps of the schedule; the log shows the last one's rate."""
     falling = Linear(start=1.0, end=0.0, steps=8)
     module = settings(update=update(mini_batches=2), lr_factor=falling)(
-        policy=own_copy(random_policy), placement=Replicated()
+        policy=own_copy(random_policy), placement=Replicated(), steps=1
     )
     fit(module, image_samples(4), batch_size=2)
     assert module.figures["lr"] == pytest.approx(0.1 * 5 / 8)
@@ -292,7 +292,7 @@ def test_a_checkpoint_remembers_whether_the_sampler_is_trusted(
     def module() -> GRPOModule:
         measured = update(old_logp="measured")
         return settings(update=measured, engine=engine, optimizer=sgd(0.0))(
-            policy=own_copy(random_policy), placement=Replicated()
+            policy=own_copy(random_policy), placement=Replicated(), steps=1
         )
 
     stopped, continued, forgetful = module(), module(), module()
@@ -370,7 +370,7 @@ def test_batches_too_small_for_the_stage_are_refused() -> None:
 def test_the_best_and_worst_rollouts_of_some_steps_are_kept_once(random_policy: Policy, tmp_path: Path) -> None:
     file = RecordFile(tmp_path / "rollouts.jsonl", RecordCodec())
     for _ in range(2):  # the second run makes the same steps again
-        module = settings()(policy=own_copy(random_policy), placement=Replicated())
+        module = settings()(policy=own_copy(random_policy), placement=Replicated(), steps=1)
         fit(module, image_samples(6), batch_size=2, folder=tmp_path)
         records = file.read()
         assert [record.step for record in records] == [0, 0, 2, 2]  # every second of three steps

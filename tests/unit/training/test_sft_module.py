@@ -64,7 +64,7 @@ def settings(**changed: Any) -> SFTRecipe:
 
 
 def made(policy: Policy, **changed: Any) -> SFTModule:
-    return settings(**changed)(policy=policy, placement=Replicated())
+    return settings(**changed)(policy=policy, placement=Replicated(), steps=1)
 
 
 def test_responses_of_both_turns_carry_loss_and_nothing_else(
@@ -190,7 +190,7 @@ def test_an_image_may_look_different_in_the_next_batch(random_policy: Policy) ->
 
 def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) -> None:
     module = settings(lr_factor=Linear(start=1.0, end=0.0, steps=4))(
-        policy=own_copy(random_policy), placement=Replicated()
+        policy=own_copy(random_policy), placement=Replicated(), steps=1
     )
     trainer = fit(module, [trajectory("a", FINAL)] * 2, batch_size=1)
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.05)

@@ -13,7 +13,10 @@ import torch.distributed as dist
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.resampling import Resampler
+from zoom_iqa.training.length import Length
 from zoom_iqa.training.stage_data import StageData
+
+LENGTH = Length(steps=1, epochs=None, images=None, otherwise_images=1)
 
 
 class Numbers:
@@ -47,7 +50,7 @@ def stage_data(
     return StageData(
         dataset=Numbers(size),
         resampling=partial(Resampler, exponents=exponents, bins=10, max_repeats=None),
-        steps=steps,
+        length=Length(steps=steps, epochs=None, images=None, otherwise_images=1),
         batch_size=batch_size,
         accumulate=accumulate,
         workers=workers,
@@ -162,7 +165,7 @@ def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
             return [*super().items()[1:], rated_example(id="1", dataset="n", mos=float("nan"))]
 
     with pytest.raises(DataError) as refused:
-        StageData(dataset=Twice(4), resampling=Resampler, steps=1, batch_size=1, accumulate=1, workers=0, seed=0)
+        StageData(dataset=Twice(4), resampling=Resampler, length=LENGTH, batch_size=1, accumulate=1, workers=0, seed=0)
     assert refused.value.rows == (
         "row 0, n:1: the id comes 2 times",
         "row 3, n:1: mos=nan is not a number",
