@@ -1,12 +1,18 @@
-"""Files that appear whole: written beside their place, moved there at the end, so that no reader sees half of one."""
+"""Files and folders that appear whole: written beside their place, moved there at the end; no reader sees half of one.
+
+Until then they have one hidden name, so that what a killed process left is found and removed.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
+
+_PART = ".{}.part"
 
 
 @contextmanager
@@ -21,21 +27,89 @@ def whole_text_file(path: Path) -> Iterator[TextIO]:
 
 
 @contextmanager
-def whole_binary_file(path: Path) -> Iterator[BinaryIO]:
-    """As ``whole_text_file``, for bytes."""
-    with _moved(path) as partial, partial.open("wb") as file:
+def whole_binary_file(path: Path, *, before: Path | None = None) -> Iterator[BinaryIO]:
+    """As ``whole_text_file``, for bytes. The file that is replaced stays as ``before``, where that is given."""
+    with _moved(path, before) as partial, partial.open("wb") as file:
         yield file
         _to_disk(file)
 
 
 @contextmanager
-def _moved(path: Path) -> Iterator[Path]:
-    partial = path.with_name(f".{path.name}.part")  # one name: what a killed process left, the next one overwrites
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which at the end of the block is ``path``, where nothing may be; others may read it.
+
+    Libraries that fill it may have given files modes of their own.
+    """
+    partial = _partial(path)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
-        yield partial
+        with named_errors(path):
+            yield partial
+        _as_the_umask_says(partial)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def named_errors(path: Path) -> Iterator[None]:
+    """Let an error of the disk, which knows none, bear the name of the file that is written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder and those below."""
+    for part in list(folder.rglob(_PART.format("*"))):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(_PART.format(path.name))
+
+
+def _as_the_umask_says(folder: Path) -> None:
+    probe = folder / _PART.format("mode")
+    probe.touch()
+    mode = probe.stat().st_mode & 0o666
+    probe.unlink()
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
+
+
+@contextmanager
+def _moved(path: Path, before: Path | None = None) -> Iterator[Path]:
+    partial = _partial(path)
+    try:
+        with named_errors(path):
+            yield partial
+        if before is not None and path.exists():
+            _keep(path, before)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _keep(path: Path, before: Path) -> None:
+    """Give a file that is about to be replaced another name; at no moment is there none of ``path``, where links are.
+
+    A file system without links has a moment in which ``before`` alone is there.
+    """
+    link = _partial(before)
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:
+        os.replace(path, before)
+        return
+    os.replace(link, before)
 
 
 def _to_disk(file: TextIO | BinaryIO) -> None:

@@ -91,6 +91,10 @@ class TrainingError(ZoomIQAError):
     """Training cannot go on by itself, and its last good state is saved."""
 
 
+class CheckpointError(ZoomIQAError):
+    """A checkpoint of a run cannot be used."""
+
+
 class ProcessError(ZoomIQAError):
     """A process that this one depends on has died."""
 

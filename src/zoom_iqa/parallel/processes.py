@@ -6,13 +6,17 @@ A run without an initialised process group is its own whole.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from zoom_iqa.base.errors import ZoomIQAError
 from zoom_iqa.parallel.reducer import LocalReducer, Reducer
+
+Made = TypeVar("Made")
 
 
 class DistributedReducer:
@@ -76,6 +80,22 @@ def wait_for_all() -> None:
 def true_in_all(flag: bool) -> bool:
     """Whether it is true in every process. Every process must call it."""
     return bool(current_reducer().sum(torch.tensor(float(not flag))) == 0)
+
+
+def from_first(make: Callable[[], Made]) -> Made:
+    """What ``make`` returns in the first process, in every process; so it is with what it raises on purpose."""
+    if world_size() == 1:
+        return make()
+    box: list[Made | ZoomIQAError | None] = [None]
+    if rank() == 0:
+        try:
+            box = [make()]
+        except ZoomIQAError as error:
+            box = [error]
+    dist.broadcast_object_list(box, src=0)
+    if isinstance(box[0], ZoomIQAError):
+        raise box[0]
+    return box[0]  # type: ignore[return-value]
 
 
 def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:

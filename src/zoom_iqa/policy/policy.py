@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
+from zoom_iqa.base.atomic_files import whole_folder
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import Message
 from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
@@ -69,15 +71,18 @@ class Policy:
 
     def save(self, folder: Path) -> None:
         """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             raise PolicyError(f"export folder {folder} exists; remove it or choose another")
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
-        self.tokenizer.save_pretrained(staging)
-        self.image_processor.save_pretrained(staging)
-        staging.chmod(0o755)
-        os.replace(staging, folder)
+        with whole_folder(folder) as staging:
+            try:
+                self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
+            except SafetensorError as error:
+                found = re.search(r"\(os error (\d+)\)", str(error))
+                if found is None:
+                    raise
+                raise OSError(int(found[1]), os.strerror(int(found[1]))) from error  # such as a full disk
+            self.tokenizer.save_pretrained(staging)
+            self.image_processor.save_pretrained(staging)
 
 
 def _banned(vocabulary: dict[str, int], known: int, rows: int) -> tuple[int, ...]:

@@ -8,21 +8,28 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import lightning as L
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import CheckpointError, ConfigError
 from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.parallel.placement import Placement
-from zoom_iqa.parallel.processes import rank, world_size
+from zoom_iqa.parallel.processes import from_first, rank, world_size
 from zoom_iqa.parallel.stopping import stepping
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.bad_steps import EndOfBadSteps
-from zoom_iqa.training.checkpoints import AtomicCheckpointIO, StageCheckpoint
+from zoom_iqa.training.checkpoints import (
+    CheckpointFiles,
+    StageCheckpoint,
+    before,
+    load_checkpoint,
+    remove,
+    require_whole,
+    resumable,
+)
 from zoom_iqa.training.stage_data import StageData
 from zoom_iqa.training.strategy import PlacedStrategy
 
@@ -41,8 +48,8 @@ class ModuleRecipe(Protocol):
         """Raise ConfigError if the stage cannot learn from these labels."""
         ...
 
-    def __call__(self, *, policy: Policy, placement: Placement) -> L.LightningModule:
-        """Make the module."""
+    def __call__(self, *, policy: Policy, placement: Placement, steps: int) -> L.LightningModule:
+        """Make the module of a stage of ``steps`` steps."""
         ...
 
 
@@ -77,6 +84,17 @@ class Stage:
         """Raise ConfigError if the batches of so many processes are too small for the stage."""
         self.recipe.check_batch(images=self.images, processes=processes)
 
+    def length(self, folder: RunFolder, *, processes: int) -> str:
+        """How long it is, and how far, in a line."""
+        done, last = self._checkpoints(folder)
+        if done.exists():
+            return "done"
+        steps, images, samples = self.data.steps(processes), self.data.images_per_step(processes), self.data.samples
+        epochs = steps * images / samples
+        each = f"{images} images" if processes == 1 else f"{images} images ({processes} processes)"
+        said = f"{steps:,} steps of {each}: {steps * images:,} images, {epochs:.2f} epochs of {samples:,}"
+        return f"{said}; goes on from its checkpoint" if last.exists() or before(last).exists() else said
+
     def train(
         self, policy: Policy, folder: RunFolder, *, placement: Placement, loggers: Sequence[Callable[..., Logger]]
     ) -> None:
@@ -84,23 +102,27 @@ class Stage:
 
         Each of ``loggers`` makes a logger that writes to the ``save_dir`` it is given.
         """
-        done, last = (folder.checkpoints(self.name) / name for name in (CHECKPOINT_DONE, CHECKPOINT_LAST))
-        if done.exists():
+        done, last = self._checkpoints(folder)
+        if from_first(done.exists):
+            from_first(lambda: _finished(done, last))
             _load_weights(policy, done, placement)
             return
+        start = from_first(lambda: resumable(last))
         L.seed_everything(self.seed, verbose=False)
         trainer = self._trainer(folder, last, loggers)
         trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
-        module = self.recipe(policy=policy, placement=placement)
+        module = self.recipe(policy=policy, placement=placement, steps=self.data.steps(world_size()))
         with worker_losses(), stepping():
-            trainer.fit(
-                module, datamodule=self.data, ckpt_path=str(last) if last.exists() else None, weights_only=False
-            )
+            trainer.fit(module, datamodule=self.data, ckpt_path=start, weights_only=True)
         trainer.save_checkpoint(done, weights_only=True)
         if rank() == 0:
-            last.unlink(missing_ok=True)  # nothing is left to go on with
+            remove(last)  # nothing is left to go on with
         for parameter, trained in zip(policy.model.parameters(), trainable, strict=True):
             parameter.requires_grad_(trained)  # what this stage froze, the next may train
+
+    def _checkpoints(self, folder: RunFolder) -> tuple[Path, Path]:
+        place = folder.checkpoints(self.name)
+        return place / CHECKPOINT_DONE, place / CHECKPOINT_LAST
 
     def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Callable[..., Logger]]) -> L.Trainer:
         logs = folder.logs(self.name)
@@ -114,7 +136,7 @@ class Stage:
                 EndOfBadSteps(path=last),
                 StageCheckpoint(path=last, every=self.checkpoint_every),
             ],
-            plugins=[AtomicCheckpointIO()],
+            plugins=[CheckpointFiles()],
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in self.callbacks),
             use_distributed_sampler=False,  # StageData shares the samples out
             log_every_n_steps=1,  # modules log by themselves
@@ -129,8 +151,17 @@ def _no_handlers() -> None:
     """Signals are handled by parallel/stopping."""
 
 
+def _finished(done: Path, last: Path) -> None:
+    """Look at a stage's last weights; a run killed between their save and the next line left the way there behind."""
+    require_whole(done)
+    remove(last)
+
+
 def _load_weights(policy: Policy, checkpoint: Path, placement: Placement) -> None:
     """Strictly: every weight of the policy must be in the checkpoint."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    state = load_checkpoint(checkpoint, mmap=True)["state_dict"]
     weights = {key.removeprefix("model."): value for key, value in state.items()}
-    placement.load_state_dict(policy.model, weights)
+    try:
+        placement.load_state_dict(policy.model, weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint}: {' '.join(str(error).split())}") from error

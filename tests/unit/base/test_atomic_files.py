@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
+from zoom_iqa.base.atomic_files import remove_parts, whole_binary_file, whole_folder, whole_text_file
 
 KINDS: list[Any] = [(whole_text_file, "é\n1\r\n"), (whole_binary_file, b"\x00\n\xff")]
 
@@ -83,3 +83,57 @@ def test_others_may_read_it(tmp_path: Path) -> None:
         file.write("x")
     (tmp_path / "plain").touch()
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no links"])
+def test_the_file_before_is_kept_where_asked_for(links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError("not supported")
+
+    if not links:
+        monkeypatch.setattr(os, "link", none)
+    path, before = tmp_path / "file", tmp_path / "before"
+    for content in (b"1", b"2", b"3"):
+        with whole_binary_file(path, before=before) as file:
+            file.write(content)
+    assert (path.read_bytes(), before.read_bytes()) == (b"3", b"2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["before", "file"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_folder_appears_whole_and_is_read_by_whom_the_umask_says(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        with whole_folder(tmp_path / "a" / "policy") as folder:
+            (folder / "below").mkdir(mode=0o700)
+            for place in (folder / "weights", folder / "below" / "more"):
+                place.touch(mode=0o600)
+            assert not (tmp_path / "a" / "policy").exists()
+    finally:
+        os.umask(before)
+    for place in (tmp_path / "a" / "policy", *(tmp_path / "a" / "policy").rglob("*")):
+        assert place.stat().st_mode & 0o777 == (0o777 if place.is_dir() else 0o666) & ~umask
+    assert {place.name for place in (tmp_path / "a").iterdir()} == {"policy"}
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fill() -> None:
+        with whole_folder(tmp_path / "policy") as folder:
+            (folder / "weights").touch()
+            raise ValueError("full")
+
+    (tmp_path / ".policy.part").mkdir()  # of a process that was killed
+    (tmp_path / ".policy.part" / "half").touch()
+    with pytest.raises(ValueError, match="full"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_halves_are_removed_wherever_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a" / ".policy.part").mkdir(parents=True)
+    (tmp_path / "a" / ".policy.part" / ".more.part").touch()
+    (tmp_path / "a" / ".last.ckpt.part").touch()
+    kept = tmp_path / "a" / "last.ckpt.part"
+    kept.touch()
+    remove_parts(tmp_path)
+    assert list((tmp_path / "a").iterdir()) == [kept]
