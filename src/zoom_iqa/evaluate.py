@@ -14,6 +14,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
+from zoom_iqa.config.announcement import announce_evaluation, described
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy
 from zoom_iqa.config.commands import run_command
@@ -116,21 +118,22 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     launch(fabric, more_arguments=())
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
-    if rank() == 0:
-        folder.open(config_yaml)
-    wait_for_all()
-
-    metrics = {}
-    for name, evaluator in evaluators.items():
-        place = folder.path / name
-        predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
-        metrics[name] = figures_of(predictions, None)
+    with folder.opened(config_yaml) if rank() == 0 else nullcontext():
         if rank() == 0:
-            with whole_text_file(place / "scores.csv") as file:
-                file.write(ratings_csv(predictions))
-            folder.write_metrics(metrics)
-            write_overview(folder.path)
-    wait_for_all()
+            images = {name: len(evaluator.dataset) for name, evaluator in evaluators.items()}
+            announce_evaluation(folder.path, {"policy": described(policy, cfg.policy.path)}, images)
+        wait_for_all()
+        metrics = {}
+        for name, evaluator in evaluators.items():
+            place = folder.path / name
+            predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
+            metrics[name] = figures_of(predictions, None)
+            if rank() == 0:
+                with whole_text_file(place / "scores.csv") as file:
+                    file.write(ratings_csv(predictions))
+                folder.write_metrics(metrics)
+                write_overview(folder.path)
+        wait_for_all()
     return metrics, folder.path
 
 

@@ -22,6 +22,7 @@ from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
+from zoom_iqa.config.announcement import announce_evaluation
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
@@ -107,22 +108,22 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     }
     peer_name = str(cfg.peer._target_).rpartition(".")[2]
     folder = RunFolder(run_folder(cfg, name=peer_name, config_yaml=config_yaml))
-    folder.open(config_yaml)
     own_labels.say_what_is_assumed(cfg)
-
-    metrics = {}
-    for name, images in evaluated.items():
-        training = learned_from[name]
-        if isinstance(peer, LearningPeer) and training is not None:
-            peer.fit(training)
-        dataset = images.items()[0].dataset
-        place = folder.path / dataset
-        predictions = predict_all(peer, images, path=place / "predictions.jsonl", title=f"evaluate {name}")
-        metrics[dataset] = peer_figures(peer, predictions)
-        with whole_text_file(place / "scores.csv") as file:
-            file.write(ratings_csv(predictions))
-        folder.write_metrics(metrics)
-        write_overview(folder.path)
+    with folder.opened(config_yaml):
+        announce_evaluation(folder.path, {"peer": peer_name}, {name: len(data) for name, data in evaluated.items()})
+        metrics = {}
+        for name, images in evaluated.items():
+            training = learned_from[name]
+            if isinstance(peer, LearningPeer) and training is not None:
+                peer.fit(training)
+            dataset = images.items()[0].dataset
+            place = folder.path / dataset
+            predictions = predict_all(peer, images, path=place / "predictions.jsonl", title=f"evaluate {name}")
+            metrics[dataset] = peer_figures(peer, predictions)
+            with whole_text_file(place / "scores.csv") as file:
+                file.write(ratings_csv(predictions))
+            folder.write_metrics(metrics)
+            write_overview(folder.path)
     return metrics, folder.path
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config import own_labels
+from zoom_iqa.config.announcement import STOPPING, announce, described
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import expected_errors, run_command
 from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
@@ -32,9 +32,8 @@ from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.machine import check_machine, kept_config
 from zoom_iqa.config.stages import make_stage, stage_names
-from zoom_iqa.evaluation.figures import StageMetrics, figures_of
+from zoom_iqa.evaluation.figures import DECIDING, StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
-from zoom_iqa.metrics.summary import Summary
 from zoom_iqa.objectives.rewards.rubric import Rubric
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
@@ -42,6 +41,7 @@ from zoom_iqa.parallel.slurm import requeued
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.training.fabric import fabric_of, launch, starts_processes
+from zoom_iqa.training.stage import Stage
 
 HELP = help_of(
     "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE ...] [KEY=VALUE ...]",
@@ -73,7 +73,7 @@ READ_HERE = (
     "paths.runs",
     "paths.run_dir",
 )
-READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "accumulate")
+READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "epochs", "images", "accumulate")
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
@@ -116,23 +116,23 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
     placement = Replicated()
-    if rank() == 0:
-        folder.open(config_yaml)
-    wait_for_all()
-
-    loggers = [instantiate(node) for node in cfg.logger.values()]
-    metrics = folder.metrics()
-    for name, stage in stages.items():
-        stage.train(policy, folder, placement=placement, loggers=loggers)
-        policy.model.to(fabric.device)
-        predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
-        metrics[name] = figures_of(predictions, rubric)
+    with folder.opened(config_yaml) if rank() == 0 else nullcontext():
         if rank() == 0:
-            folder.write_metrics(metrics)
-            write_overview(folder.path)
-    if rank() == 0:
-        _finish(folder, policy, metrics, last=list(stages)[-1])
-    wait_for_all()
+            _announce(cfg, folder, policy, stages, images=len(evaluator.dataset))
+        wait_for_all()
+        loggers = [instantiate(node) for node in cfg.logger.values()]
+        metrics = folder.metrics()
+        for name, stage in stages.items():
+            stage.train(policy, folder, placement=placement, loggers=loggers)
+            policy.model.to(fabric.device)
+            predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
+            metrics[name] = figures_of(predictions, rubric)
+            if rank() == 0:
+                folder.write_metrics(metrics)
+                write_overview(folder.path)
+        if rank() == 0:
+            _finish(folder, policy, metrics, last=list(stages)[-1])
+        wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
 
 
@@ -179,6 +179,14 @@ def _count(fabric: L.Fabric) -> int:
     return int(getattr(strategy, "num_processes", 1)) * int(getattr(strategy, "num_nodes", 1))
 
 
+def _announce(cfg: DictConfig, folder: RunFolder, policy: Policy, stages: Mapping[str, Stage], *, images: int) -> None:
+    rows = {"run folder": str(folder.path), "policy": described(policy, cfg.policy.path)}
+    rows |= {name: stage.length(folder, processes=world_size()) for name, stage in stages.items()}
+    rows |= {"evaluation": f"{images:,} images after each stage"}
+    rows |= {"to stop": STOPPING, "to go on": go_on_command(folder.path)}
+    announce(rows)
+
+
 def _finish(folder: RunFolder, policy: Policy, metrics: dict[str, StageMetrics], *, last: str) -> None:
     folder.publish_predictions(last)
     if not folder.policy.exists():
@@ -190,11 +198,10 @@ def _check_optimized(name: str | None, stages: Iterable[str]) -> None:
     if name is None:
         return
     stage, _, key = str(name).partition(".")
-    numbers = [field.name for field in fields(Summary) if field.type in ("int", "float", "Value")] + ["mean_reward"]
-    if stage not in stages or key not in numbers:
+    if stage not in stages or key not in DECIDING:
         raise ConfigError(
             f"optimized_metric={name}: give one of {', '.join(f'{s}.METRIC' for s in stages)} with METRIC one of "
-            f"{', '.join(numbers)}"
+            f"{', '.join(DECIDING)}, in which unreadable answers count"
         )
 
 

@@ -208,7 +208,7 @@ WRONG = {
     "added key": (["+reward.rank.sigma=4"], ["reward.rank.sigma", "Valid: eps, preference, weight"]),
     "added key of no target": (["+foo=4"], ["foo: nothing reads this key"]),
     "type": (["grpo.module.group_size=many"], ["grpo.module.group_size=many", "needs int"]),
-    "type that a count is made of": (["grpo.steps=abc"], ["error: grpo.steps=abc must be a whole number"]),
+    "type that a count is made of": (["grpo.steps=abc"], ["error: grpo.steps=abc", "needs int or null"]),
     "count": (["sft.accumulate=0"], ["sft.accumulate=0 must be at least 1"]),
     "type that others repeat": (["max_new_tokens=many"], ["error: max_new_tokens=many", "needs int"]),
     "type inside a library": (["sft.module.optimizer.lr=fast"], ["sft.module.optimizer.lr=fast", "needs float"]),
@@ -283,8 +283,14 @@ WRONG = {
     "no manifest": (["data=manifest"], ["error: manifest is not given", "manifest=FILE"]),
     "manifest that is not there": (["data=manifest", "manifest=m.csv"], ["manifest=m.csv: there is no such file"]),
     "target": (["callbacks.progress._target_=zoom_iqa.nope.X"], ["callbacks.progress._target_", "nope"]),
-    "metric to optimize": (["optimized_metric=grpo.src"], ["optimized_metric=grpo.src", "srcc"]),
+    "metric to optimize": (
+        ["optimized_metric=grpo.src"],
+        ["optimized_metric=grpo.src", "grpo.METRIC", "pair_accuracy"],
+    ),
+    "metric that gains by lost answers": (["optimized_metric=grpo.srcc"], ["optimized_metric=grpo.srcc", "count"]),
     "interpolation": (["seed=${sead}"], ["sead"]),
+    "two lengths": (["sft.steps=3", "sft.epochs=2"], ["error: sft.steps=3 and epochs=2: a stage's length is one of"]),
+    "length": (["grpo.images=0"], ["error: grpo.images=0 must be a whole number of at least 1"]),
     "grammar": (["sft.steps=[1"], ["[1"]),
 }
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sys
 import time
-import traceback
 from pathlib import Path
 
-from support.small_run import assert_same_end, save_policy, small_run
-from zoom_iqa.config.commands import run_command
+from support.forked_runs import ended, forked
+from support.small_run import assert_same_end, save_policy
 
 SETTINGS = ("machine.workers=1", "resampling=progressive", "sft.checkpoint_every=3", "callbacks=validation")
 SETTINGS += ("callbacks.validation.every=2", "data.val.size=3")
@@ -23,44 +21,22 @@ LATEST_S = 4.0
 """After so many seconds at most a run is killed; left alone it takes about as long."""
 
 
-def forked(run_dir: Path, policy: Path) -> int:
-    """A process that makes the run; its number."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        run_command(lambda: small_run(run_dir, policy, *SETTINGS) and None, help_text="")
-        status = 0
-    except SystemExit as ended:
-        status = ended.code if isinstance(ended.code, int) else 1
-    finally:
-        if status == 1:
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def ended(pid: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def test_random_moments(tmp_path: Path) -> None:
     policy = save_policy(tmp_path)
     finished, run = tmp_path / "finished", tmp_path / "run"
-    assert ended(forked(finished, policy)) == 0
+    assert ended(forked(finished, policy, *SETTINGS)) == 0
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
     for _ in range(KILLS):
         number = draw.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        pid = forked(run, policy)
+        pid = forked(run, policy, *SETTINGS)
         time.sleep(draw.uniform(0.1, LATEST_S))
         os.kill(pid, number)
         status = ended(pid)
         print(f"{number.name}: {status}")
         assert status in (0, -signal.SIGKILL if number == signal.SIGKILL else 128 + number)
-    assert ended(forked(run, policy)) == 0
+    assert ended(forked(run, policy, *SETTINGS)) == 0
     assert_same_end(run, finished)
     assert not [path for path in run.rglob("*") if path.name.startswith(".") or path.name == "last.ckpt"]
 
@@ -68,7 +44,7 @@ def test_random_moments(tmp_path: Path) -> None:
 def test_a_second_control_c_keeps_what_was_saved(tmp_path: Path) -> None:
     policy = save_policy(tmp_path)
     run = tmp_path / "run"
-    pid = forked(run, policy)
+    pid = forked(run, policy, *SETTINGS)
     logged = run / "logs" / "sft" / "metrics.csv"
     while not logged.exists():
         assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the run ended before its first step"
@@ -77,4 +53,4 @@ def test_a_second_control_c_keeps_what_was_saved(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGINT)
         time.sleep(0.05)
     assert ended(pid) == 130
-    assert ended(forked(run, policy)) == 0
+    assert ended(forked(run, policy, *SETTINGS)) == 0

@@ -1,4 +1,4 @@
-"""What a terminal is sent, by a pseudo-terminal in place of stderr."""
+"""Text that a terminal is sent, by a pseudo-terminal in place of stderr."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"
-"""How a cursor is hidden, and shown again."""
+"""Codes that hide a cursor, and show it again."""
 
 
 def seen_by_terminal(act: Callable[[], None], patch: pytest.MonkeyPatch) -> str:
@@ -23,6 +23,11 @@ def seen_by_terminal(act: Callable[[], None], patch: pytest.MonkeyPatch) -> str:
     with os.fdopen(theirs, "w") as terminal, patch.context() as patched:
         patched.setattr(sys, "stderr", terminal)
         act()
+    return sent_to(ours)
+
+
+def sent_to(ours: int) -> str:
+    """All that is written to a terminal until nobody has it open; ``ours`` is its other end."""
     pieces: list[bytes] = []
     with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
         while piece := os.read(ours, 1 << 16):

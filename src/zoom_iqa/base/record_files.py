@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TextIO, TypeVar
 
-from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.atomic_files import named_errors, whole_text_file
 from zoom_iqa.base.errors import DataError
 
 T = TypeVar("T")
@@ -58,15 +58,17 @@ class RecordFile(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with named_errors(self.path):
+                self._file.close()
 
     def append(self, records: Iterable[T]) -> None:
         """Write and flush to disk."""
         assert self._file is not None, "open the file with `with`"
-        for record in records:
-            self._file.write(self._line(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with named_errors(self.path):
+            for record in records:
+                self._file.write(self._line(record))
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def read(self) -> tuple[T, ...]:
         """Every record of the file, doubled ones once.

@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from zoom_iqa.base.atomic_files import whole_text_file
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.atomic_files import remove_parts, whole_text_file
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.lock import locked, require_free
 
 CONFIG = "config.yaml"
+METRICS = "metrics.json"
+LOCK = "run.lock"
 SHOWN_DIFFERENCES = 10
 MACHINE = "machine"
 """The key of a config under which nothing changes a result: a run continues with other values of it."""
@@ -32,6 +36,15 @@ class RunFolder:
         self.path = path
 
     def check(self, config_yaml: str) -> None:
+        """Pass if the folder is free for a run of this config: as ``check_config``, and no run is going on there.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        self.check_config(config_yaml)
+        require_free(self.path / LOCK)
+
+    def check_config(self, config_yaml: str) -> None:
         """Pass if the folder can be made, or holds a run of this config; its ``machine`` may be another one.
 
         Raises:
@@ -46,26 +59,34 @@ class RunFolder:
             return
         try:
             changed = _differences(before, config_yaml)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             said = " ".join(str(error).split())
             raise ConfigError(f"{self.path / CONFIG} cannot be read: {said}; choose another folder") from error
         if changed:
             shown = "; ".join(changed[:SHOWN_DIFFERENCES]) + ("; ..." if len(changed) > SHOWN_DIFFERENCES else "")
             raise ConfigError(f"{self.path} holds a run of another config; choose another folder. {shown}")
 
-    def open(self, config_yaml: str) -> None:
-        """Create the folder with its config, or continue one whose config is the same.
+    @contextmanager
+    def opened(self, config_yaml: str) -> Iterator[None]:
+        """Within the block the folder is this process's: made with its config, or continued where that is the same.
+
+        Halves of files that a killed process left are gone.
 
         Raises:
-            ConfigError: the folder holds a run of another config.
+            ConfigError: the folder cannot be made, holds a run of another config, or is another process's.
         """
-        self.check(config_yaml)
+        self.check_config(config_yaml)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{self.path} cannot be made: {error}; choose another folder") from error
-        if not (self.path / CONFIG).exists():
-            _write(self.path / CONFIG, config_yaml)
+        with locked(self.path / LOCK):
+            self.check_config(config_yaml)  # another may have been faster
+            if (self.path / CONFIG).exists():
+                remove_parts(self.path)
+            else:
+                _write(self.path / CONFIG, config_yaml)
+            yield
 
     def _config_before(self) -> str | None:
         """The config of the run it holds, or None if it is new; ConfigError if nothing can be written there."""
@@ -102,13 +123,32 @@ class RunFolder:
         return self.path / "logs" / stage
 
     def metrics(self) -> Metrics:
-        """The metrics so far, by stage."""
-        path = self.path / "metrics.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        """The metrics so far, by stage.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = self.path / METRICS
+        return read_metrics(path) if path.exists() else {}
 
     def write_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metrics."""
-        _write(self.path / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+        _write(self.path / METRICS, json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+
+
+def read_metrics(path: Path) -> Metrics:
+    """The figures that a run has written, by stage or data set.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}); remove it, and the run's own command makes it again") from error
+    if not isinstance(metrics, dict) or not all(isinstance(figures, dict) for figures in metrics.values()):
+        raise DataError(f"{path} does not hold figures by name; remove it, and the run's own command makes it again")
+    return metrics
 
 
 def _write(path: Path, text: str) -> None:

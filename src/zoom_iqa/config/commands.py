@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -19,12 +20,22 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError, ZoomIQAError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.config.composition import explained_error
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, world_size
 from zoom_iqa.parallel.stopping import stoppable
 
 CHILDREN_END_S = 60.0
+_OF_THE_DISK = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EFBIG: "let files be larger (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EIO: "look after the disk",
+    errno.ENAMETOOLONG: "give a shorter name",
+}
+"""Errors of writing that may come at any moment of a run, and what to do."""
 _LOST_CONNECTION = re.compile(r"gloo|NCCL|Connection (closed|reset) by peer|store|socket", re.IGNORECASE)
 _FLAGS = ("Only one of --run", "The --resolve flag")  # how Hydra begins what it says of its own flags
 
@@ -106,9 +117,13 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if not _raised_by_hydra(error):
+        if _raised_by_hydra(error):
+            sys.exit(_report(f"paths.run_dir: {error.filename}: {error.strerror}; name a folder that can be made"))
+        if error.errno not in _OF_THE_DISK:
             raise
-        sys.exit(_report(f"paths.run_dir: {error.filename}: {error.strerror}; name a folder that can be made"))
+        remedy = "" if go_on is None else f", then go on: {go_on()}"
+        place = "" if error.filename is None else f"{printable(str(error.filename))}: "
+        sys.exit(_report(f"{place}{error.strerror}; {_OF_THE_DISK[error.errno]}{remedy}"))
     except ValueError as error:
         explained = _explained(error, config_name)
         if explained is not None:

@@ -73,7 +73,7 @@ class Evaluator:
 
     @property
     def dataset(self) -> ImageDataset:
-        """What is evaluated."""
+        """The images that are evaluated."""
         return self._dataset
 
     @property

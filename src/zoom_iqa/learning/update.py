@@ -73,7 +73,7 @@ class PolicyUpdate:
 
     @property
     def steps_per_rollout(self) -> int:
-        """How many optimizer steps one rollout batch makes."""
+        """Optimizer steps that one rollout batch makes."""
         return self._epochs * self._mini_batches
 
     def check_trajectories(self, count: int) -> None:

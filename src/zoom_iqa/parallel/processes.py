@@ -83,7 +83,7 @@ def true_in_all(flag: bool) -> bool:
 
 
 def from_first(make: Callable[[], Made]) -> Made:
-    """What ``make`` returns in the first process, in every process; so it is with what it raises on purpose."""
+    """The value that ``make`` returns in the first process, in every process; so too an error it raises on purpose."""
     if world_size() == 1:
         return make()
     box: list[Made | ZoomIQAError | None] = [None]

@@ -71,7 +71,7 @@ class CheckpointFiles(TorchCheckpointIO):
 
 
 def before(path: Path) -> Path:
-    """Where the checkpoint lies that ``path`` has replaced."""
+    """The place of the checkpoint that ``path`` has replaced."""
     return path.with_name(f"{path.stem}-before{path.suffix}")
 
 
@@ -133,7 +133,7 @@ def remove(path: Path) -> None:
 
 
 def damage_of(path: Path) -> str | None:
-    """What is wrong with the file, by the checksums it holds; None for nothing. All of it is read."""
+    """The fault of the file, by the checksums it holds; None for a whole one. All of it is read."""
     try:
         with zipfile.ZipFile(path) as archive:
             record = archive.testzip()

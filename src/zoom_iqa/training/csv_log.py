@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.atomic_files import named_errors, whole_text_file
 
 
 class CSVLog(Logger):
@@ -45,7 +45,7 @@ class CSVLog(Logger):
             kept = self._rows(before=step if last is None else None)
             self._rewrite([*kept[:-1], {**kept[-1], **row}] if last == step else [*kept, row])
             return
-        with self._path.open("a", newline="", encoding="utf-8") as file:
+        with named_errors(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow(row)
 
     def _rows(self, *, before: int | None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How long a stage is: in steps, in passes over its data, or in images, of which the processes each see a share."""
+"""The length of a stage: in steps, in passes over its data, or in images, of which the processes each see a share."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class Stage:
         self.recipe.check_batch(images=self.images, processes=processes)
 
     def length(self, folder: RunFolder, *, processes: int) -> str:
-        """How long it is, and how far, in a line."""
+        """Its length, and how far it is, in a line."""
         done, last = self._checkpoints(folder)
         if done.exists():
             return "done"

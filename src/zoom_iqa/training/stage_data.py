@@ -64,7 +64,7 @@ class StageData(L.LightningDataModule):
 
     @property
     def samples(self) -> int:
-        """How many there are to draw from."""
+        """The number of samples there are to draw from."""
         return len(self._dataset)
 
     def images_per_step(self, processes: int) -> int:
@@ -72,7 +72,7 @@ class StageData(L.LightningDataModule):
         return self._batch_size * processes
 
     def steps(self, processes: int) -> int:
-        """How many steps of so many processes the stage is long."""
+        """The length of the stage in steps of so many processes."""
         return self._length.in_steps(samples=self.samples, per_step=self.images_per_step(processes))
 
     def train_dataloader(self) -> DataLoader[Any]:

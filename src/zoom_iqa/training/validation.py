@@ -24,7 +24,7 @@ LOGGED = (
 )  # fmt: skip
 """Figures logged as val/<data set>/<figure>."""
 MONITORED = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint")
-"""Figures that may decide: more is better, and unreadable answers count. SRCC and PLCC leave them out, and may rise by that."""
+"""Figures that may decide: more is better, and unreadable answers count. SRCC leaves them out, and may rise by that."""
 
 
 class BenchmarkEvaluation(L.Callback):

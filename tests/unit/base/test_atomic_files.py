@@ -61,10 +61,11 @@ def test_so_does_a_failure_at_the_end(call: str, tmp_path: Path, monkeypatch: py
     path.write_text("old")
 
     def full(*_: object) -> None:
-        raise OSError("no space left on device")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, call, full)
-    with pytest.raises(OSError, match="no space"), whole_text_file(path) as file:
+    said = rf"No space left on device: '{path}'" if call == "fsync" else "No space left on device"
+    with pytest.raises(OSError, match=said), whole_text_file(path) as file:
         file.write("new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.run_folder import RunFolder
+
+
+def open_(folder: RunFolder, config: str) -> None:
+    with folder.opened(config):
+        pass
+
 
 CONFIG = "seed: 0\nstages:\n- sft\nsft:\n  steps: 3\n"
 
@@ -17,18 +24,18 @@ def test_a_new_folder_gets_the_config_and_is_then_continued(tmp_path: Path) -> N
     folder = RunFolder(tmp_path / "runs" / "a")
     folder.check(CONFIG)
     assert not folder.path.exists()
-    folder.open(CONFIG)
+    open_(folder, CONFIG)
     assert (folder.path / "config.yaml").read_text() == CONFIG
     before = (folder.path / "config.yaml").stat().st_mtime_ns
-    folder.open(CONFIG)
+    open_(folder, CONFIG)
     assert (folder.path / "config.yaml").stat().st_mtime_ns == before
 
 
 def test_another_config_is_refused_in_one_line_that_shows_the_difference(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.open(CONFIG)
+    open_(folder, CONFIG)
     with pytest.raises(ConfigError) as refused:
-        folder.open(CONFIG.replace("steps: 3", "steps: 4"))
+        open_(folder, CONFIG.replace("steps: 3", "steps: 4"))
     assert str(refused.value) == (
         f"{tmp_path} holds a run of another config; choose another folder. sft.steps: 3 there, 4 now"
     )
@@ -46,7 +53,7 @@ def test_another_config_is_refused_in_one_line_that_shows_the_difference(tmp_pat
 )
 def test_values_that_differ_are_shown_by_their_keys(now: str, shown: str, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.open("a: 1\nb: {}")
+    open_(folder, "a: 1\nb: {}")
     with pytest.raises(ConfigError) as refused:
         folder.check(now)
     assert str(refused.value).endswith(f"choose another folder. {shown}")
@@ -54,10 +61,10 @@ def test_values_that_differ_are_shown_by_their_keys(now: str, shown: str, tmp_pa
 
 def test_a_run_goes_on_on_another_machine_and_only_there(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.open("a: ${machine.b}\nmachine: {b: 1, c: 2}")
-    folder.open("a: ${machine.b}\nmachine: {b: 3}")
+    open_(folder, "a: ${machine.b}\nmachine: {b: 1, c: 2}")
+    open_(folder, "a: ${machine.b}\nmachine: {b: 3}")
     with pytest.raises(ConfigError, match=r"a: \$\{machine.b\} there, 3 now"):
-        folder.open("a: 3\nmachine: {b: 3}")
+        open_(folder, "a: 3\nmachine: {b: 3}")
 
 
 def test_a_damaged_config_is_one_line(tmp_path: Path) -> None:
@@ -85,12 +92,12 @@ def test_what_cannot_be_looked_at_is_refused_in_one_line(tmp_path: Path) -> None
     (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "at all")
     for name in ("link", "a\0b"):
         with pytest.raises(ConfigError, match=r"cannot be made: .*; choose another folder"):
-            RunFolder(tmp_path / name).open(CONFIG)
+            open_(RunFolder(tmp_path / name), CONFIG)
 
 
 def test_a_long_difference_is_cut(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.open("".join(f"a{i}: 1\n" for i in range(50)))
+    open_(folder, "".join(f"a{i}: 1\n" for i in range(50)))
     with pytest.raises(ConfigError) as refused:
         folder.check("".join(f"a{i}: 2\n" for i in range(50)))
     assert str(refused.value).endswith("; ...")
@@ -114,6 +121,35 @@ def test_metrics_are_replaced_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         folder.write_metrics({"sft": {"srcc": float("nan")}})
     assert folder.metrics()["sft"] == {"srcc": 0.5}
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    with first.opened(CONFIG):
+        for attempt in (second.check, lambda config: open_(second, config)):
+            with pytest.raises(ConfigError, match=f"{tmp_path} is in use by process {os.getpid()} on "):
+                attempt(CONFIG)
+    open_(second, CONFIG)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_halves_that_a_killed_run_left_are_gone_when_it_goes_on(tmp_path: Path) -> None:
+    half = tmp_path / ".policy.part"
+    half.mkdir()
+    open_(RunFolder(tmp_path), CONFIG)
+    assert half.exists()  # it was no run's folder
+    open_(RunFolder(tmp_path), CONFIG)
+    assert not half.exists()
+
+
+@pytest.mark.parametrize("content", ["", '{"sft": {"srcc": 0.', "[" * 100_000, "[1]", '{"sft": 1}', "\x00"])
+def test_damaged_metrics_are_one_line(content: str, tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text(content)
+    with pytest.raises(
+        DataError, match=r"metrics\.json .*; remove it, and the run's own command makes it again"
+    ) as said:
+        RunFolder(tmp_path).metrics()
+    assert "\n" not in str(said.value)
 
 
 def test_predictions_of_a_stage_become_those_of_the_run(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def projections(policy: Policy) -> list[Projection]:
 
 
 def seen(given: Projection, plain: Projection, exact: Tensor) -> float:
-    """How much of an exact change of outputs is in what two projections make of many inputs: 1 is all of it."""
+    """The share of an exact change of outputs that is in what two projections make of many inputs."""
     inputs = torch.randn(
         4096,
         (given.weight if given.down_RI is None else given.down_RI).shape[1],

@@ -1,0 +1,192 @@
+"""Full disks, damaged files, dead workers and a folder in use: a line each, and what was saved is gone on with."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pty
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.forked_runs import ended, forked
+from support.small_run import assert_same_end, save_policy
+from support.terminal import HIDDEN, SHOWN, counts_in, sent_to
+from zoom_iqa.evaluation import evaluator
+from zoom_iqa.training.grpo import GRPOModule
+from zoom_iqa.training.sft import SFTModule
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture(scope="module")
+def finished(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    assert ended(forked(run, policy)) == 0
+    return run
+
+
+def last_line(said: Path) -> str:
+    text = said.read_text()
+    assert "Traceback" not in text
+    return text.splitlines()[-1]
+
+
+def before_batch(module: type, batch: int, act: Callable[[], object]) -> Callable[[], object]:
+    """A change to the class that does something before one of its steps."""
+    step = module.training_step  # type: ignore[attr-defined]
+
+    def changed(self: Any, samples: Any, batch_idx: int) -> Any:
+        if batch_idx == batch:
+            act()
+        return step(self, samples, batch_idx)
+
+    return lambda: setattr(module, "training_step", changed)
+
+
+@pytest.mark.parametrize(("limit", "file"), [(200_000, "last.ckpt"), (2_000, "config.yaml")])
+def test_a_full_disk_is_one_line_and_the_run_goes_on(
+    limit: int, file: str, policy: Path, finished: Path, tmp_path: Path
+) -> None:
+    """A limit to the size of files stands for it: writing fails at the same places, with another number."""
+    run, said = tmp_path / "run", tmp_path / "said"
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+    assert ended(forked(run, policy, first=full, said=said)) == 2
+    line = last_line(said)
+    assert line.startswith(f"error: {run}/")
+    assert line.endswith(f"{file}: File too large; let files be larger (ulimit -f), then go on: AGAIN")
+    assert not list(run.rglob("*.part"))
+    assert ended(forked(run, policy)) == 0
+    assert_same_end(run, finished)
+
+
+def test_a_folder_in_use_is_refused_and_its_run_undisturbed(policy: Path, finished: Path, tmp_path: Path) -> None:
+    run, said = tmp_path / "run", tmp_path / "said"
+    held, go_on = os.pipe()
+    pid = forked(run, policy, first=before_batch(SFTModule, 1, lambda: os.read(held, 1)))
+    until = time.monotonic() + 60
+    while not (run / "logs" / "sft" / "metrics.csv").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert ended(forked(run, policy, said=said)) == 2
+    line = last_line(said)
+    assert line.startswith(f"error: {run} is in use by process {pid} on ")
+    assert len(said.read_text().splitlines()) == 1
+    os.write(go_on, b"x")
+    assert ended(pid) == 0
+    assert_same_end(run, finished)
+
+
+def kill_workers() -> None:
+    assert signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL, "a worker cut off within a message leaves us waiting"
+    workers = [worker for worker in multiprocessing.active_children() if worker._parent_pid == os.getpid()]  # type: ignore[attr-defined]
+    assert workers
+    for worker in workers:
+        worker.kill()
+
+
+def in_evaluation() -> None:
+    make = evaluator.record_of
+
+    def changed(*arguments: Any, **named: Any) -> Any:
+        kill_workers()
+        return make(*arguments, **named)
+
+    setattr(evaluator, "record_of", changed)  # noqa: B010
+
+
+@pytest.mark.parametrize(
+    "first",
+    [before_batch(SFTModule, 0, kill_workers), before_batch(GRPOModule, 0, kill_workers), in_evaluation],
+    ids=["sft", "grpo", "evaluation"],
+)
+def test_a_loader_worker_that_dies_is_one_line(
+    first: Callable[[], object], policy: Path, finished: Path, tmp_path: Path
+) -> None:
+    run, said = tmp_path / "run", tmp_path / "said"
+    settings = ("machine.workers=1", "machine.evaluation_batch_size=1")
+    assert ended(forked(run, policy, *settings, first=first, said=said)) == 2
+    assert last_line(said).startswith("error: a process that loads images (pid ")
+    assert ended(forked(run, policy, *settings)) == 0
+    assert_same_end(run, finished)
+
+
+def zeroed(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    half = len(raw) // 2
+    raw[half : half + 4096] = bytes(4096)
+    path.write_bytes(raw)
+
+
+def stopped_in_grpo(run: Path, policy: Path) -> None:
+    def stop() -> None:
+        os._exit(9)
+
+    assert ended(forked(run, policy, "grpo.checkpoint_every=1", first=before_batch(GRPOModule, 3, stop))) == 9
+    assert sorted(path.name for path in (run / "checkpoints" / "grpo").iterdir()) == ["last-before.ckpt", "last.ckpt"]
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(policy: Path, finished: Path, tmp_path: Path) -> None:
+    run, said = tmp_path / "run", tmp_path / "said"
+    stopped_in_grpo(run, policy)
+    last = run / "checkpoints" / "grpo" / "last.ckpt"
+    zeroed(last)
+    assert ended(forked(run, policy, "grpo.checkpoint_every=1", said=said)) == 0
+    (warned,) = [line for line in said.read_text().splitlines() if line.startswith(f"warning: {last}")]
+    assert warned.startswith(f"warning: {last} is damaged (")
+    assert_same_end(run, finished)
+    assert [path.name for path in last.parent.iterdir()] == ["done.ckpt"]
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_a_damaged_checkpoint_without_another_is_one_line_with_a_remedy(
+    stage: str, policy: Path, finished: Path, tmp_path: Path
+) -> None:
+    run, said = tmp_path / "run", tmp_path / "said"
+    stopped_in_grpo(run, policy)
+    place = run / "checkpoints" / stage
+    for path in place.iterdir():
+        zeroed(path)
+    assert ended(forked(run, policy, "grpo.checkpoint_every=1", said=said)) == 2
+    line = last_line(said)
+    assert line.startswith(f"error: {place}/{'done' if stage == 'sft' else 'last'}.ckpt is damaged (")
+    assert line.endswith("remove it, and the same command trains this stage anew")
+
+
+def test_a_terminal_shows_a_bar_in_every_stage(policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    ours, theirs = pty.openpty()
+    pid = forked(tmp_path / "run", policy, said=Path(os.ttyname(theirs)))
+    os.close(theirs)
+    text = sent_to(ours)
+    assert ended(pid) == 0
+    for title in ("SFT", "evaluate sft", "GRPO", "evaluate grpo"):
+        bar = next(shown for shown in reversed(text.split(HIDDEN)) if title in shown and "━" in shown)
+        assert "4/4" in counts_in(bar)
+        assert SHOWN in bar
+
+
+def test_the_start_says_place_policy_lengths_and_how_to_stop(finished: Path, policy: Path, tmp_path: Path) -> None:
+    run, said = tmp_path / "run", tmp_path / "said"
+    assert ended(forked(run, policy, said=said)) == 0
+    rows = dict(line.split("  ", 1) for line in said.read_text().splitlines() if "  " in line)
+    found = {name.strip(): text.strip() for name, text in rows.items()}
+    assert found["run folder"] == str(run)
+    assert found["policy"].startswith(f"{policy}: 0.")
+    assert found["policy"].endswith(" M parameters in float32 on cpu")
+    assert found["sft"] == "4 steps of 2 images: 8 images, 0.67 epochs of 12"
+    assert found["grpo"] == "4 steps of 2 images: 8 images, 0.67 epochs of 12"
+    assert found["evaluation"] == "4 images after each stage"
+    assert found["to stop"].startswith("Control-C or SIGTERM")
+    assert found["to go on"].endswith(f"paths.run_dir={run}")
