@@ -13,7 +13,7 @@ RUN = "run"
 
 def pages() -> dict[str, str]:
     """The Markdown of every page by the name of its room."""
-    roots = sorted(path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__")
+    roots = sorted(path.stem for path in SOURCE.glob("[!_]*.py"))
     rooms = sorted(path.parent.name for path in SOURCE.glob("*/__init__.py"))
     made = {RUN: "\n".join([f"# {RUN}", *(f"\n## {name}\n\n::: zoom_iqa.{name}" for name in roots)])}
     return made | {room: f"# {room}\n\n::: zoom_iqa.{room}" for room in rooms}

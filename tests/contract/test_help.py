@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate_peer": "zoom_iqa.evaluate_peer",
     "data check": "zoom_iqa.data",
     "report": "zoom_iqa.report",
+    "assess": "zoom_iqa.assess",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
 }
 LINES, COLUMNS = 24, 80
@@ -41,7 +42,7 @@ def test_help_fits_a_screen_and_shows_a_command(command: str, flag: str, typed: 
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= COLUMNS
     assert lines[0].startswith("usage: ")
-    assert example_of(ended.out)[:3] == ["python", "-m", COMMANDS[command]]
+    assert module_of(example_of(ended.out))[0] == COMMANDS[command]
 
 
 def example_of(text: str) -> list[str]:
@@ -49,13 +50,22 @@ def example_of(text: str) -> list[str]:
     return shlex.split(example)
 
 
-@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report"])
+def module_of(example: list[str]) -> tuple[str, list[str]]:
+    """The module that ``python -m MODULE ...`` or ``zoom-iqa NAME ...`` runs, and its arguments."""
+    if example[0] == "zoom-iqa":
+        return f"zoom_iqa.{example[1]}", example[2:]
+    assert example[:2] == ["python", "-m"]
+    return example[2], example[3:]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report", "assess"])
 def test_examples_run(
     command: str, typed: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     example = example_of(typed(COMMANDS[command], *words(command), "--help").out)
-    ended = typed(*example[2:])
+    module, arguments = module_of(example)
+    ended = typed(module, *arguments)
     assert ended.status == 0, ended.err
     assert ended.out
 

@@ -66,6 +66,10 @@ class ImageError(ZoomIQAError):
     """An image cannot be read or shown."""
 
 
+class OutputError(ZoomIQAError):
+    """A result cannot be written: the disk is full, or the place is none."""
+
+
 class DataError(ZoomIQAError):
     """Records of a data set are unusable; ``rows`` lists each offending one in a line."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -73,6 +74,20 @@ class ProgressLine:
                 file=sys.stderr,
                 flush=True,
             )
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within the block others may print: the bar is gone from the terminal, and comes again after it."""
+        if self._bar is None:
+            yield
+            return
+        self._bar.live.transient = True
+        self._bar.stop()
+        try:
+            yield
+        finally:
+            self._bar.live.transient = False
+            self._bar.start()
 
     def close(self) -> None:
         """Leave the terminal as it was."""

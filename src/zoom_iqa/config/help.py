@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import textwrap
 from collections.abc import Mapping
+from pathlib import Path
 
+import zoom_iqa
 from zoom_iqa.config.location import conf_dir
 
 WIDTH = 80
-_INDENT = 16
+_LEAST_INDENT = 16
 
 
 def help_of(usage: str, *, summary: str, given: Mapping[str, str], example: str) -> str:
     """The whole text; ``given`` has what can be given and what it means."""
+    indent = max([_LEAST_INDENT, *(len(key) + 4 for key in given)])
     rows = [
         textwrap.fill(
             meaning,
             WIDTH,
-            initial_indent=f"  {key:<{_INDENT - 3}} ",
-            subsequent_indent=" " * _INDENT,
+            initial_indent=f"  {key:<{indent - 3}} ",
+            subsequent_indent=" " * indent,
             break_on_hyphens=False,
         )
         for key, meaning in given.items()
@@ -30,3 +35,9 @@ def help_of(usage: str, *, summary: str, given: Mapping[str, str], example: str)
 def choices(group: str) -> str:
     """The names of conf/``group``/*.yaml."""
     return " ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
+
+
+def photograph(name: str) -> str:
+    """A photograph of the embedded set as a command line names it, from the working folder where that is shorter."""
+    path = Path(zoom_iqa.__file__).parent / "assets" / "photographs" / f"{name}.jpg"
+    return shlex.quote(min(str(path), os.path.relpath(path), key=len))

@@ -84,12 +84,27 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
             return _shown(bare, max_pixels, path, upright=upright)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{path}: this is a folder without images; name an image") from error
     except UnidentifiedImageError as error:
         if is_lfs_pointer(path):
             raise ImageError(f"{path} {LFS_SAID}") from error
         raise ImageError(f"{path}: not an image of a known format ({', '.join(FORMATS)})") from error
     except _DAMAGE as error:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
+
+
+def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
+    """An image that is open already, as ``load_image`` gives one of a file.
+
+    Raises:
+        ImageError: its pixels cannot be decoded.
+    """
+    try:
+        shown = _in_rgb(_upright(image) if upright else image)
+    except _DAMAGE as error:
+        raise ImageError(f"the image cannot be decoded ({error}); open it again") from error
+    return _reduced(shown, MAX_DECODED_PIXELS if max_pixels is None else max_pixels)
 
 
 def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: bool) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from zoom_iqa.tasks.answer import TOOLS, AnswerObject, Pairs, WrittenNumber, read_object
@@ -79,20 +80,34 @@ def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: 
     )
 
 
+def paragraphs(text: str, sections: Sequence[str]) -> dict[str, str]:
+    """The labelled paragraphs that can be found before the answer, by label; no format is asked for beyond labels.
+
+    A label counts where it first stands at the start of a line; its paragraph ends at the next one.
+    """
+    thought = re.split(r"</think>|<answer>", text, maxsplit=1)[0].replace("<think>", "")
+    found = {name: match for name in sections if (match := re.search(_label(name), thought, re.MULTILINE))}
+    starts = sorted(match.start() for match in found.values())
+    ends = dict(pairwise([*starts, len(thought)]))
+    texts = {name: thought[match.end() : ends[match.start()]].strip() for name, match in found.items()}
+    return {name: written for name, written in texts.items() if written}
+
+
+def _label(name: str) -> str:
+    """A label may carry a number before it and a remark in brackets after it, as prompts list them."""
+    return rf"^[ \t]*(?:\d[.)][ \t]*)?{re.escape(name)}[ \t]*(?:\([^)\n]*\))?[ \t]*:"
+
+
 def _is_bare(tagged: str, answer: AnswerObject) -> bool:
     """Whether the object stands in its tags alone, without a fence."""
     return answer.span is not None and tagged.strip() == answer.text[slice(*answer.span)]
 
 
 def _split_sections(thought: str, sections: Sequence[str]) -> list[str] | None:
-    """The text of each section; None unless every label stands once, in order, with nothing before the first.
-
-    A label may carry a number before it and a remark in brackets after it, as prompts list them.
-    """
+    """The text of each section; None unless every label stands once, in order, with nothing before the first."""
     ends, starts = [], []
     for name in sections:
-        label = rf"^[ \t]*(?:\d[.)][ \t]*)?{re.escape(name)}[ \t]*(?:\([^)\n]*\))?[ \t]*:"
-        found = list(re.finditer(label, thought, re.MULTILINE))
+        found = list(re.finditer(_label(name), thought, re.MULTILINE))
         if len(found) != 1:
             return None
         starts.append(found[0].start())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import pytest
@@ -41,3 +42,26 @@ def test_only_one_process_shows_it(clock: list[float], capsys: pytest.CaptureFix
     line = ProgressLine("SFT", total=1, shown=False)
     line.advance()
     assert capsys.readouterr().err == ""
+
+
+def test_others_print_while_the_bar_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal: the bar is erased, the text stands alone on its line, and the bar comes again."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress.sys, "stderr", terminal)
+    with ProgressLine("assess", total=2) as line:
+        line.advance()
+        before = len(terminal.getvalue())
+        with line.aside():
+            erased = terminal.getvalue()[before:]
+            terminal.write("a card\n")
+        line.advance()
+    assert erased.endswith("\x1b[2K")  # the cursor is back on the bar's line, which is empty
+    after = terminal.getvalue().partition("a card\n")[2]
+    assert "assess" in after
+    assert "2/2" in after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.tasks.format import check_format
+from zoom_iqa.tasks.format import check_format, paragraphs
 
 SECTIONS = ("Image Quality Summary", "Directions for Improvement", "Issues to Avoid", "Decision & Rationale")
 THOUGHT = """
@@ -118,3 +118,22 @@ def test_every_requirement_is_listed_by_name() -> None:
         "json", "keys", "rating", "tool", "bbox",
     ]  # fmt: skip
     assert len(violations("")) == len(names)
+
+
+def test_paragraphs_are_found_whatever_else_is_wrong() -> None:
+    expected = {
+        "Image Quality Summary": "The image is soft.",
+        "Directions for Improvement": "A crisp face.",
+        "Issues to Avoid": "Blur on the face.",
+        "Decision & Rationale": "The rating is 2.50: a closer look helps.",
+    }
+    assert paragraphs(output(), SECTIONS) == expected
+    assert paragraphs(THOUGHT, SECTIONS) == expected
+    assert paragraphs(f"{THOUGHT}<answer>Issues to Avoid: no", SECTIONS) == expected
+    swapped = "Issues to Avoid: Blur.\nImage Quality Summary: Soft.\nIssues to Avoid: again"
+    assert paragraphs(swapped, SECTIONS) == {
+        "Issues to Avoid": "Blur.",
+        "Image Quality Summary": "Soft.\nIssues to Avoid: again",
+    }
+    assert paragraphs("no label at all", SECTIONS) == {}
+    assert paragraphs("Issues to Avoid:  \n", SECTIONS) == {}

@@ -12,11 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from zoom_iqa.data.supervised.defects import Defect
+from zoom_iqa.tasks.verdict import verdict_of
 
 Clauses = tuple[str, str, str, str]
 """Summary, directions, issues, decision."""
-
-_VERDICTS = ("bad", "poor", "fair", "good", "excellent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +80,7 @@ class FullWording:
 
     def final(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that needs no closer look."""
-        verdict = _verdict(facts.rating)
+        verdict = verdict_of(float(facts.rating))
         if facts.pristine:
             summary = _pick(
                 (
@@ -118,7 +117,7 @@ class FullWording:
 
     def doubt(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that asks for a crop."""
-        verdict = _verdict(facts.guess)
+        verdict = verdict_of(float(facts.guess))
         summary = _pick(
             (
                 f"At this size the image looks {verdict}, but the {facts.place} is hard to judge.",
@@ -145,7 +144,7 @@ class FullWording:
 
     def settled(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 2."""
-        verdict = _verdict(facts.rating)
+        verdict = verdict_of(float(facts.rating))
         found = facts.defect.phrase if facts.pristine else f"{facts.severity} {facts.defect.noun}"
         summary = _pick(
             (
@@ -193,10 +192,6 @@ def _move(facts: Facts) -> str:
     if facts.rating == facts.guess:
         return "kept"
     return "raised" if float(facts.rating) > float(facts.guess) else "lowered"
-
-
-def _verdict(rating: str) -> str:
-    return _VERDICTS[min(4, round(float(rating)) - 1)]
 
 
 def _sentence(text: str) -> str:

@@ -1,0 +1,94 @@
+"""Rate photographs: ``zoom-iqa assess PATH ...`` prints a card for each, or JSON, JSON Lines or CSV.
+
+A file that is no image is reported and the rest goes on. Asked to stop, it ends after the batch in hand, and all that
+is done has been written. The exit status is 0 when every image has a rating, 1 when one has none.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.help import choices, photograph
+from zoom_iqa.config.options import run_options
+
+SUMMARY = "Rates photographs on 1-5, 5 best, and says why: a card for each, or JSON or CSV."
+EXAMPLE = f"zoom-iqa assess {photograph('coffee')}"
+SHIPPED = (
+    "rating with the small policy shipped with the package: it was made to try things out, and knows photographs with "
+    "synthetic distortions (README says how well); --policy takes another"
+)
+
+
+def main() -> None:
+    """Entry point: errors made on purpose end in one line and status 2."""
+    run_options(_options, name="assess", summary=SUMMARY, example=EXAMPLE)
+
+
+def _options(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH ...", help="images, folders of them, globs; - reads a list from stdin"),
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {choices('task')}")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="strict, or released: the authors' prompts and reading")
+    ] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="answers an image; their mean counts")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON list instead of cards")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="a JSON object a line")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="a row an image, without texts")] = False,
+    overlay: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="a PNG an image: boxes on it, crops beside it")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="images at a time")] = None,
+) -> None:
+    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
+
+    def command() -> None:
+        forms = [name for name, given in (("json", as_json), ("jsonl", as_jsonl), ("csv", as_csv)) if given]
+        if len(forms) > 1:
+            raise ConfigError(f"{' and '.join(f'--{name}' for name in forms)}: give one of them")
+        files = _named_files(paths or [])
+
+        from zoom_iqa.config.assessor import Assessor
+        from zoom_iqa.reports.assessing import assess_files
+
+        assessor = Assessor(policy, samples=samples, task=task, protocol=protocol, device=device, batch_size=batch_size)
+        if assessor.is_shipped:
+            print(SHIPPED, file=sys.stderr)
+        if assess_files(files, assessor=assessor, form=forms[0] if forms else "cards", overlays=overlay):
+            sys.exit(1)
+
+    run_command(command, help_text="")
+
+
+def _named_files(names: Sequence[str]) -> list[str]:
+    from zoom_iqa.data.image_paths import image_paths
+
+    if not names and not sys.stdin.isatty():
+        names = ["-"]
+    listed = [line for name in names for line in (_lines_of_stdin() if name == "-" else [name])]
+    if not listed:
+        raise ConfigError("no image is named; give files, folders or globs, or a list of them on stdin")
+    return image_paths(listed)
+
+
+def _lines_of_stdin() -> list[str]:
+    """A name of a file a line, in whatever encoding names have here."""
+    lines = (os.fsdecode(line).rstrip("\r\n") for line in sys.stdin.buffer)
+    return [line for line in lines if line]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The assessor of a policy's name, with every other value from conf/assess.yaml."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+import transformers
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.checks import check_config, check_read, hint
+from zoom_iqa.config.command_line import with_policy
+from zoom_iqa.config.composition import composed
+from zoom_iqa.config.go_on import quoted
+from zoom_iqa.config.help import choices
+from zoom_iqa.config.machine import check_machine
+from zoom_iqa.evaluation.assessor import ImageAssessor
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.shipped import shipped_policy_folder
+
+READ_HERE = ("machine", "size", "device", "policy", "assessor", "stop_strings")
+
+
+class Assessor(ImageAssessor):
+    """Rates images: ``Assessor("FOLDER_OR_HUB_ID").assess("photo.jpg").rating``.
+
+    ``policy`` is any Qwen2.5-VL, a folder or a hub id; None takes the small one shipped with the package. ``samples``
+    answers are given for each image: one is the likeliest, several are drawn as the protocol says and their mean
+    counts. ``task`` and ``protocol`` are names of conf/task and conf/protocol; ``device`` is auto, cpu, cuda or cuda:N;
+    ``batch_size`` images are judged at a time, and ``workers`` processes load others meanwhile. What is None is as
+    conf/assess.yaml says.
+
+    Raises:
+        ConfigError: a value cannot be.
+        PolicyError: there is no policy of this name, or a file of it is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        policy: str | os.PathLike[str] | None = None,
+        *,
+        samples: int | None = None,
+        task: str | None = None,
+        protocol: str | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        workers: int | None = None,
+    ) -> None:
+        given = {
+            "policy.path": None if policy is None else quoted(str(policy)),
+            "samples": samples,
+            "sampling": "protocol" if samples is not None and samples > 1 else None,
+            "task": _choice("task", task),
+            "protocol": _choice("protocol", protocol),
+            "device": device,
+            "machine.evaluation_batch_size": batch_size,
+            "machine.workers": workers,
+        }
+        cfg = assessor_config([f"{key}={value}" for key, value in given.items() if value is not None])
+        device_named = _device(cfg.device)
+        parts = instantiate(cfg.assessor)
+        made: Policy = instantiate(cfg.policy)
+        made.model.to(device_named)
+        self.is_shipped = str(cfg.policy.path) == str(shipped_policy_folder())
+        super().__init__(policy=made, **parts.keywords)
+
+
+def assessor_config(overrides: Sequence[str]) -> DictConfig:
+    """conf/assess.yaml, checked and resolved.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        cfg = composed("assess", with_policy("assess", overrides))
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    check_machine(cfg.machine)
+    check_config(cfg)
+    check_read(cfg, read=READ_HERE)
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def _choice(group: str, name: str | None) -> str | None:
+    names = choices(group).split()
+    if name is not None and name not in names:
+        raise ConfigError(f"{group}={name}: there is no such choice{hint(name, names)}")
+    return name
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ValueError) as error:  # AssertionError: torch was built without CUDA
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device={name} cannot be used here ({reason}); use device=cpu or device=auto") from error
+    return device

@@ -1,0 +1,41 @@
+"""Files that a command line names: images, folders of them, and globs that no shell has expanded."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".webp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+"""Of ``zoom_iqa.data.images.FORMATS``; a file that is named itself may have any."""
+
+
+def image_paths(names: Iterable[str]) -> list[str]:
+    """The files meant, each once, in the order of their names' first occurrence.
+
+    A folder stands for every image below it, by suffix, hidden ones left out; a name with ``*``, ``?`` or ``[`` that is
+    no file itself for all that it matches. A name that leads to nothing is kept as it is: opening it tells why.
+    """
+    return list(dict.fromkeys(path for name in names for path in _meant(name)))
+
+
+def _meant(name: str) -> list[str]:
+    path = Path(name)
+    if path.is_dir():
+        return _below(path) or [name]
+    if not path.exists() and glob.has_magic(name):
+        found = sorted(glob.glob(name, recursive=True))
+        return [inner for one in found for inner in (_below(Path(one)) if Path(one).is_dir() else [one])] or [name]
+    return [name]
+
+
+def _below(folder: Path) -> list[str]:
+    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    return [
+        str(path)
+        for path in inside
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]

@@ -1,0 +1,135 @@
+"""The judgement of one image as people read it: ratings, paragraphs, and every closer look with what it changed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from zoom_iqa.base.errors import FailureReason
+from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import Box, Region
+from zoom_iqa.evaluation.figures import ImageRatings
+from zoom_iqa.tasks.format import paragraphs
+from zoom_iqa.tasks.verdict import verdict_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """The mean of the ratings that a policy may give an image, and their standard deviation; None of a single one."""
+
+    mean: float
+    std: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloserLook:
+    """A crop: its box in pixels of the image as it was looked at, and the ratings given before and after it."""
+
+    box: Box
+    region: Region
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assessment:
+    """All that a policy said of one image.
+
+    ``source`` is the image as it was named; ``size`` its width and height in pixels as it was looked at, which may be
+    less than the file's. ``records`` are the answers. ``sections`` are the labels of each turn's paragraphs by role
+    (summary, directions, issues, decision); further turns have the last labels.
+    """
+
+    source: str
+    size: tuple[int, int]
+    records: tuple[Record, ...]
+    expected: Expected | None
+    sections: Sequence[Sequence[str]] = field(repr=False)
+
+    @property
+    def rating(self) -> float | None:
+        """The mean of the ratings that could be read, on 1-5; None where ``failure`` says why there is none."""
+        return self._ratings.rating
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation between answers; None with fewer than two ratings."""
+        return self._ratings.spread
+
+    @property
+    def verdict(self) -> str | None:
+        """The rating in a word."""
+        return None if self.rating is None else verdict_of(self.rating)
+
+    @property
+    def failure(self) -> FailureReason | None:
+        """Why no rating could be read."""
+        return None if self.rating is not None else self.records[0].failure
+
+    @property
+    def shown(self) -> Record:
+        """The answer whose rating is nearest to the mean of all: the one that paragraphs and looks are taken from."""
+        rating = self.rating
+        if rating is None:
+            return self.records[0]
+        return min(
+            (record for record in self.records if record.rating is not None),
+            key=lambda record: abs((record.rating or 0.0) - rating),
+        )
+
+    @property
+    def paragraphs(self) -> tuple[Mapping[str, str], ...]:
+        """The labelled paragraphs of each turn of the answer shown; empty for a turn that has none."""
+        turns = enumerate(self.shown.steps)
+        return tuple(paragraphs(step.text, self.labels(turn)) for turn, step in turns)
+
+    @property
+    def looks(self) -> tuple[CloserLook, ...]:
+        """The crops of the answer shown, in order."""
+        steps, (width, height) = self.shown.steps, self.size
+        ratings = [step.reading.rating for step in steps]
+        numbers = [rating if isinstance(rating, float) else None for rating in ratings] + [None]
+        return tuple(
+            CloserLook(
+                box=look.box,
+                region=(
+                    look.box[0] / width,
+                    look.box[1] / height,
+                    look.box[2] / width,
+                    look.box[3] / height,
+                ),
+                before=numbers[turn],
+                after=numbers[turn + 1],
+            )
+            for turn, step in enumerate(steps)
+            for look in step.looks
+            if look.box is not None
+        )
+
+    def labels(self, turn: int) -> Sequence[str]:
+        """The labels of a turn's paragraphs, by role."""
+        return self.sections[min(turn, len(self.sections) - 1)] if self.sections else ()
+
+    @property
+    def _ratings(self) -> ImageRatings:
+        return ImageRatings(self.records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unviewable:
+    """An image that could not be read or shown, and why."""
+
+    source: str
+    reason: str
+
+
+Outcome = Assessment | Unviewable
+
+
+def expected_of(records: Sequence[Record]) -> Expected | None:
+    """From the answers there are, or None if no rating of them could be read."""
+    ratings = [record.rating for record in records if record.rating is not None]
+    if not ratings:
+        return None
+    return Expected(mean=statistics.fmean(ratings), std=statistics.stdev(ratings) if len(ratings) > 1 else None)

@@ -1,0 +1,101 @@
+"""An assessment as a card in the terminal. Texts of models show as text: markup and escape codes do nothing."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from zoom_iqa.base.printable import printable
+from zoom_iqa.evaluation.assessment import Assessment, CloserLook, Outcome
+
+PLAIN_WIDTH = 100
+TEXT_LIMIT = 2000
+"""Characters of one answer that are shown."""
+STYLES = {"bad": "bold red", "poor": "red", "fair": "yellow", "good": "green", "excellent": "bold green"}
+
+
+class Cards:
+    """A card for each assessment: as wide as the terminal, or of one width where there is none."""
+
+    def __init__(self, file: TextIO) -> None:
+        console = Console(file=file)
+        self._console = console if console.is_terminal else Console(file=file, width=PLAIN_WIDTH)
+
+    def __enter__(self) -> Cards:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left to write."""
+
+    def write(self, outcome: Outcome) -> None:
+        """Print one; an image that could not be viewed has no card."""
+        if isinstance(outcome, Assessment):
+            self._console.print(card(outcome))
+
+
+def card(assessment: Assessment) -> Panel:
+    """The card: ratings and verdict, the last turn's paragraphs, and each crop with what it changed."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(no_wrap=True, style="dim")
+    rows.add_column()
+    rows.add_row("rating", _rating(assessment))
+    if assessment.expected is not None:
+        rows.add_row("expected", Text(_expected(assessment)))
+    for label, text in _paragraphs(assessment):
+        rows.add_row(Text(printable(label)), Text(printable(text, limit=TEXT_LIMIT)))
+    for number, look in enumerate(assessment.looks, 1):
+        rows.add_row(f"crop {number}", Text(look_said(look)))
+    width, height = assessment.size
+    return Panel(
+        rows,
+        title=Text(printable(assessment.source)),
+        title_align="left",
+        subtitle=Text(f"{width} x {height}"),
+        subtitle_align="right",
+    )
+
+
+def look_said(look: CloserLook) -> str:
+    """The place of a crop in hundredths of the image, and the ratings before and after it."""
+    x1, y1, x2, y2 = (round(100 * end) for end in look.region)
+    place = f"x {x1}-{x2} %, y {y1}-{y2} %"
+    if look.before is None or look.after is None:
+        return f"{place}: {_number(look.before)} before, {_number(look.after)} after"
+    change = round(look.after - look.before, 2)
+    moved = f"raised by {change:.2f}" if change > 0 else f"lowered by {-change:.2f}" if change < 0 else "left"
+    return f"{place}: {look.before:.2f} before, {look.after:.2f} after: {moved}"
+
+
+def _rating(assessment: Assessment) -> Text:
+    if assessment.rating is None or assessment.verdict is None:
+        return Text(f"unreadable: {assessment.failure}", style="bold red")
+    text = Text.assemble((f"{assessment.rating:.2f} {assessment.verdict}", STYLES[assessment.verdict]))
+    count = len(assessment.records)
+    if count > 1:
+        readable = sum(record.rating is not None for record in assessment.records)
+        text.append(f" (mean of {readable} answers{'' if readable == count else f', {count - readable} unreadable'})")
+    return text
+
+
+def _expected(assessment: Assessment) -> str:
+    expected = assessment.expected
+    assert expected is not None
+    spread = "spread unknown from one answer" if expected.std is None else f"spread {expected.std:.2f}"
+    return f"{expected.mean:.2f}, {spread}"
+
+
+def _paragraphs(assessment: Assessment) -> list[tuple[str, str]]:
+    """Those of the last turn, or its whole text where it has none."""
+    found = assessment.paragraphs[-1]
+    return list(found.items()) or [("text", assessment.shown.steps[-1].text)]
+
+
+def _number(rating: float | None) -> str:
+    return "unreadable" if rating is None else f"{rating:.2f}"

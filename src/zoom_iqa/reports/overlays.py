@@ -1,0 +1,125 @@
+"""The picture of an assessment: the image with a box for each crop, and the crops beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from zoom_iqa.base.atomic_files import whole_binary_file
+from zoom_iqa.base.errors import OutputError
+from zoom_iqa.evaluation.assessment import Assessment
+from zoom_iqa.reports.cards import look_said
+from zoom_iqa.tasks.tools.crop import cut
+
+COLOURS = ("#e4002b", "#0085ca", "#00a651", "#f7a600")
+"""Of boxes and of the frames of their crops, in order and again from the first."""
+
+MARGIN = 12
+BACKGROUND, INK = "white", "black"
+LEAST_HEIGHT = 240
+
+
+def overlay(image: Image.Image, assessment: Assessment) -> Image.Image:
+    """``image`` as it was looked at, its rating under it; boxes of crops on it, the crops in a column beside it.
+
+    A crop is drawn as the policy saw it: enlarged within the image's own size.
+    """
+    scale = max(1.0, LEAST_HEIGHT / image.height)
+    shown = _resized(image, scale)
+    looks = assessment.looks
+    crops = [_resized(cut(image, look.box), scale) for look in looks]
+    font = ImageFont.load_default(max(12.0, shown.height / 28))
+    line = round(font.getbbox("Ag")[3] * 1.6) if isinstance(font, ImageFont.FreeTypeFont) else 2 * MARGIN
+    stacked = _stacked(crops, height=shown.height, line=line)
+    captions = [f"crop {number}: {look_said(look)}" for number, look in enumerate(looks, 1)]
+    title = _title(assessment)
+    texts = [_text_width(text, font) for text in captions]
+    column = max([0, *(crop.width for crop in stacked), *texts])
+    height = max(shown.height + line, sum(crop.height + line for crop in stacked) + MARGIN * max(0, len(stacked) - 1))
+    width = 2 * MARGIN + max(shown.width, _text_width(title, font)) + (MARGIN + column if stacked else 0)
+    canvas = Image.new("RGB", (width, height + 2 * MARGIN), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    canvas.paste(shown, (MARGIN, MARGIN))
+    draw.text((MARGIN, MARGIN + shown.height + line // 5), title, fill=INK, font=font)
+    thickness = max(2, shown.height // 150)
+    for number, look in enumerate(looks):
+        x1, y1, x2, y2 = (round(end * scale) + MARGIN for end in look.box)
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=_colour(number), width=thickness)
+    top, left = MARGIN, width - MARGIN - column
+    for number, (crop, caption) in enumerate(zip(stacked, captions, strict=True)):
+        canvas.paste(crop, (left, top))
+        frame = (left, top, left + crop.width - 1, top + crop.height - 1)
+        draw.rectangle(frame, outline=_colour(number), width=thickness)
+        draw.text((left, top + crop.height + line // 5), caption, fill=INK, font=font)
+        top += crop.height + line + MARGIN
+    return canvas
+
+
+def _title(assessment: Assessment) -> str:
+    if assessment.rating is None:
+        return f"unreadable: {assessment.failure}"
+    return f"{assessment.rating:.2f} {assessment.verdict}"
+
+
+def _stacked(crops: Sequence[Image.Image], *, height: int, line: int) -> list[Image.Image]:
+    """Crops that fill a column of about ``height`` together, captions included, none larger than it was."""
+    if not crops:
+        return []
+    room = max(line, (height - (len(crops) - 1) * (line + MARGIN)) // len(crops))
+    return [_resized(crop, min(1.0, room / crop.height)) for crop in crops]
+
+
+def _resized(image: Image.Image, scale: float) -> Image.Image:
+    if scale == 1.0:
+        return image
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _text_width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
+    return round(font.getlength(text))
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+class OverlayFolder:
+    """A folder that gets a PNG for each assessment, under its image's name; images of one name are numbered.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, view: Callable[[str], Image.Image]) -> None:
+        self._folder, self._view = folder, view
+        self._names: Counter[str] = Counter()
+        with _told(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, assessment: Assessment) -> None:
+        """Draw one, from its source.
+
+        Raises:
+            ImageError: the source cannot be read any more.
+            OutputError: the file cannot be written.
+        """
+        stem = Path(assessment.source).stem
+        self._names[stem] += 1
+        number = self._names[stem]
+        path = self._folder / f"{stem if number == 1 else f'{stem}-{number}'}.png"
+        picture = overlay(self._view(assessment.source), assessment)
+        with _told(path), whole_binary_file(path) as file:
+            picture.save(file, "PNG")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}; make room or name another folder") from error

@@ -1,0 +1,10 @@
+"""The word for a rating: the five grades of ITU-R BT.500's quality scale."""
+
+from __future__ import annotations
+
+VERDICTS = ("bad", "poor", "fair", "good", "excellent")
+
+
+def verdict_of(rating: float) -> str:
+    """The grade nearest to a rating on 1-5."""
+    return VERDICTS[min(len(VERDICTS), max(1, round(rating))) - 1]

@@ -1,0 +1,84 @@
+"""Assessments of written answers: an assessor whose policy says what a function of the image's grey tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from support.made_rollouts import reading
+from support.random_policy import build_random_policy
+from support.written_engine import written
+from support.written_rollouts import PROMPTS, SAMPLING
+from zoom_iqa.base.records import Record, RecordedStep
+from zoom_iqa.base.types import Box, Ending, Example, ImagePart, Look, ParseFailure, Request
+from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.evaluation.assessment import Assessment, expected_of
+from zoom_iqa.evaluation.assessor import ImageAssessor
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.tasks.zoom import ZoomTask
+
+SECTIONS = (tuple(PROMPTS.sections_turn1), tuple(PROMPTS.sections_turn2))
+Say = Callable[[float, int], str]
+"""The text of a turn for an image of this mean grey (0-255); turns count from 1."""
+
+
+def brightness_rating(grey: float, turn: int) -> str:
+    """1 for black to 5 for white, in one turn."""
+    return written("turn1", rating=1 + 4 * grey / 255, crop=False)
+
+
+def image_assessor(
+    say: Say = brightness_rating, *, policy: Policy | None = None, asked: list[str] | None = None, **changed: Any
+) -> ImageAssessor:
+    """``asked`` collects the keys of all requests."""
+
+    def script(request: Request) -> str:
+        if asked is not None:
+            asked.append(request.key)
+        parts = [part for message in request.prompt for part in message.parts if isinstance(part, ImagePart)]
+        return say(float(np.asarray(parts[0].image).mean()), len(parts))
+
+    settings: dict[str, Any] = {
+        "policy": policy or build_random_policy(),
+        "task": ZoomTask(prompts=PROMPTS),
+        "engine": lambda *, policy, sampling, features: ScriptedEngine(script=script, sampling=sampling, policy=None),
+        "sampling": SAMPLING,
+        "features_capacity": 1000,
+        "batch_size": 3,
+        "samples": 1,
+        "workers": 0,
+        "seed": 0,
+        "sections": SECTIONS,
+        "max_pixels": 10_000,
+        "upright": True,
+        **changed,
+    }
+    return ImageAssessor(**settings)
+
+
+def grey_image(grey: int, width: int = 48, height: int = 32) -> Image.Image:
+    return Image.new("RGB", (width, height), (grey, grey, grey))
+
+
+def answer(
+    *ratings: float | None, boxes: tuple[Box | None, ...] = (), text: str = "Avoid: blur", sample: int = 0
+) -> Record:
+    """A record with a turn for each rating; ``boxes`` are the crops asked for in the first turns."""
+    steps = tuple(
+        RecordedStep(
+            text=text,
+            tokens=1,
+            finish="stop",
+            reading=reading(ParseFailure("bad_rating", "") if rating is None else rating),
+            looks=(Look(box=boxes[turn]),) if turn < len(boxes) else (),
+        )
+        for turn, rating in enumerate(ratings)
+    )
+    return Record(example=Example(id="x", dataset="images"), sample=sample, steps=steps, ending=Ending.FINAL)
+
+
+def assessment(*records: Record, source: str = "photo.jpg", size: tuple[int, int] = (100, 50)) -> Assessment:
+    return Assessment(source=source, size=size, records=records, expected=expected_of(records), sections=SECTIONS)

@@ -1,0 +1,174 @@
+"""``zoom-iqa assess`` with the shipped policy, in this process: outcomes, exit status, lists on stdin, stops."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import zoom_iqa
+from support.random_policy import noise_image
+from zoom_iqa import assess
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.assessor import Assessor
+from zoom_iqa.evaluation.assessment import Outcome
+from zoom_iqa.evaluation.assessor import ImageAssessor
+
+PHOTOGRAPHS = Path(zoom_iqa.__file__).parent / "assets" / "photographs"
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def typed(*arguments: str, stdin: bytes = b"") -> Ended:
+        monkeypatch.setattr(sys, "argv", ["assess", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsys.readouterr()
+        try:
+            assess.main()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        said = capsys.readouterr()
+        return Ended(status, said.out, said.err)
+
+    return typed
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two photographs, and two files that are none."""
+    for name in ("coffee", "clock"):
+        shutil.copy(PHOTOGRAPHS / f"{name}.jpg", tmp_path)
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "empty.png").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_bad_files_are_reported_and_the_rest_goes_on(folder: Path, run: Run) -> None:
+    ended = run(".", "--jsonl", "--overlay", "drawn")
+    assert ended.status == 1
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert [line["image"] for line in lines] == ["clock.jpg", "coffee.jpg", "empty.png", "text.jpg"]
+    assert [1 <= line["rating"] <= 5 for line in lines[:2]] == [True, True]
+    assert "empty" in lines[2]["error"]
+    assert "no rating: text.jpg: not an image of a known format" in ended.err
+    assert "2 of 4 images have no rating" in ended.err
+    assert "small policy shipped with the package" in ended.err
+    assert sorted(path.name for path in Path("drawn").iterdir()) == ["clock.png", "coffee.png"]
+
+
+def test_cards_of_good_files_and_status_zero(folder: Path, run: Run) -> None:
+    ended = run("*.jpg", "--batch-size", "1", stdin=b"not read")
+    assert ended.status == 1  # text.jpg
+    ended = run("c*.jpg")
+    assert ended.status == 0
+    assert ended.out.index("clock.jpg") < ended.out.index("coffee.jpg")
+    assert "rating " in ended.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)])
+def test_a_list_on_stdin(arguments: tuple[str, ...], folder: Path, run: Run) -> None:
+    odd = os.fsdecode(b"\xff.jpg")
+    shutil.copy("clock.jpg", odd)
+    ended = run(*arguments, "--csv", stdin=b"coffee.jpg\n\n\xff.jpg\r\n")
+    assert ended.status == 0
+    rows = list(csv.DictReader(io.StringIO(ended.out)))
+    assert [row["image"] for row in rows] == ["coffee.jpg", "\\udcff.jpg"]
+
+
+def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: Run) -> None:
+    one, again = (json.loads(run("coffee.jpg", "--json").out)[0] for _ in range(2))
+    assert one == again
+    assert (len(one["answers"]), one["spread"]) == (1, None)
+    (several,) = json.loads(run("coffee.jpg", "--json", "--samples", "4").out)
+    ratings = [answer["rating"] for answer in several["answers"]]
+    assert len(set(ratings)) > 1
+    assert several["rating"] == pytest.approx(sum(ratings) / 4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no image is named"),
+        (("x.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
+        (("x.jpg", "--samples", "0"), "samples=0 of an assessment must be at least 1"),
+        (("x.jpg", "--samples", "many"), "--samples"),
+        (("x.jpg", "--task", "zom"), "task=zom: there is no such choice; did you mean zoom?"),
+        (("x.jpg", "--protocol", "official"), "protocol=official: there is no such choice"),
+        (("x.jpg", "--protocol", "released"), "the package zoomiqa is not installed"),
+        (("x.jpg", "--device", "tpu:0"), "device=tpu:0 cannot be used here"),
+        (("x.jpg", "--batch-size", "0"), "machine.evaluation_batch_size=0 must be a whole number of at least 1"),
+        (("x.jpg", "--policy", "nowhere"), "policy.path=nowhere: there is no such folder"),
+        (("x.jpg", "--overlay", "coffee.jpg"), "coffee.jpg cannot be written: File exists"),
+        (("x.jpg", "--jsn"), "--json"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: tuple[str, ...], said: str, folder: Path, run: Run) -> None:
+    ended = run(*arguments)
+    assert ended.status == 2
+    (line,) = [line for line in ended.err.splitlines() if not line.startswith("rating with the small policy")]
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_a_policy_of_another_kind_is_one_line(folder: Path, run: Run) -> None:
+    Path("other").mkdir()
+    (Path("other") / "config.json").write_text('{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}')
+    ended = run("coffee.jpg", "--policy", "other")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "policy.path=other" in ended.err
+
+
+def test_a_stop_keeps_what_is_done(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal while the second batch is judged: it is finished and written, the third is not begun."""
+    for number in range(6):
+        noise_image(number, 64, 48).save(f"noise{number}.png")
+    whole = ImageAssessor.batches
+
+    def interrupted(self: ImageAssessor, images: list[str]) -> Iterator[list[Outcome]]:
+        for number, batch in enumerate(whole(self, images)):
+            if number == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield batch
+
+    monkeypatch.setattr(ImageAssessor, "batches", interrupted)
+    ended = run("noise*.png", "--json", "--batch-size", "2")
+    assert ended.status == 128 + signal.SIGINT
+    assert [one["image"] for one in json.loads(ended.out)] == [f"noise{number}.png" for number in range(4)]
+    assert "stopped by SIGINT" in ended.err
+
+
+def test_in_python_one_line_gives_a_rating(folder: Path) -> None:
+    assert zoom_iqa.Assessor is Assessor
+    assessor = Assessor(device="cpu")
+    assert assessor.is_shipped
+    found = assessor.assess("coffee.jpg")
+    assert found.rating is not None
+    assert found.verdict is not None
+    copy = folder / "it's a policy, copied"
+    shutil.copytree(PHOTOGRAPHS.parent / "tiny_policy", copy)
+    other = Assessor(copy)
+    assert not other.is_shipped
+    assert other.assess("coffee.jpg").records == found.records
+    with pytest.raises(ConfigError, match="samples=0"):
+        Assessor(samples=0)

@@ -1,0 +1,74 @@
+"""Pictures of assessments: boxes where crops were cut, the crops beside them, a file an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from support.made_assessments import answer, assessment, grey_image
+from zoom_iqa.base.errors import OutputError
+from zoom_iqa.reports.overlays import COLOURS, MARGIN, OverlayFolder, overlay
+
+RED = ImageColor.getrgb(COLOURS[0])
+BLUE = ImageColor.getrgb(COLOURS[1])
+
+
+def places(picture: Image.Image, colour: tuple[int, ...]) -> np.ndarray:
+    """Rows (y, x) of the pixels of a colour."""
+    return np.argwhere((np.asarray(picture) == colour).all(axis=-1))
+
+
+def test_boxes_lie_where_the_crops_were_cut_and_crops_beside_the_image() -> None:
+    image = Image.new("RGB", (400, 300), (0, 0, 200))
+    image.paste((0, 160, 0), (100, 50, 300, 250))
+    found = assessment(answer(3.0, 2.0, boxes=((100, 50, 300, 250),)), size=(400, 300))
+    picture = overlay(image, found)
+    red = places(picture, RED)
+    on_image = red[red[:, 1] < MARGIN + 400]
+    assert on_image.min(axis=0).tolist() == [MARGIN + 50, MARGIN + 100]
+    assert on_image.max(axis=0).tolist() == [MARGIN + 249, MARGIN + 299]
+    assert not len(places(picture, BLUE))
+    beside = np.asarray(picture)[:, MARGIN + 400 :]
+    green = (beside == (0, 160, 0)).all(axis=-1).sum()
+    assert green > 0.9 * 300 * 300  # 200 x 200 within 400 x 300 is enlarged to 300 x 300
+    assert not (beside == (0, 0, 200)).all(axis=-1).any()
+
+
+def test_two_crops_share_the_column() -> None:
+    found = assessment(answer(3.0, 2.5, 2.0, boxes=((0, 0, 200, 150), (200, 150, 400, 300))), size=(400, 300))
+    picture = overlay(grey_image(128, 400, 300), found)
+    assert picture.height < 300 + 100
+    assert len(places(picture, RED))
+    assert len(places(picture, BLUE))
+
+
+@pytest.mark.parametrize("size", [(30, 20), (1, 1), (2000, 15), (15, 2000)])
+def test_odd_sizes_have_a_picture_too(size: tuple[int, int]) -> None:
+    width, height = size
+    found = assessment(answer(None, boxes=((0, 0, width, height),)), size=size)
+    picture = overlay(grey_image(128, *size), found)
+    assert picture.width >= width
+    assert picture.height >= height
+
+
+def test_a_file_an_image_and_equal_names_are_numbered(tmp_path: Path) -> None:
+    folder = OverlayFolder(tmp_path / "new" / "folder", view=lambda source: grey_image(len(source)))
+    for source in ("a/x.jpg", "b/x.png", "y.jpg"):
+        folder.write(assessment(answer(3.0), source=source, size=(48, 32)))
+    names = sorted(path.name for path in (tmp_path / "new" / "folder").iterdir())
+    assert names == ["x-2.png", "x.png", "y.png"]
+    for name in names:
+        Image.open(tmp_path / "new" / "folder" / name).verify()
+
+
+def test_a_place_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file cannot be written: File exists; make room or name another folder"):
+        OverlayFolder(tmp_path / "file", view=lambda source: grey_image(1))
+    folder = OverlayFolder(tmp_path / "gone", view=lambda source: grey_image(1))
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(OutputError, match=r"photo\.png cannot be written: No such file or directory"):
+        folder.write(assessment(answer(3.0)))

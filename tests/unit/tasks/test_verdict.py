@@ -1,0 +1,26 @@
+"""The word for a rating."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoom_iqa.tasks.verdict import VERDICTS, verdict_of
+
+
+@pytest.mark.parametrize(
+    ("rating", "word"),
+    [
+        (1.0, "bad"),
+        (1.49, "bad"),
+        (1.51, "poor"),
+        (2.49, "poor"),
+        (2.51, "fair"),
+        (3.51, "good"),
+        (4.49, "good"),
+        (4.51, "excellent"),
+        (5.0, "excellent"),
+    ],
+)
+def test_the_nearest_grade(rating: float, word: str) -> None:
+    assert verdict_of(rating) == word
+    assert word in VERDICTS
