@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -34,5 +36,7 @@ def test_figures_of_an_old_file() -> None:
 
 
 def test_table_of_an_old_file() -> None:
-    kept = (FOLDER / "v0_scores.csv").read_text(encoding="utf-8")
-    assert ratings_csv(old_file()) == kept
+    """Its columns come first, as they were; later versions have more."""
+    kept = list(csv.reader(io.StringIO((FOLDER / "v0_scores.csv").read_text(encoding="utf-8"))))
+    found = csv.reader(io.StringIO(ratings_csv(old_file())))
+    assert [row[: len(kept[0])] for row in found] == kept

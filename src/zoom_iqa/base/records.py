@@ -18,6 +18,7 @@ from zoom_iqa.base.types import (
     Mos,
     ParseFailure,
     Preference,
+    RatingDistribution,
     Reading,
     Rollout,
     ToolCall,
@@ -42,15 +43,17 @@ class RecordedStep:
 class Record:
     """One trajectory over an example.
 
-    ``sample`` counts the trajectories of an example from 0; ``rewards`` are the unweighted terms it was trained with
-    and their weighted ``total``; ``step`` is the training step that made it; ``seconds`` is its share of the time its
-    batch took.
+    ``sample`` counts the trajectories of an example from 0; ``expected`` is the distribution that the rating was drawn
+    from, where evaluation has asked for it; ``rewards`` are the unweighted terms it was trained with and their weighted
+    ``total``; ``step`` is the training step that made it; ``seconds`` is its share of the time its batch took to
+    answer.
     """
 
     example: Example
     sample: int
     steps: tuple[RecordedStep, ...]
     ending: Ending
+    expected: RatingDistribution | None = None
     probes: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     rewards: Mapping[str, float] = field(default_factory=dict)
     step: int | None = None
@@ -85,7 +88,12 @@ class Record:
 
 
 def record_of(
-    rollout: Rollout, *, rewards: Mapping[str, float] | None = None, step: int | None = None, seconds: float = 0.0
+    rollout: Rollout,
+    *,
+    expected: RatingDistribution | None = None,
+    rewards: Mapping[str, float] | None = None,
+    step: int | None = None,
+    seconds: float = 0.0,
 ) -> Record:
     """The record of a finished trajectory; its probes are recorded too."""
     return Record(
@@ -102,6 +110,7 @@ def record_of(
             for made in rollout.steps
         ),
         ending=rollout.ending,
+        expected=expected,
         probes={name: tuple(map(record_of, answers)) for name, answers in rollout.probes.items()},
         rewards=rewards or {},
         step=step,
@@ -136,6 +145,7 @@ class RecordCodec:
             "mos_clipped": target.clipped if isinstance(target, Mos) else None,
             "preference": target.choice if isinstance(target, Preference) else None,
             "rating": record.rating,
+            "expected": None if record.expected is None else asdict(record.expected),
             "failure": record.failure,
             "well_formed": record.well_formed,
             "ending": record.ending.value,
@@ -162,6 +172,7 @@ class RecordCodec:
             sample=fields["sample"],
             steps=tuple(_step(step) for step in fields["steps"]),
             ending=Ending(fields["ending"]),
+            expected=RatingDistribution(**expected) if (expected := fields.get("expected")) else None,
             probes={name: tuple(map(self.decode, found)) for name, found in fields["probes"].items()},
             rewards=fields["rewards"],
             step=fields["step"],

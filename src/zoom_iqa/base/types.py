@@ -249,6 +249,15 @@ class Reading:
         return "written_rating" in self.values
 
 
+@dataclass(frozen=True, kw_only=True)
+class RatingDistribution:
+    """A rating before it is drawn: mean and standard deviation on 1-5, and the probability that a digit begins it."""
+
+    mean: float
+    std: float
+    mass: float
+
+
 class Ending(StrEnum):
     """Why a trajectory has ended: by its own decision, at a limit, or with a text or a picture that was no use.
 

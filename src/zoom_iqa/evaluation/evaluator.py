@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Example, ParseFailure, Sample
+from zoom_iqa.base.types import Example, ParseFailure, RolloutGroup, Sample
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.loader import SampleLoader
@@ -23,6 +23,7 @@ from zoom_iqa.evaluation.resumable import predict_missing
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.rollout.expected_ratings import expected_ratings
 from zoom_iqa.tasks.task import Task
 from zoom_iqa.tasks.tools.crop import why_unviewable
 
@@ -120,7 +121,7 @@ class Evaluator:
                 samples, task=self._task, engines={"policy": engine}, group_size=self._samples, seed=self._seed
             )
             seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
-            yield [record_of(rollout, seconds=seconds) for group in groups for rollout in group.rollouts]
+            yield [record for group in groups for record in _records(group, policy, features, seconds)]
 
     def _unviewable(self, sample: Sample) -> list[Record]:
         """The records of a sample that the policy cannot be shown; none of others."""
@@ -131,6 +132,13 @@ class Evaluator:
             for index in range(self._samples)
             if failure is not None
         ]
+
+
+def _records(group: RolloutGroup, policy: Policy, features: VisionCache, seconds: float) -> Iterator[Record]:
+    """The records of an image, with the ratings that its answers were drawn from."""
+    expected = expected_ratings(group.rollouts, policy=policy, features=features)
+    for rollout, rating in zip(group.rollouts, expected, strict=True):
+        yield record_of(rollout, expected=rating, seconds=seconds)
 
 
 @contextmanager

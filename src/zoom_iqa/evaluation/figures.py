@@ -14,6 +14,7 @@ from typing import Any
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, FailureReason, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos, ParseFailure
+from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_figures, single_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.ordering import pair_accuracy
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
@@ -44,6 +45,12 @@ class ImageRatings:
         return statistics.fmean(self.ratings) if self.ratings else None
 
     @property
+    def expected(self) -> float | None:
+        """The mean of the expected ratings of those that have one, None where there is none."""
+        known = [t.expected.mean for t in self.trajectories if t.expected is not None]
+        return statistics.fmean(known) if known else None
+
+    @property
     def spread(self) -> float | None:
         """Their standard deviation, None with fewer than two."""
         return statistics.stdev(self.ratings) if len(self.ratings) > 1 else None
@@ -63,15 +70,18 @@ def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics
     Where images have several trajectories, correlations, rmse and histograms are of their mean ratings; rates and
     counts by reason are over trajectories; the unique-score ratio is that of first trajectories, because means take
     more values than scores do; ``rating_spread`` is the mean standard deviation within an image. ``pair_accuracy`` is
-    of single trajectories.
+    of single trajectories. Figures of single answers and of expected ratings stand beside them (``sharpness.py``).
     """
     images = ratings_by_image(records)
     summary = summarize([_outcome(image) for image in images], n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures: StageMetrics = summary.as_dict()
+    trajectories = [image.trajectories for image in images]
     figures["samples_per_image"] = max(len(image.trajectories) for image in images)
     figures |= _ordering(images)
     if figures["samples_per_image"] > 1:
         figures |= _over_trajectories(records, images)
+        figures |= single_figures(_by_sample(records)) | decomposed_error(trajectories)
+    figures |= expected_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     if rubric is not None:
         by_sample = _by_sample(records)
         figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)
@@ -94,15 +104,17 @@ def mean_reward(records: Sequence[Record], rubric: Rubric) -> float:
 
 
 def ratings_csv(records: Sequence[Record]) -> str:
-    """One line per image: its truth, its rating, and the spread and number of the readable trajectories it is of."""
+    """One line per image: its truth, its rating, the spread and number of the readable trajectories it is of, and the
+    rating expected.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "mos", "rating", "spread", "readable", "trajectories"])
+    writer.writerow(["id", "mos", "rating", "spread", "readable", "trajectories", "expected"])
     for image in ratings_by_image(records):
         first, total = image.trajectories[0], len(image.trajectories)
-        numbers = [first.example.mos, image.rating, image.spread]
-        written = ["" if number is None else f"{number:.4f}" for number in numbers]
-        writer.writerow([first.example.id, *written, len(image.ratings), total])
+        numbers = [first.example.mos, image.rating, image.spread, image.expected]
+        *written, expected = ["" if number is None else f"{number:.4f}" for number in numbers]
+        writer.writerow([first.example.id, *written, len(image.ratings), total, expected])
     return text.getvalue()
 
 
@@ -150,7 +162,7 @@ def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]
     warnings = Counter(p.ending.failure for p in records)
     return {
         "unique_score_ratio": unique_score_ratio([r for r in first_ratings if r is not None], n_images=len(images)),
-        "rating_spread": statistics.fmean(spreads) if spreads else str(Undefined("no image has two readable ratings")),
+        "rating_spread": statistics.fmean(spreads) if spreads else TOO_FEW,
         "clipped_ratings": clipped,
         "clipped_rating_rate": clipped / readable if readable else 0.0,
         "valid_rate": readable / n,

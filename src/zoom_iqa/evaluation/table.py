@@ -20,6 +20,16 @@ COLUMNS = {
     "images": "n",
 }
 
+SHARPNESS = {
+    "SRCC": "srcc",
+    "SRCC expected": "srcc_expected",
+    "RMSE": "rmse",
+    "RMSE expected": "rmse_expected",
+    "spread of digits": "expected_spread",
+    "squared bias": "squared_bias",
+    "variance": "rating_variance",
+}
+
 FIGURES = {
     "images": "n",
     "images with a readable rating": "n_valid",
@@ -39,7 +49,19 @@ FIGURES = {
     "the same, standard deviation when answered anew": "pair_accuracy_sd",
     "unique-score ratio": "unique_score_ratio",
     "unique-score ratio of the MOS": "unique_mos_ratio",
+    "SRCC of single answers, mean": "srcc_single",
+    "PLCC of single answers, raw, mean": "plcc_single",
+    "RMSE of single answers, mean": "rmse_single",
+    "SRCC of expected ratings": "srcc_expected",
+    "SRCC of expected ratings, 95 % bootstrap interval": "srcc_expected_interval",
+    "PLCC of expected ratings, raw": "plcc_expected",
+    "RMSE of expected ratings": "rmse_expected",
+    "images with an expected rating": "n_expected",
+    "squared bias: MSE of the mean of ever more answers": "squared_bias",
+    "variance within images: the rest of a single answer's MSE": "rating_variance",
     "rating spread within an image": "rating_spread",
+    "rating spread over an answer's digits": "expected_spread",
+    "probability that a digit begins the rating": "digit_mass",
     "ratings off the scale, clipped": "clipped_ratings",
     "their share of readable ratings": "clipped_rating_rate",
     "labels off the scale, clipped": "clipped_labels",
@@ -56,14 +78,10 @@ PLAIN_WIDTH = 200
 
 def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
     """Print the stages' figures and where the run lies."""
-    table = Table(title="held-out images (raw PLCC and SRCC)")
-    table.add_column("stage")
-    for title in COLUMNS:
-        table.add_column(title, justify="right")
-    for stage, figures in metrics.items():
-        table.add_row(stage, *(_shown(figures.get(key)) for key in COLUMNS.values()))
     console = Console()
-    console.print(table)
+    console.print(_by_stage("held-out images (raw PLCC and SRCC)", COLUMNS, metrics))
+    if any("n_expected" in figures for figures in metrics.values()):
+        console.print(_by_stage("answers, and ratings expected over their digits", SHARPNESS, metrics))
     for stage, figures in metrics.items():
         if figures.get("clipped_ratings") or figures.get("clipped_labels"):
             console.print(f"{stage}: {clipped_said(figures)}", soft_wrap=True, highlight=False)
@@ -100,6 +118,23 @@ def clipped_said(figures: Mapping[str, Any]) -> str:
     kinds = (("ratings", "clipped_rating_rate"), ("labels", "clipped_label_rate"))
     counts = [f"{figures[f'clipped_{kind}']:,} {kind} ({figures[rate]:.1%})" for kind, rate in kinds if rate in figures]
     return f"{' and '.join(counts)} off the scale of 1 to 5, clipped to it" if counts else ""
+
+
+def expected_said(figures: Mapping[str, Any]) -> str:
+    """The agreement of expected ratings beside that of answers, in words; nothing where it was not measured."""
+    return f"SRCC of expected ratings {_shown(figures['srcc_expected'])}" if "srcc_expected" in figures else ""
+
+
+def _by_stage(title: str, columns: Mapping[str, str], metrics: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row a stage; columns that no stage has are left out."""
+    table = Table(title=title)
+    table.add_column("stage")
+    kept = {column: key for column, key in columns.items() if any(key in figures for figures in metrics.values())}
+    for column in kept:
+        table.add_column(column, justify="right")
+    for stage, figures in metrics.items():
+        table.add_row(stage, *(_shown(figures.get(key)) for key in kept.values()))
+    return table
 
 
 def _shown(value: Any) -> str:

@@ -9,8 +9,7 @@ tokens of one optimizer step.
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -115,7 +114,7 @@ def _marks(
     sequences: Sequence[PromptCompletion], spans: Sequence[Mapping[str, Sequence[Span]]], policy: Policy
 ) -> dict[str, Tensor]:
     """A mask for each kind of span that some reading has."""
-    covered = [token_spans(policy, sequence.completion_C.tolist()) for sequence in sequences]
+    covered = [policy.token_bytes.spans(sequence.completion_C.tolist()) for sequence in sequences]
     kinds = {NUMBERS, *(kind for found in spans for kind in found)}
     return {
         kind: torch.tensor(
@@ -132,21 +131,7 @@ def _marks(
 
 def tokens_at(policy: Policy, ids: Sequence[int], spans: Sequence[Span]) -> list[bool]:
     """Which tokens of a completion hold a character of ``spans``, places in the text that ``ids`` spell."""
-    return _touches(token_spans(policy, ids), spans)
-
-
-def token_spans(policy: Policy, ids: Iterable[int]) -> list[Span]:
-    """Character positions each token covers in the decoded text; a special token covers none.
-
-    A character spelled by several tokens (bytes of UTF-8) belongs to the one that completes it.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    spans, position = [], 0
-    for token_id in ids:
-        end = position + len(decoder.decode(policy.token_bytes[token_id]))
-        spans.append((position, end))
-        position = end
-    return spans
+    return _touches(policy.token_bytes.spans(ids), spans)
 
 
 def _touches(tokens: Sequence[Span], wanted: Sequence[Span]) -> list[bool]:

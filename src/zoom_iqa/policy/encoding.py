@@ -1,6 +1,7 @@
 """Chat messages -> token ids, pixel tensors and M-RoPE positions of one prompt.
 
-Legend: L prompt tokens, P image patches before merging, D patch length (channels * temporal * patch * patch).
+Legend: L prompt tokens, C completion tokens, P image patches before merging, D patch length (channels * temporal *
+patch * patch).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -51,6 +52,16 @@ class EncodedPrompt:
     next_position: int
     images: tuple[EncodedImage, ...]
     image_spans: tuple[tuple[int, int], ...]
+
+    def continued(self, ids: Sequence[int]) -> EncodedPrompt:
+        """The prompt and text tokens after it."""
+        positions_C = self.next_position + torch.arange(len(ids))
+        return replace(
+            self,
+            ids_L=torch.cat([self.ids_L, torch.tensor(ids, dtype=torch.long)]),
+            positions_3L=torch.cat([self.positions_3L, positions_C.expand(3, -1)], 1),
+            next_position=self.next_position + len(ids),
+        )
 
 
 class ImageEncoder:

@@ -88,6 +88,16 @@ class Likelihood:
             self._bias_V = banned_bias(self._policy.banned_ids, weight_VH)
         return self._bias_V
 
+    def next_tokens(self, prompts: Sequence[EncodedPrompt], ids: Sequence[int]) -> Tensor:
+        """Log-probabilities (B, K), in nats and float32, of the K tokens ``ids`` after each prompt."""
+        weight_VH = self._policy.model.lm_head.weight
+        bias_V, columns_K = self._bias_for(weight_VH), torch.tensor(ids, device=weight_VH.device)
+        rows = [
+            log_distributions(hidden_NH, weight_VH, bias_V, temperature=self._temperature)[:, columns_K]
+            for hidden_NH in self.prompt_states(prompts).split(self._chunk)
+        ]
+        return torch.cat(rows)
+
     def prompt_states(self, prompts: Sequence[EncodedPrompt]) -> Tensor:
         """The last hidden state (B, H) of each prompt: the one that predicts the first token of a completion."""
         placeholder = torch.zeros(1, dtype=torch.long)

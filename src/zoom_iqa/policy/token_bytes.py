@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
+from collections.abc import Iterable
 from typing import Any
+
+from zoom_iqa.base.types import Span
 
 
 class TokenBytes:
@@ -21,6 +25,19 @@ class TokenBytes:
         if found is None:
             found = self._known[token_id] = self._spell(token_id)
         return found
+
+    def spans(self, ids: Iterable[int]) -> list[Span]:
+        """Character positions each token covers in the decoded text; a special token covers none.
+
+        A character spelled by several tokens (bytes of UTF-8) belongs to the one that completes it.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        spans, position = [], 0
+        for token_id in ids:
+            end = position + len(decoder.decode(self[token_id]))
+            spans.append((position, end))
+            position = end
+        return spans
 
     def _spell(self, token_id: int) -> bytes:
         if token_id in self._special:

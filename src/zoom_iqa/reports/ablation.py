@@ -35,6 +35,7 @@ PUBLISHED = f"published, {PAPER}"
 COLUMNS = {
     "PLCC (raw)": "plcc",
     "SRCC": "srcc",
+    "SRCC of expected ratings": "srcc_expected",
     "unique-score ratio": "unique_score_ratio",
     "format rate": "format_rate",
     "crop rate": "crop_rate",
@@ -139,7 +140,7 @@ def _row(number: str, name: str, on: Collection[str], group: list[FinishedRun], 
     figures = [one for run in group for one in run.by_dataset.values()]
     seeds = ", ".join(str(run.config["seed"]) for run in group)
     images = ", ".join(str(count) for count in sorted({one["n"] for one in figures}))
-    cells = [_cell([one[key] for one in figures]) for key in COLUMNS.values()]
+    cells = [_cell([one[key] for one in figures if key in one]) for key in COLUMNS.values()]
     return [number, *ticks, name, MEASURED, seeds, images, *cells, *published]
 
 
@@ -148,7 +149,7 @@ def _cell(values: Sequence[Any]) -> str:
     undefined = len(values) - len(numbers)
     said = f" ({undefined} undefined)" if undefined else ""
     if not numbers:
-        return "undefined"
+        return "undefined" if values else ""  # a version that did not measure it
     spread = f" ± {statistics.stdev(numbers):.3f}" if len(numbers) > 1 else ""
     return f"{statistics.fmean(numbers):.3f}{spread}{said}"
 

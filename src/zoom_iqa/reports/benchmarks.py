@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.evaluation.table import clipped_said
+from zoom_iqa.evaluation.table import clipped_said, expected_said
 from zoom_iqa.reports.published import DATASETS, PAPER, Pair, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
@@ -83,10 +83,13 @@ def _number(value: object) -> str:
 
 
 def _images(row: Mapping[str, Figures]) -> str:
-    """The number of images that each figure of a row is of, of unreadable ones, and of what was clipped."""
+    """The number of images that each figure of a row is of, of unreadable ones, and of what was clipped; and the
+    agreement of expected ratings, which tells better answers from sharper ones.
+    """
     said = []
     for name, figures in row.items():
         unreadable = figures["n"] - figures["n_valid"]
         left_out = f", {unreadable:,} of them unreadable and left out" if unreadable else ""
-        said.append(", ".join(filter(None, (f"{name} {figures['n']:,} images{left_out}", clipped_said(figures)))))
+        parts = (f"{name} {figures['n']:,} images{left_out}", clipped_said(figures), expected_said(figures))
+        said.append(", ".join(filter(None, parts)))
     return "; ".join(said)

@@ -19,8 +19,8 @@ from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
 
 LOGGED = (
-    "pair_accuracy", "pair_accuracy_sd", "srcc", "plcc", "srcc_midpoint", "plcc_midpoint", "unique_score_ratio",
-    "crop_rate", "valid_rate", "format_rate",
+    "pair_accuracy", "pair_accuracy_sd", "srcc", "plcc", "srcc_midpoint", "plcc_midpoint", "srcc_expected",
+    "unique_score_ratio", "crop_rate", "valid_rate", "format_rate",
 )  # fmt: skip
 """Figures logged as val/<data set>/<figure>."""
 MONITORED = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint")

@@ -17,6 +17,7 @@ from zoom_iqa.base.types import (
     Mos,
     ParseFailure,
     Preference,
+    RatingDistribution,
     Reading,
     ToolCall,
     Truth,
@@ -39,6 +40,16 @@ def test_what_was_clipped_is_kept_and_an_older_line_has_nothing_of_it() -> None:
     older = RecordCodec().decode(fields).example.target
     assert isinstance(older, Mos)
     assert not older.clipped
+
+
+def test_the_expected_rating_is_kept_and_an_older_line_has_none() -> None:
+    expected = RatingDistribution(mean=3.25, std=0.5, mass=0.875)
+    fields = RecordCodec().encode(replace(record("a"), expected=expected))
+    assert fields["expected"] == {"mean": 3.25, "std": 0.5, "mass": 0.875}
+    assert RecordCodec().decode(fields).expected == expected
+    assert RecordCodec().encode(record("a"))["expected"] is None
+    del fields["expected"]
+    assert RecordCodec().decode(fields).expected is None
 
 
 def test_what_is_kept_of_a_trajectory() -> None:

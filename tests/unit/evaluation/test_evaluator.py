@@ -81,6 +81,9 @@ def test_one_prediction_an_image_in_the_data_sets_order(images: Images, random_p
     assert all(p.rating is not None and p.well_formed and p.seconds > 0 for p in found)
     assert {len(p.steps) for p in found} == {1, 2}
     assert len({p.rating for p in found}) > 2
+    means = [p.expected.mean for p in found if p.expected is not None]
+    assert len(set(means)) == len(found)
+    assert all(1 < mean < 5 for mean in means)
 
 
 def test_batches_and_neighbours_change_nothing(images: Images, random_policy: Policy, tmp_path: Path) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
 from support.made_rollouts import reading, record
 from zoom_iqa.base.errors import ConfigError, FailureReason
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Example, Mos, ParseFailure, Sample, rated_example
+from zoom_iqa.base.types import Example, Mos, ParseFailure, RatingDistribution, Sample, rated_example
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
+from zoom_iqa.evaluation.sharpness import decomposed_error
 from zoom_iqa.evaluation.table import FIGURES, clipped_said, print_figures
 from zoom_iqa.metrics.summary import Summary
 
@@ -92,6 +96,89 @@ def test_clipped_ratings_are_counted_over_trajectories_and_labels_over_images() 
     assert clipped_said({"n": 3}) == ""
 
 
+def expecting(record: Record, *, mean: float, std: float = 0.5, mass: float = 1.0) -> Record:
+    return replace(record, expected=RatingDistribution(mean=mean, std=std, mass=mass))
+
+
+def test_expected_ratings_are_figures_of_their_own() -> None:
+    """Their order is the truth's, which that of the ratings drawn from them is not."""
+    drawn = [("a", 0, 2.0, 4.5), ("a", 1, 4.0, 4.5), ("b", 0, 2.0, 2.0), ("b", 1, 3.0, 2.0), ("c", 0, 4.0, 3.0)]
+    records = [prediction(name, sample, rating, mos=mos) for name, sample, rating, mos in drawn]
+    unread = prediction("c", 1, None, mos=3.0)
+    expected = [(4.25, 0.5), (4.5, 0.7), (2.0, 0.3), (2.5, 0.4), (3.0, 0.6)]
+    known = [expecting(r, mean=mean, std=std, mass=0.9) for r, (mean, std) in zip(records, expected, strict=True)]
+    figures = figures_of([*known, unread], None)
+    assert figures["n_expected"] == 3
+    assert figures["srcc_expected"] == pytest.approx(1.0)
+    assert figures["plcc_expected"] == pytest.approx(stats.pearsonr([4.375, 2.25, 3.0], [4.5, 2.0, 3.0]).statistic)
+    assert figures["rmse_expected"] == pytest.approx(((0.125**2 + 0.25**2 + 0.0) / 3) ** 0.5)
+    assert figures["expected_spread"] == pytest.approx((0.5 + 0.7 + 0.3 + 0.4 + 0.6) / 5)
+    assert figures["digit_mass"] == pytest.approx(0.9)
+    assert figures["srcc_expected_interval"]["units"] == 3
+    assert figures["srcc"] == pytest.approx(0.5)
+    assert not {name for name in figures_of([*records, unread], None) if "expected" in name}
+    assert "a,4.5000,3.0000,1.4142,2,2,4.3750" in ratings_csv([*known, unread])
+
+
+def test_intervals_of_expected_ratings_draw_photographs() -> None:
+    records = []
+    for number in range(12):
+        made = expecting(record(f"i{number}", mos=1.0 + number / 4), mean=1.0 + number % 5)
+        records.append(replace(made, example=replace(made.example, reference_id=f"photograph{number // 3}")))
+    assert figures_of(records, None)["srcc_expected_interval"]["units"] == 4
+    alone = [replace(r, example=replace(r.example, reference_id=None)) for r in records]
+    assert figures_of(alone, None)["srcc_expected_interval"]["units"] == 12
+
+
+def test_single_answers_are_the_mean_over_rounds() -> None:
+    """The mean of two answers may be right where each of them is not."""
+    ratings = {"a": (1.0, 2.0), "b": (3.0, 1.0), "c": (2.0, 5.0), "e": (5.0, 4.0)}
+    mos = {"a": 1.0, "b": 2.0, "c": 3.0, "e": 4.0}
+    records = [prediction(name, k, pair[k], mos=mos[name]) for name, pair in ratings.items() for k in range(2)]
+    figures = figures_of(records, None)
+    truth = list(mos.values())
+    rounds = [[pair[k] for pair in ratings.values()] for k in range(2)]
+    assert figures["srcc_single"] == pytest.approx(sum(stats.spearmanr(r, truth).statistic for r in rounds) / 2)
+    assert figures["plcc_single"] == pytest.approx(sum(stats.pearsonr(r, truth).statistic for r in rounds) / 2)
+    assert figures["rmse_single"] == pytest.approx((((0 + 1 + 1 + 1) / 4) ** 0.5 + ((1 + 1 + 4 + 0) / 4) ** 0.5) / 2)
+    assert figures["srcc"] > figures["srcc_single"]
+    assert "srcc_single" not in figures_of(records[::2], None)
+    equal = [
+        prediction(name, k, 3.0 if k else pair[0], mos=mos[name]) for name, pair in ratings.items() for k in (0, 1)
+    ]
+    assert figures_of(equal, None)["srcc_single"] == "undefined (all predictions are equal)"
+
+
+def test_the_error_of_single_answers_is_squared_bias_and_variance() -> None:
+    """By hand for a, from pairs; and for all, single answers' error is their sum."""
+    ratings = {"a": (1.0, 2.0, 3.0), "b": (3.0, 1.0, 2.5), "c": (2.0, 5.0, 4.0), "e": (4.5, 4.5, 4.5)}
+    mos = {"a": 1.5, "b": 2.0, "c": 3.0, "e": 4.0}
+    records = [prediction(name, k, drawn[k], mos=mos[name]) for name, drawn in ratings.items() for k in range(3)]
+    once = [prediction("f", k, None if k else 3.0, mos=5.0) for k in range(3)]
+    alone = figures_of([*records[:3], *once], None)
+    assert alone["squared_bias"] == pytest.approx((-0.5 * 0.5 + -0.5 * 1.5 + 0.5 * 1.5) / 3)  # f has one answer
+    assert alone["rating_variance"] == pytest.approx(1.0)
+    figures = figures_of(records, None)
+    errors = [(r.rating - r.example.mos) ** 2 for r in records if r.rating is not None]
+    assert figures["squared_bias"] + figures["rating_variance"] == pytest.approx(sum(errors) / 12)
+    assert figures["squared_bias"] < figures["rmse"] ** 2
+    nothing = figures_of([prediction("f", k, 3.0 if k else None, mos=5.0) for k in range(2)], None)
+    assert nothing["squared_bias"] == nothing["rating_variance"] == "undefined (no image has two readable ratings)"
+
+
+@given(bias=st.floats(-1, 1), spread=st.floats(0.1, 0.5), count=st.integers(2, 4))
+def test_squared_bias_is_right_on_average(bias: float, spread: float, count: int) -> None:
+    """Over all ways to draw a few answers from two equally likely ratings, its mean is the square of their bias."""
+    two = (3.0 + bias - spread, 3.0 + bias + spread)
+    found = []
+    for drawn in itertools.product(two, repeat=count):
+        records = [prediction("a", k, rating, mos=3.0) for k, rating in enumerate(drawn)]
+        found.append(decomposed_error([records]))
+    mean = {key: sum(figures[key] for figures in found) / len(found) for key in found[0]}
+    assert mean["squared_bias"] == pytest.approx(bias**2, abs=1e-9)
+    assert mean["rating_variance"] == pytest.approx(spread**2, abs=1e-9)
+
+
 def test_order_of_trajectories_does_not_matter_and_one_is_as_before() -> None:
     assert figures_of([*TWICE[1::2], *TWICE[::2]], None) == figures_of(TWICE, None)
     figures = figures_of([p for p in TWICE if p.sample == 0], None)
@@ -110,6 +197,7 @@ def test_scores_file_keeps_mean_and_spread() -> None:
         "spread": "0.7071",
         "readable": "2",
         "trajectories": "2",
+        "expected": "",
     }
     assert (rows[1]["rating"], rows[1]["spread"], rows[1]["readable"]) == ("2.0000", "", "1")
     assert (rows[3]["rating"], rows[3]["readable"]) == ("", "0")
@@ -123,8 +211,9 @@ def test_trajectories_are_in_order_of_their_number() -> None:
 def test_the_table_names_every_figure_and_every_reason(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     shown = set(FIGURES.values())
     fields = set(Summary.__dataclass_fields__) - {"score_histogram", "mos_histogram"}
-    assert fields | {"samples_per_image", "rating_spread", "pair_accuracy", "pair_accuracy_sd"} == shown
-    print_figures({"good": figures_of(TWICE, None), "poor": figures_of(TWICE[6:8], None)}, tmp_path)
+    good = figures_of([expecting(record, mean=1.0 + number / 4) for number, record in enumerate(TWICE)], None)
+    assert fields | (good.keys() - {"score_histogram", "mos_histogram"}) == shown
+    print_figures({"good": good, "poor": figures_of(TWICE[6:8], None)}, tmp_path)
     said = capsys.readouterr().out
     assert all(title in said for title in FIGURES)
     assert "bad_rating 3" in said

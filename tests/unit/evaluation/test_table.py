@@ -40,3 +40,15 @@ def test_a_stage_with_clipped_ratings_says_so(capsys: pytest.CaptureFixture[str]
     print_table({"sft": counts, "grpo": {**counts, "clipped_ratings": 0}}, Path("runs/x"))
     lines = [line for line in capsys.readouterr().out.splitlines() if "off the scale" in line]
     assert lines == ["sft: 17 ratings (5.0%) and 0 labels (0.0%) off the scale of 1 to 5, clipped to it"]
+
+
+def test_answers_and_expected_ratings_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"srcc": 0.7, "srcc_expected": 0.8, "rmse": 0.65, "rmse_expected": 0.5}
+    figures |= {"expected_spread": 0.4, "squared_bias": 0.25, "rating_variance": 0.125}
+    print_table({"sft": {**figures, "n_expected": 340}, "grpo": figures}, Path("runs/x"))
+    lines = capsys.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
+    shown = ["0.700", "0.800", "0.650", "0.500", "0.400", "0.250", "0.125"]
+    assert cells[-2:] == [["sft", *shown], ["grpo", *shown]]
+    print_table({"sft": {"srcc": 0.7, "n_expected": 3, "srcc_expected": 0.8}}, Path("runs/x"))
+    assert "squared" not in capsys.readouterr().out

@@ -17,7 +17,7 @@ from zoom_iqa.base.types import Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.native.engine import NativeEngineRecipe
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.engines.transformers_engine import TransformersEngine
-from zoom_iqa.learning.token_table import build_table, token_spans
+from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
@@ -84,7 +84,7 @@ def test_values_recorded_while_sampling_are_kept_in_order(random_policy: Policy)
 @pytest.mark.parametrize("text", [TEXTS[1], "naïve – 日本 🙂 3", "", "\n\n  x"])
 def test_token_spans_cover_the_text_in_order(random_policy: Policy, text: str) -> None:
     ids = random_policy.completion_ids(text)
-    spans = token_spans(random_policy, ids)
+    spans = random_policy.token_bytes.spans(ids)
     assert len(spans) == len(ids)
     assert "".join(text[start:end] for start, end in spans) == text
     assert spans[-1] == (len(text), len(text))  # the end token
@@ -95,7 +95,7 @@ def test_spans_of_broken_bytes_follow_the_decoded_text(random_policy: Policy) ->
     broken = random_policy.completion_ids("é")[:1]
     ids = [*broken, *random_policy.completion_ids("4")[:-1]]
     text = random_policy.decode(ids)
-    start, end = token_spans(random_policy, ids)[-1]
+    start, end = random_policy.token_bytes.spans(ids)[-1]
     assert text[start:end].endswith("4")
 
 

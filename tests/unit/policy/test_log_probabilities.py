@@ -189,3 +189,17 @@ def test_an_adapter_on_the_output_head_is_refused() -> None:
     policy.model.lm_head = torch.nn.Sequential(policy.model.lm_head)
     with pytest.raises(PolicyError, match="lm_head is a Sequential"):
         Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)
+
+
+@torch.no_grad()
+def test_next_tokens_are_those_that_completions_have(random_policy: Policy) -> None:
+    """Whatever is begun: probabilities of a prompt's continuation, and of a continued prompt's."""
+    prompt, ids = random_policy.encode(turn2_prompt(0)), random_policy.completion_ids("rating 3.5")
+    score = Likelihood(policy=random_policy, temperature=TEMPERATURE, features=None, logit_chunk=2)
+    whole = PromptCompletion(prompt, "a", torch.tensor(ids))
+    expected = score([whole], entropy=False, select_S=None).logp_T
+    found = score.next_tokens([prompt.continued(ids[:place]) for place in range(len(ids))], ids)
+    torch.testing.assert_close(found.diagonal(), expected, atol=1e-5, rtol=1e-5)
+    continued = prompt.continued(ids[:2]).continued(ids[2:4])
+    assert continued.ids_L.tolist() == [*prompt.ids_L.tolist(), *ids[:4]]
+    assert continued.positions_3L[:, -1].tolist() == [continued.next_position - 1] * 3

@@ -137,6 +137,18 @@ def test_notes_say_how_much_was_clipped(tmp_path: Path) -> None:
     assert f"table3_rank, seed 7: embedded: {said}" in report(["table3", str(tmp_path / "runs")])
 
 
+def test_expected_ratings_stand_beside_answers(tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "a", {"koniq": figures(0.9, srcc_expected=0.9128), "csiq": figures(0.8)})
+    text = report(["table1", f"x={run}"])
+    assert "x: koniq 1,200 images, SRCC of expected ratings 0.913; csiq 1,200 images." in text
+    for seed, expected in enumerate((0.25, 0.35)):
+        trained(tmp_path / f"runs/{seed}", "table3_rank", seed, {"grpo": figures(0.2, srcc_expected=expected)})
+    trained(tmp_path / "runs/old", "table3_score", 0, {"grpo": figures(0.2)})
+    table = csv.DictReader(io.StringIO(report(["table3", str(tmp_path / "runs"), "--format", "csv"])))
+    cells = {row["experiment"]: row["SRCC of expected ratings"] for row in table}
+    assert (cells["table3_rank"], cells["table3_score"], cells["table3_sft"]) == ("0.300 ± 0.071", "", "")
+
+
 def test_a_training_run_counts_after_its_last_stage(tmp_path: Path) -> None:
     both = {"sft": figures(0.1), "grpo": figures(0.2)}
     run = trained(tmp_path / "a", "table3_rank", 0, both)
