@@ -249,6 +249,11 @@ WRONG = {
     ),
     "device": (["machine.accelerator=gpux"], ["error: machine: ", "gpux", "machine=cpu"]),
     "trainer's key": (["+sft.trainer.max_step=4"], ["sft.trainer.max_step", "did you mean max_steps?"]),
+    "trainer's processes": (["trainer.devices=99"], ["error: trainer.devices=99: ", "set machine.devices instead"]),
+    "a stage's processes": (
+        ["+sft.trainer.num_nodes=2"],
+        ["error: sft.trainer.num_nodes=2: ", "set machine.num_nodes"],
+    ),
     "trainer's precision": (["trainer.precision=13"], ["trainer.precision=13", "32-true"]),
     "clipping": (["sft.module.max_grad_norm=-1"], ["sft.module.max_grad_norm=-1 must be above 0"]),
     "Lightning's clipping": (["+sft.trainer.gradient_clip_val=1"], ["sft.trainer.gradient_clip_val", "max_grad_norm"]),

@@ -121,7 +121,7 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
             sys.exit(_report(f"paths.run_dir: {error.filename}: {error.strerror}; name a folder that can be made"))
         if error.errno not in _OF_THE_DISK:
             raise
-        remedy = "" if go_on is None else f", then go on: {go_on()}"
+        remedy = "" if go_on is None or error.errno == errno.ENAMETOOLONG else f", then go on: {go_on()}"
         place = "" if error.filename is None else f"{printable(str(error.filename))}: "
         sys.exit(_report(f"{place}{error.strerror}; {_OF_THE_DISK[error.errno]}{remedy}"))
     except ValueError as error:

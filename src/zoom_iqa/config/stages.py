@@ -9,6 +9,9 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import check_target
 from zoom_iqa.training.stage import Stage
 
+OF_THE_MACHINE = ("accelerator", "strategy", "devices", "num_nodes")
+"""Keys of a trainer that say in which processes it runs."""
+
 
 def stage_names(cfg: DictConfig) -> list[str]:
     """The nodes of a config that can be run as stages."""
@@ -46,4 +49,10 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
     for key, instead in (("accumulate_grad_batches", "sft.accumulate"), ("gradient_clip_val", "module.max_grad_norm")):
         if trainer.get(key) is not None:
             raise ConfigError(f"{name}.trainer.{key}: modules clip and accumulate by themselves; set {instead}")
+    for key in OF_THE_MACHINE:
+        if trainer.get(key) != cfg.machine[key]:
+            where = f"{name}.trainer" if key in node.trainer else "trainer"
+            raise ConfigError(
+                f"{where}.{key}={trainer.get(key)}: all stages run in the same processes; set machine.{key} instead"
+            )
     return trainer
