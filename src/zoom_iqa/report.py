@@ -9,24 +9,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from PIL.Image import Image
+import wandb
 
-from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.config.commands import expected_errors
-from zoom_iqa.config.kept_images import judged_images
+from zoom_iqa.config.run_report import runs_in, write_comparison, write_report
 from zoom_iqa.reports.ablation import ablation_table, read_multirun
 from zoom_iqa.reports.benchmarks import PLCC_KINDS, benchmark_table, merged
-from zoom_iqa.reports.contents import kept_rollouts, read_contents
-from zoom_iqa.reports.pictures import pictures_within
 from zoom_iqa.reports.rendering import FORMATS, TextTable
-from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
 from zoom_iqa.reports.runs import read_run
+from zoom_iqa.reports.workspace import workspace
 
 
 def main() -> None:
@@ -43,37 +39,36 @@ def report(arguments: Sequence[str]) -> str:
         DataError: a folder is not a finished run's, or runs do not go together.
     """
     options = _parser().parse_args(arguments)
-    made: TextTable | Path = options.make(options)
+    made: TextTable | Path | str = options.make(options)
     if isinstance(made, Path):
         return f"{made} ({made.stat().st_size / 1e6:.1f} MB)\n"
-    return FORMATS[options.format](made)
+    return FORMATS[options.format](made) if isinstance(made, TextTable) else made
 
 
 def _run(options: argparse.Namespace) -> Path:
-    contents = read_contents(options.folder)
-    loaders, notes = _loaders(options.folder / "config.yaml")
-    wanted = wanted_pictures(contents, loaders)
-    with ProgressLine("pictures", total=len(wanted)) as line:
-        pictures = pictures_within(PICTURE_CHARACTERS, wanted, advance=line.advance) if wanted else {}
-    page = page_of(contents, kept_rollouts(options.folder), pictures, notes)
-    return _written(options.output or options.folder / "report.html", page)
+    return write_report(options.folder, options.output)
 
 
-def _loaders(config: Path) -> tuple[Mapping[str, Callable[[], Image | None]], list[str]]:
-    """What loads the images that a run judged; none, and a note that says why, where they are not here."""
+def _compare(options: argparse.Namespace) -> Path:
+    named: list[tuple[str, Path]] = []
+    for name, folder in map(_named, options.runs):
+        runs = runs_in(folder)
+        if not runs:
+            raise DataError(f"{folder} holds no run with figures; give the folders of runs, or that of a multirun")
+        single = runs == [folder]
+        named += [(name, folder)] if single else [(str(run.relative_to(folder)), run) for run in runs]
+    return write_comparison(named, options.output)
+
+
+def _workspace(options: argparse.Namespace) -> str:
+    made = workspace(entity=options.entity, project=options.project)
     try:
-        return judged_images(config), []
-    except DataError as error:
-        return {}, [f"There are no pictures: {error}."]
-
-
-def _written(path: Path, page: str) -> Path:
-    try:
-        with whole_text_file(path) as file:
-            file.write(page)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}; give another file with --output") from error
-    return path
+        made.save()
+    except wandb.errors.Error as error:
+        raise ConfigError(
+            f"the workspace cannot be saved ({' '.join(str(error).split())}); run `wandb login`, with a network"
+        ) from error
+    return f"{made.url}\n"
 
 
 def _table1(options: argparse.Namespace) -> TextTable:
@@ -108,18 +103,26 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example:\n  python -m zoom_iqa.report table1",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    tables = parser.add_subparsers(required=True, metavar="KIND")
-    run = tables.add_parser("run", help="a run as one HTML file: figures, charts, and every answer with its picture")
+    kinds = parser.add_subparsers(required=True, metavar="KIND")
+    run = kinds.add_parser("run", help="a run as one HTML file: figures, charts, and every answer with its picture")
     run.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of a run, finished or at a later stage")
     run.add_argument("--output", type=Path, metavar="FILE", help="the page; report.html in the folder unless given")
     run.set_defaults(make=_run)
-    table1 = tables.add_parser("table1", help="PLCC / SRCC on benchmarks beside published figures, of runs")
+    compare = kinds.add_parser("compare", help="runs side by side as one HTML file")
+    compare.add_argument("runs", nargs="+", metavar="[NAME=]FOLDER", help="folders of runs, or of a multirun")
+    compare.add_argument("--output", type=Path, metavar="FILE", default=Path("compare.html"), help="the page")
+    compare.set_defaults(make=_compare)
+    table1 = kinds.add_parser("table1", help="PLCC / SRCC on benchmarks beside published figures, of runs")
     table1.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="run folders; none shows what is published")
     table1.add_argument("--plcc", choices=PLCC_KINDS, default="raw", help="which PLCC of ours is shown")
     table1.set_defaults(make=_table1)
-    table3 = tables.add_parser("table3", help="the ablation over seeds, of a run of train -m +sweep=table3")
+    table3 = kinds.add_parser("table3", help="the ablation over seeds, of a run of train -m +sweep=table3")
     table3.add_argument("multirun", type=Path, metavar="FOLDER", help="the folder of a multirun")
     table3.set_defaults(make=_table3)
+    space = kinds.add_parser("workspace", help="save the charts of a project's workspace at Weights & Biases")
+    space.add_argument("--entity", required=True, help="the user or team at Weights & Biases")
+    space.add_argument("--project", default="zoom_iqa", help="the project that runs are logged to")
+    space.set_defaults(make=_workspace)
     for table in (table1, table3):
         table.add_argument("--format", choices=FORMATS, default="markdown")
     return parser

@@ -159,16 +159,16 @@ def _check_group(name: str, group: Sequence[FinishedRun]) -> None:
     if len(set(seeds)) < len(seeds):
         listed = [f"{run.path}: seed {run.config['seed']}" for run in group]
         raise DataError(f"{name}: runs share a seed; move those that do not count elsewhere", listed)
-    first = _leaves(group[0].config)
+    first = leaves(group[0].config)
     for run in group[1:]:
-        leaves = _leaves(run.config)
-        differing = sorted(key for key in first.keys() | leaves.keys() if first.get(key) != leaves.get(key))
+        other = leaves(run.config)
+        differing = sorted(key for key in first.keys() | other.keys() if first.get(key) != other.get(key))
         if differing:
-            listed = [f"{key[1:]}: {first.get(key)} and {leaves.get(key)}" for key in differing]
+            listed = [f"{key[1:]}: {first.get(key)} and {other.get(key)}" for key in differing]
             raise DataError(f"{name}: runs differ in more than their seed, so they make no mean ({run.path})", listed)
 
 
-def _leaves(node: Any, path: str = "") -> dict[str, Any]:
+def leaves(node: Any, path: str = "") -> dict[str, Any]:
     """Every value of a config by its path, without those in which runs of a row may differ."""
     if isinstance(node, dict):
         children = [(str(key), value) for key, value in node.items() if key not in VARYING]
@@ -176,4 +176,4 @@ def _leaves(node: Any, path: str = "") -> dict[str, Any]:
         children = [(str(index), value) for index, value in enumerate(node)]
     else:
         return {path: node}
-    return {key: value for name, child in children for key, value in _leaves(child, f"{path}.{name}").items()}
+    return {key: value for name, child in children for key, value in leaves(child, f"{path}.{name}").items()}

@@ -39,6 +39,7 @@ def answer_row(image: ImageRatings, *, with_text: bool) -> Row:
         "mos": None if target is None else target.mean,
         "std": None if target is None else target.std,
         "rating": image.rating,
+        "expected": _expected(image),
         "single": first.rating,
         "ratings": [round(rating, 3) for rating in image.ratings],
         "trajectories": len(image.trajectories),
@@ -79,13 +80,22 @@ def most_telling_first(judged: Sequence[Judged]) -> list[ImageRatings]:
     return list(found.values())
 
 
-def expected_and_single(images: Sequence[ImageRatings]) -> list[tuple[float, float]]:
-    """Mean of an image's ratings and its first trajectory's, where several were drawn and both can be read."""
+def expected_and_single(images: Sequence[ImageRatings]) -> list[tuple[float, float, float]]:
+    """Expected rating, first trajectory's rating and opinion score of the images that have all three.
+
+    The expectation is over the digits where evaluation has measured it, else the mean of several answers.
+    """
     return [
-        (statistics.fmean(image.ratings), first)
+        (expected, first, image.trajectories[0].example.mos)
         for image in images
-        if len(image.trajectories) > 1 and (first := image.trajectories[0].rating) is not None
+        if (first := image.trajectories[0].rating) is not None and (expected := _expected(image)) is not None
     ]
+
+
+def _expected(image: ImageRatings) -> float | None:
+    if image.expected is not None:
+        return image.expected
+    return statistics.fmean(image.ratings) if len(image.ratings) > 1 else None
 
 
 Ranking = Callable[[ImageRatings], float | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,11 +55,11 @@ PANELS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A figure over the steps that have it."""
+    """A figure over the steps that have it; a value that is not finite is None, a gap in the line."""
 
     name: str
     steps: tuple[float, ...]
-    values: tuple[float, ...]
+    values: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,4 +89,9 @@ def panel_of(name: str) -> Panel:
 
 def _series(name: str, rows: Sequence[LogRow]) -> Series:
     having = [row for row in rows if name in row]
-    return Series(name=name, steps=tuple(row["step"] for row in having), values=tuple(row[name] for row in having))
+    values = (row[name] for row in having)
+    return Series(
+        name=name,
+        steps=tuple(row["step"] for row in having),
+        values=tuple(value if math.isfinite(value) else None for value in values),
+    )

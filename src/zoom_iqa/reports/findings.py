@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.evaluation.figures import BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED, ImageRatings
+from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.intervals import Interval, bootstrap_difference
 from zoom_iqa.reports.contents import Judged, LogRow, RunContents
 
@@ -47,7 +48,8 @@ def findings_of(contents: RunContents) -> list[Finding]:
     """The sentences about a run, the most telling first."""
     said = [_agreement(judged) for judged in contents.judged]
     if contents.run.trained:
-        said += [_change(*pair) for pair in zip(contents.judged, contents.judged[1:], strict=False)]
+        for pair in zip(contents.judged, contents.judged[1:], strict=False):
+            said += [change(*pair), *sharpness(*pair)]
     last = contents.judged[-1]
     for sentence in (_variety, _unreadable, _shift, _looks):
         said += sentence(last)
@@ -89,41 +91,78 @@ def _agreement(judged: Judged) -> Finding:
     )
 
 
-def _change(before: Judged, after: Judged) -> Finding:
-    """The later evaluation against the one before it, on the images that both have a rating for."""
+def change(before: Judged, after: Judged) -> Finding:
+    """The SRCC of the later evaluation's ratings against that of the one before it, on the images both have rated."""
+    found = _difference(before, after, _rating)
+    name = f"{after.name} against {before.name}"
+    if isinstance(found, str):
+        return Finding("plain", f"{name}: no difference can be given ({found}).")
+    text = f"{name}: SRCC {found.change:+.3f}, {_said(found.interval)} on {found.images:,} images"
+    if found.interval.low > 0:
+        return Finding("good", f"{text}: higher on these images.")
+    if found.interval.high < 0:
+        return Finding("watch", f"{text}: lower on these images.")
+    return Finding("plain", f"{text}: these images cannot tell the two apart.")
+
+
+def sharpness(before: Judged, after: Judged) -> list[Finding]:
+    """The same of expected ratings, which leave out the draw of the digits; none where they were not measured."""
+    found = _difference(before, after, _expected)
+    if isinstance(found, str):
+        return []
+    text = f"{after.name} against {before.name}: SRCC of expected ratings {found.change:+.3f}, {_said(found.interval)}"
+    single = _difference(before, after, _rating)
+    if not isinstance(single, str) and single.interval.low > 0 >= found.interval.low:
+        return [Finding("watch", f"{text}: the gain of answers may be less noise in their digits, not judgement.")]
+    return [Finding("plain", f"{text}: judgement without the noise of an answer's digits.")]
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """SRCC after minus SRCC before, its bootstrap interval, and the number of images that both have rated."""
+
+    change: float
+    interval: Interval
+    images: int
+
+
+def _difference(before: Judged, after: Judged, value: Callable[[ImageRatings], float | None]) -> _Difference | str:
+    """The difference, or why there is none."""
     earlier = {image.trajectories[0].example.id: image for image in before.images}
     both = [
-        (earlier[key].rating, image.rating, image.trajectories[0].example)
+        (value(earlier[key]), value(image), image.trajectories[0].example)
         for image in after.images
         if (key := image.trajectories[0].example.id) in earlier
     ]
     rated = [(old, new, example) for old, new, example in both if old is not None and new is not None]
-    name = f"{after.name} against {before.name}"
+    olds, news = [old for old, _, _ in rated], [new for _, new, _ in rated]
+    mos = [example.mos for _, _, example in rated]
     try:
-        found = bootstrap_difference(
-            [new for _, new, _ in rated],
-            [old for old, _, _ in rated],
-            [example.mos for _, _, example in rated],
+        interval = bootstrap_difference(
+            news,
+            olds,
+            mos,
             metric="srcc",
             n_resamples=BOOTSTRAP_RESAMPLES,
             seed=BOOTSTRAP_SEED,
             clusters=[example.reference_id or example.id for _, _, example in rated],
         )
+        return _Difference(srcc(news, mos) - srcc(olds, mos), interval, len(rated))
     except UndefinedMetricError as error:
-        return Finding("plain", f"{name}: no difference can be given ({error.reason}).")
-    return Finding(*_verdict(name, before, after, found))
+        return error.reason
 
 
-def _verdict(name: str, before: Judged, after: Judged, found: Interval) -> tuple[Kind, str]:
-    old, new = before.figures["srcc"], after.figures["srcc"]
-    change = f" {new - old:+.3f}" if isinstance(old, float) and isinstance(new, float) else ""
-    level = f"{100 * found.level:.0f} % interval of the difference"
-    text = f"{name}: SRCC{change}, {level} {found.low:+.3f} to {found.high:+.3f}"
-    if found.low > 0:
-        return "good", f"{text}: higher on these images."
-    if found.high < 0:
-        return "watch", f"{text}: lower on these images."
-    return "plain", f"{text}: these images cannot tell the two apart."
+def _said(interval: Interval) -> str:
+    level = f"{100 * interval.level:.0f} % interval of the difference"
+    return f"{level} {interval.low:+.3f} to {interval.high:+.3f}"
+
+
+def _rating(image: ImageRatings) -> float | None:
+    return image.rating
+
+
+def _expected(image: ImageRatings) -> float | None:
+    return image.expected
 
 
 def _variety(judged: Judged) -> list[Finding]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 import yaml
@@ -21,7 +18,8 @@ from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.reports.answers import answer_row, expected_and_single, key_of, most_telling_first, rollout_row
 from zoom_iqa.reports.contents import Judged, RunContents
 from zoom_iqa.reports.curves import charts_of
-from zoom_iqa.reports.findings import Finding, findings_of
+from zoom_iqa.reports.findings import findings_of
+from zoom_iqa.reports.html import as_script_text, filled, finding_item, note_items, table_cell
 from zoom_iqa.reports.pictures import Picture, Wanted
 
 PICTURE_CHARACTERS = 2_300_000
@@ -31,6 +29,7 @@ ROLLOUTS = 80
 """Kept rollouts that are shown, the last ones."""
 TILES = {
     "srcc": "SRCC: 1 is the order that people give",
+    "srcc_expected": "SRCC of expected ratings",
     "plcc": "PLCC, raw: 1 is a straight line",
     "rmse": "RMSE: points on 1-5",
     "valid_rate": "answers could be read",
@@ -48,13 +47,14 @@ def page_of(
     told = [*notes, *_left_out(contents, rollouts, pictures)]
     return filled(
         "run.html",
+        scripts=SCRIPTS,
         title=escape(printable(f"{contents.name}: run report")),
         name=escape(printable(contents.name)),
         description=escape(printable(_introduction(contents))),
         tiles=_tiles(contents.judged),
-        findings="\n".join(map(_finding, findings_of(contents))),
+        findings="\n".join(map(finding_item, findings_of(contents))),
         summary=_summary(contents.judged),
-        notes="\n".join(f"<li>{escape(printable(note))}</li>" for note in told),
+        notes=note_items(told),
         config=escape(yaml.safe_dump(contents.run.config, sort_keys=False, allow_unicode=True)),
         data=as_script_text(_data(contents, rollouts, pictures)),
     )
@@ -70,18 +70,6 @@ def wanted_pictures(contents: RunContents, loaders: Mapping[str, Callable[[], Im
             boxes.setdefault(key_of(first), []).extend(looks)
     keys = [key_of(image.trajectories[0]) for image in most_telling_first(contents.judged)]
     return [Wanted(key=key, load=loaders[key], boxes=list(dict.fromkeys(boxes[key]))) for key in keys if key in loaders]
-
-
-def filled(template: str, **parts: str) -> str:
-    """A template of reports/page with its style, its scripts and ``parts`` in their places."""
-    scripts = "\n".join(f"<script>{_resource(name)}</script>" for name in SCRIPTS)
-    return Template(_resource(template)).substitute(style=_resource("page.css"), scripts=scripts, **parts)
-
-
-def as_script_text(data: object) -> str:
-    """JSON that stays inside a script element, whatever texts it holds."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _data(contents: RunContents, rollouts: Sequence[Record], pictures: Mapping[str, Picture]) -> dict[str, Any]:
@@ -113,13 +101,12 @@ def _judged_data(judged: Judged, with_text: set[tuple[str, str]]) -> dict[str, A
 
 
 def _expected_data(judged: Judged) -> dict[str, Any] | None:
-    """Single answers beside the mean of several; None where one answer an image was drawn."""
+    """Single answers beside expected ratings; None where there are none."""
     pairs = expected_and_single(judged.images)
     if not pairs:
         return None
-    mos = [image.trajectories[0].example.mos for image in judged.images if image.trajectories[0].rating is not None]
-    means, singles = [mean for mean, _ in pairs], [single for _, single in pairs]
-    return {"pairs": pairs, "mos": mos, "srcc": [_or_none(singles, mos), _or_none(means, mos)]}
+    expected, singles, mos = (list(column) for column in zip(*pairs, strict=True))
+    return {"pairs": [pair[:2] for pair in pairs], "srcc": [_or_none(singles, mos), _or_none(expected, mos)]}
 
 
 def _or_none(ratings: list[float], mos: list[float]) -> float | None:
@@ -181,6 +168,8 @@ def _tiles(judged: Sequence[Judged]) -> str:
     last, before = judged[-1], judged[-2] if len(judged) > 1 and judged[-2].dataset == judged[-1].dataset else None
     tiles = []
     for key, title in TILES.items():
+        if key not in last.figures:
+            continue
         told = [f"{before.name}: {_shown(before.figures, key)}"] if before is not None else []
         interval = last.figures.get(f"{key}_interval")
         if isinstance(interval, Mapping):
@@ -197,10 +186,6 @@ def _shown(figures: Mapping[str, Any], key: str) -> str:
     return f"{100 * value:.1f} %" if key in SHARES else f"{value:.3f}"
 
 
-def _finding(finding: Finding) -> str:
-    return f'<li class="{finding.kind}">{escape(printable(finding.text))}</li>'
-
-
 def _summary(judged: Sequence[Judged]) -> str:
     """The figures as a table, readable where no script runs."""
     head = "".join(f"<th>{escape(printable(one.name))}</th>" for one in judged)
@@ -208,20 +193,6 @@ def _summary(judged: Sequence[Judged]) -> str:
     for title, key in FIGURES.items():
         if key.endswith("_interval") or all(key not in one.figures for one in judged):
             continue
-        cells = "".join(f"<td>{escape(_cell(one.figures, key))}</td>" for one in judged)
+        cells = "".join(f"<td>{escape(table_cell(one.figures, key))}</td>" for one in judged)
         rows.append(f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>')
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _cell(figures: Mapping[str, Any], key: str) -> str:
-    value, interval = figures.get(key), figures.get(f"{key}_interval")
-    if isinstance(value, float):
-        within = f" [{interval['low']:.3f}, {interval['high']:.3f}]" if isinstance(interval, Mapping) else ""
-        return f"{value:.3f}{within}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{reason} {count}" for reason, count in value.items() if count) or "none"
-    return "" if value is None else printable(f"{value:,}" if isinstance(value, int) else str(value))
-
-
-def _resource(name: str) -> str:
-    return files("zoom_iqa.reports").joinpath(f"page/{name}").read_text(encoding="utf-8")

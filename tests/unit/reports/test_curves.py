@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -40,8 +41,9 @@ def test_figures_but_few_have_a_chart_of_a_kind() -> None:
 
 
 def test_charts_hold_each_figure_at_the_steps_that_have_it() -> None:
-    rows = [{"step": 0.0, "lr": 0.1, "rollout/failed_bad_tool": 0.0}, {"step": 1.0}, {"step": 2.0, "lr": 0.3}]
+    failed = "rollout/failed_bad_tool"
+    rows = [{"step": 0.0, "lr": 0.1, failed: 0.0}, {"step": 1.0}, {"step": 2.0, "lr": math.nan}]
     (chart,) = charts_of(rows)  # a failure that never happened has no chart
     (series,) = chart.series
     assert (chart.title, series.name) == ("Learning rate", "lr")
-    assert (series.steps, series.values) == ((0.0, 2.0), (0.1, 0.3))
+    assert (series.steps, series.values) == ((0.0, 2.0), (0.1, None))

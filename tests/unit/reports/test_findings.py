@@ -56,7 +56,7 @@ def test_a_stage_that_orders_better_is_said_to_be_higher(tmp_path: Path) -> None
     folder = run_folder(tmp_path / "run", {"sft": falling, "grpo": in_order(30)})
     kind, text = said(folder, "grpo against sft")
     assert kind == "good"
-    assert "SRCC +2.000, 95 % interval of the difference +2.000 to +2.000: higher" in text
+    assert "SRCC +2.000, 95 % interval of the difference +2.000 to +2.000 on 30 images: higher" in text
 
 
 def test_a_stage_that_orders_worse_asks_for_a_look(tmp_path: Path) -> None:

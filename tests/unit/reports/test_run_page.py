@@ -18,8 +18,9 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.report import report
 from zoom_iqa.reports.answers import most_telling_first, visible
 from zoom_iqa.reports.contents import read_contents
+from zoom_iqa.reports.html import as_script_text
 from zoom_iqa.reports.pictures import pictures_within
-from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, as_script_text, page_of, wanted_pictures
+from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31mred\u202egnorw & <b>bold</b>"
 BOX = (16, 8, 48, 40)

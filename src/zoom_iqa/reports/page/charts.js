@@ -113,7 +113,7 @@ function drawHistogram(place, judged) {
 
 function drawExpected(place, judged) {
   const found = judged.expected;
-  if (!found) return nothing(place, "One answer an image was drawn. Evaluate with samples_per_image=8 to see how far single answers lie from the expected rating.");
+  if (!found) return nothing(place, "There are no expected ratings. Evaluate with samples_per_image=8 to see how far single answers lie from their mean.");
   const number = (value) => (value === null ? "undefined" : value.toFixed(3));
   draw(place, [
     { type: "scatter", mode: "lines", x: [1, 5], y: [1, 5], hoverinfo: "skip", showlegend: false,

@@ -113,6 +113,7 @@ function wayOf(answer) {
     line.append(", ", element("span", { class: helped ? "helped" : "hurt",
       text: `looking ${helped ? "helped" : "hurt"} by ${Math.abs(answer.gain).toFixed(2)}` }));
   }
+  if (answer.expected !== null) line.append(`, expected ${answer.expected.toFixed(2)}`);
   if (answer.trajectories > 1) line.append(element("div", { class: "quiet",
     text: `${answer.trajectories} answers: ${answer.ratings.map((value) => value.toFixed(2)).join(", ")}` }));
   return line;

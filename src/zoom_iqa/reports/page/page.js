@@ -8,7 +8,8 @@ function showTip(answer, event) {
   tip.replaceChildren();
   if (picture) tip.append(element("img", { src: picture.source, alt: "", width: picture.width, height: picture.height }));
   tip.append(element("b", { text: answer.id }));
-  tip.append(element("p", { text: `rating ${rated(answer.rating)}, people ${answer.mos.toFixed(2)}` }));
+  tip.append(element("p", { text: `rating ${rated(answer.rating)}, people ${answer.mos.toFixed(2)}` +
+    (answer.expected === null ? "" : `, expected ${answer.expected.toFixed(2)}`) }));
   if (answer.truth) tip.append(element("p", { class: "quiet", text: `known: ${answer.truth}` }));
   const text = answer.steps[answer.steps.length - 1].text;
   if (text) tip.append(element("p", { text: text.slice(0, 400) }));

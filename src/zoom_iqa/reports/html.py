@@ -1,0 +1,50 @@
+"""Pages that need nothing else: templates, style and scripts of reports/page in one text, and data that stay data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from zoom_iqa.base.printable import printable
+from zoom_iqa.reports.findings import Finding
+
+
+def filled(template: str, *, scripts: Sequence[str], **parts: str) -> str:
+    """A template with the style, these scripts and the parts, which are HTML, in their places."""
+    code = "\n".join(f"<script>{_resource(name)}</script>" for name in scripts)
+    return Template(_resource(template)).substitute(style=_resource("page.css"), scripts=code, **parts)
+
+
+def as_script_text(data: object) -> str:
+    """JSON that stays inside a script element, whatever texts it holds."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def finding_item(finding: Finding) -> str:
+    """A finding as an item of a list."""
+    return f'<li class="{finding.kind}">{escape(printable(finding.text))}</li>'
+
+
+def note_items(notes: Sequence[str]) -> str:
+    """Notes as items of a list."""
+    return "\n".join(f"<li>{escape(printable(note))}</li>" for note in notes)
+
+
+def table_cell(figures: Mapping[str, Any], key: str) -> str:
+    """A figure as text, with its interval where it has one."""
+    value, interval = figures.get(key), figures.get(f"{key}_interval")
+    if isinstance(value, float):
+        within = f" [{interval['low']:.3f}, {interval['high']:.3f}]" if isinstance(interval, Mapping) else ""
+        return f"{value:.3f}{within}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{reason} {count}" for reason, count in value.items() if count) or "none"
+    return "" if value is None else printable(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def _resource(name: str) -> str:
+    return files("zoom_iqa.reports").joinpath(f"page/{name}").read_text(encoding="utf-8")

@@ -1,0 +1,84 @@
+"""Runs on one page: their differences on the images both have rated, the images they disagree on, and mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.browser import opened
+from support.made_run_folder import UNREADABLE, answer, run_folder
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.records import Record
+from zoom_iqa.report import report
+from zoom_iqa.reports.compare_page import compared, comparison_page, disagreed
+
+ROWS = [{"step": n, "reward/total": 1.0 + n, "lr": float("nan") if n == 1 else 0.1} for n in range(3)]
+
+
+def answers(*, wrong: int, off: float) -> list[Record]:
+    """Twelve images in the right order, but for one."""
+    return [answer(f"i{n}", 1.5 + n / 4, 1.5 + n / 4 + (off if n == wrong else 0)) for n in range(12)]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Path]:
+    first = run_folder(
+        tmp_path / "multirun" / "a<b>", {"grpo": answers(wrong=2, off=1.6)}, logs={"grpo": ROWS}, config={"seed": 1}
+    )
+    second = run_folder(
+        tmp_path / "multirun" / "c", {"grpo": answers(wrong=9, off=-2.0)}, logs={"grpo": ROWS}, config={"seed": 2}
+    )
+    return [first, second]
+
+
+def test_images_are_in_the_order_of_disagreement(runs: list[Path]) -> None:
+    rows = disagreed(compared([("a", runs[0]), ("c", runs[1])]))
+    assert [row["id"] for row in rows[:2]] == ["i9", "i2"]
+    assert rows[0]["ratings"] == pytest.approx([3.75, 1.75])
+    assert rows[1]["spread"] == pytest.approx(1.6)
+
+
+def test_an_image_that_one_run_could_not_read_is_shown_where_others_could(tmp_path: Path) -> None:
+    folders = [
+        run_folder(tmp_path / name, {"grpo": [*answers(wrong=0, off=0.5), answer("x", 3.0, rating)]})
+        for name, rating in (("a", UNREADABLE), ("b", 2.0), ("c", 4.0))
+    ]
+    rows = disagreed(compared([(folder.name, folder) for folder in folders]))
+    assert (rows[0]["id"], rows[0]["ratings"]) == ("x", [None, 2.0, 4.0])
+
+
+def test_runs_must_have_names_and_a_data_set_of_their_own(runs: list[Path]) -> None:
+    with pytest.raises(DataError, match=r"^x: runs share a name; give them different ones \(NAME=FOLDER\)"):
+        compared([("x", runs[0]), ("x", runs[1])])
+
+
+def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"holds no run with figures; give the folders of runs, or that of a multirun"):
+        report(["compare", str(tmp_path)])
+
+
+def test_in_a_browser_a_multirun_is_all_its_runs(runs: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "compare.html"
+    said = report(["compare", str(runs[0].parent), f"again={runs[0]}", "--output", str(path)])
+    assert said.startswith(f"{path} (")
+    with opened(path) as page:
+        assert page.locator("h1").text_content() == "3 runs on made"
+        names = page.locator("#figures > .scroll tbody th").all_text_contents()
+        assert names == ["a<b>", "c", "again"]
+        assert page.locator("#figures tr.best").count() == 2  # a<b> is again itself
+        assert "c against a<b>: SRCC" in page.locator(".findings").text_content()
+        assert page.locator("#scatters .js-plotly-plot").count() == 3
+        assert page.locator("#training .js-plotly-plot").count() == 2  # reward and rate
+        assert page.locator("#training .legendtext").first.text_content() == "a<b>"
+        assert page.locator("#rows tbody tr").first.locator("th").text_content() == "i9"
+        page.get_by_text("values in which their configs differ").click()
+        assert page.locator("#figures details tbody th").all_text_contents() == ["seed"]
+
+
+def test_different_numbers_of_images_are_said(tmp_path: Path) -> None:
+    few = run_folder(tmp_path / "few", {"grpo": answers(wrong=0, off=0.5)[:6]})
+    many = run_folder(tmp_path / "many", {"grpo": answers(wrong=0, off=0.5)})
+    page = comparison_page(compared([("few", few), ("many", many)]), [], {}, [])
+    assert "Runs were judged on different images (6, 12): figures in the table are of each run&#x27;s own." in page
+    assert "on 6 images" in page

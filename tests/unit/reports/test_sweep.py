@@ -1,0 +1,50 @@
+"""A multirun's table: a row a run, the columns in which they differ, and a line for each that has not ended."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from support.made_run_folder import answer, run_folder
+from zoom_iqa.config.sweeps import SweepSummary
+from zoom_iqa.reports.sweep import sweep_table
+
+
+def answers(off: float) -> list:
+    """Ten images, of which the middle one is off."""
+    return [answer(f"i{n}", 1.5 + n / 4, 1.5 + n / 4 + (off if n == 5 else 0)) for n in range(10)]
+
+
+@pytest.fixture
+def multirun(tmp_path: Path) -> Path:
+    """Two runs of other seeds and rates, of which the second orders better, and one that has not ended."""
+    for number, (seed, off) in enumerate([(0, 2.0), (1, 0.0)]):
+        config = {"seed": seed, "grpo": {"lr": 0.1 * (seed + 1), "also": 0.1 * (seed + 1)}, "paths": {"here": seed}}
+        run_folder(tmp_path / "sweep" / str(number), {"sft": answers(1.0), "grpo": answers(off)}, config=config)
+    (tmp_path / "sweep" / "2").mkdir()
+    (tmp_path / "sweep" / "2" / "config.yaml").write_text("stages: [sft]\n")
+    return tmp_path / "sweep"
+
+
+def test_the_best_comes_first_and_equal_columns_once(multirun: Path) -> None:
+    table = sweep_table(multirun)
+    assert list(table.header[:4]) == ["run", "grpo.also", "seed", "images"]  # grpo.lr is as grpo.also
+    assert [list(row[:5]) for row in table.rows] == [["1", "0.2", "1", "10", "1"], ["0", "0.1", "0", "10", "0.8788"]]
+    assert table.notes == ["not in the table: 2 has no figures yet"]
+
+
+def test_it_is_kept_and_printed_when_the_multirun_ends(multirun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(multirun)}}}))
+    with (multirun / "summary.csv").open(newline="") as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["1", "0"]
+    said = capsys.readouterr().out
+    assert "2 runs, the last stage of each" in said
+    assert said.endswith(f"{multirun / 'summary.csv'}\n")
+
+
+def test_a_multirun_of_which_nothing_ended_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    assert capsys.readouterr().err.startswith(f"no summary: {tmp_path}: no training run has ended below it")
