@@ -7,6 +7,7 @@ again with the same ``paths.run_dir`` and config, it goes on where it was stoppe
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
@@ -22,6 +23,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.provenance import provenance
 from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import STOPPING, announce, described
@@ -31,7 +33,11 @@ from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.machine import check_machine, kept_config
+from zoom_iqa.config.run_report import write_report
 from zoom_iqa.config.stages import make_stage, stage_names
+from zoom_iqa.config.tree import print_tree
+from zoom_iqa.data.fingerprint import fingerprint
+from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import DECIDING, StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
 from zoom_iqa.objectives.rewards.rubric import Rubric
@@ -42,6 +48,7 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.training.fabric import fabric_of, launch, starts_processes
 from zoom_iqa.training.stage import Stage
+from zoom_iqa.training.stage_logs import StageFacts, StageLogs
 
 HELP = help_of(
     "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE ...] [KEY=VALUE ...]",
@@ -65,6 +72,7 @@ READ_HERE = (
     "stages",
     "seed",
     "optimized_metric",
+    "show_config",
     "machine",
     "size",
     "max_pixels",
@@ -108,6 +116,8 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
         own_labels.say_what_is_assumed(cfg)
+        if cfg.show_config:
+            print_tree(cfg)
         instantiate(cfg.logger)  # for nothing: one that cannot log in shows now, in the process that logs
     launch(fabric, more_arguments=(f"hydra.run.dir={quoted(str(run_dir))}",))
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
@@ -120,18 +130,22 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         if rank() == 0:
             _announce(cfg, folder, policy, stages, images=len(evaluator.dataset))
         wait_for_all()
-        loggers = [instantiate(node) for node in cfg.logger.values()]
+        makers = [instantiate(node) for node in cfg.logger.values()]
         metrics = folder.metrics()
         for name, stage in stages.items():
-            stage.train(policy, folder, placement=placement, loggers=loggers)
-            policy.model.to(fabric.device)
-            predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
-            metrics[name] = figures_of(predictions, rubric)
-            if rank() == 0:
-                folder.write_metrics(metrics)
-                write_overview(folder.path)
-        if rank() == 0:
-            _finish(folder, policy, metrics, last=list(stages)[-1])
+            with StageLogs(makers, _facts(cfg, stage, folder, evaluator)) as logs:
+                stage.train(policy, folder, placement=placement, loggers=logs.loggers)
+                policy.model.to(fabric.device)
+                predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
+                figures = figures_of(predictions, rubric)
+                if rank() == 0 and name not in metrics:
+                    logs.evaluated(figures, predictions, evaluator.dataset, step=stage.data.steps(world_size()))
+                metrics[name] = figures
+                if rank() == 0:
+                    folder.write_metrics(metrics)
+                    write_overview(folder.path)
+                if rank() == 0 and name == list(stages)[-1]:
+                    _finish(folder, policy, metrics, last=name, logs=logs)
         wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
 
@@ -187,10 +201,30 @@ def _announce(cfg: DictConfig, folder: RunFolder, policy: Policy, stages: Mappin
     announce(rows)
 
 
-def _finish(folder: RunFolder, policy: Policy, metrics: dict[str, StageMetrics], *, last: str) -> None:
+def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, evaluator: Evaluator) -> StageFacts:
+    """What the loggers of a stage are told of its run."""
+    data = {stage.name: fingerprint(stage.data.examples), "evaluation": fingerprint(evaluator.examples)}
+    config: Any = OmegaConf.to_container(cfg)
+    sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return StageFacts(
+        folder=folder.logs(stage.name),
+        stage=stage.name,
+        axis=stage.recipe.axis,
+        group="/".join(Path(HydraConfig.get().sweep.dir).parts[-2:]) if sweep else str(cfg.name),
+        config=config,
+        origin={**provenance("zoom_iqa.train", sys.argv[1:]), "datasets": data},
+    )
+
+
+def _finish(folder: RunFolder, policy: Policy, metrics: dict[str, StageMetrics], *, last: str, logs: StageLogs) -> None:
     folder.publish_predictions(last)
     if not folder.policy.exists():
         policy.save(folder.policy)
+    if logs.keeps("policy"):
+        best = sorted((folder.logs(last) / "best").glob("step-*"))
+        logs.keep("policy", best[-1] if best else folder.policy)
+    if logs.keeps("report"):
+        logs.keep("report", write_report(folder.path))
     print_table(metrics, folder.path)
 
 

@@ -14,6 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 
+NOT_KEPT = ("machine", "paths", "show_config")
+"""Keys that say nothing of what a run is; machine is kept apart."""
+
 Requirement = tuple[str, Callable[[Any], bool]]
 
 
@@ -65,7 +68,8 @@ def check_machine(machine: DictConfig) -> None:
 
 
 def kept_config(cfg: DictConfig, **facts: Any) -> str:
-    """The config.yaml of a run: ``cfg`` resolved, but for what comes from ``machine``, and without ``paths``.
+    """The config.yaml of a run: ``cfg`` resolved, but for what comes from ``machine``, and without ``paths`` and
+    ``show_config``.
 
     A value from ``machine`` stays an interpolation, so that its values stand in one place and a run is the same run
     on another machine. The place of a run is no part of its identity: it may be moved. ``facts`` are further values
@@ -76,7 +80,9 @@ def kept_config(cfg: DictConfig, **facts: Any) -> str:
     for key in map(str, cfg.machine):
         marked.machine[key] = f"<machine.{key}>"
     plain: Any = OmegaConf.to_container(marked, resolve=True)
-    kept = {key: _renamed(value, marks) for key, value in plain.items() if key not in ("machine", "paths")}
+    kept = {
+        key: _renamed(value, marks) for key, value in plain.items() if key not in ("machine", "paths", "show_config")
+    }
     machine = OmegaConf.to_container(cfg.machine, resolve=True)
     return OmegaConf.to_yaml(OmegaConf.create({**kept, **facts, "machine": machine}))
 

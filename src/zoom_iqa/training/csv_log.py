@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from zoom_iqa.base.atomic_files import named_errors, whole_text_file
+from zoom_iqa.training.stage_logs import StageFacts
 
 
 class CSVLog(Logger):
     """Rows from the first step logged on replace those an interrupted run left: its last steps are made again."""
 
-    def __init__(self, *, save_dir: str) -> None:
+    def __init__(self, *, facts: StageFacts) -> None:
         super().__init__()
-        self._path = Path(save_dir) / "metrics.csv"
+        self._path = facts.folder / "metrics.csv"
         self._columns: list[str] = []
         self._step: int | None = None  # the last one logged
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
@@ -21,13 +21,14 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, RolloutGroup, Sample
+from zoom_iqa.learning.step_clock import StepClock, TimedLikelihood
 from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.parallel.placement import Placement
-from zoom_iqa.parallel.processes import current_reducer, rank
+from zoom_iqa.parallel.processes import current_reducer, rank, world_size
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.freezing import freeze_vision, vision_is_frozen
 from zoom_iqa.policy.log_probabilities import Likelihood
@@ -50,9 +51,11 @@ from zoom_iqa.training.optimizer_setup import (
     configure,
     rate_factor,
 )
+from zoom_iqa.training.stage_logs import ShownTrajectory, show_in
 
 ROLLOUTS = "rollouts.jsonl"
 """Below the trainer's root: the best and worst rollouts of every so many steps."""
+PHASES = ("rollout", "reward", "reference", "forward", "backward", "optimizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ class GRPORecipe:
         ConfigError: a value is out of range, sampling is truncated, or the optimizer refuses a setting.
     """
 
+    axis: ClassVar[str] = "rollout_step"
     task: Task
     probes: Mapping[str, Probe]
     reward: Mapping[str, RewardTerm]
@@ -159,16 +163,20 @@ class GRPOModule(L.LightningModule):
         self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
         self._tower_learns = not vision_is_frozen(policy)
         self._vision = VisionGradients(model=policy.model, cache=features) if self._tower_learns else features
-        self._likelihood = _likelihood(policy, settings, self._vision)
+        self._clock = StepClock(phases=PHASES)
+        self._likelihood = _likelihood(policy, settings, self._vision, self._clock, "forward")
         self._reference: Likelihood | StartAdaptersLikelihood | None = None
         self._reference_policy: Policy | None = None
         if self._update.needs_reference and has_adapters(policy.model):
-            self._reference = StartAdaptersLikelihood(likelihood=self._likelihood, policy=policy)
+            self._reference = StartAdaptersLikelihood(
+                likelihood=_likelihood(policy, settings, self._vision, self._clock, "reference"), policy=policy
+            )
         elif self._update.needs_reference:
             self._reference_policy = frozen_copy(policy)
             frozen = VisionCache(model=self._reference_policy.model, capacity=settings.features_capacity)
+            features_of_reference = frozen if self._tower_learns else self._vision
             self._reference = _likelihood(
-                self._reference_policy, settings, frozen if self._tower_learns else self._vision
+                self._reference_policy, settings, features_of_reference, self._clock, "reference"
             )
 
     @property
@@ -194,8 +202,11 @@ class GRPOModule(L.LightningModule):
     def training_step(self, batch: list[Sample], batch_idx: int) -> None:
         """One rollout and the updates made from it."""
         reducer = current_reducer()
-        groups = self.collect(batch)
-        rewards = self._rubric.rewards(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
+        self._clock.start(self.device)
+        with self._clock.phase("rollout"):
+            groups = self.collect(batch)
+        with self._clock.phase("reward"):
+            rewards = self._rubric.rewards(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
         advantages_BG = self._advantage(rewards.total_BG)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         table = build_table(rollouts, advantages_BG.reshape(-1), policy=self._policy)
@@ -203,17 +214,23 @@ class GRPOModule(L.LightningModule):
             table,
             likelihood=self._likelihood,
             reference=self._reference,
-            backward=self.manual_backward,
-            optimizer_step=partial(self._optimizer_step, batch, rewards.not_finite, reducer),
+            backward=self._clock.timed("backward", self.manual_backward),
+            optimizer_step=self._clock.timed(
+                "optimizer", partial(self._optimizer_step, batch, rewards.not_finite, reducer)
+            ),
             step=self.rollout_step,
             reducer=reducer,
+        )
+        generated = sum(len(step.generation.token_ids or ()) for rollout in rollouts for step in rollout.steps)
+        spent = self._clock.measures(
+            images=len(batch), tokens={"generated_tokens": (generated, "rollout")}, processes=world_size()
         )
         watched = reduce_measures(
             {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
         )
-        self._log({**to_floats(watched), **learned})
+        self._log({**to_floats(watched), **learned}, to_floats(reduce_measures(spent, reducer=reducer)))
         if not rewards.not_finite:
-            self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step))
+            self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step), batch)
         self.rollout_step += 1
 
     def collect(self, batch: list[Sample]) -> list[RolloutGroup]:
@@ -245,14 +262,17 @@ class GRPOModule(L.LightningModule):
         self._update.load_state_dict(checkpoint["update"])
         self.bad_steps.load_state_dict(checkpoint["bad_steps"])
 
-    def _keep(self, records: Sequence[Record]) -> None:
-        """Write down what a step's rollouts were, those of the first process; a step made again is there already."""
+    def _keep(self, records: Sequence[Record], batch: list[Sample]) -> None:
+        """Write down and show what a step's rollouts were, the first process's; one made again is there already."""
         if not records or rank() != 0:
             return
         codec = RecordCodec()
         with RecordFile(Path(self.trainer.default_root_dir) / ROLLOUTS, codec) as file:
             known = {codec.key(record) for record in file.written}
             file.append(record for record in records if codec.key(record) not in known)
+        images = {sample.example.name: sample.image for sample in batch}
+        shown = [ShownTrajectory(record=record, image=images[record.example.name]) for record in records]
+        show_in(self.loggers, "training", shown, step=self.rollout_step)
 
     def _optimizer_step(
         self, batch: list[Sample], not_finite: dict[str, list[int]], reducer: Reducer, finite: bool
@@ -279,14 +299,18 @@ class GRPOModule(L.LightningModule):
         )
         return None
 
-    def _log(self, figures: dict[str, float]) -> None:
+    def _log(self, figures: dict[str, float], spent: dict[str, float]) -> None:
         self.figures = {**figures, "lr": self._rate}
         for logger in self.loggers:  # the x-axis is the rollout, not the optimizer step
-            logger.log_metrics(self.figures, step=self.rollout_step)
+            logger.log_metrics({**self.figures, **spent}, step=self.rollout_step)
 
 
-def _likelihood(policy: Policy, settings: GRPORecipe, features: VisionCache | VisionGradients) -> Likelihood:
-    return Likelihood(
+def _likelihood(
+    policy: Policy, settings: GRPORecipe, features: VisionCache | VisionGradients, clock: StepClock, phase: str
+) -> Likelihood:
+    return TimedLikelihood(
+        clock=clock,
+        phase=phase,
         policy=policy,
         temperature=settings.sampling.temperature,
         features=features,

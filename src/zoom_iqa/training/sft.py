@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.supervised.trajectories import Trajectory
+from zoom_iqa.learning.step_clock import StepClock
 from zoom_iqa.learning.supervised import supervised_samples
 from zoom_iqa.objectives.measures import Measures, merge, reduce_measures, to_floats
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
 from zoom_iqa.parallel.placement import Placement
-from zoom_iqa.parallel.processes import current_reducer
+from zoom_iqa.parallel.processes import current_reducer, world_size
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.freezing import freeze_vision
 from zoom_iqa.policy.log_probabilities import Likelihood
@@ -34,6 +35,8 @@ from zoom_iqa.training.optimizer_setup import (
     rate_factor,
 )
 
+PHASES = ("forward", "backward", "optimizer")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SFTRecipe:
@@ -43,6 +46,7 @@ class SFTRecipe:
         ConfigError: a value is out of range, or the optimizer refuses a setting.
     """
 
+    axis: ClassVar[str] = "optimizer_step"
     loss: ResponseCrossEntropy
     accumulate: int
     logit_chunk: int
@@ -90,6 +94,7 @@ class SFTModule(L.LightningModule):
         self._policy, self._placement, self._loss = policy, placement, settings.loss
         self._accumulate, self._max_grad_norm = settings.accumulate, settings.max_grad_norm
         self.bad_steps = BadSteps(stage="sft", max_bad_steps=settings.max_bad_steps)
+        self._clock = StepClock(phases=PHASES)
         self._optimizer = settings.optimizer
         self._lr_factor = rate_factor(settings.lr_factor, steps=steps)
         self._likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=settings.logit_chunk)
@@ -115,24 +120,32 @@ class SFTModule(L.LightningModule):
         """One optimizer step, or none where loss or gradient is not finite in some process."""
         reducer = current_reducer()
         measures: list[Measures] = []
-        finite = True
+        finite, tokens = True, 0
         parts = _parts(batch, self._accumulate)
+        self._clock.start(self.device)
         for part in parts:
-            loss, found = self._forward(part, reducer)
-            self.manual_backward(loss / len(parts))
+            with self._clock.phase("forward"):
+                loss, found, count = self._forward(part, reducer)
+            with self._clock.phase("backward"):
+                self.manual_backward(loss / len(parts))
             measures.append(found)
+            tokens += count
             finite = finite and bool(loss.isfinite())
         optimizer: Any = self.optimizers()
         rate = optimizer.param_groups[0]["lr"]
-        norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm, finite=finite)
+        with self._clock.phase("optimizer"):
+            norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm, finite=finite)
         if norm is None:
             self._leave_out(batch, finite=finite, step=batch_idx, reducer=reducer)
             return
         self.bad_steps.good()
         self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
         learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
+        spent = self._clock.measures(
+            images=len(batch), tokens={"trained_tokens": (tokens, "step")}, processes=world_size()
+        )
         self.figures = {**learned, "sft/grad_norm": norm, "sft/skipped_steps": 0.0, "lr": rate}
-        self._log(batch_idx)
+        self._log(batch_idx, to_floats(reduce_measures(spent, reducer=reducer)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """How many steps in a row came to nothing."""
@@ -152,18 +165,18 @@ class SFTModule(L.LightningModule):
             reducer=reducer,
         )
         self.figures = {"sft/skipped_steps": 1.0}
-        self._log(step)
+        self._log(step, {})
 
-    def _log(self, step: int) -> None:
+    def _log(self, step: int, spent: dict[str, float]) -> None:
         for logger in self.loggers:
-            logger.log_metrics(self.figures, step=step)
+            logger.log_metrics({**self.figures, **spent}, step=step)
 
-    def _forward(self, trajectories: Sequence[Trajectory], reducer: Reducer) -> tuple[Tensor, Measures]:
-        """This process's share of the loss of a part; the shares of all processes sum to it."""
+    def _forward(self, trajectories: Sequence[Trajectory], reducer: Reducer) -> tuple[Tensor, Measures, int]:
+        """This process's share of the loss of a part, which the shares of all processes sum to, and its tokens."""
         samples, numeric_T = supervised_samples(trajectories, self._policy)
         total = reducer.sum(self._loss.token_weights(numeric_T).sum(dtype=torch.float64))
         logp_T = self._likelihood(samples, entropy=False, select_S=None).logp_T
-        return self._loss(logp_T, numeric_T.to(logp_T.device), denominator=float(total))
+        return *self._loss(logp_T, numeric_T.to(logp_T.device), denominator=float(total)), len(numeric_T)
 
 
 def _parts(batch: list[Trajectory], count: int) -> list[list[Trajectory]]:

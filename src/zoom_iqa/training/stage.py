@@ -40,6 +40,11 @@ CHECKPOINT_LAST = "last.ckpt"
 class ModuleRecipe(Protocol):
     """All of a stage's module but the policy: called with one, it makes the module."""
 
+    @property
+    def axis(self) -> str:
+        """The name of what the stage counts as its steps."""
+        ...
+
     def check_batch(self, *, images: int, processes: int) -> None:
         """Raise ConfigError if the stage cannot learn from batches of ``images`` in each process."""
         ...
@@ -95,13 +100,8 @@ class Stage:
         said = f"{steps:,} steps of {each}: {steps * images:,} images, {epochs:.2f} epochs of {samples:,}"
         return f"{said}; goes on from its checkpoint" if last.exists() or before(last).exists() else said
 
-    def train(
-        self, policy: Policy, folder: RunFolder, *, placement: Placement, loggers: Sequence[Callable[..., Logger]]
-    ) -> None:
-        """Fit, or take the weights of a stage that is already done. Lightning leaves the policy on the CPU.
-
-        Each of ``loggers`` makes a logger that writes to the ``save_dir`` it is given.
-        """
+    def train(self, policy: Policy, folder: RunFolder, *, placement: Placement, loggers: Sequence[Logger]) -> None:
+        """Fit, or take the weights of a stage that is already done. Lightning leaves the policy on the CPU."""
         done, last = self._checkpoints(folder)
         if from_first(done.exists):
             from_first(lambda: _finished(done, last))
@@ -124,13 +124,13 @@ class Stage:
         place = folder.checkpoints(self.name)
         return place / CHECKPOINT_DONE, place / CHECKPOINT_LAST
 
-    def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Callable[..., Logger]]) -> L.Trainer:
+    def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Logger]) -> L.Trainer:
         logs = folder.logs(self.name)
         joined: dict[str, Any] = {"strategy": PlacedStrategy()} if world_size() > 1 else {}
         trainer = self.trainer(
             **joined,
             max_epochs=1,
-            logger=[make(save_dir=str(logs)) for make in loggers],
+            logger=list(loggers),
             callbacks=[
                 *self.callbacks,
                 EndOfBadSteps(path=last),

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from zoom_iqa.training.csv_log import CSVLog
+from zoom_iqa.training.stage_logs import StageFacts
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -13,8 +14,12 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def log_in(folder: Path) -> CSVLog:
+    return CSVLog(facts=StageFacts(folder=folder, stage="sft", axis="optimizer_step", group="g"))
+
+
 def test_every_row_is_on_disk_at_once(tmp_path: Path) -> None:
-    log = CSVLog(save_dir=str(tmp_path / "logs"))
+    log = log_in(tmp_path / "logs")
     log.log_metrics({"loss": 0.5, "epoch": 0}, step=0)
     assert rows(tmp_path / "logs") == [{"step": "0", "loss": "0.5"}]
     log.log_metrics({"loss": 0.25}, step=1)
@@ -22,7 +27,7 @@ def test_every_row_is_on_disk_at_once(tmp_path: Path) -> None:
 
 
 def test_a_column_may_come_late_or_stay_away(tmp_path: Path) -> None:
-    log = CSVLog(save_dir=str(tmp_path))
+    log = log_in(tmp_path)
     log.log_metrics({"loss": 0.5}, step=0)
     log.log_metrics({"loss": 0.5, "kl": 0.1}, step=1)
     log.log_metrics({"loss": 0.5}, step=2)
@@ -30,19 +35,19 @@ def test_a_column_may_come_late_or_stay_away(tmp_path: Path) -> None:
 
 
 def test_a_continued_run_keeps_the_rows_before_its_first_step_and_replaces_the_others(tmp_path: Path) -> None:
-    first = CSVLog(save_dir=str(tmp_path))
+    first = log_in(tmp_path)
     for step in range(5):
         first.log_metrics({"loss": float(step)}, step=step)
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("5")  # killed while it wrote
-    again = CSVLog(save_dir=str(tmp_path))
+    again = log_in(tmp_path)
     for step in range(3, 6):
         again.log_metrics({"loss": float(10 * step)}, step=step)
     assert [row["loss"] for row in rows(tmp_path)] == ["0.0", "1.0", "2.0", "30.0", "40.0", "50.0"]
 
 
 def test_figures_of_one_step_share_its_row(tmp_path: Path) -> None:
-    log = CSVLog(save_dir=str(tmp_path))
+    log = log_in(tmp_path)
     log.log_metrics({"val/d/srcc": 0.5}, step=0)
     log.log_metrics({"loss": 1.0}, step=0)
     log.log_metrics({"loss": 2.0}, step=1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from support.made_rollouts import record
-from support.small_run import metrics_of, save_policy, small_run, weights_of
+from support.small_run import metrics_of, rows, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.training.grpo import GRPOModule
@@ -58,11 +57,6 @@ def validated(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("validated") / "run"
     small_run(run, policy, *VALIDATION, "logger=[csv,wandb]")
     return run
-
-
-def rows(run: Path, stage: str) -> list[dict[str, str]]:
-    with (run / "logs" / stage / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_training_is_the_same_with_and_without(plain: Path, validated: Path) -> None:
