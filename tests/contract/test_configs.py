@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wandb
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -23,6 +22,7 @@ from zoom_iqa.config.commands import expected_errors
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.policy import loading
 from zoom_iqa.train import check, train
+from zoom_iqa.training import wandb_log
 from zoom_iqa.training.stage import Stage
 
 CONF = conf_dir()
@@ -331,10 +331,7 @@ def test_a_multirun_is_not_shown_but_one_of_its_runs(
 
 
 def test_a_missing_login_is_one_line_before_any_model(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def login(**settings: Any) -> bool:
-        raise wandb.errors.UsageError("No API key configured.")
-
-    monkeypatch.setattr(wandb, "login", login)
+    monkeypatch.setattr(wandb_log, "key_is_known", lambda: False)
     monkeypatch.setenv("WANDB_MODE", "online")
     assert "run `wandb login`, or set WANDB_MODE=offline" in refused("logger=[csv,wandb]")
 

@@ -42,7 +42,7 @@ class WandbLogRecipe:
     kept: ``policy`` (the best one of validation, else the last) and ``report``, the run's page.
 
     Raises:
-        ConfigError: there is no such artifact.
+        ConfigError: there is no such artifact, or figures are to be sent and nobody is logged in.
     """
 
     project: str
@@ -57,6 +57,11 @@ class WandbLogRecipe:
         for kind in self.artifacts:
             if kind not in ARTIFACTS:
                 raise ConfigError(f"logger.wandb.artifacts={kind}: choose from {', '.join(ARTIFACTS)}")
+        if self.mode == "online" and not key_is_known():
+            raise ConfigError(
+                "logger.wandb: WANDB_MODE=online, and nobody is logged in; "
+                "run `wandb login`, or set WANDB_MODE=offline to send nothing"
+            )
 
     @property
     def mode(self) -> Mode:
@@ -66,7 +71,7 @@ class WandbLogRecipe:
         for mode in MODES:
             if mode == os.environ.get("WANDB_MODE"):
                 return mode
-        return "online" if _key_is_known() else "offline"
+        return "online" if key_is_known() else "offline"
 
     def __call__(self, *, facts: StageFacts) -> WandbLog:
         """The log of a stage."""
@@ -176,7 +181,7 @@ class WandbLog(Logger):
         self.run.log({**values, self._facts.axis: step}, step=self._steps.rows)  # rows go on where they ended
 
 
-def _key_is_known() -> bool:
+def key_is_known() -> bool:
     """Whether an environment variable, a settings file or ~/.netrc has a key."""
     settings = wandb.setup().settings
     if settings.api_key or settings.identity_token_file:

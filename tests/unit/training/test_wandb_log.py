@@ -154,8 +154,15 @@ def test_without_a_key_nothing_is_sent_and_with_one_it_is(no_key: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["offline", "disabled", "online"])
 def test_the_environment_decides_before_a_key(mode: str, no_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_key.write_text("machine wandb.example login user password k\n")
     monkeypatch.setenv("WANDB_MODE", mode)
     assert recipe().mode == mode
+
+
+def test_sending_without_a_key_is_refused_at_once(no_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    with pytest.raises(ConfigError, match=r"^logger.wandb: WANDB_MODE=online, and nobody is logged in; run `wandb lo"):
+        recipe()
 
 
 def test_an_unknown_artifact_is_refused() -> None:
