@@ -61,6 +61,7 @@ def main() -> None:
             assess = partial(Assessor(device="cpu", workers=0).assess_many, files)
             assessed = timed(table, number, "assessor", len(items), assess)
             assert [one.rating for one in evaluated] == [one.rating for one in assessed]
+            assert [one.expected.mean for one in evaluated] == [one.expected.mean for one in assessed]
 
 
 def timed(table: Any, number: int, what: str, images: int, work: Callable[[], Any]) -> Any:

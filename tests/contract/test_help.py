@@ -18,6 +18,7 @@ COMMANDS = {
     "data check": "zoom_iqa.data",
     "report": "zoom_iqa.report",
     "assess": "zoom_iqa.assess",
+    "guide": "zoom_iqa.guide",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
 }
 LINES, COLUMNS = 24, 80
@@ -58,7 +59,7 @@ def module_of(example: list[str]) -> tuple[str, list[str]]:
     return example[2], example[3:]
 
 
-@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report", "assess"])
+@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report", "assess", "guide"])
 def test_examples_run(
     command: str, typed: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,18 @@ from support.made_rollouts import reading
 from support.random_policy import build_random_policy
 from support.written_engine import written
 from support.written_rollouts import PROMPTS, SAMPLING
-from zoom_iqa.base.records import Record, RecordedStep
-from zoom_iqa.base.types import Box, Ending, Example, ImagePart, Look, ParseFailure, Request
+from zoom_iqa.base.records import Record, RecordedStep, record_of
+from zoom_iqa.base.types import (
+    Box,
+    Ending,
+    Example,
+    ImagePart,
+    Look,
+    ParseFailure,
+    RatingDistribution,
+    Request,
+    RolloutGroup,
+)
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.evaluation.assessment import Assessment, expected_of
 from zoom_iqa.evaluation.assessor import ImageAssessor
@@ -21,6 +31,7 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.zoom import ZoomTask
 
 SECTIONS = (tuple(PROMPTS.sections_turn1), tuple(PROMPTS.sections_turn2))
+STD = 0.1
 Say = Callable[[float, int], str]
 """The text of a turn for an image of this mean grey (0-255); turns count from 1."""
 
@@ -28,6 +39,17 @@ Say = Callable[[float, int], str]
 def brightness_rating(grey: float, turn: int) -> str:
     """1 for black to 5 for white, in one turn."""
     return written("turn1", rating=1 + 4 * grey / 255, crop=False)
+
+
+class CertainAssessor(ImageAssessor):
+    """Its policy would write any text, so that the rating it is said to expect is the one that was written."""
+
+    def _records(self, group: RolloutGroup) -> tuple[Record, ...]:
+        return tuple(record_of(rollout, expected=certain(rollout.rating)) for rollout in group.rollouts)
+
+
+def certain(rating: float | ParseFailure | None) -> RatingDistribution | None:
+    return RatingDistribution(mean=rating, std=STD, mass=1.0) if isinstance(rating, float) else None
 
 
 def image_assessor(
@@ -56,7 +78,7 @@ def image_assessor(
         "upright": True,
         **changed,
     }
-    return ImageAssessor(**settings)
+    return CertainAssessor(**settings) if changed.get("engine") is None else ImageAssessor(**settings)
 
 
 def grey_image(grey: int, width: int = 48, height: int = 32) -> Image.Image:
@@ -77,7 +99,13 @@ def answer(
         )
         for turn, rating in enumerate(ratings)
     )
-    return Record(example=Example(id="x", dataset="images"), sample=sample, steps=steps, ending=Ending.FINAL)
+    return Record(
+        example=Example(id="x", dataset="images"),
+        sample=sample,
+        steps=steps,
+        ending=Ending.FINAL,
+        expected=certain(ratings[-1]),
+    )
 
 
 def assessment(*records: Record, source: str = "photo.jpg", size: tuple[int, int] = (100, 50)) -> Assessment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +17,10 @@ from zoom_iqa.tasks.verdict import verdict_of
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """The mean of the ratings that a policy may give an image, and their standard deviation; None of a single one."""
+    """Mean and standard deviation of the ratings that a policy may give an image, over digits and over answers."""
 
     mean: float
-    std: float | None
+    std: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +129,13 @@ Outcome = Assessment | Unviewable
 
 
 def expected_of(records: Sequence[Record]) -> Expected | None:
-    """From the answers there are, or None if no rating of them could be read."""
-    ratings = [record.rating for record in records if record.rating is not None]
-    if not ratings:
+    """From the distributions that the answers' ratings were drawn from; None if none of them is known.
+
+    The variance is that within the distributions plus that between their means.
+    """
+    known = [record.expected for record in records if record.expected is not None]
+    if not known:
         return None
-    return Expected(mean=statistics.fmean(ratings), std=statistics.stdev(ratings) if len(ratings) > 1 else None)
+    means = [one.mean for one in known]
+    within, between = statistics.fmean(one.std**2 for one in known), statistics.pvariance(means)
+    return Expected(mean=statistics.fmean(means), std=math.sqrt(within + between))

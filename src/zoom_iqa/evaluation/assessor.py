@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 
@@ -10,9 +11,9 @@ from PIL.Image import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError, ImageError
-from zoom_iqa.base.records import record_of
+from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Example, ImagePart, ImageRef, Sample
+from zoom_iqa.base.types import Example, ImagePart, ImageRef, RolloutGroup, Sample
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.images import load_image, shown_image
 from zoom_iqa.data.loader import SampleLoader
@@ -21,7 +22,8 @@ from zoom_iqa.evaluation.assessment import Assessment, Outcome, Unviewable, expe
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
-from zoom_iqa.tasks.task import Task
+from zoom_iqa.rollout.expected_ratings import expected_ratings
+from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.tasks.tools.crop import why_unviewable
 
 Source = str | PathLike[str] | Image
@@ -62,15 +64,21 @@ class ImageAssessor:
             if value < 1:
                 raise ConfigError(f"{name}={value} of an assessment must be at least 1")
         policy.model.eval()
-        features = VisionCache(model=policy.model, capacity=features_capacity)
         self.policy = policy
-        self._engine = engine(policy=policy, sampling=sampling, features=features)
+        self._features = VisionCache(model=policy.model, capacity=features_capacity)
+        self._engine = engine(policy=policy, sampling=sampling, features=self._features)
         self._task, self._samples, self._seed, self._sections = task, samples, seed, sections
         self._batch_size, self._workers = batch_size, workers
         self._max_pixels, self._upright = max_pixels, upright
 
     def __deepcopy__(self, memo: dict[int, object]) -> ImageAssessor:
         return self  # a metric that is copied, as collections do, shares the policy: nothing of it changes
+
+    def drawn_anew(self, times: int = 1) -> ImageAssessor:
+        """The same, but for answers drawn anew: a second reading, to which a choice made by this one owes nothing."""
+        other = copy.copy(self)
+        other._seed = derive_seed(self._seed, "anew", times)
+        return other
 
     def assess(self, image: Source) -> Assessment:
         """Assess one image.
@@ -120,7 +128,7 @@ class ImageAssessor:
             group_size=self._samples,
             seed=self._seed,
         )
-        records = {group.example.id: tuple(map(record_of, group.rollouts)) for group in groups}
+        records = {group.example.id: self._records(group) for group in groups}
         return [
             one
             if isinstance(one, Unviewable)
@@ -133,6 +141,11 @@ class ImageAssessor:
             )
             for name, one in zip(names, loaded, strict=True)
         ]
+
+    def _records(self, group: RolloutGroup) -> tuple[Record, ...]:
+        expected = expected_ratings(group.rollouts, policy=self.policy, features=self._features)
+        pairs = zip(group.rollouts, expected, strict=True)
+        return tuple(record_of(rollout, expected=rating) for rollout, rating in pairs)
 
 
 class _Viewed(Dataset["Sample | Unviewable"]):

@@ -87,8 +87,7 @@ def _rating(assessment: Assessment) -> Text:
 def _expected(assessment: Assessment) -> str:
     expected = assessment.expected
     assert expected is not None
-    spread = "spread unknown from one answer" if expected.std is None else f"spread {expected.std:.2f}"
-    return f"{expected.mean:.2f}, {spread}"
+    return f"{expected.mean:.2f}, spread {expected.std:.2f}"
 
 
 def _paragraphs(assessment: Assessment) -> list[tuple[str, str]]:

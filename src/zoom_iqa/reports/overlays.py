@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from zoom_iqa.base.atomic_files import whole_binary_file
-from zoom_iqa.base.errors import OutputError
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import look_said
+from zoom_iqa.reports.files import told_if_unwritable, write_image
 from zoom_iqa.tasks.tools.crop import cut
 
 COLOURS = ("#e4002b", "#0085ca", "#00a651", "#f7a600")
@@ -98,7 +96,7 @@ class OverlayFolder:
     def __init__(self, folder: Path, *, view: Callable[[str], Image.Image]) -> None:
         self._folder, self._view = folder, view
         self._names: Counter[str] = Counter()
-        with _told(folder):
+        with told_if_unwritable(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, assessment: Assessment) -> None:
@@ -113,13 +111,4 @@ class OverlayFolder:
         number = self._names[stem]
         path = self._folder / f"{stem if number == 1 else f'{stem}-{number}'}.png"
         picture = overlay(self._view(assessment.source), assessment)
-        with _told(path), whole_binary_file(path) as file:
-            picture.save(file, "PNG")
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; make room or name another folder") from error
+        write_image(picture, path)

@@ -100,6 +100,8 @@ def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: R
     one, again = (json.loads(run("coffee.jpg", "--json").out)[0] for _ in range(2))
     assert one == again
     assert (len(one["answers"]), one["spread"]) == (1, None)
+    assert one["expected"] == pytest.approx(one["rating"], abs=0.5)
+    assert one["expected_std"] > 0  # of the digits, which one answer tells already
     (several,) = json.loads(run("coffee.jpg", "--json", "--samples", "4").out)
     ratings = [answer["rating"] for answer in several["answers"]]
     assert len(set(ratings)) > 1

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from support.made_assessments import answer, assessment
+from support.made_assessments import STD, answer, assessment
 
 
 def test_one_answer_is_its_own_mean_and_has_no_spread() -> None:
     found = assessment(answer(3.25))
     assert (found.rating, found.spread, found.verdict, found.failure) == (3.25, None, "fair", None)
     assert found.expected is not None
-    assert (found.expected.mean, found.expected.std) == (3.25, None)
+    assert (found.expected.mean, found.expected.std) == (3.25, STD)
 
 
 def test_several_answers_count_by_their_mean_and_the_nearest_is_shown() -> None:
@@ -19,7 +19,9 @@ def test_several_answers_count_by_their_mean_and_the_nearest_is_shown() -> None:
     assert found.rating == pytest.approx(3.3)
     assert found.spread == pytest.approx(1.25300, abs=1e-5)  # by hand: sqrt((1.3^2 + 0.1^2 + 1.2^2) / 2)
     assert found.expected is not None
-    assert (found.expected.mean, found.expected.std) == (found.rating, found.spread)
+    assert found.expected.mean == found.rating
+    # by hand: 0.1^2 within an answer and (1.3^2 + 0.1^2 + 1.2^2) / 3 between them
+    assert found.expected.std == pytest.approx((0.01 + 3.14 / 3) ** 0.5)
     assert found.shown.sample == 2
 
 

@@ -13,6 +13,7 @@ from support.random_policy import noise_image
 from support.written_engine import WrittenEngine, written
 from zoom_iqa.base.errors import ConfigError, ImageError
 from zoom_iqa.evaluation.assessment import Assessment, Unviewable
+from zoom_iqa.evaluation.assessor import ImageAssessor
 from zoom_iqa.policy.policy import Policy
 
 
@@ -68,6 +69,19 @@ def test_draws_follow_from_pixels_and_not_from_name_or_company(tmp_path: Path, r
     alone = drawing.assess(moved)
     assert alone.records[0].steps == together[2].records[0].steps  # type: ignore[union-attr]
     assert [record.rating for record in alone.records] == [r.rating for r in together[2].records]  # type: ignore[union-attr]
+
+
+def test_answers_drawn_anew_are_others_each_time_and_the_same_again(random_policy: Policy) -> None:
+    drawing = image_assessor(policy=random_policy, engine=WrittenEngine, samples=4)
+    image = noise_image(1, 64, 48)
+
+    def ratings(assessor: ImageAssessor) -> list[float | None]:
+        return [record.rating for record in assessor.assess(image).records]
+
+    first, anew, other = ratings(drawing), ratings(drawing.drawn_anew()), ratings(drawing.drawn_anew(2))
+    assert first == ratings(drawing)
+    assert anew == ratings(drawing.drawn_anew())
+    assert len({tuple(first), tuple(anew), tuple(other)}) == 3
 
 
 def test_an_image_in_memory_is_seen_as_its_file_is(tmp_path: Path, random_policy: Policy) -> None:

@@ -40,7 +40,7 @@ def test_fields_of_one() -> None:
         "rating": 2.5,
         "spread": None,
         "expected": 2.5,
-        "expected_std": None,
+        "expected_std": 0.1,
         "verdict": "poor",
         "failure": None,
         "sections": [
@@ -102,7 +102,7 @@ def test_a_card_has_everything() -> None:
         "a.jpg",
         "100 x 50",
         "2.50 poor (mean of 1 answers, 1 unreadable)",
-        "spread unknown",
+        "2.50, spread 0.10",
         "sharp eyes",
         "x 10-60 %, y 20-70 %: 3.00 before, 2.50 after: lowered by 0.50",
     ):

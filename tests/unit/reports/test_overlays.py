@@ -66,7 +66,7 @@ def test_a_file_an_image_and_equal_names_are_numbered(tmp_path: Path) -> None:
 
 def test_a_place_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="file cannot be written: File exists; make room or name another folder"):
+    with pytest.raises(OutputError, match="file cannot be written: File exists; make room or name another place"):
         OverlayFolder(tmp_path / "file", view=lambda source: grey_image(1))
     folder = OverlayFolder(tmp_path / "gone", view=lambda source: grey_image(1))
     (tmp_path / "gone").rmdir()

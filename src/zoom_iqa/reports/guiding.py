@@ -1,0 +1,106 @@
+"""Guidance and refinements as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoom_iqa.base.printable import printable
+from zoom_iqa.evaluation.assessment import Assessment
+from zoom_iqa.evaluation.refinement import Refinement
+from zoom_iqa.tasks.guidance import Guidance, Prompt
+from zoom_iqa.tasks.tools.repairs import Repairs
+
+DIGITS = 4
+
+
+def guidance_fields(
+    assessment: Assessment, guidance: Guidance, repairs: Repairs, *, target: str, counted_by: str | None
+) -> dict[str, Any]:
+    """JSON-safe fields; docs/figures.md says what each of them is."""
+    negative = guidance.negative
+    found = assessment.expected
+    return {
+        "image": assessment.source,
+        "rating": _rounded(assessment.rating),
+        "expected": None if found is None else _rounded(found.mean),
+        "target": target,
+        "budget": guidance.target.budget,
+        "counted_by": counted_by or "estimated",
+        "prompt": guidance.prompt.text,
+        "prompt_tokens": guidance.prompt.tokens,
+        "negative_prompt": None if negative is None else negative.text,
+        "negative_tokens": None if negative is None else negative.tokens,
+        "left_out": [*guidance.prompt.left_out, *(() if negative is None else negative.left_out)],
+        "arguments": guidance.arguments(),
+        "call": guidance.call(assessment.source),
+        "repairs": [repair.name for repair in repairs.repairs],
+        "without_repair": list(repairs.without),
+    }
+
+
+def refinement_fields(refinement: Refinement, *, output: str) -> dict[str, Any]:
+    """The further fields of an image that was edited and written to ``output``."""
+    return {
+        "output": output,
+        "read_before": _rounded(refinement.start_read.mean),
+        "read_after": _rounded(refinement.best_read.mean),
+        "gain": _rounded(refinement.gain),
+        "turns": [
+            {
+                "tried": {name: _rounded(mean) for name, mean in turn.tried},
+                "read": _rounded(turn.read),
+                "kept": turn.kept,
+            }
+            for turn in refinement.rounds
+        ],
+    }
+
+
+def guidance_text(fields: dict[str, Any], guidance: Guidance) -> str:
+    """The same for people."""
+    lines = [
+        f"{fields['image']}: rating {_shown(fields['rating'])}, expected {_shown(fields['expected'])}",
+        *_prompt("prompt", guidance.prompt, guidance.target.budget, fields["counted_by"]),
+    ]
+    if guidance.negative is not None:
+        lines += _prompt("negative prompt", guidance.negative, guidance.target.budget, fields["counted_by"])
+    if fields["call"] is not None:
+        lines += ["call:", *(f"  {line}" for line in fields["call"].splitlines())]
+    if fields["repairs"]:
+        lines.append(f"repairs of the embedded restorer: {', '.join(fields['repairs'])}")
+    if fields["without_repair"]:
+        lines.append(f"no repair is known for: {' '.join(fields['without_repair'])}")
+    if "turns" in fields:
+        lines += _turns(fields)
+    return "".join(f"{printable(line)}\n" for line in lines)
+
+
+def _prompt(name: str, prompt: Prompt, budget: int | None, counted_by: str) -> list[str]:
+    limit = "" if budget is None else f" of {budget}"
+    lines = [f"{name} ({prompt.tokens}{limit} tokens, {counted_by}):", f"  {prompt.text or '(nothing to say)'}"]
+    return lines + [f"  left out for lack of room: {sentence}" for sentence in prompt.left_out]
+
+
+def _turns(fields: dict[str, Any]) -> list[str]:
+    lines = []
+    for number, turn in enumerate(fields["turns"], 1):
+        tried = ", ".join(f"{name} {_shown(mean)}" for name, mean in turn["tried"].items())
+        outcome = f"kept {turn['kept']}" if turn["kept"] else "none is better"
+        outcome += "" if turn["read"] is None else f" (read again {turn['read']:.2f})"
+        lines.append(f"turn {number}: {tried}: {outcome}")
+    before, after = _shown(fields["read_before"]), _shown(fields["read_after"])
+    kept = any(turn["kept"] for turn in fields["turns"])
+    moved = (
+        f"expected rating, read again, {before} before, {after} after"
+        if kept
+        else "the input itself, nothing was better"
+    )
+    return [*lines, f"written to {fields['output']}: {moved}"]
+
+
+def _shown(value: float | None) -> str:
+    return "unreadable" if value is None else f"{value:.2f}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DIGITS)

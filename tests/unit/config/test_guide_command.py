@@ -1,0 +1,131 @@
+"""``zoom-iqa guide`` with the shipped policy, in this process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoom_iqa
+from support.random_policy import build_random_policy
+from zoom_iqa import guide
+from zoom_iqa.data.distortions import DISTORTIONS, distort
+from zoom_iqa.data.embedded.photographs import load_photograph
+from zoom_iqa.policy.shipped import shipped_policy_folder
+
+PHOTOGRAPHS = Path(zoom_iqa.__file__).parent / "assets" / "photographs"
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def typed(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["guide", *arguments])
+        capsys.readouterr()
+        try:
+            guide.main()
+            status = 0
+        except SystemExit as ended:
+            status = ended.code if isinstance(ended.code, int) else 1
+        said = capsys.readouterr()
+        return Ended(status, said.out, said.err)
+
+    return typed
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A photograph with strong noise, and one that is as it was."""
+    (noise,) = [kind for kind in DISTORTIONS if kind.name == "white_noise"]
+    noisy = distort(load_photograph("clock"), kind=noise, level=5, rng=np.random.default_rng(0))
+    Image.fromarray(noisy).save(tmp_path / "noisy.png")
+    shutil.copy(PHOTOGRAPHS / "coffee.jpg", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_prompts_are_printed_and_nothing_is_written(folder: Path, run: Run) -> None:
+    ended = run("noisy.png", "--target", "sd-upscale")
+    assert (ended.status, ended.err) == (0, "")
+    assert "of 75 tokens, estimated" in ended.out
+    assert 'StableDiffusionUpscalePipeline.from_pretrained("FOLDER")' in ended.out
+    assert sorted(path.name for path in folder.iterdir()) == ["coffee.jpg", "noisy.png"]
+
+
+def test_json_has_what_the_text_has(folder: Path, run: Run) -> None:
+    fields = json.loads(run("noisy.png", "--target", "qwen-edit", "--json").out)
+    assert fields["target"] == "qwen-edit"
+    assert fields["prompt_tokens"] <= fields["budget"] == 511
+    assert fields["arguments"]["prompt"] == fields["prompt"]
+    assert "turns" not in fields
+
+
+def test_the_loop_repairs_and_never_ends_below_its_input(folder: Path, run: Run) -> None:
+    ended = run("noisy.png", "--loop", "3", "--json", "--output", "out.png", "--page", "page.html")
+    assert ended.status == 0, ended.err
+    fields = json.loads(ended.out)
+    assert fields["gain"] > 0
+    assert fields["read_after"] == pytest.approx(fields["read_before"] + fields["gain"], abs=1e-3)
+    before, after = (np.asarray(Image.open(name).convert("RGB")).astype(float) for name in ("noisy.png", "out.png"))
+    clean = load_photograph("clock").astype(float)
+    assert after.shape == before.shape
+    assert ((after - clean) ** 2).mean() < ((before - clean) ** 2).mean()
+    assert "data:image/jpeg" in Path("page.html").read_text()
+
+
+def test_applied_once_it_is_edited_whatever_comes_of_it(folder: Path, run: Run) -> None:
+    ended = run("noisy.png", "--apply", "embedded")
+    assert ended.status == 0, ended.err
+    assert "written to noisy-restored.png: expected rating, read again, " in ended.out
+    assert Image.open("noisy-restored.png").size == Image.open("noisy.png").size
+
+
+def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
+    fields = json.loads(run("noisy.png", "--json", "--tokenizer", str(shipped_policy_folder())).out)
+    assert fields["counted_by"] == str(shipped_policy_folder())
+    assert fields["prompt_tokens"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "Missing argument"),
+        (("none.jpg",), "none.jpg: there is no such file"),
+        (("coffee.jpg", "--target", "supr"), "--target supr: there is no such target; did you mean supir?"),
+        (("coffee.jpg", "--loop", "0"), "--loop 0 must be at least 1"),
+        (("coffee.jpg", "--output", "x.png"), "--output x.png: nothing is edited; add --loop 3 or --apply embedded"),
+        (("coffee.jpg", "--page", "x.html"), "--page x.html: nothing is edited"),
+        (("coffee.jpg", "--loop", "1", "--output", "x.doc"), "x.doc: a picture is written as one of .png, .jpg"),
+        (("coffee.jpg", "--tokenizer", "nowhere"), "--tokenizer nowhere: no tokenizer could be loaded from it"),
+        (("coffee.jpg", "--apply", "nowhere"), "this target has no pipeline of diffusers; use --apply embedded"),
+        (("noisy.png", "--loop", "1", "--output", "gone/x.png"), "gone/x.png cannot be written: No such file"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: tuple[str, ...], said: str, folder: Path, run: Run) -> None:
+    ended = run(*arguments)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert ended.err.startswith("error: ")
+    assert said in ended.err
+
+
+def test_a_policy_that_says_nothing_readable_is_one_line(folder: Path, run: Run) -> None:
+    build_random_policy().save(folder / "random")
+    ended = run("coffee.jpg", "--policy", "random", "--samples", "1", "--loop", "1")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "no answer could be read (missing_answer), so nothing can be called better" in ended.err
