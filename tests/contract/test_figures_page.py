@@ -39,6 +39,11 @@ EVERYTHING = [
     "sft.steps=2",
     "grpo.steps=2",
     "evaluator.samples_per_image=2",
+    "task=caption_reason",
+    "probes=description",
+    "probe.text=thought",  # the written texts have no captions
+    "data.references=synthetic",
+    "+reward/terms@reward.human=human",
 ]
 
 

@@ -18,6 +18,7 @@ from zoom_iqa.policy.vision_cache import VisionCache
 SECTIONS = {
     "turn1": ("Quality", "Improve", "Avoid", "Decision"),
     "turn2": ("Crop", "Improve", "Avoid", "Final"),
+    "described": ("Quality",),
 }  # those of prompts=compact
 
 

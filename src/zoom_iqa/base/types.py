@@ -75,8 +75,9 @@ class Truth:
 class Example:
     """One entry of a data set, without pixels.
 
-    ``target`` is what people said of it, if they did; ``references`` are texts people wrote about it; ``reference_id``
-    names the pristine source for reference-based sets; ``truth`` is there where the defect is known.
+    ``target`` is what people said of it, if they did; ``references`` are texts people wrote about it, one a person, and
+    ``summary`` is one text of what they wrote, where somebody has made it; ``reference_id`` names the pristine source
+    for reference-based sets; ``truth`` is there where the defect is known.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Example:
     images: tuple[ImageRef, ...] = (ImageRef(),)
     target: Mos | Preference | None = None
     references: tuple[str, ...] = ()
+    summary: str | None = None
     split: str | None = None
     reference_id: str | None = None
     truth: Truth | None = None
@@ -97,6 +99,11 @@ class Example:
     def path(self) -> str | None:
         """The file of its first image, or None for one made on the fly."""
         return self.images[0].path
+
+    @property
+    def human_text(self) -> str | None:
+        """All that people wrote about it as one text: the summary where there is one, else the references joined."""
+        return self.summary or " ".join(self.references) or None
 
     @property
     def mos(self) -> float:

@@ -1,16 +1,19 @@
-"""Entry point ``python -m zoom_iqa.data check``: is a benchmark's copy on this disk complete and sound?
+"""Entry point ``python -m zoom_iqa.data``: is a benchmark's copy on this disk sound, and what did people write of it?
 
     python -m zoom_iqa.data check benchmark=koniq root=/data/koniq10k
     python -m zoom_iqa.data check benchmark=kadid,csiq
     python -m zoom_iqa.data check manifest=mine.csv range=[0,100]
+    python -m zoom_iqa.data convert q-reasoning /data/q_reasoning references.jsonl
 
-Every other key=value sets a value of the benchmarks. The exit status is 0 when every set is sound, else 1.
+Every other key=value of ``check`` sets a value of the benchmarks. Its exit status is 0 when every set is sound, else 1.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -26,7 +29,11 @@ from zoom_iqa.config.composition import composed, parsed, prefix_of
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.data.benchmarks import Benchmark, Source
 from zoom_iqa.data.benchmarks.check import Finding, Report, inspect
+from zoom_iqa.data.q_reasoning import HOMEPAGE
+from zoom_iqa.data.q_reasoning import convert as convert_q_reasoning
+from zoom_iqa.data.references import Reference, write_references
 
+CONVERT_USAGE = "python -m zoom_iqa.data convert q-reasoning SOURCE OUT"
 USAGE = "python -m zoom_iqa.data check benchmark=NAME[,NAME...] [root=FOLDER] [key=value ...]"
 HELP = help_of(
     USAGE,
@@ -38,6 +45,8 @@ HELP = help_of(
         "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
         "KEY=VALUE": "a value of the benchmarks: root=FOLDER, benchmark/split=seeded",
         "--config-dir": "a folder of yours with benchmark/NAME.yaml",
+        "convert q-reasoning SOURCE OUT": "instead of check: writes the texts of Q-Reasoning's JSON files (SOURCE, a "
+        "file or the folder they lie in) to OUT, for data.references=OUT",
     },
     example="python -m zoom_iqa.data check benchmark=embedded",
 )
@@ -47,7 +56,39 @@ ROWS_SHOWN = 10
 
 def main() -> None:
     """Run the command line."""
-    run_command(lambda: check(sys.argv[1:]), help_text=HELP)
+    command = convert if sys.argv[1:2] == ["convert"] else check
+    run_command(lambda: command(sys.argv[1:]), help_text=HELP)
+
+
+def convert(arguments: Sequence[str]) -> None:
+    """Write the references of published files and print what was found.
+
+    Raises:
+        ConfigError: the arguments are wrong.
+        DataError: the files cannot be used.
+    """
+    if len(arguments) != 4 or list(arguments[:2]) != ["convert", "q-reasoning"]:
+        raise ConfigError(f"usage: {CONVERT_USAGE}")
+    source, out = Path(arguments[2]).expanduser(), Path(arguments[3]).expanduser()
+    converted = convert_q_reasoning(source)
+    if out.resolve() in {path.resolve() for path in converted.files} or out.is_dir():
+        raise ConfigError(f"OUT={out} is {'a folder' if out.is_dir() else 'a source'}; name a file to write")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_references(out, converted.references)
+    print(f"Q-Reasoning from {', '.join(map(str, converted.files))}")
+    counts = Counter((one.dataset, one.split or "no split") for one in converted.references)
+    images = Counter((dataset, split) for dataset, split, _ in {_image(one) for one in converted.references})
+    for (dataset, split), texts in sorted(counts.items()):
+        summaries = sum(_image(one)[:2] == (dataset, split) and one.annotator is None for one in converted.references)
+        print(f"  {dataset:<10} {split}: {images[dataset, split]:,} images, {texts:,} texts, {summaries:,} summaries")
+    for title, rows in converted.notes.items():
+        _print_finding(Finding(title, rows, False))
+    print(f"  written    {len(converted.references):,} references to {out}; use them with data.references={out}")
+    print(f"  source     {HOMEPAGE} (states no licence: keep the texts to yourself)")
+
+
+def _image(reference: Reference) -> tuple[str, str, str]:
+    return reference.dataset, reference.split or "no split", reference.file
 
 
 def check(arguments: Sequence[str]) -> None:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
+from typing import Literal
 
 from zoom_iqa.base.types import Rollout, Sample
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
+from zoom_iqa.tasks.description import DescriptionText, Strip, check_description, description, struck
 from zoom_iqa.tasks.task import derive_seed
-
-_THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 
 
 class DescriptionProbe:
-    """One question about the image that the last thought describes; a rollout without a thought is not asked.
+    """One question about the image that a rollout describes; a rollout without a description is not asked.
 
     After H-IQA's self-consistency (arXiv 2512.16484), whose second pass sees the policy's own words and no image.
+    ``text`` says which words, ``strip`` what is struck from them; see ``tasks/description.py``. Own words are caption
+    and thought in a task that asks for captions, and all thoughts in another.
+
+    Raises:
+        ConfigError: there is no such text or strip.
     """
 
-    def __init__(self, *, prompts: CaptionPrompts) -> None:
+    def __init__(self, *, prompts: CaptionPrompts, text: DescriptionText | Literal["own"], strip: Strip) -> None:
+        check_description("probe", text=text, strip=strip, also=("own",))
         self._task = CaptionTask(prompts=prompts)
+        self._text, self._strip = text, strip
 
     def sessions(self, rollout: Rollout) -> list[CaptionSession]:
         """The question, or nothing."""
-        last = rollout.steps[-1]
-        found = _THOUGHT.search(last.generation.text)
-        if found is None or not found.group(1).strip():
+        words = description([step.generation.text for step in rollout.steps], text=self._of(rollout))
+        words = None if words is None else struck(words, strip=self._strip)
+        if not words:
             return []
-        described = replace(rollout.example, references=(found.group(1).strip(),))
-        seed = derive_seed(last.request.seed, "description")
+        described = replace(rollout.example, references=(words,))
+        seed = derive_seed(rollout.steps[-1].request.seed, "description", self._text, self._strip)
         return [self._task.open(Sample(described, ()), index=rollout.index, seed=seed)]
+
+    def _of(self, rollout: Rollout) -> DescriptionText:
+        if self._text != "own":
+            return self._text
+        return "caption_think" if "caption" in rollout.steps[-1].reading.values else "thoughts"

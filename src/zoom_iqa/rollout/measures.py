@@ -10,6 +10,9 @@ from zoom_iqa.base.errors import FAILURE_REASONS
 from zoom_iqa.base.types import ParseFailure, Rollout, RolloutGroup
 from zoom_iqa.objectives.measures import Mean, Measures, mean_of
 from zoom_iqa.objectives.rewards.rubric import Rewards
+from zoom_iqa.tasks.description import Caption
+
+CAPTION_KINDS = tuple(kind.value for kind in Caption)
 
 
 def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
@@ -33,17 +36,56 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
             f"rollout/failed_{reason}": _mean([_failed(rollout, reason) for rollout in rollouts])
             for reason in FAILURE_REASONS
         },
+        **_caption_measures(rollouts),
+        **_probe_measures(rollouts),
     }
 
 
+def _caption_measures(rollouts: Sequence[Rollout]) -> Measures:
+    """Shares of captions by their kind, in tasks that ask for captions."""
+    kinds = [rollout.steps[-1].reading.values.get("caption") for rollout in rollouts]
+    if not any(kinds):
+        return {}
+    return {f"rollout/caption_{kind}": _mean([one == kind for one in kinds]) for kind in CAPTION_KINDS}
+
+
+def _probe_measures(rollouts: Sequence[Rollout]) -> Measures:
+    """How many rollouts each probe asks about, how many of its answers can be read, and what they cost in tokens."""
+    own = sum(_tokens(rollout) for rollout in rollouts)
+    measures: Measures = {}
+    for name in dict.fromkeys(name for rollout in rollouts for name in rollout.probes):
+        answers = [rollout.probes.get(name, ()) for rollout in rollouts]
+        tokens = [sum(map(_tokens, asked)) for asked in answers]
+        measures |= {
+            f"probe/{name}_asked": _mean([bool(asked) for asked in answers]),
+            f"probe/{name}_valid": _mean([_readable(one) for asked in answers for one in asked]),
+            f"probe/{name}_tokens": _mean(tokens),
+            f"probe/{name}_cost": mean_of(torch.tensor([sum(tokens) / own if own else 0.0], dtype=torch.float64)),
+        }
+    return measures
+
+
+def _tokens(rollout: Rollout) -> int:
+    return sum(len(step.generation.token_ids or ()) for step in rollout.steps)
+
+
 def reward_measures(rewards: Rewards, advantages_BG: torch.Tensor) -> Measures:
-    """Mean of the total and of each unweighted term, and the share of groups that teach nothing."""
+    """Mean of the total and of each unweighted term, and the share of groups that teach nothing.
+
+    A term that not every image has is a mean over those which do, beside their share.
+    """
     return {
         "reward/total": mean_of(rewards.total_BG),
         "reward/group_std": mean_of(rewards.total_BG.std(1, unbiased=False)),
         "reward/flat_groups": mean_of((advantages_BG == 0).all(1)),
-        **{f"reward/{name}": mean_of(term_BG) for name, term_BG in rewards.terms.items()},
+        **{f"reward/{name}": mean_of(_of_present(name, rewards)) for name in rewards.terms},
+        **{f"reward/{name}_present": mean_of(present_B) for name, present_B in rewards.present.items()},
     }
+
+
+def _of_present(name: str, rewards: Rewards) -> torch.Tensor:
+    term_BG = rewards.terms[name]
+    return term_BG[rewards.present[name]] if name in rewards.present else term_BG
 
 
 def _mean(values: Sequence[float]) -> Mean:

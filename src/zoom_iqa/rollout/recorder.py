@@ -33,12 +33,21 @@ class RolloutRecorder:
         total_N = rewards.total_BG.flatten()
         order = total_N.argsort(descending=True, stable=True).tolist()
         chosen = dict.fromkeys([*order[: self._keep], *order[-self._keep :]])
-        terms = {name: term_BG.flatten() for name, term_BG in rewards.terms.items()}
+        size = rewards.total_BG.shape[1]
         return [
             record_of(
                 rollouts[n],
-                rewards={"total": total_N[n].item(), **{name: term_N[n].item() for name, term_N in terms.items()}},
+                rewards={"total": total_N[n].item(), **_terms(rewards, *divmod(n, size))},
                 step=step,
             )
             for n in chosen
         ]
+
+
+def _terms(rewards: Rewards, image: int, response: int) -> dict[str, float]:
+    """The terms of one response, without those that its image cannot have."""
+    return {
+        name: term_BG[image, response].item()
+        for name, term_BG in rewards.terms.items()
+        if name not in rewards.present or rewards.present[name][image]
+    }

@@ -99,6 +99,7 @@ class GRPORecipe:
             raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
         self.sampling.require_unbiased()
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
+        self.rubric.check_probes(self.probes)
         check_max_bad_steps("grpo", self.max_bad_steps)
         check_optimizer(self.optimizer)
         check_rate(self.lr_factor, where="grpo.module.lr_factor")
@@ -129,6 +130,7 @@ class GRPORecipe:
             ConfigError: a label lacks what a term of the reward reads.
         """
         self.rubric.check_labels(examples)
+        self.rubric.check_some(examples)
 
     def __call__(self, *, policy: Policy, placement: Placement, steps: int) -> GRPOModule:
         """The module that trains ``policy`` in so many steps."""

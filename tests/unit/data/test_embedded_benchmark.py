@@ -32,6 +32,7 @@ def judged(split: str, size: int) -> EmbeddedSet:
         procedural_fraction=0.0,
         continuous_levels=False,
         augmented=False,
+        references=None,
     )
 
 

@@ -32,6 +32,7 @@ def make(split: str = "test", size: int = TEST_SIZE, seed: int = 0, **changes: f
         "procedural_fraction": 0.0,
         "continuous_levels": False,
         "augmented": False,
+        "references": None,
     }
     return EmbeddedSet(split=split, size=size, seed=seed, **(options | changes))  # type: ignore[arg-type]
 

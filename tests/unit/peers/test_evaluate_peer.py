@@ -23,6 +23,7 @@ RECIPE: dict[str, Any] = {  # of the images that are judged: conf/benchmark/embe
     "procedural_fraction": 0.0,
     "continuous_levels": False,
     "augmented": False,
+    "references": None,
 }
 LEVELS = {"train": (0.0, 25.0, 50.0), "test": (10.0, 20.0, 30.0, 80.0)}
 

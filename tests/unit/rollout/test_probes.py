@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from support.made_rollouts import rollout as made_rollout
+from support.made_rollouts import step
 from support.random_policy import noise_image
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.errors import ConfigError, SessionError
@@ -15,6 +17,8 @@ from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect, collect_groups
 from zoom_iqa.rollout.description_probe import DescriptionProbe
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
+from zoom_iqa.tasks.caption_reason import read_caption_reason
+from zoom_iqa.tasks.description import Strip
 from zoom_iqa.tasks.zoom import ZoomTask
 
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=999, stop_strings=())
@@ -47,7 +51,7 @@ def test_the_rating_from_the_description_lies_on_the_rollout() -> None:
         engines={"policy": engine},
         group_size=2,
         seed=0,
-        probes={"described": DescriptionProbe(prompts=CAPTIONS)},
+        probes={"described": DescriptionProbe(prompts=CAPTIONS, text="thought", strip="none")},
     )
     for group in groups:
         assert [len(rollout.steps) for rollout in group.rollouts] == [2, 1]
@@ -69,7 +73,7 @@ def test_a_probe_is_asked_before_rollouts_that_still_run_have_ended() -> None:
         engines={"policy": engine},
         group_size=3,
         seed=0,
-        probes={"described": DescriptionProbe(prompts=CAPTIONS)},
+        probes={"described": DescriptionProbe(prompts=CAPTIONS, text="thought", strip="none")},
     )
     kinds = [request.key.rpartition("/")[2] for request in engine.seen]
     assert kinds == ["turn1", "turn1", "turn1", "turn2", "described", "described", "described"]
@@ -133,8 +137,41 @@ def test_a_rollout_without_a_thought_is_not_asked() -> None:
         engines={"policy": engine},
         group_size=1,
         seed=0,
-        probes={"described": DescriptionProbe(prompts=CAPTIONS)},
+        probes={"described": DescriptionProbe(prompts=CAPTIONS, text="thought", strip="none")},
     )
     (rollout,) = group.rollouts
     assert rollout.probes == {"described": ()}
     assert isinstance(rollout.rating, ParseFailure)
+
+
+def test_own_words_are_caption_and_thought_where_the_task_asks_for_a_caption_else_all_thoughts() -> None:
+    probe = DescriptionProbe(prompts=CAPTIONS, text="own", strip="none")
+    assert words_asked_about(probe, CROP, FINAL) == "far close and soft"
+    said = '<caption>a cat</caption><think>soft</think><answer>{"rating": 2.40}</answer>'
+    assert words_asked_about(probe, said, caption=True) == "a cat soft"
+    assert words_asked_about(probe, "<think>soft</think>", caption=True) is None
+
+
+@pytest.mark.parametrize(("strip", "left"), [("none", "good, 3.5 it is"), ("ratings", "good, it is")])
+def test_what_gives_the_rating_away_is_struck(strip: Strip, left: str) -> None:
+    probe = DescriptionProbe(prompts=CAPTIONS, text="thought", strip=strip)
+    assert words_asked_about(probe, "<think>good, 3.5 it is</think>") == left
+
+
+def test_words_of_which_striking_leaves_nothing_are_not_asked_about() -> None:
+    probe = DescriptionProbe(prompts=CAPTIONS, text="thought", strip="ratings_and_grades")
+    assert words_asked_about(probe, "<think>good 3.5</think>") is None
+
+
+def words_asked_about(probe: DescriptionProbe, *texts: str, caption: bool = False) -> str | None:
+    steps = tuple(step(3.0, text=text) for text in texts)
+    if caption:
+        steps = tuple(replace(one, reading=read_caption_reason(one.generation.text)) for one in steps)
+    sessions = probe.sessions(made_rollout(SAMPLES[0].example, *steps))
+    if not sessions:
+        return None
+    request = sessions[0].next_request()
+    assert request is not None
+    (part,) = request.prompt[0].parts
+    assert isinstance(part, TextPart)
+    return part.text.removeprefix("How good? An image described as: ")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from support.made_rollouts import group
-from zoom_iqa.base.types import ParseFailure
+from support.made_rollouts import group, rollout, step
+from zoom_iqa.base.types import ParseFailure, Reading, Rollout, RolloutGroup, rated_example
 from zoom_iqa.objectives.measures import to_floats
 from zoom_iqa.rollout.measures import rollout_measures
+from zoom_iqa.tasks.caption_reason import read_caption_reason
 
 
 def test_ratings_off_the_scale_are_a_share_of_the_readable_ones() -> None:
@@ -18,3 +21,39 @@ def test_ratings_off_the_scale_are_a_share_of_the_readable_ones() -> None:
     assert measures["rollout/failed_bad_rating"] == pytest.approx(1 / 6)
     assert measures["rollout/rating"] == pytest.approx((5 + 5 + 1 + 2 + 3) / 5)
     assert measures["rollout/distinct_ratings_per_image"] == pytest.approx(4 / 2)
+
+
+def test_captions_are_counted_by_kind_where_a_task_asks_for_them() -> None:
+    texts = ["<caption>a</caption>", "<caption></caption>", "no", "<caption>3.5</caption>", "<caption>b</caption>"]
+    made = [described(read_caption_reason(text)) for text in texts]
+    found = to_floats(rollout_measures([RolloutGroup(made[0].example, tuple(made))]))
+    shares = {name.removeprefix("rollout/caption_"): share for name, share in found.items() if "caption_" in name}
+    assert shares == pytest.approx({"plain": 0.4, "empty": 0.2, "absent": 0.2, "rated": 0.2})
+    without = to_floats(rollout_measures([group("a", 3.0, [3.0])]))
+    assert not any("caption" in name or name.startswith("probe/") for name in without)
+
+
+def test_probes_say_what_they_asked_and_what_it_cost() -> None:
+    example = rated_example(id="a", dataset="d", mos=3.0)
+    asked = rollout(example, step(2.0, token_ids=(1, 2, 3)))
+    unread = rollout(example, step(ParseFailure("bad_rating", ""), token_ids=(1,)))
+    own = step(3.0, token_ids=(1, 2, 3, 4))
+    made = [
+        replace(rollout(example, own), probes={"description": (asked,)}),
+        replace(rollout(example, own), probes={"description": (unread,)}),
+        replace(rollout(example, own), probes={"description": ()}),
+    ]
+    found = to_floats(rollout_measures([RolloutGroup(example, tuple(made))]))
+    assert {name: found[name] for name in found if name.startswith("probe/")} == pytest.approx(
+        {
+            "probe/description_asked": 2 / 3,
+            "probe/description_valid": 1 / 2,
+            "probe/description_tokens": 4 / 3,
+            "probe/description_cost": 4 / 12,
+        }
+    )
+
+
+def described(reading: Reading) -> Rollout:
+    made = rollout(rated_example(id="a", dataset="d", mos=3.0), step(3.0))
+    return replace(made, steps=(replace(made.steps[0], reading=reading),))

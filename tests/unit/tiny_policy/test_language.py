@@ -59,6 +59,7 @@ def _warmup(*, reading: int, writing: int) -> LanguageWarmup:
         procedural_fraction=0.0,
         continuous_levels=True,
         augmented=False,
+        references=None,
     )
     writer = RationaleWriter(
         prompts=PROMPTS,

@@ -73,7 +73,7 @@ def test_a_warm_up_is_repeatable_and_changes_the_tower_only(steps):
 def _warm_up(steps: int) -> TowerWarmup:
     images = EmbeddedSet(
         split="train", size=150, seed=5, local_fraction=0.2, pristine_fraction=0.1, procedural_fraction=0.1,
-        continuous_levels=True, augmented=True,
+        continuous_levels=True, augmented=True, references=None,
     )  # fmt: skip
     probe = partial(VisionProbe, score_weight=1.0, kind_weight=0.3, severity_weight=1.0, statistics_weight=1.0)
     return TowerWarmup(

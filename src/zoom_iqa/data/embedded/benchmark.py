@@ -61,6 +61,7 @@ class EmbeddedBenchmark:
             procedural_fraction=0.0,
             continuous_levels=False,
             augmented=False,
+            references=None,
         )
 
 

@@ -6,6 +6,7 @@ Everything follows from (seed, split, index); photographs never cross splits.
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from zoom_iqa.data.embedded.kadid_means import (
     severity,
 )
 from zoom_iqa.data.embedded.photographs import SPLITS, load_photograph, photographs
+from zoom_iqa.data.embedded.references import Flaw, synthetic_references
 from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
 
 LabelSource = Literal["kadid mean", "region rule"]
@@ -38,6 +40,9 @@ LOCAL_NUMBERS = (1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 19, 21)
 
 LOCAL_LEVELS = (3, 4, 5)
 LOCAL_AREA = (0.10, 0.30)
+
+SYNTHETIC = "synthetic"
+"""The one choice of references there is: nobody wrote about these images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,8 @@ class EmbeddedSet(Dataset[Sample]):
     ``local_fraction`` of them are distorted in a region, ``pristine_fraction`` not at all, the rest all over, spread
     evenly over types, levels and photographs. ``continuous_levels`` draws levels between KADID-10k's five.
     ``procedural_fraction`` takes a dead-leaves scene in place of the photograph, and ``augmented`` flips, crops and
-    changes the gamma of the picture before it is distorted: for training only.
+    changes the gamma of the picture before it is distorted: for training only. ``references`` "synthetic" gives them
+    texts as people might write them, None leaves them without.
 
     Raises:
         ConfigError: a name, fraction or size that cannot be, or training's enlargements asked for another split.
@@ -100,7 +106,10 @@ class EmbeddedSet(Dataset[Sample]):
         procedural_fraction: float,
         continuous_levels: bool,
         augmented: bool,
+        references: str | None,
     ) -> None:
+        if references not in (None, SYNTHETIC):
+            raise ConfigError(f"references={references}: the embedded set writes its own; use {SYNTHETIC}, or null")
         fractions = {"local": local_fraction, "pristine": pristine_fraction, "procedural": procedural_fraction}
         _check(split, size, fractions, augmented)
         cv2.setNumThreads(0)  # loader workers are the parallelism
@@ -119,7 +128,8 @@ class EmbeddedSet(Dataset[Sample]):
         procedural = set(rng.permutation(size)[: round(size * procedural_fraction)].tolist())
         order = rng.permutation(size)
         self.recipes = tuple(replace(recipes[i], procedural=i in procedural) for i in order)
-        self._items = _items(self.recipes, split)
+        items = _items(self.recipes, split)
+        self._items = items if references is None else _referenced(items, self.recipes)
 
     def __len__(self) -> int:
         return len(self.recipes)
@@ -127,6 +137,12 @@ class EmbeddedSet(Dataset[Sample]):
     def items(self) -> list[Example]:
         """The records of all images in order, made without pixels."""
         return list(self._items)
+
+    def referenced(self) -> EmbeddedSet:
+        """The same images with synthetic references."""
+        one = copy.copy(self)
+        one._items = _referenced(self._items, self.recipes)
+        return one
 
     def __getitem__(self, index: int) -> Sample:
         recipe, example = self.recipes[index], self._items[index]
@@ -221,6 +237,21 @@ def _items(recipes: Sequence[Recipe], split: str) -> tuple[Example, ...]:
         )
         seen[stem] += 1
     return tuple(items)
+
+
+def _referenced(items: Sequence[Example], recipes: Sequence[Recipe]) -> tuple[Example, ...]:
+    """The records with texts about what each recipe does."""
+    return tuple(
+        replace(item, references=synthetic_references(item, recipe.photograph, procedural=recipe.procedural, flaw=flaw))
+        for item, recipe in zip(items, recipes, strict=True)
+        for flaw in [_flaw(recipe)]
+    )
+
+
+def _flaw(recipe: Recipe) -> Flaw | None:
+    """The distortion as a person sees it: None where there is none that raters saw."""
+    truth = _truth(recipe, None)
+    return None if truth.distortion is None else Flaw(truth.distortion, truth.level, recipe.extent is not None)
 
 
 def _truth(recipe: Recipe, region: Region | None) -> Truth:

@@ -98,13 +98,13 @@ class RationaleWriter:
         middle = (RATING_MIN + RATING_MAX) / 2
         error = self._guess_pull * (middle - mos) + self._guess_spread * rng.standard_normal()
         return Facts(
-            defect=_defect(truth.distortion),
+            defect=defect_of(truth.distortion),
             pristine=truth.distortion is None,
-            severity=_SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1],
-            place="frame" if where is None else _place(where),
+            severity=severity_of(truth),
+            place="frame" if where is None else place_of(where),
             local=truth.region is not None,
-            guess=_rating(mos + error),
-            rating=_rating(mos),
+            guess=written_rating(mos + error),
+            rating=written_rating(mos),
         )
 
     def _box(self, region: Region | None, rng: np.random.Generator) -> Region:
@@ -132,7 +132,12 @@ class RationaleWriter:
         return f"<think>{thought}</think><answer>{answer}</answer>"
 
 
-def _defect(distortion: str | None) -> Defect:
+def defect_of(distortion: str | None) -> Defect:
+    """The words for a distortion, or for none.
+
+    Raises:
+        DataError: it has no words.
+    """
     if distortion is None:
         return PRISTINE
     if distortion not in DEFECTS:
@@ -140,11 +145,17 @@ def _defect(distortion: str | None) -> Defect:
     return DEFECTS[distortion]
 
 
-def _rating(mos: float) -> str:
+def severity_of(truth: Truth) -> str:
+    """The word for a truth's level."""
+    return _SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1]
+
+
+def written_rating(mos: float) -> str:
+    """A score as an answer writes it, within 1-5."""
     return f"{min(RATING_MAX, max(RATING_MIN, mos)):.2f}"
 
 
-def _place(region: Region) -> str:
+def place_of(region: Region) -> str:
     """The ninth of the image in which the centre of the region lies: "upper left", "centre", "middle right" ..."""
     x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
     row, column = _ROWS[min(2, int(3 * y))], _COLUMNS[min(2, int(3 * x))]

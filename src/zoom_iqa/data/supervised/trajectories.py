@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
-from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import Example, ImagePart, rated_example
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.types import Example, ImagePart, Truth, rated_example
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.images import load_image
-from zoom_iqa.data.supervised.rationales import RationaleWriter
+from zoom_iqa.data.supervised.described import DescribedTurn
 from zoom_iqa.data.supervised.records import SupervisedTurn, load_turn, read_records, supervised_turns
 from zoom_iqa.tasks.task import Task
 
@@ -31,11 +32,48 @@ class Trajectory:
         return tuple(part for part in parts if isinstance(part, ImagePart))
 
 
-class WrittenTrajectories(Dataset[Trajectory]):
-    """A trajectory of ``task`` for each image of an embedded set; what is drawn follows from (seed, index)."""
+class Written(Protocol):
+    """The texts of one trajectory in order."""
 
-    def __init__(self, *, images: EmbeddedSet, writer: RationaleWriter, task: Task, seed: int) -> None:
+    @property
+    def texts(self) -> Sequence[str]:
+        """One for each turn."""
+        ...
+
+
+class TrajectoryWriter(Protocol):
+    """Writes what a good trajectory of a task says."""
+
+    def write(self, truth: Truth, mos: float, rng: np.random.Generator) -> Written:
+        """The trajectory about an image whose defect and score on 1-5 are known."""
+        ...
+
+
+class WrittenTrajectories(Dataset[Trajectory]):
+    """A trajectory of ``task`` for each image of an embedded set; what is drawn follows from (seed, index).
+
+    ``described`` adds the question about the description alone to some of them; None adds none.
+
+    Raises:
+        ConfigError: there is no writer.
+    """
+
+    def __init__(
+        self,
+        *,
+        images: EmbeddedSet,
+        writer: TrajectoryWriter | None,
+        task: Task,
+        seed: int,
+        described: DescribedTurn | None = None,
+    ) -> None:
+        if writer is None:
+            raise ConfigError(
+                "data.trajectories.writer: nothing writes trajectories for this task; train by 'stages=[grpo]', or "
+                "name a writer of your own"
+            )
         self._images, self._writer, self._task, self._seed = images, writer, task, seed
+        self._described = described
 
     def __len__(self) -> int:
         return len(self._images)
@@ -49,7 +87,10 @@ class WrittenTrajectories(Dataset[Trajectory]):
         assert sample.example.truth is not None, "the embedded set knows what it made"
         rng = np.random.default_rng((self._seed, index))
         texts = self._writer.write(sample.example.truth, sample.example.mos, rng).texts
-        return Trajectory(sample.example, supervised_turns(self._task.rehearse(sample, rng), texts))
+        turns = supervised_turns(self._task.rehearse(sample, rng), texts)
+        if self._described is not None:
+            turns += self._described.turns(sample.example, texts, rng)
+        return Trajectory(sample.example, turns)
 
 
 class FileTrajectories(Dataset[Trajectory]):

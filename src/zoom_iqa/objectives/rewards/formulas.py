@@ -38,6 +38,16 @@ def score_reward(ratings_BG: torch.Tensor, mos_B: torch.Tensor, *, sigma: float 
     return torch.where(ratings_BG.isnan(), torch.zeros_like(reward_BG), reward_BG)
 
 
+def raised_cosine_reward(ratings_BG: torch.Tensor, mos_B: torch.Tensor, *, width: float = 0.35) -> torch.Tensor:
+    """(1 + cos(pi d / width)) / 2 of the error d below ``width``, 0 from there on and for an invalid rating; (B, G).
+
+    H-IQA (arXiv 2512.16484), accuracy and self-consistency.
+    """
+    error_BG = (ratings_BG - mos_B[:, None]).abs()
+    reward_BG = 0.5 * (1.0 + torch.cos(torch.pi * error_BG / width))
+    return torch.where(error_BG < width, reward_BG, torch.zeros_like(reward_BG))  # false for NaN, too
+
+
 def rank_reward(
     ratings_BG: torch.Tensor, mos_B: torch.Tensor, *, eps: float = 1e-6, mos_std_B: torch.Tensor | None = None
 ) -> torch.Tensor:

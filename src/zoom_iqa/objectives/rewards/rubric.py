@@ -6,8 +6,8 @@ Shapes: B images of this process, G responses each.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -118,12 +118,14 @@ class RewardTerm(Protocol):
 class Rewards:
     """The total, and what it is made of: ``total_BG = sum of weights[name] * terms[name]``; terms are unweighted.
 
-    All in float32; they were computed in float64, so that equal rewards are equal bit for bit.
+    ``present`` says, shape (B,), which images a term can be made of at all, where that is not all of them: it is 0 for
+    the others. All in float32; they were computed in float64, so that equal rewards are equal bit for bit.
     """
 
     total_BG: torch.Tensor
     terms: dict[str, torch.Tensor]
     weights: dict[str, float]
+    present: dict[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def not_finite(self) -> dict[str, list[int]]:
@@ -157,6 +159,29 @@ class NeedsLabels(Protocol):
 
     def check_labels(self, examples: Sequence[Example]) -> None:
         """Raise ConfigError, with a remedy, where a label lacks what the term reads."""
+        ...
+
+
+@runtime_checkable
+class NeedsSomeLabels(Protocol):
+    """What a reward term is, too, if it cannot be made of every image: it is 0 and left out of means for the others."""
+
+    def present(self, inputs: RewardInputs) -> torch.Tensor:
+        """Which images it can be made of, shape (B,)."""
+        ...
+
+    def check_some(self, examples: Sequence[Example]) -> None:
+        """Raise ConfigError, with a remedy, where it can be made of none, so that there is nothing to learn from it."""
+        ...
+
+
+@runtime_checkable
+class ReadsProbe(Protocol):
+    """What a reward term is, too, if it reads the answers to a question about finished rollouts."""
+
+    @property
+    def probe(self) -> str:
+        """The name of the probe."""
         ...
 
 
@@ -198,6 +223,29 @@ class Rubric:
             if isinstance(term, NeedsLabels):
                 term.check_labels(examples)
 
+    def check_some(self, examples: Sequence[Example]) -> None:
+        """Refuse images to learn from of which some term can be made of none.
+
+        Raises:
+            ConfigError: a term cannot be made of any.
+        """
+        for term in self._terms.values():
+            if isinstance(term, NeedsSomeLabels):
+                term.check_some(examples)
+
+    def check_probes(self, probes: Collection[str]) -> None:
+        """Refuse probes that lack one which a term reads.
+
+        Raises:
+            ConfigError: a probe is missing.
+        """
+        for name, term in self._terms.items():
+            if isinstance(term, ReadsProbe) and term.probe not in probes:
+                raise ConfigError(
+                    f"reward.{name} reads the probe {term.probe!r} and there is {', '.join(probes) or 'none'}; add "
+                    "probes=description, or drop the term with ~reward." + name
+                )
+
     def warnings(self, *, images: int) -> list[str]:
         """What so few images in a step cost, over all processes, term by term."""
         said = [term.cost_of_few(images) for term in self._terms.values() if isinstance(term, WarnsOfFew)]
@@ -213,7 +261,12 @@ class Rubric:
         weights = {name: weight.value(step) for name, weight in self._weights.items()}
         total_BG = torch.stack([weights[name] * terms[name] for name in terms]).sum(0)
         return Rewards(
-            total_BG=total_BG.float(), terms={name: term.float() for name, term in terms.items()}, weights=weights
+            total_BG=total_BG.float(),
+            terms={name: term.float() for name, term in terms.items()},
+            weights=weights,
+            present={
+                name: term.present(inputs) for name, term in self._terms.items() if isinstance(term, NeedsSomeLabels)
+            },
         )
 
 

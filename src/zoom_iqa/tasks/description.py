@@ -1,0 +1,96 @@
+"""The description of an image that a policy has written: its own words without the answer, and without the rating.
+
+H-IQA (arXiv 2512.16484) gives caption and thought to the second pass; a later revision of it gives the caption alone.
+A thought often says the rating itself, so that a reader need not judge anything: striking is the check for that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal, get_args
+
+from zoom_iqa.base.errors import ConfigError
+
+DescriptionText = Literal["thought", "thoughts", "caption", "caption_think"]
+"""The last thought, all thoughts of the trajectory, the last caption, or the last caption with its thought."""
+
+Strip = Literal["none", "ratings", "ratings_and_grades"]
+"""Nothing is struck, numbers that may be ratings are, or grade words too."""
+
+GRADES = ("excellent", "good", "decent", "moderate", "average", "fair", "poor", "bad")
+"""Words that stand for a rating: those of the authors' check, and the rest of the five-grade scale of ITU-R BT.500."""
+
+_THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
+_CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
+# a number on 1-5 with or without decimals, "3.2/5" and "4 out of 5" whole; no part of a longer number, word or share
+_RATING = re.compile(
+    r"(?<![\w.,])[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?(?![\w%])(?!\.\d)", re.IGNORECASE
+)
+_GRADE = re.compile(rf"\b(?:{'|'.join(GRADES)})\b", re.IGNORECASE)
+
+
+class Caption(StrEnum):
+    """The kinds of captions: each text has one of them."""
+
+    PLAIN = "plain"
+    ABSENT = "absent"
+    EMPTY = "empty"
+    RATED = "rated"
+
+
+def kind_of_caption(text: str) -> Caption:
+    """Absent, empty, holding a number that may be a rating, or plain."""
+    found = _CAPTION.search(text)
+    if found is None:
+        return Caption.ABSENT
+    if not found.group(1).strip():
+        return Caption.EMPTY
+    return Caption.RATED if _RATING.search(found.group(1)) else Caption.PLAIN
+
+
+def description(texts: Sequence[str], *, text: DescriptionText) -> str | None:
+    """The policy's own words from the texts of a trajectory, in order; None where there are none.
+
+    ``caption_think`` needs both: a text that cannot be cut in two describes nothing.
+    """
+    if text == "thoughts":
+        return _joined([_inside(_THOUGHT, one) for one in texts if _inside(_THOUGHT, one)])
+    last = texts[-1]
+    thought, caption = _inside(_THOUGHT, last), _inside(_CAPTION, last)
+    if text == "thought":
+        return thought
+    if text == "caption":
+        return caption
+    return f"{caption} {thought}" if caption and thought else None
+
+
+def struck(words: str, *, strip: Strip) -> str:
+    """``words`` without ratings or grade words; what is left may be empty."""
+    if strip == "none":
+        return words
+    without = _RATING.sub(" ", words)
+    if strip == "ratings_and_grades":
+        without = _GRADE.sub(" ", without)
+    return " ".join(without.split())
+
+
+def check_description(where: str, *, text: str, strip: str, also: tuple[str, ...] = ()) -> None:
+    """Pass names that exist, those of ``also`` included.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for name, value, known in (("text", text, (*also, *get_args(DescriptionText))), ("strip", strip, get_args(Strip))):
+        if value not in known:
+            raise ConfigError(f"{where}.{name}={value!r}; choose one of {', '.join(known)}")
+
+
+def _inside(tag: re.Pattern[str], text: str) -> str | None:
+    found = tag.search(text)
+    return (found.group(1).strip() or None) if found else None
+
+
+def _joined(parts: Sequence[str | None]) -> str | None:
+    return " ".join(part for part in parts if part) or None

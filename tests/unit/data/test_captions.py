@@ -1,0 +1,88 @@
+"""Written captions are well formed, say what is known and give no rating away; so does the question about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hydra.utils import instantiate
+from PIL import Image
+
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.types import ImagePart, Sample, TextPart, Truth, rated_example
+from zoom_iqa.data.supervised.captions import CaptionWriter
+from zoom_iqa.data.supervised.defects import DEFECTS
+from zoom_iqa.data.supervised.described import THOUGHT, DescribedTurn
+from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.tasks.caption import CaptionPrompts
+from zoom_iqa.tasks.caption_reason import CaptionReasonPrompts, CaptionReasonTask, read_caption_reason
+from zoom_iqa.tasks.description import Caption, description, kind_of_caption, struck
+
+CONF = Path(__file__).parents[3] / "conf" / "prompts" / "caption_reason"
+NAMES = ("full", "compact")
+REGION = (0.05, 0.7, 0.3, 0.95)
+EXAMPLE = rated_example(id="7", dataset="toy", mos=2.31)
+DESCRIBED = CaptionPrompts(questions=["Good?"], prompt="{question} It is: {description}.")
+
+
+def prompts(name: str) -> CaptionReasonPrompts:
+    return instantiate(yaml.safe_load((CONF / f"{name}.yaml").read_text()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("region", [None, REGION])
+@pytest.mark.parametrize("distortion", [None, *DEFECTS])
+def test_captions_say_what_is_known(name: str, distortion: str | None, region: tuple[float, ...] | None) -> None:
+    truth = Truth(distortion=distortion, level=4.0, region=None if distortion is None else region)
+    (text,) = CaptionWriter(prompts=prompts(name)).write(truth, 2.31, np.random.default_rng(0)).texts
+    reading = read_caption_reason(text)
+    assert (reading.rating, reading.well_formed) == (2.31, True)
+    assert kind_of_caption(text) is Caption.PLAIN
+    words = description([text], text="caption_think")
+    assert words is not None
+    assert struck(words, strip="ratings_and_grades") == " ".join(words.split())
+    if distortion is not None:
+        assert f"strong {DEFECTS[distortion].noun}" in words
+        assert ("lower left" in words) is (region is not None)
+
+
+def test_equal_states_write_equal_captions_and_unknown_defects_are_named() -> None:
+    writer = CaptionWriter(prompts=prompts("full"))
+    truth = Truth(distortion="jpeg", level=2.0, region=None)
+    first, again = (writer.write(truth, 3.0, np.random.default_rng(4)) for _ in range(2))
+    assert first == again
+    assert len({writer.write(truth, 3.0, np.random.default_rng(seed)).text for seed in range(20)}) > 5
+    with pytest.raises(DataError, match="'fog' has no words"):
+        writer.write(Truth(distortion="fog", level=2.0, region=None), 3.0, np.random.default_rng(0))
+
+
+def described(rate: float) -> DescribedTurn:
+    return DescribedTurn(prompts=DESCRIBED, text="caption", strip="ratings", rate=rate)
+
+
+def test_the_description_is_asked_about_without_the_image() -> None:
+    task = CaptionReasonTask(prompts=prompts("compact"))
+    truth = Truth(distortion="jpeg", level=4.0, region=None)
+    (text,) = CaptionWriter(prompts=task.prompts).write(truth, EXAMPLE.mos, np.random.default_rng(0)).texts
+    sample = Sample.of(EXAMPLE, Image.new("RGB", (32, 32)))
+    (shown,) = supervised_turns(task.rehearse(sample, np.random.default_rng(0)), (text,))
+    assert any(isinstance(part, ImagePart) for part in shown.prompt[0].parts)
+    (turn,) = described(1.0).turns(EXAMPLE, (text,), np.random.default_rng(0))
+    (part,) = turn.prompt[0].parts
+    assert isinstance(part, TextPart)
+    assert part.text == f"Good? It is: {description([text], text='caption')}."
+    assert turn.response == f'<think>{THOUGHT}</think><answer>{{"rating": 2.31}}</answer>'
+    assert [turn.response[slice(*span)] for span in turn.numbers] == ["2", "31"]
+
+
+def test_it_is_asked_as_often_as_said_and_never_without_a_description() -> None:
+    text = "<caption>a cat</caption><think>b</think>"
+    asked = [len(described(0.3).turns(EXAMPLE, (text,), np.random.default_rng(seed))) for seed in range(400)]
+    assert sum(asked) == pytest.approx(120, abs=30)
+    assert described(0.0).turns(EXAMPLE, (text,), np.random.default_rng(0)) == ()
+    for silent in ("<think>b</think>", "<caption>3.5</caption>"):
+        assert described(1.0).turns(EXAMPLE, (silent,), np.random.default_rng(0)) == ()
+    with pytest.raises(ConfigError, match=r"described\.rate=1.5"):
+        described(1.5)
