@@ -30,13 +30,14 @@ from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import announce_evaluation, described
 from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy
+from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy, with_views
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
+from zoom_iqa.data.references import with_references
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of, ratings_csv
@@ -55,6 +56,8 @@ HELP = help_of(
         "benchmark": f"one or more of {choices('benchmark')}",
         "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
         "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
+        "views, references": "[image,caption] asks for each rating again from the answer's own words; texts of people "
+        "to compare with: a file that zoom_iqa.data convert makes, or synthetic for the embedded set",
         "split, limit": "train, val, test or all; so many images",
         "KEY=VALUE": "benchmark.root=FOLDER, samples_per_image=4, evaluator=greedy, protocol=released, and whatever "
         "conf/evaluate.yaml has",
@@ -67,6 +70,9 @@ READ_HERE = (
     *own_labels.KEYS,
     "split",
     "limit",
+    "views",
+    "references",
+    "probe",
     "max_pixels",
     "upright",
     "machine",
@@ -89,7 +95,7 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: an argument is wrong.
     """
-    overrides = with_policy("evaluate", with_benchmarks(overrides_of(arguments)))
+    overrides = with_policy("evaluate", with_views(with_benchmarks(overrides_of(arguments))))
     return composed("evaluate", overrides)
 
 
@@ -148,7 +154,7 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     """One evaluator for each data set, by the data set's own name."""
     evaluators: dict[str, Evaluator] = {}
     for name, node in cfg.benchmarks.items():
-        images = images_of(instantiate(node), cfg)
+        images = images_of(instantiate(node), cfg, references=cfg.references)
         dataset = images.items()[0].dataset
         if dataset in evaluators:
             raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
@@ -156,7 +162,7 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     return evaluators
 
 
-def images_of(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
+def images_of(benchmark: ImageBenchmark, cfg: DictConfig, *, references: str | None = None) -> ImageDataset:
     """The images of a benchmark to evaluate: of ``cfg.split`` or its own evaluation split, ``cfg.limit`` images.
 
     Raises:
@@ -165,7 +171,7 @@ def images_of(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
     """
     split = benchmark.evaluation_split if cfg.split is None else cfg.split
     images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
-    return FixedSubset(dataset=images, limit=cfg.limit)
+    return FixedSubset(dataset=with_references(images, references), limit=cfg.limit)
 
 
 def _fingerprint(folder: Path) -> str | None:

@@ -3,6 +3,7 @@
 ``run`` writes one HTML file that needs nothing else: figures, charts, and every answer with its picture.
 ``table1`` takes folders of zoom_iqa.evaluate or zoom_iqa.train as FOLDER or NAME=FOLDER; runs of one name share a row.
 ``table3`` takes the folder of ``python -m zoom_iqa.train -m +sweep=table3``.
+``human`` takes folders of zoom_iqa.evaluate with views=[image,caption], as ``table1`` does.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from zoom_iqa.config.commands import expected_errors
 from zoom_iqa.config.run_report import runs_in, write_comparison, write_report
 from zoom_iqa.reports.ablation import ablation_table, read_multirun
 from zoom_iqa.reports.benchmarks import PLCC_KINDS, benchmark_table, merged
+from zoom_iqa.reports.human_like import human_like_table
 from zoom_iqa.reports.rendering import FORMATS, TextTable
 from zoom_iqa.reports.runs import read_run
 from zoom_iqa.reports.workspace import workspace
@@ -78,6 +80,12 @@ def _table1(options: argparse.Namespace) -> TextTable:
     return benchmark_table(rows, plcc=options.plcc, paired=options.format != "csv", remarks=remarks)
 
 
+def _human(options: argparse.Namespace) -> TextTable:
+    runs = [(name, read_run(path)) for name, path in map(_named, options.runs)]
+    rows = merged([(name, run.by_dataset) for name, run in runs])
+    return human_like_table(rows, remarks=[f"{name}: {run.description}" for name, run in runs])
+
+
 def _table3(options: argparse.Namespace) -> TextTable:
     return ablation_table(*read_multirun(options.multirun))
 
@@ -123,7 +131,10 @@ def _parser() -> argparse.ArgumentParser:
     space.add_argument("--entity", required=True, help="the user or team at Weights & Biases")
     space.add_argument("--project", default="zoom_iqa", help="the project that runs are logged to")
     space.set_defaults(make=_workspace)
-    for table in (table1, table3):
+    human = kinds.add_parser("human", help="judging from words alone, and likeness to what people wrote, of runs")
+    human.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="runs of evaluate with views=[image,caption]")
+    human.set_defaults(make=_human)
+    for table in (table1, table3, human):
         table.add_argument("--format", choices=FORMATS, default="markdown")
     return parser
 

@@ -73,6 +73,19 @@ def with_policy(root: str, overrides: Sequence[str]) -> list[str]:
     return [*overrides, f"policy={_policy_choice(str(composed(root, overrides).policy.path))}"]
 
 
+def with_views(overrides: Sequence[str]) -> list[str]:
+    """Overrides with the probes that ``views=[image,caption]`` asks.
+
+    Raises:
+        ConfigError: there is no such view, or the image is not among them.
+    """
+    given = next((override.value() for override in parsed(overrides) if _is_of(override, "views")), ["image"])
+    views = given if isinstance(given, list) else [given]
+    if "image" not in views or not set(views) <= {"image", "caption"}:
+        raise ConfigError(f"views={given}: give [image], or [image,caption]: words are asked about after the image")
+    return [*overrides, "+probes=views"] if "caption" in views else list(overrides)
+
+
 def benchmark_names() -> list[str]:
     """The names of conf/benchmark/*.yaml."""
     return sorted(path.stem for path in (conf_dir() / "benchmark").glob("*.yaml"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.rollout.expected_ratings import expected_ratings
+from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.tasks.task import Task
 from zoom_iqa.tasks.tools.crop import why_unviewable
 
@@ -35,6 +36,8 @@ class Evaluator:
     """Predicts every image of ``dataset`` with ``samples_per_image`` trajectories, ``batch_size`` images at a time.
 
     An image that no policy can be shown has records without an answer, of failure ``unviewable``.
+
+    ``probes`` are asked about each trajectory, and their answers kept with it.
 
     Sampling is seeded per image, so batch size and what was predicted before do not matter.
 
@@ -55,6 +58,7 @@ class Evaluator:
         samples_per_image: int,
         workers: int,
         seed: int,
+        probes: Mapping[str, Probe],
     ) -> None:
         for name, value in (("batch_size", batch_size), ("samples_per_image", samples_per_image)):
             if value < 1:
@@ -70,7 +74,7 @@ class Evaluator:
         self._batch_size = batch_size
         self._samples = samples_per_image
         self._workers = workers
-        self._seed = seed
+        self._seed, self._probes = seed, probes
 
     @property
     def dataset(self) -> ImageDataset:
@@ -118,7 +122,12 @@ class Evaluator:
                 continue
             started = time.perf_counter()
             groups = collect_groups(
-                samples, task=self._task, engines={"policy": engine}, group_size=self._samples, seed=self._seed
+                samples,
+                task=self._task,
+                engines={"policy": engine},
+                group_size=self._samples,
+                seed=self._seed,
+                probes=self._probes,
             )
             seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
             yield [record for group in groups for record in _records(group, policy, features, seconds)]

@@ -14,7 +14,9 @@ from typing import Any
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, FailureReason, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos, ParseFailure
+from zoom_iqa.evaluation.likeness import likeness_figures
 from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_figures, single_figures
+from zoom_iqa.evaluation.views import caption_figures, view_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.ordering import pair_accuracy
 from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
@@ -82,6 +84,8 @@ def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics
         figures |= _over_trajectories(records, images)
         figures |= single_figures(_by_sample(records)) | decomposed_error(trajectories)
     figures |= expected_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
+    figures |= view_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
+    figures |= caption_figures(records) | likeness_figures(records)
     if rubric is not None:
         by_sample = _by_sample(records)
         figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)

@@ -73,6 +73,28 @@ FIGURES = {
     "unreadable, by reason": "failures",
     "routing warnings, by reason": "routing_warnings",
 }
+VIEWS = {
+    "descriptions asked about": "asked",
+    "valid rate": "valid_rate",
+    "images with a readable rating": "n",
+    "SRCC": "srcc",
+    "PLCC, raw": "plcc",
+    "SRCC, image minus words": "srcc_gap",
+    "SRCC, image minus words, 95 % bootstrap interval": "srcc_gap_interval",
+    "PLCC, image minus words": "plcc_gap",
+    "PLCC, image minus words, 95 % bootstrap interval": "plcc_gap_interval",
+}
+"""Figures of a view without the image; its name follows each key."""
+
+LIKENESS = {
+    "captions, by kind": "captions",
+    "images people wrote about": "n_human_text",
+    "images several people wrote about": "n_human_texts",
+    "words of an answer": "words",
+    "ROUGE-1 against one text": "rouge1",
+    "ROUGE-1 against the nearest of several persons": "rouge1_best",
+    "ROUGE-1 of people, each against the nearest other": "rouge1_people",
+}
 PLAIN_WIDTH = 200
 
 
@@ -94,7 +116,8 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     table.add_column("figure")
     for dataset in metrics:
         table.add_column(dataset, justify="right")
-    for title, key in FIGURES.items():
+    titles = FIGURES | _views(metrics) | LIKENESS
+    for title, key in titles.items():
         values = [figures.get(key) for figures in metrics.values()]
         if any(value is not None for value in values):
             table.add_row(title, *map(_shown, values))
@@ -105,12 +128,20 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     lines = ["Unreadable answers are left out of correlations and RMSE where nothing else is said."]
     for dataset, figures in metrics.items():
         undefined: dict[str, list[str]] = {}
-        for title, key in FIGURES.items():
+        for title, key in titles.items():
             if isinstance(figures.get(key), str):
                 undefined.setdefault(figures[key], []).append(title)
         lines.extend(f"{dataset}: {why}: {'; '.join(titles)}" for why, titles in undefined.items())
     for line in [*lines, f"run folder: {folder}"]:
         console.print(line, soft_wrap=True, highlight=False)
+
+
+def _views(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Titles and keys of the views that were asked."""
+    names = dict.fromkeys(
+        key.removeprefix("asked_") for figures in metrics.values() for key in figures if key.startswith("asked_")
+    )
+    return {f"{name}: {title}": f"{key}_{name}" for name in names for title, key in VIEWS.items()}
 
 
 def clipped_said(figures: Mapping[str, Any]) -> str:
@@ -142,6 +173,8 @@ def _shown(value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, Mapping) and "low" in value:
         return f"{value['low']:.3f} to {value['high']:.3f}"
+    if isinstance(value, Mapping) and "f1" in value:
+        return f"P {value['precision']:.3f}, R {value['recall']:.3f}, F1 {value['f1']:.3f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{reason} {count}" for reason, count in value.items() if count) or "none"
     return "-" if value is None else str(value).partition(" (")[0]  # metrics.json says why one is undefined

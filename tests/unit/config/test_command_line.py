@@ -9,6 +9,7 @@ import pytest
 from hydra.errors import HydraException
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.command_line import with_views
 from zoom_iqa.config.commands import one_line
 from zoom_iqa.config.composition import composed
 from zoom_iqa.data.__main__ import compose_config as compose_check
@@ -128,3 +129,15 @@ def test_sampling_is_that_of_evaluation_after_training() -> None:
     assert cfg.evaluator.sampling == trained.sampling
     for key in ("features_capacity", "batch_size", "samples_per_image", "seed", "task", "engine"):
         assert cfg.evaluator[key] == trained[key], key
+
+
+def test_views_bring_their_probes() -> None:
+    assert with_views(["seed=1"]) == ["seed=1"]
+    assert with_views(["views=[image]"]) == ["views=[image]"]
+    assert with_views(["views=[image,caption]"]) == ["views=[image,caption]", "+probes=views"]
+
+
+@pytest.mark.parametrize("views", ["views=[caption]", "views=caption", "views=[image,words]", "views=[]"])
+def test_other_views_are_refused(views: str) -> None:
+    with pytest.raises(ConfigError, match=r"give \[image\], or \[image,caption\]"):
+        with_views([views])

@@ -50,6 +50,7 @@ def evaluator(images: Images, **changed: Any) -> Evaluator:
         "samples_per_image": 1,
         "workers": 0,
         "seed": 0,
+        "probes": {},
         **changed,
     }
     return Evaluator(
