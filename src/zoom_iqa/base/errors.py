@@ -103,6 +103,14 @@ class ProcessError(ZoomIQAError):
     """A process that this one depends on has died."""
 
 
+class ServerError(ZoomIQAError):
+    """A server that answers requests cannot be used: it is gone, or refuses every request."""
+
+
+class BudgetError(ZoomIQAError):
+    """Requests, tokens or money allowed for a server's answers are spent."""
+
+
 class StoppedError(BaseException):
     """A signal asked the run to stop; ``number`` says which, and the run's exit status follows from it.
 

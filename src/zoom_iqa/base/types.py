@@ -27,6 +27,7 @@ Span = tuple[int, int]
 """Character positions (start, end) in a text; end is exclusive."""
 
 Role = Literal["system", "user", "assistant"]
+Finish = Literal["stop", "length", "refused", "failed"]
 Choice = Literal["Image A", "Image B", "Similar"]
 
 
@@ -320,9 +321,10 @@ class SampledTokens(NamedTuple):
 class Generation:
     """The answer of an engine. ``text`` is decoded without special tokens.
 
-    ``token_ids``, ``logprobs`` and ``entropies`` are None where an engine does not know them (over an API);
-    ``sampled`` has all three. ``prompt`` is the engine's encoding of the request's prompt, so that learning from
-    the generation need not make it again.
+    ``finish`` says why it ends: complete, at its limit, refused by the one who was asked, or without an answer that
+    could be used, after every attempt. ``token_ids``, ``logprobs`` and ``entropies`` are None where an engine does not
+    know them (over an API); ``sampled`` has all three. ``prompt`` is the engine's encoding of the request's prompt, so
+    that learning from the generation need not make it again.
     """
 
     key: str
@@ -330,7 +332,7 @@ class Generation:
     token_ids: tuple[int, ...] | None
     logprobs: tuple[float, ...] | None
     entropies: tuple[float, ...] | None
-    finish: Literal["stop", "length"]
+    finish: Finish
     prompt: object | None = field(default=None, compare=False, repr=False)
 
     @property

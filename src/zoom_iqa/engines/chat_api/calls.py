@@ -1,0 +1,206 @@
+"""One request to a server: made again while it may pass, typed where it does not, an error where none would."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import json
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import openai
+import tenacity
+
+from zoom_iqa.base.errors import BudgetError, ConfigError, ServerError
+from zoom_iqa.engines.chat_api.budget import Ledger
+from zoom_iqa.engines.chat_api.replies import BrokenReplyError, Reply, read_reply
+from zoom_iqa.engines.chat_api.request_log import RequestLog
+
+MAY_PASS = (
+    openai.RateLimitError,
+    openai.InternalServerError,
+    openai.APIConnectionError,  # time-outs and dropped connections too
+    openai.ConflictError,
+    openai.APIResponseValidationError,
+    json.JSONDecodeError,
+    BrokenReplyError,
+)
+REQUEST_TIMEOUT_STATUS = 408
+SAID_LIMIT = 400
+"""Characters of an error that are kept."""
+
+
+class RefusedRequestError(Exception):
+    """The server does not take this request as it is."""
+
+
+class Pace:
+    """Lets at most so many requests a minute begin, evenly spread; None lets all."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._interval_s = 0.0 if per_minute is None else 60.0 / per_minute
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        """Wait for the turn of one more request."""
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next)
+            self._next = begin + self._interval_s
+        time.sleep(begin - now)
+
+
+class Caller:
+    """Makes requests from several threads; every attempt is counted, and logged with what came of it."""
+
+    def __init__(
+        self,
+        *,
+        client: openai.OpenAI,
+        key_variable: str,
+        attempts: int,
+        longest_wait_s: float,
+        pace: Pace,
+        ledger: Ledger,
+        log: RequestLog,
+    ) -> None:
+        self._client = client
+        self._key_variable = key_variable
+        self._attempts, self._longest_wait_s = attempts, longest_wait_s
+        self._backoff = tenacity.wait_random_exponential(multiplier=1, max=longest_wait_s)
+        self._pace, self._ledger, self._log = pace, ledger, log
+
+    def __call__(
+        self, key: str, body: Mapping[str, Any], *, shown: Mapping[str, Any], stop_strings: tuple[str, ...]
+    ) -> Reply | None:
+        """The reply; None where every attempt brought something else. ``shown`` is the body for the log.
+
+        Raises:
+            RefusedRequestError: the server does not take the request.
+            BudgetError: the budget is spent, or the server's own.
+            ConfigError: the server has no such model.
+            ServerError: the key is not taken, or the server cannot be reached.
+        """
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=self._wait,
+            retry=tenacity.retry_if_exception(may_pass),
+            reraise=True,
+        )
+        try:
+            for attempt in retrying:
+                with attempt:
+                    number = attempt.retry_state.attempt_number
+                    return self._attempt(key, number, body, shown, stop_strings)
+        except openai.APITimeoutError:
+            return None
+        except openai.APIConnectionError as error:
+            raise ServerError(
+                f"base_url={self._client.base_url} cannot be reached ({_said(error)}); "
+                "start the server or correct the address, and the same command goes on"
+            ) from error
+        except MAY_PASS as error:
+            if getattr(error, "code", None) == "insufficient_quota":
+                raise BudgetError(f"{self._client.base_url} says: {_said(error)}; top up the account") from error
+            return None
+        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+            raise ServerError(
+                f"{self._client.base_url} does not take the key ({self._hidden(error)}); "
+                f"set the environment variable {self._key_variable}"
+            ) from error
+        except openai.NotFoundError as error:
+            raise ConfigError(
+                f"model={body['model']}: {self._client.base_url} says: {self._hidden(error)}; "
+                "name one of its models, or correct base_url"
+            ) from error
+        except openai.APIStatusError as error:
+            if error.status_code == REQUEST_TIMEOUT_STATUS:
+                return None
+            raise RefusedRequestError(self._hidden(error)) from error
+        raise AssertionError("tenacity returns or raises")
+
+    def _attempt(
+        self,
+        key: str,
+        number: int,
+        body: Mapping[str, Any],
+        shown: Mapping[str, Any],
+        stop_strings: tuple[str, ...],
+    ) -> Reply:
+        self._ledger.admit()
+        self._pace()
+        started, begun = time.perf_counter(), _now()
+
+        def log(outcome: str, said: str | None, reply: Reply | None) -> None:
+            self._log.write(
+                time=begun,
+                key=key,
+                attempt=number,
+                model=body["model"],
+                answered_by=None if reply is None else reply.answered_by,
+                outcome=outcome,
+                said=said,
+                finish=None if reply is None else reply.finish,
+                input_tokens=0 if reply is None else reply.input_tokens,
+                output_tokens=0 if reply is None else reply.output_tokens,
+                seconds=round(time.perf_counter() - started, 3),
+                body=shown,
+            )
+
+        try:
+            reply = read_reply(self._client.chat.completions.create(**body), stop_strings=stop_strings)
+        except (openai.OpenAIError, json.JSONDecodeError, BrokenReplyError) as error:
+            log(type(error).__name__, self._hidden(error), None)
+            raise
+        self._ledger.charge(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
+        log("ok", None, reply)
+        return reply
+
+    def _wait(self, state: tenacity.RetryCallState) -> float:
+        assert state.outcome is not None
+        asked = retry_after_s(state.outcome.exception(), now=datetime.datetime.now(datetime.UTC))
+        return self._backoff(state) if asked is None else min(asked, self._longest_wait_s)
+
+    def _hidden(self, error: Exception) -> str:
+        """The text of an error without the key, which some servers repeat."""
+        key = self._client.api_key
+        said = _said(error)
+        return said.replace(key, "(key)") if key else said
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may be answered later."""
+    if getattr(error, "code", None) == "insufficient_quota":
+        return False
+    if isinstance(error, openai.APIStatusError) and error.status_code == REQUEST_TIMEOUT_STATUS:
+        return True
+    return isinstance(error, MAY_PASS)
+
+
+def retry_after_s(error: BaseException | None, *, now: datetime.datetime) -> float | None:
+    """The seconds that the server's Retry-After asks for, given as seconds or as a date; None where it asks none."""
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    asked = error.response.headers.get("retry-after")
+    if asked is None:
+        return None
+    try:
+        return max(0.0, float(asked))
+    except ValueError:
+        pass  # it may be a date
+    try:
+        return max(0.0, (email.utils.parsedate_to_datetime(asked) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _said(error: BaseException) -> str:
+    cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
+    return " ".join(str(cause or error).split())[:SAID_LIMIT]
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
