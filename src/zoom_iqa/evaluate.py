@@ -56,8 +56,8 @@ HELP = help_of(
         "benchmark": f"one or more of {choices('benchmark')}",
         "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
         "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
-        "views, references": "[image,caption] asks for each rating again from the answer's own words; texts of people "
-        "to compare with: a file that zoom_iqa.data convert makes, or synthetic for the embedded set",
+        "views, references": "[image,caption] rates from the words alone, too; texts of people, as zoom_iqa.data "
+        "convert makes them",
         "split, limit": "train, val, test or all; so many images",
         "KEY=VALUE": "benchmark.root=FOLDER, samples_per_image=4, evaluator=greedy, protocol=released, and whatever "
         "conf/evaluate.yaml has",

@@ -17,7 +17,9 @@ from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
+from zoom_iqa.data.references import Reference, write_references
 from zoom_iqa.evaluate import compose_config, evaluate
+from zoom_iqa.evaluation.table import print_figures
 
 TESTS = Path(__file__).resolve().parents[2]
 ENGINE = [
@@ -253,3 +255,29 @@ def test_two_processes_of_torchrun_end_as_one(policy: Path, images: Path, finish
 def test_the_embedded_set_beside_another(policy: Path, images: Path, tmp_path: Path) -> None:
     metrics = run(policy, images, tmp_path / "run", "benchmark=embedded", "limit=3")
     assert {name: figures["n"] for name, figures in metrics.items()} == {"embedded": 3, "mine": 3}
+
+
+def test_views_ask_again_from_the_words_and_references_are_compared_with(
+    policy: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [("0.png", "x and y"), ("0.png", "z"), ("9.png", "not here")]
+    write_references(
+        tmp_path / "references.jsonl",
+        [
+            Reference(dataset="mine", file=file, split=None, annotator=number, description=text, good="", bad="")
+            for number, (file, text) in enumerate(texts)
+        ],
+    )
+    more = ["views=[image,caption]", f"references={tmp_path}/references.jsonl"]
+    figures = run(policy, images, tmp_path / "run", *more)["mine"]
+    assert "1 of 7 images of mine have a text that people wrote; 1 texts are about images" in capsys.readouterr().err
+    assert (figures["n_human_text"], figures["n_human_texts"]) == (1, 1)
+    for view in ("caption", "caption_struck"):
+        assert (figures[f"asked_{view}"], figures[f"n_{view}"]) == (1.0, 7)
+        assert figures[f"srcc_gap_{view}"] == pytest.approx(figures["srcc"] - figures[f"srcc_{view}"])
+    for line in answers(tmp_path / "run"):
+        assert [len(line["probes"][view]) for view in ("caption", "caption_struck")] == [1, 1]
+    print_figures({"mine": figures}, tmp_path)
+    shown = capsys.readouterr().out
+    assert "caption_struck: SRCC, image minus words, 95 % bootstrap interval" in shown
+    assert "ROUGE-1 of people, each against the nearest other" in shown
