@@ -12,6 +12,7 @@ from typing import Any
 from zoom_iqa.base.errors import FailureReason
 from zoom_iqa.base.types import (
     Ending,
+    Evidence,
     Example,
     ImageRef,
     Look,
@@ -213,6 +214,7 @@ def _step_fields(step: RecordedStep) -> dict[str, Any]:
         "failure": None if reading.failure is None else asdict(reading.failure),
         "call_failure": None if reading.call_failure is None else asdict(reading.call_failure),
         "looks": [asdict(look) for look in step.looks],
+        "evidence": None if reading.evidence is None else [asdict(one) for one in reading.evidence],
     }
 
 
@@ -224,13 +226,21 @@ def _step(fields: Mapping[str, Any]) -> RecordedStep:
         finish=fields["finish"],
         reading=Reading(
             values=fields["values"],
-            calls=tuple(ToolCall(tool=call["tool"], bbox=_tuple(call["bbox"])) for call in fields["calls"]),
+            calls=tuple(ToolCall(**{**call, "bbox": _tuple(call["bbox"])}) for call in fields["calls"]),
             well_formed=fields["well_formed"],
             failure=None if failure is None else ParseFailure(**failure),
             call_failure=None if call_failure is None else ParseFailure(**call_failure),
+            evidence=_evidence(fields.get("evidence")),
         ),
-        looks=tuple(Look(box=_tuple(look["box"]), refusal=look["refusal"]) for look in fields["looks"]),
+        looks=tuple(
+            Look(box=_tuple(look["box"]), region=_tuple(look.get("region")), refusal=look["refusal"])
+            for look in fields["looks"]
+        ),
     )
+
+
+def _evidence(listed: Sequence[Mapping[str, Any]] | None) -> tuple[Evidence, ...] | None:
+    return None if listed is None else tuple(Evidence(**{**one, "bbox": _tuple(one["bbox"])}) for one in listed)
 
 
 def _from_prediction(fields: Mapping[str, Any]) -> Record:

@@ -212,17 +212,32 @@ class ParseFailure:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolCall:
-    """A tool that a text asks for, by name. ``bbox`` is kept as written (fractions or pixels)."""
+    """A tool that a text asks for, by name. ``bbox`` is kept as written (fractions or pixels).
+
+    ``look_for`` is the reason given; ``problem`` says why the call cannot be served as it is written.
+    """
 
     tool: str
     bbox: tuple[float, float, float, float] | None = None
+    look_for: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A defect that an answer rests on: ``bbox`` as written (fractions or pixels), its name, its severity in a word."""
+
+    bbox: tuple[float, float, float, float]
+    defect: str
+    severity: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """The outcome of a tool call: the pixel box shown, or why it was refused."""
+    """The outcome of a tool call: the pixel box shown, the same as fractions of the image, or why it was refused."""
 
     box: Box | None = None
+    region: Region | None = None
     refusal: str | None = None
 
 
@@ -232,8 +247,9 @@ class Reading:
 
     ``values`` are what it judges, by name: ``rating`` on 1-5 and, where that was clipped, the ``written_rating``.
     ``failure`` says why the value that counts is missing. ``calls`` are the tools asked for; ``call_failure`` says why
-    it is not known whether any are. ``spans`` are places in the text by name: ``numbers`` for digits inside the answer,
-    ``rating`` for those of the rating.
+    it is not known whether any are. ``evidence`` is what the judgement is said to rest on, None where the text lists
+    none. ``spans`` are places in the text by name: ``numbers`` for digits inside the answer, ``rating`` for those of
+    the rating.
     """
 
     values: Mapping[str, float | str] = field(default_factory=dict)
@@ -241,6 +257,7 @@ class Reading:
     well_formed: bool
     failure: ParseFailure | None = None
     call_failure: ParseFailure | None = None
+    evidence: tuple[Evidence, ...] | None = None
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
 
     @property

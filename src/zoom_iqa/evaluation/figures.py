@@ -15,6 +15,7 @@ from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, Fai
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos, ParseFailure
 from zoom_iqa.evaluation.likeness import likeness_figures
+from zoom_iqa.evaluation.looks import look_figures
 from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_figures, single_figures
 from zoom_iqa.evaluation.views import caption_figures, view_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
@@ -86,6 +87,7 @@ def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics
     figures |= expected_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures |= view_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures |= caption_figures(records) | likeness_figures(records)
+    figures |= look_figures(records)
     if rubric is not None:
         by_sample = _by_sample(records)
         figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)

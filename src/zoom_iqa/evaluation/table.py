@@ -95,6 +95,26 @@ LIKENESS = {
     "ROUGE-1 against the nearest of several persons": "rouge1_best",
     "ROUGE-1 of people, each against the nearest other": "rouge1_people",
 }
+
+LOOKS = {
+    "turns per trajectory": "turns_per_image",
+    "looks per trajectory": "looks_per_image",
+    "looks that hit the region": "look_hit_rate",
+    "looks that would by chance": "look_hit_rate_by_chance",
+    "evidence: share of the region covered": "evidence_coverage",
+    "evidence: intersection over union": "evidence_iou",
+    "evidence: defect named": "defect_accuracy",
+    "evidence: family of the defect named": "defect_family_accuracy",
+}
+"""Shown where one is a number: most images have no known defect, and most tasks ask for no evidence."""
+
+EVIDENCE = {
+    "looks": "looks_per_image",
+    "looks that hit": "look_hit_rate",
+    "by chance": "look_hit_rate_by_chance",
+    "region covered": "evidence_coverage",
+    "defect named": "defect_accuracy",
+}
 PLAIN_WIDTH = 200
 
 
@@ -104,6 +124,8 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
     console.print(_by_stage("held-out images (raw PLCC and SRCC)", COLUMNS, metrics))
     if any("n_expected" in figures for figures in metrics.values()):
         console.print(_by_stage("answers, and ratings expected over their digits", SHARPNESS, metrics))
+    if any(isinstance(figures.get("defect_accuracy"), float) for figures in metrics.values()):
+        console.print(_by_stage("looks and evidence, where the defect is known", EVIDENCE, metrics))
     for stage, figures in metrics.items():
         if figures.get("clipped_ratings") or figures.get("clipped_labels"):
             console.print(f"{stage}: {clipped_said(figures)}", soft_wrap=True, highlight=False)
@@ -120,6 +142,10 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     for title, key in titles.items():
         values = [figures.get(key) for figures in metrics.values()]
         if any(value is not None for value in values):
+            table.add_row(title, *map(_shown, values))
+    for title, key in LOOKS.items():
+        values = [figures.get(key) for figures in metrics.values()]
+        if any(isinstance(value, float) for value in values):
             table.add_row(title, *map(_shown, values))
     console = Console()
     if not console.is_terminal:

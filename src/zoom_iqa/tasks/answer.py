@@ -117,11 +117,11 @@ class AnswerObject:
         rating = self.rating()
         raw_box = self.values.get("bbox_2d")
         if not isinstance(raw_box, list) or len(raw_box) != 4:
-            raise ProtocolError("bad_bbox", f"bbox_2d is {_shown(raw_box)}; a list of four numbers is needed")
+            raise ProtocolError("bad_bbox", f"bbox_2d is {shown(raw_box)}; a list of four numbers is needed")
         x1, y1, x2, y2 = (_number(coordinate, "bad_bbox", "a bbox_2d coordinate") for coordinate in raw_box)
         tool = self.values.get("tool")
         if tool not in TOOLS:
-            raise ProtocolError("bad_tool", f"tool is {_shown(tool)}; one of {', '.join(TOOLS)} is needed")
+            raise ProtocolError("bad_tool", f"tool is {shown(tool)}; one of {', '.join(TOOLS)} is needed")
         return Answer(bbox=(x1, y1, x2, y2), rating=rating, tool=cast(Tool, tool))
 
     def _require(self) -> None:
@@ -149,15 +149,31 @@ def read_object(text: str) -> AnswerObject:
         )
     payload = text[slice(*span)]
     try:
-        strict = _loads(payload)
-        return _object_of(text, span, strict if isinstance(strict, Pairs) else None, strict)
-    except ValueError:
-        pass
-    try:
-        return _object_of(text, span, None, _loads(_as_strict_json(payload)))
+        value, strict = read_json(payload)
     except ValueError as error:
-        failure = ParseFailure("malformed_json", f"{error} in {_shown(payload)}")
+        failure = ParseFailure("malformed_json", f"{error} in {shown(payload)}")
         return AnswerObject(text, span, None, {}, failure)
+    return _object_of(text, span, value if strict and isinstance(value, Pairs) else None, value)
+
+
+def read_json(payload: str) -> tuple[Any, bool]:
+    """A JSON value, objects as ``Pairs`` and numbers as ``WrittenNumber``; whether it is strict JSON, or lenient.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return _loads(payload), True
+    except ValueError:
+        return _loads(_as_strict_json(payload)), False
+
+
+def finite_number(value: Any) -> float | None:
+    """The finite number that a value of ``read_json`` is or spells, None where it is none."""
+    if isinstance(value, WrittenNumber) or (isinstance(value, str) and _SPELLED.fullmatch(value.strip())):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return None
 
 
 def parse_answer(text: str) -> Answer:
@@ -222,7 +238,7 @@ def _is_key(lexeme: re.Match[str], text: str, end: int) -> bool:
 
 def _object_of(text: str, span: Span, pairs: Pairs | None, value: Any) -> AnswerObject:
     if not isinstance(value, Pairs):
-        failure = ParseFailure("malformed_json", f"the answer is {_shown(value)}; an object is needed")
+        failure = ParseFailure("malformed_json", f"the answer is {shown(value)}; an object is needed")
         return AnswerObject(text, span, None, {}, failure)
     return AnswerObject(text, span, pairs, dict(value), None)
 
@@ -248,14 +264,13 @@ def _as_strict_json(payload: str) -> str:
 
 
 def _number(value: Any, reason: FailureReason, name: str) -> float:
-    number = math.nan
-    if isinstance(value, WrittenNumber) or (isinstance(value, str) and _SPELLED.fullmatch(value.strip())):
-        number = float(value)
-    if not math.isfinite(number):
-        raise ProtocolError(reason, f"{name} is {_shown(value)}; a finite number is needed")
+    number = finite_number(value)
+    if number is None:
+        raise ProtocolError(reason, f"{name} is {shown(value)}; a finite number is needed")
     return number
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as messages show it, cut at 80 characters."""
     text = value if isinstance(value, str) else repr(value)
     return f"{text[:77]}..." if len(text) > 80 else text

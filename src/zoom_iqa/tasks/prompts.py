@@ -41,12 +41,12 @@ class PromptSet:
 
     def __post_init__(self) -> None:
         for name in ("questions", "sections_turn1", "sections_turn2"):
-            object.__setattr__(self, name, _distinct_texts(name, getattr(self, name)))
+            object.__setattr__(self, name, distinct_texts(name, getattr(self, name)))
         for name in ("sections_turn1", "sections_turn2"):
             if len(getattr(self, name)) != SECTIONS:
                 raise ConfigError(f"prompts.{name} has {len(getattr(self, name))} names; give {SECTIONS}")
         for name in ("turn1", "turn2", "original_label", "crop_label"):
-            _require_text(name, getattr(self, name))
+            require_text(name, getattr(self, name))
         if QUESTION_SLOT not in self.turn1:
             raise ConfigError(f"prompts.turn1 has no {QUESTION_SLOT}; say where the question goes")
 
@@ -119,16 +119,26 @@ def _official_module() -> ModuleType:
     )
 
 
-def _distinct_texts(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+def distinct_texts(name: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts under ``prompts.<name>``.
+
+    Raises:
+        ConfigError: there is none, one is empty, or one is repeated.
+    """
     if isinstance(texts, str) or not texts:
         raise ConfigError(f"prompts.{name} is {texts!r}; give a list of texts")
     for text in texts:
-        _require_text(name, text)
+        require_text(name, text)
     if len(set(texts)) != len(texts):
         raise ConfigError(f"prompts.{name} repeats a text: {list(texts)}; each must be different")
     return tuple(texts)
 
 
-def _require_text(name: str, text: str) -> None:
+def require_text(name: str, text: str) -> None:
+    """Pass a text under ``prompts.<name>`` that says something.
+
+    Raises:
+        ConfigError: it is empty, or no text.
+    """
     if not isinstance(text, str) or not text.strip():
         raise ConfigError(f"prompts.{name} holds {text!r}; give a text that is not empty")

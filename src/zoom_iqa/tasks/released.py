@@ -96,7 +96,7 @@ class ReleasedRules:
         box = crop_box(call.bbox, *image.size)
         if box[0] == box[2] or box[1] == box[3]:
             return Crop(Look(refusal=f"the central half of {image.width} x {image.height} pixels is empty"), None)
-        return Crop.of(image.crop(box) if call.bbox is None else cut(image, box), box)
+        return Crop.of(image.crop(box) if call.bbox is None else cut(image, box), box, whole=image.size)
 
 
 class ReleasedZoomTask(ZoomTask):

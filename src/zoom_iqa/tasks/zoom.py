@@ -53,7 +53,7 @@ class StrictRules:
     def crop(self, image: Image, call: ToolCall) -> Crop:
         """The box by the crop policy, enlarged to the image's size."""
         box = crop_box(call.bbox, *image.size)
-        return Crop.of(cut(image, box), box)
+        return Crop.of(cut(image, box), box, whole=image.size)
 
 
 class ZoomTask:

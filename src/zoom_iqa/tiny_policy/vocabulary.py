@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.types import ImagePart, TextPart, Truth
-from zoom_iqa.data.supervised.defects import DEFECTS
 from zoom_iqa.data.supervised.rationales import RationaleWriter
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1, build_turn2
 

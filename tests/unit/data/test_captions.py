@@ -10,10 +10,10 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
+from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import ImagePart, Sample, TextPart, Truth, rated_example
 from zoom_iqa.data.supervised.captions import CaptionWriter
-from zoom_iqa.data.supervised.defects import DEFECTS
 from zoom_iqa.data.supervised.described import THOUGHT, DescribedTurn
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.caption import CaptionPrompts

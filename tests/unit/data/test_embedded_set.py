@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.data.collation import as_list
 from zoom_iqa.data.distortions import DISTORTIONS
@@ -19,7 +20,6 @@ from zoom_iqa.data.embedded.images import LOCAL_NUMBERS, EmbeddedSet
 from zoom_iqa.data.embedded.kadid_means import PRISTINE_MOS, global_mos, global_mos_std, region_mos, severity
 from zoom_iqa.data.embedded.photographs import load_photograph, photographs
 from zoom_iqa.data.embedded.region import FEATHER, augment, choose_region, distort_region
-from zoom_iqa.data.supervised.defects import DEFECTS
 from zoom_iqa.data.validation import validate_items
 
 TEST_SIZE = 340

@@ -11,10 +11,10 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
+from zoom_iqa.base.defects import DEFECTS, PRISTINE
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE
 from zoom_iqa.data.supervised.rationales import Rationale, RationaleWriter
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.answer import parse_answer, read_rating

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.defects import DEFECTS, PRISTINE
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Example, Sample, rated_example
 from zoom_iqa.data.embedded.images import EmbeddedSet
@@ -20,7 +21,6 @@ from zoom_iqa.data.references import (
     with_references,
     write_references,
 )
-from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE
 
 
 def one(file: str, annotator: int | None, text: str, dataset: str = "koniq") -> Reference:

@@ -10,10 +10,10 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
+from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import ImagePart, rated_example
 from zoom_iqa.data.datasets import BenchmarkImages
-from zoom_iqa.data.supervised.defects import DEFECTS
 from zoom_iqa.data.supervised.from_scores import ScoredTrajectories, ScoreRationales
 from zoom_iqa.data.supervised.rationales import Rationale
 from zoom_iqa.data.supervised.records import supervised_turns

@@ -21,8 +21,9 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example, Mos, ParseFailure, RatingDistribution, Sample, rated_example
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
+from zoom_iqa.evaluation.looks import look_figures
 from zoom_iqa.evaluation.sharpness import decomposed_error
-from zoom_iqa.evaluation.table import FIGURES, clipped_said, print_figures
+from zoom_iqa.evaluation.table import FIGURES, LOOKS, clipped_said, print_figures
 from zoom_iqa.metrics.summary import Summary
 
 
@@ -212,7 +213,8 @@ def test_the_table_names_every_figure_and_every_reason(capsys: pytest.CaptureFix
     shown = set(FIGURES.values())
     fields = set(Summary.__dataclass_fields__) - {"score_histogram", "mos_histogram"}
     good = figures_of([expecting(record, mean=1.0 + number / 4) for number, record in enumerate(TWICE)], None)
-    assert fields | (good.keys() - {"score_histogram", "mos_histogram"}) == shown
+    assert set(LOOKS.values()) == look_figures(TWICE).keys()
+    assert fields | (good.keys() - {"score_histogram", "mos_histogram", *LOOKS.values()}) == shown
     print_figures({"good": good, "poor": figures_of(TWICE[6:8], None)}, tmp_path)
     said = capsys.readouterr().out
     assert all(title in said for title in FIGURES)

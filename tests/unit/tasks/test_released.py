@@ -199,10 +199,10 @@ IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (80, 100, 3), 
 def test_the_central_half_keeps_its_pixels_and_a_box_is_enlarged() -> None:
     rules = ReleasedRules()
     central = rules.crop(IMAGE, ToolCall(tool="crop"))
-    assert central.look == Look(box=(25, 20, 75, 60))
+    assert central.look == Look(box=(25, 20, 75, 60), region=(0.25, 0.25, 0.75, 0.75))
     np.testing.assert_array_equal(central.image, np.asarray(IMAGE)[20:60, 25:75])
     boxed = rules.crop(IMAGE, ToolCall(tool="crop", bbox=(0.25, 0.25, 0.75, 0.875)))
-    assert boxed.look == Look(box=(25, 20, 75, 70))
+    assert boxed.look == Look(box=(25, 20, 75, 70), region=(0.25, 0.25, 0.75, 0.875))
     assert boxed.image is not None
     assert boxed.image.size == (80, 80)
 

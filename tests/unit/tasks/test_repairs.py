@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.types import Region
-from zoom_iqa.data.supervised.defects import DEFECTS
 from zoom_iqa.tasks.tools.repairs import Repair, region_named, repairs_for
 from zoom_iqa.tasks.tools.restore import EDITS
 

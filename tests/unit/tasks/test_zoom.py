@@ -95,7 +95,10 @@ def test_a_two_turn_trajectory() -> None:
     assert rollout.example is EXAMPLE
     assert rollout.index == 3
     assert [step.reading.rating for step in rollout.steps] == [3.1, 2.05]
-    assert [step.looks for step in rollout.steps] == [(Look(box=(25, 20, 75, 70)),), ()]
+    assert [step.looks for step in rollout.steps] == [
+        (Look(box=(25, 20, 75, 70), region=(0.25, 0.25, 0.75, 0.875)),),
+        (),
+    ]
     assert [step.request.prompt for step in rollout.steps] == [first.prompt, second.prompt]
     assert rollout.rating == 2.05
     assert rollout.cropped

@@ -18,11 +18,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from torch.utils.data import Dataset
 
+from zoom_iqa.base.defects import PRISTINE, Defect
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.types import Example, Region, Sample
 from zoom_iqa.data.datasets import ImageDataset
-from zoom_iqa.data.supervised.defects import PRISTINE, Defect
 from zoom_iqa.data.supervised.rationales import Rationale
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
@@ -31,7 +31,7 @@ from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.task import Task
 
-DAMAGE = Defect("damage", "loss of quality", "clean detail")
+DAMAGE = Defect("damage", "loss of quality", "clean detail", "none")
 SEVERITIES = ("severe", "strong", "clear", "mild")
 """By the nearest whole score from 1; at 5 there is no defect to speak of."""
 

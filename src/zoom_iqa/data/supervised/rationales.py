@@ -12,16 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoom_iqa.base.defects import DEFECTS, PRISTINE, SEVERITIES, Defect
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.types import Region, Truth
-from zoom_iqa.data.supervised.defects import DEFECTS, PRISTINE, Defect
+from zoom_iqa.data.supervised.boxes import place_of, shown_as, widened, written
 from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.prompts import PromptSet
-
-_SEVERITIES = ("faint", "mild", "clear", "strong", "severe")
-_ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
 @dataclass(frozen=True)
@@ -112,21 +110,12 @@ class RationaleWriter:
         if region is None:
             x, y = rng.uniform(0.0, 0.5, size=2)
             region = (x, y, x + 0.5, y + 0.5)
-        shifts = rng.uniform(0.0, self._box_jitter, size=4) * (-1, -1, 1, 1)
-        x1, y1, x2, y2 = (float(edge) for edge in np.clip(np.add(region, shifts), 0.0, 1.0))
-        (x1, x2), (y1, y2) = self._written(x1, x2), self._written(y1, y2)
-        return x1, y1, x2, y2
-
-    def _written(self, start: float, end: float) -> tuple[float, float]:
-        """Two edges as they will be printed, kept apart by at least the last decimal."""
-        scale = 10**self._wording.decimals
-        first = min(round(start * scale), scale - 1)
-        return first / scale, max(round(end * scale), first + 1) / scale
+        return written(widened(region, by=self._box_jitter, rng=rng), decimals=self._wording.decimals)
 
     def _output(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
         sections = zip(self._prompts.sections(turn), clauses, strict=True)
         thought = "\n".join(f"{name}: {clause}" for name, clause in sections)
-        corners = "0, 0, 0, 0" if box is None else ", ".join(f"{edge:.{self._wording.decimals}f}" for edge in box)
+        corners = "0, 0, 0, 0" if box is None else shown_as(box, decimals=self._wording.decimals)
         tool = "final" if box is None else "crop"
         answer = f'{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}'
         return f"<think>{thought}</think><answer>{answer}</answer>"
@@ -141,22 +130,15 @@ def defect_of(distortion: str | None) -> Defect:
     if distortion is None:
         return PRISTINE
     if distortion not in DEFECTS:
-        raise DataError(f"distortion {distortion!r} has no words; add it to DEFECTS in data/defects.py")
+        raise DataError(f"distortion {distortion!r} has no words; add it to DEFECTS in base/defects.py")
     return DEFECTS[distortion]
 
 
 def severity_of(truth: Truth) -> str:
     """The word for a truth's level."""
-    return _SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1]
+    return SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1]
 
 
 def written_rating(mos: float) -> str:
     """A score as an answer writes it, within 1-5."""
     return f"{min(RATING_MAX, max(RATING_MIN, mos)):.2f}"
-
-
-def place_of(region: Region) -> str:
-    """The ninth of the image in which the centre of the region lies: "upper left", "centre", "middle right" ..."""
-    x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
-    row, column = _ROWS[min(2, int(3 * y))], _COLUMNS[min(2, int(3 * x))]
-    return "centre" if (row, column) == ("middle", "centre") else f"{row} {column}"

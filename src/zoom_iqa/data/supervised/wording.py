@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from zoom_iqa.data.supervised.defects import Defect
+from zoom_iqa.base.defects import Defect
 from zoom_iqa.tasks.verdict import verdict_of
 
 Clauses = tuple[str, str, str, str]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zoom_iqa.base.errors import ImageError
+from zoom_iqa.base.regions import fractions_of
 from zoom_iqa.base.types import Box, ImagePart, Look
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ class Crop:
     image: Image | None
 
     @staticmethod
-    def of(image: Image, box: Box) -> Crop:
-        """``image`` shown as what ``box`` holds, or refused where the vision tower does not take it."""
+    def of(image: Image, box: Box, *, whole: tuple[int, int]) -> Crop:
+        """``image``, which shows ``box`` of one of size ``whole``; a refusal where the vision tower takes no such."""
         if not viewable(*image.size):
             return Crop(Look(refusal=_too_thin(*image.size)), None)
-        return Crop(Look(box=box), image)
+        return Crop(Look(box=box, region=fractions_of(box, whole)), image)
 
 
 def crop_box(bbox: Any, width: int, height: int) -> Box:

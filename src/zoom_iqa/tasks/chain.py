@@ -1,0 +1,197 @@
+"""A chain of looks at one image: zoom wherever something may be wrong, as often as it takes, then rate with evidence.
+
+After the abstract of Q-DeepSight (arXiv 2604.16858): interleaved crop-and-zoom that finds out where quality degrades
+and why. Only the abstract is public, so that the mechanics are ours: a growing conversation, calls and answers as
+``chain_reading`` says, crops from the original image, refusals as text, limits on turns and crops, typed endings.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zoom_iqa.base.errors import ConfigError, SessionError
+from zoom_iqa.base.types import (
+    Ending,
+    Generation,
+    ImagePart,
+    Message,
+    Reading,
+    Request,
+    Rollout,
+    Sample,
+    Step,
+    TextPart,
+    ToolCall,
+)
+from zoom_iqa.tasks.chain_reading import read_chain_turn
+from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
+from zoom_iqa.tasks.task import derive_seed, prompt_key
+from zoom_iqa.tasks.tools.crop import Crop
+from zoom_iqa.tasks.tools.zoom import refused, zoom
+
+if TYPE_CHECKING:
+    import numpy as np
+
+NUMBER_SLOT, REASON_SLOT = "{number}", "{reason}"
+_SLOTS = {"first": (QUESTION_SLOT,), "shown": (NUMBER_SLOT,), "refused": (NUMBER_SLOT, REASON_SLOT)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainPrompts:
+    """Every text of a chain: ours, after the abstract of Q-DeepSight.
+
+    ``first`` holds ``{question}``. Of a reply to calls, ``shown`` with its ``{number}`` stands before a crop and
+    ``refused`` with ``{number}`` and ``{reason}`` in place of one that is not shown, numbered through the chain; then
+    comes ``go_on``, or ``last`` before the last turn. ``terse`` says that the answers wanted are single clauses with
+    coordinates of one decimal.
+
+    Raises:
+        ConfigError: a text is empty or lacks a slot, or a question occurs twice.
+    """
+
+    questions: Sequence[str]
+    first: str
+    shown: str
+    refused: str
+    go_on: str
+    last: str
+    terse: bool
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "questions", distinct_texts("questions", self.questions))
+        for name in ("first", "shown", "refused", "go_on", "last"):
+            text = getattr(self, name)
+            require_text(name, text)
+            for slot in _SLOTS.get(name, ()):
+                if slot not in text:
+                    raise ConfigError(f"task.prompts.{name} has no {slot}; say where it goes")
+
+
+class ChainTask:
+    """Rates one image in at most ``max_turns`` turns with at most ``max_crops`` crops.
+
+    Crops are enlarged by ``enlarge`` as far as they stay within the image's size.
+
+    Raises:
+        ConfigError: a number is too small.
+    """
+
+    def __init__(self, *, prompts: ChainPrompts, max_turns: int, max_crops: int, enlarge: float) -> None:
+        for name, value in (("max_turns", max_turns), ("max_crops", max_crops)):
+            if value < 1:
+                raise ConfigError(f"task.{name}={value} must be at least 1")
+        if not enlarge >= 1:
+            raise ConfigError(f"task.enlarge={enlarge} must be 1 (as it is) or more")
+        self.prompts, self.max_turns, self.max_crops, self.enlarge = prompts, max_turns, max_crops, enlarge
+
+    def open(self, sample: Sample, *, index: int, seed: int) -> ChainSession:
+        """The session of one rollout; the wording follows from ``seed``, so that a group shares it."""
+        question = random.Random(seed).choice(self.prompts.questions)
+        return ChainSession(task=self, sample=sample, index=index, question=question, seed=derive_seed(seed, index))
+
+    def rehearse(self, sample: Sample, rng: np.random.Generator) -> ChainSession:
+        """A session for written texts, under a wording drawn from ``rng``."""
+        question = self.prompts.questions[int(rng.integers(len(self.prompts.questions)))]
+        return ChainSession(task=self, sample=sample, index=0, question=question, seed=0)
+
+
+class ChainSession:
+    """One conversation; each turn's prompt is the one before, the text that answered it, and a reply with the crops.
+
+    An answer ends it, whatever else its turn holds: FINAL, or the reason for which its rating cannot be read. A turn
+    with neither a call nor an answer ends it as MISSING_ANSWER, or as LENGTH where it was cut. Calls in the last turn
+    end it as TURN_LIMIT. A call that is malformed, outside the image or over the limit is refused by text, and the
+    chain goes on.
+    """
+
+    def __init__(self, *, task: ChainTask, sample: Sample, index: int, question: str, seed: int) -> None:
+        self._task, self._sample, self._index, self._seed = task, sample, index, seed
+        self._steps: list[Step] = []
+        self._ending = Ending.FINAL
+        self._calls = self._shown = 0
+        text = task.prompts.first.replace(QUESTION_SLOT, question)
+        self._pending: Request | None = self._request((Message("user", (TextPart(text), sample.images[0])),))
+
+    def next_request(self) -> Request | None:
+        """The generation wanted now, the same until it is submitted; None when the trajectory is complete."""
+        return self._pending
+
+    def submit(self, generation: Generation) -> None:
+        """Take the generation asked for and move on.
+
+        Raises:
+            SessionError: nothing is asked for, or ``generation.key`` is not the key of the request.
+        """
+        request, name = self._pending, self._sample.example.name
+        if request is None:
+            raise SessionError(f"{name}: submitted {generation.key!r} to a complete session; ask for its rollout")
+        if generation.key != request.key:
+            raise SessionError(f"{name}: submitted {generation.key!r}; the request pending is {request.key!r}")
+        reading = read_chain_turn(generation.text)
+        ending = self._ending_of(reading, generation)
+        crops = [self._crop(call, ending) for call in reading.calls]
+        self._steps.append(Step(request, generation, reading, tuple(crop.look for crop in crops)))
+        self._pending = None
+        if ending is None:
+            reply = self._reply(crops)
+            self._pending = self._request((*request.prompt, _said(generation.text), reply))
+        else:
+            self._ending = ending
+
+    def rollout(self) -> Rollout:
+        """The complete trajectory.
+
+        Raises:
+            SessionError: a generation is still pending.
+        """
+        if self._pending is not None:
+            name = self._sample.example.name
+            raise SessionError(f"{name}: asked for a rollout while {self._pending.key!r} is pending; submit it")
+        return Rollout(self._sample.example, self._index, tuple(self._steps), self._ending)
+
+    def _ending_of(self, reading: Reading, generation: Generation) -> Ending | None:
+        """Why this turn is the last one, None where it is not."""
+        if reading.failure is None:
+            return Ending.FINAL
+        if reading.failure.reason != "missing_answer":
+            return Ending(reading.failure.reason)
+        if not reading.calls:
+            return Ending.LENGTH if generation.finish == "length" else Ending.MISSING_ANSWER
+        return Ending.TURN_LIMIT if len(self._steps) + 1 == self._task.max_turns else None
+
+    def _crop(self, call: ToolCall, ending: Ending | None) -> Crop:
+        """The outcome of a call in a turn that ends the chain so, or does not end it."""
+        if ending is not None:
+            return refused("no turn is left" if ending is Ending.TURN_LIMIT else "the turn answers")
+        if self._shown == self._task.max_crops:
+            return refused(f"no more than {self._task.max_crops} zooms are shown")
+        crop = zoom(self._sample.image, call, enlarge=self._task.enlarge)
+        self._shown += crop.image is not None
+        return crop
+
+    def _reply(self, crops: Sequence[Crop]) -> Message:
+        prompts = self._task.prompts
+        parts: list[TextPart | ImagePart] = []
+        for crop in crops:
+            self._calls += 1
+            text = prompts.shown if crop.image is not None else prompts.refused
+            text = text.replace(NUMBER_SLOT, str(self._calls)).replace(REASON_SLOT, crop.look.refusal or "")
+            parts += [TextPart(text)] if crop.image is None else [TextPart(text), ImagePart.of(crop.image)]
+        before_last = len(self._steps) + 1 == self._task.max_turns
+        return Message("user", (*parts, TextPart(prompts.last if before_last else prompts.go_on)))
+
+    def _request(self, prompt: tuple[Message, ...]) -> Request:
+        number = len(self._steps) + 1
+        return Request(
+            key=f"{self._sample.example.name}/{self._seed:016x}/{self._index}/turn{number}",
+            prompt_key=prompt_key(prompt),
+            prompt=prompt,
+            seed=derive_seed(self._seed, number),
+        )
+
+
+def _said(text: str) -> Message:
+    return Message("assistant", (TextPart(text),))

@@ -1,0 +1,86 @@
+"""Any texts in any order: a chain always ends, within its limits, with a typed outcome."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from zoom_iqa.base.records import RecordCodec, record_of
+from zoom_iqa.base.types import Ending, Generation, ImagePart, ParseFailure, Sample, TextPart, rated_example
+from zoom_iqa.tasks.chain import ChainPrompts, ChainTask
+from zoom_iqa.tasks.chain_reading import read_chain_turn
+
+PIECES = [
+    "<think>", "</think>", "<zoom>", "</zoom>", "<answer>", "</answer>", "{", "}", "[", "]", ",", ":", " ", "\n", '"',
+    "'", '"bbox_2d"', '"look_for"', '"blur"', '"rating"', "2.35", '"evidence"', '"defect"', '"severity"', '"clear"',
+    "[0.1, 0.2, 0.9, 0.8]", "[10, 20, 900, 80]", "[-1, -1, 0, 0]", "1e999", "NaN", "null", "true", "9" * 400,
+    "Crop 1: ", "<|image_pad|>", "<|im_end|>", "<|im_start|>user", "\\ud800", "\0", "٣",
+    '<zoom>{"bbox_2d": [0.1, 0.2, 0.5, 0.6], "look_for": "blur"}</zoom>',
+    '<zoom>{"bbox_2d": [0.5, 0.2, 0.1, 0.6], "look_for": "blur"}</zoom>',
+    '<zoom>{"bbox_2d": [5, 2, 1e300, 6], "look_for": "blur"}</zoom>',
+    '<answer>{"rating": 2.35, "evidence": []}</answer>',
+    '<answer>{"rating": "x", "evidence": [[]]}</answer>',
+]  # fmt: skip
+TEXTS = st.one_of(
+    st.text(),
+    st.lists(st.sampled_from(PIECES), max_size=25).map("".join),
+    st.lists(st.sampled_from(PIECES), max_size=20).map(lambda pieces: "<zoom>{" + "".join(pieces) + "}</zoom>"),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    ).map(lambda value: f'<zoom>{{"bbox_2d": {value!r}, "look_for": {value!r}}}</zoom>'),
+)
+PROMPTS = ChainPrompts(
+    questions=["How good?"],
+    first="{question}",
+    shown="Crop {number}: ",
+    refused="No crop {number}: {reason}. ",
+    go_on="Go on.",
+    last="Answer.",
+    terse=True,
+)
+SIDES = st.integers(1, 300)
+
+
+@settings(max_examples=400, deadline=None)
+@given(TEXTS)
+def test_any_text_is_read(text: str) -> None:
+    reading = read_chain_turn(text)
+    rating = reading.rating
+    assert isinstance(rating, ParseFailure) or 1 <= rating <= 5
+    for call in reading.calls:
+        assert (call.bbox is None) is (call.problem is not None)
+    if reading.well_formed:
+        assert bool(reading.calls) is (reading.failure is not None)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=6), SIDES, SIDES, st.integers(1, 4), st.integers(1, 3), st.booleans())
+def test_any_chain_ends(texts: list[str], width: int, height: int, max_turns: int, max_crops: int, cut: bool) -> None:
+    task = ChainTask(prompts=PROMPTS, max_turns=max_turns, max_crops=max_crops, enlarge=2.0)
+    sample = Sample.of(rated_example(id="a", dataset="d", mos=3.0), Image.new("RGB", (width, height)))
+    session, said = task.open(sample, index=0, seed=0), 0
+    while (request := session.next_request()) is not None:
+        for part in (part for message in request.prompt for part in message.parts):
+            if isinstance(part, TextPart):
+                part.text.encode()  # what cannot be encoded cannot be asked
+            else:
+                assert isinstance(part, ImagePart)
+        text = texts[said % len(texts)].encode("utf-8", "replace").decode()  # as tokens decode
+        session.submit(Generation(request.key, text, (), (), (), "length" if cut else "stop"))
+        said += 1
+    rollout = session.rollout()
+    assert said == len(rollout.steps) <= max_turns
+    looks = [look for step in rollout.steps for look in step.looks]
+    assert sum(look.box is not None for look in looks) <= max_crops
+    assert all((look.box is None) is (look.refusal is not None) for look in looks)
+    for look in looks:
+        if look.box is not None:
+            x1, y1, x2, y2 = look.box
+            assert 0 <= x1 < x2 <= width
+            assert 0 <= y1 < y2 <= height
+    assert (rollout.ending is Ending.FINAL) is isinstance(rollout.rating, float)
+    codec = RecordCodec()
+    fields = codec.encode(record_of(rollout))
+    assert codec.encode(codec.decode(fields)) == fields

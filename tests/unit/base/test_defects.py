@@ -1,0 +1,34 @@
+"""Words for distortions, and words that name them."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoom_iqa.base.defects import DEFECTS, PRISTINE, distortion_named, likeness
+
+
+def test_nouns_tell_distortions_apart() -> None:
+    assert len({defect.noun for defect in DEFECTS.values()}) == len(DEFECTS) == 25
+    for name, defect in DEFECTS.items():
+        assert distortion_named(defect.noun) == name
+        assert likeness(f"Some {defect.noun.upper()} there", name) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "distortion", "expected"),
+    [
+        ("motion blur", "motion_blur", 1.0),
+        ("blur", "motion_blur", 0.5),
+        ("color noise", "white_noise_color_component", 1.0),
+        ("noise", "jpeg", 0.0),
+        ("unblurred", "gaussian_blur", 0.0),
+        ("", "jpeg", 0.0),
+        ("blocking", "moire", 0.0),
+    ],
+)
+def test_likeness(words: str, distortion: str, expected: float) -> None:
+    assert likeness(words, distortion) == expected
+
+
+def test_no_defect_is_no_distortion() -> None:
+    assert distortion_named(PRISTINE.noun) is None
