@@ -17,13 +17,10 @@ import typer
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.help import choices, photograph
 from zoom_iqa.config.options import run_options
+from zoom_iqa.policy.shipped import ADVICE
 
 SUMMARY = "Rates photographs on 1-5, 5 best, and says why: a card for each, or JSON or CSV."
 EXAMPLE = f"zoom-iqa assess {photograph('coffee')}"
-SHIPPED = (
-    "rating with the small policy shipped with the package: it was made to try things out, and knows photographs with "
-    "synthetic distortions (README says how well); --policy takes another"
-)
 
 
 def main() -> None:
@@ -66,7 +63,7 @@ def _options(
 
         assessor = Assessor(policy, samples=samples, task=task, protocol=protocol, device=device, batch_size=batch_size)
         if assessor.is_shipped:
-            print(SHIPPED, file=sys.stderr)
+            print(ADVICE, file=sys.stderr)
         if assess_files(files, assessor=assessor, form=forms[0] if forms else "cards", overlays=overlay):
             sys.exit(1)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import photograph
 from zoom_iqa.config.options import run_options
+from zoom_iqa.policy.shipped import ADVICE
 from zoom_iqa.tasks.guidance import TARGETS
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def _options(
         before = load_image(image, max_pixels=None)
         count = None if tokenizer is None else token_counter(tokenizer)
         assessor = Assessor(policy, protocol=protocol, samples=samples, device=device)
+        if assessor.is_shipped:
+            print(ADVICE, file=sys.stderr)
         editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=count)
         assessment = replace(assessor.assess(before), source=image)
         made = guidance_of(assessment, target=TARGETS[target], count=count)
