@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate_peer": "the same of another method: NIQE, BRISQUE, pyiqa's",
     "assess": "rate photographs: a card for each, or JSON, or CSV",
     "guide": "prompts for a restorer, or the image restored itself",
+    "curate": "have a model judge images, filter that, export it for SFT",
     "report": "a run as one page; the paper's tables with rows of yours",
     "data": "check a benchmark's copy on this disk",
     "make_tiny_policy": "make the small policy shipped with the package again",

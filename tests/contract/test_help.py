@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate_peer": "zoom_iqa.evaluate_peer",
     "data check": "zoom_iqa.data",
     "report": "zoom_iqa.report",
+    "curate": "zoom_iqa.curate",
     "assess": "zoom_iqa.assess",
     "guide": "zoom_iqa.guide",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
@@ -59,7 +60,7 @@ def module_of(example: list[str]) -> tuple[str, list[str]]:
     return example[2], example[3:]
 
 
-@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report", "assess", "guide"])
+@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report", "assess", "guide", "curate"])
 def test_examples_run(
     command: str, typed: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,7 @@ def table_of(title: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("title", ["Running it", "Evaluating"])
+@pytest.mark.parametrize("title", ["Running it", "Evaluating", "Curating"])
 def test_choices_are_those_there_are(title: str) -> None:
     for group, choices in table_of(title).items():
         there = {path.stem for path in (conf_dir() / group).glob("*.yaml")}
@@ -91,7 +91,7 @@ def test_choices_are_those_there_are(title: str) -> None:
 
 def test_every_group_is_named() -> None:
     groups = {str(path.parent.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")} - {"."}
-    named = set(table_of("Running it")) | set(table_of("Evaluating"))
+    named = set().union(*map(table_of, ("Running it", "Evaluating", "Curating")))
     assert groups - INNER == named
 
 

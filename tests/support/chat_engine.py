@@ -37,6 +37,7 @@ def server_of(api: ChatApi, **changed: Any) -> ChatServer:
         "leave_out": [],
         "extra": {},
         "log_probabilities": True,
+        "budget": FREE,
     }
     return ChatServer(**{**values, **changed})
 

@@ -6,9 +6,11 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -16,11 +18,13 @@ import openai
 from zoom_iqa.base.errors import ConfigError, ServerError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
-from zoom_iqa.engines.chat_api.budget import Ledger
+from zoom_iqa.engines.cached import CachedEngine
+from zoom_iqa.engines.chat_api.budget import Budget, Ledger
 from zoom_iqa.engines.chat_api.calls import Caller, Pace, RefusedRequestError
 from zoom_iqa.engines.chat_api.messages import chat_messages, data_uri, size_alone
 from zoom_iqa.engines.chat_api.replies import Reply
 from zoom_iqa.engines.chat_api.request_log import RequestLog
+from zoom_iqa.engines.speaker import Speaking
 
 LENGTH_KEYS = ("max_tokens", "max_completion_tokens")
 OPTIONAL = ("temperature", "top_p", "seed")
@@ -58,6 +62,7 @@ class ChatServer:
     leave_out: Sequence[str]
     extra: Mapping[str, Any]
     log_probabilities: bool
+    budget: Budget
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "leave_out", tuple(self.leave_out))
@@ -90,6 +95,15 @@ class ChatServer:
         }
         kept = {key: value for key, value in wanted.items() if key not in self.leave_out}
         return {"model": self.model, self.length_key: sampling.max_new_tokens, **kept}
+
+    @contextmanager
+    def opened(self, folder: Path, *, name: str, sampling: SamplingParams) -> Iterator[Speaking]:
+        """The engine with its memory and its log: ``<name>_replies.jsonl`` and ``<name>_requests.jsonl``."""
+        with RequestLog(folder / f"{name}_requests.jsonl") as log:
+            ledger = Ledger(self.budget, before=log.spent)
+            engine = ChatEngine(server=self, sampling=sampling, ledger=ledger, log=log)
+            with CachedEngine(engine, identity=self.identity, path=folder / f"{name}_replies.jsonl") as cached:
+                yield Speaking(cached, lambda: _cost(name, ledger))
 
 
 class ChatEngine:
@@ -225,6 +239,16 @@ class ChatEngine:
         return self._call(
             "probe", {**body, "extra_body": _plain(self._server.extra)}, shown=body, stop_strings=("yes",)
         )
+
+
+def _cost(name: str, ledger: Ledger) -> dict[str, float]:
+    spent = ledger.spent
+    return {
+        f"{name}_requests": spent.requests,
+        f"{name}_input_tokens": spent.input_tokens,
+        f"{name}_output_tokens": spent.output_tokens,
+        f"{name}_money": ledger.budget.cost(spent),
+    }
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""HACF, hint-aware consistency filtering: a rater that sees image, rationale and hints says whether they agree.
+
+Raters are of two kinds: a model that is asked (``ModelRater``), or a rule on the ratings alone (``NearMos``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import Finish, Message, Mos, Sample, TextPart
+from zoom_iqa.curation.hints import hints_of, written_hints
+
+_VERDICT = re.compile(r"<verdict>\s*(pass|fail)\s*</verdict>", re.IGNORECASE)
+_SENTENCE = re.compile(r"<sentence\s+n=[\"']?(\d+)[\"']?\s*>\s*(pass|fail)\s*</sentence>", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n+")
+SLOTS = ("{rationale}", "{hints}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rating:
+    """What a rater answered about a trajectory, as written."""
+
+    dataset: str
+    id: str
+    sample: int
+    text: str
+    finish: Finish
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRater:
+    """Asks a model; ``prompt`` holds ``{rationale}`` and ``{hints}``.
+
+    At ``sample`` level the answer is one ``<verdict>``; at ``sentence`` level sentences are numbered, each gets a
+    ``<sentence n="1">``, and more than ``max_failed`` of them failed (a share) refuse the trajectory.
+
+    Raises:
+        ConfigError: a value is wrong, or the prompt lacks a slot.
+    """
+
+    level: Literal["sample", "sentence"]
+    max_failed: float
+    prompt: str
+
+    def __post_init__(self) -> None:
+        if self.level not in ("sample", "sentence"):
+            raise ConfigError(f"hacf.level={self.level} must be sample or sentence")
+        if not 0 <= self.max_failed < 1:
+            raise ConfigError(f"hacf.max_failed={self.max_failed} must be at least 0 and below 1")
+        for slot in SLOTS:
+            if slot not in self.prompt:
+                raise ConfigError(f"hacf.prompt has no {slot}; say where it goes")
+
+    def messages(self, sample: Sample, rationale: str) -> tuple[Message, ...]:
+        """The question about one trajectory: the image first."""
+        shown = numbered(sentences(rationale)) if self.level == "sentence" else rationale
+        text = self.prompt.replace("{hints}", written_hints(hints_of(sample.image, sample.example)))
+        return (Message("user", (sample.images[0], TextPart(text.replace("{rationale}", shown)))),)
+
+    def reason(self, rating: Rating, rationale: str) -> str | None:
+        """Why the trajectory is refused; None if it passes. ``unrated`` where the answer holds no verdict."""
+        if self.level == "sample":
+            verdicts = _VERDICT.findall(rating.text)
+            if len({verdict.lower() for verdict in verdicts}) != 1:
+                return "unrated"
+            return None if verdicts[0].lower() == "pass" else "contradiction"
+        outcomes = {int(number): verdict.lower() for number, verdict in _SENTENCE.findall(rating.text)}
+        expected = range(1, len(sentences(rationale)) + 1)
+        if set(outcomes) != set(expected):
+            return "unrated"
+        failed = sum(verdict == "fail" for verdict in outcomes.values())
+        return "contradiction" if failed > self.max_failed * len(expected) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearMos:
+    """No rater at all: refuses a rating that lies more than ``tolerance`` from the mean opinion score.
+
+    For a policy too small to judge a text. It says nothing of the words.
+
+    Raises:
+        ConfigError: ``tolerance`` is not above 0.
+    """
+
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise ConfigError(f"hacf.tolerance={self.tolerance} must be above 0")
+
+    def reason_of(self, record: Record) -> str | None:
+        """Why the trajectory is refused; None if it passes, or if people have not rated its image."""
+        if not isinstance(record.example.target, Mos) or record.rating is None:
+            return None
+        return "contradiction" if abs(record.rating - record.example.mos) > self.tolerance else None
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a text, a line's end being one's too."""
+    return [piece.strip() for piece in _SENTENCE_END.split(text) if piece.strip()]
+
+
+def numbered(pieces: Sequence[str]) -> str:
+    """A numbered sentence a line."""
+    return "\n".join(f"{number}. {piece}" for number, piece in enumerate(pieces, 1))
+
+
+class RatingCodec:
+    """Lines of ``hacf.jsonl``."""
+
+    def key(self, record: Rating) -> Hashable:
+        """Data set, id and sample."""
+        return record.dataset, record.id, record.sample
+
+    def encode(self, record: Rating) -> Mapping[str, Any]:
+        """JSON-safe fields."""
+        return asdict(record)
+
+    def decode(self, fields: Mapping[str, Any]) -> Rating:
+        """The record of a line."""
+        return Rating(**fields)

@@ -1,0 +1,212 @@
+"""The steps of curation that ask: generate, verify (VRF), rate (HACF). Each adds to a record file what it lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from zoom_iqa.base.progress import ProgressLine
+from zoom_iqa.base.record_files import Codec, RecordFile
+from zoom_iqa.base.records import Record, RecordCodec, record_of, record_without_answer
+from zoom_iqa.base.types import ParseFailure, Reading, Rollout, Sample
+from zoom_iqa.curation.agreement import ModelRater, Rating, RatingCodec
+from zoom_iqa.curation.question import QuestionSession
+from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
+from zoom_iqa.curation.verdicts import by_example, chosen, rationale_of, why_malformed
+from zoom_iqa.curation.verification import Verification, VerificationCodec, answer_of
+from zoom_iqa.data.datasets import ImageDataset
+from zoom_iqa.engines.engine import Engine
+from zoom_iqa.parallel.stopping import until_stopped
+from zoom_iqa.rollout.collect import collect
+from zoom_iqa.tasks.prompts import PromptSet
+from zoom_iqa.tasks.reading import read_zoom_turn
+from zoom_iqa.tasks.task import Session, Task, derive_seed
+from zoom_iqa.tasks.tools.crop import why_unviewable
+
+GENERATOR, RATER = "policy", "rater"
+"""Speakers."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What every step needs: images, engines by speaker, how many images at a time, and the seed of all that is drawn.
+
+    ``unanswered`` counts questions that a server gave no usable answer to; nothing is written of them, so that the
+    same command asks again. ``cost`` says what was spent so far.
+    """
+
+    dataset: ImageDataset
+    engines: Mapping[str, Engine]
+    batch_size: int
+    seed: int
+    unanswered: dict[str, int]
+    cost: Callable[[], Mapping[str, float]]
+
+    def batches(self, indices: Sequence[int]) -> Iterator[list[Sample]]:
+        """Samples with their pixels."""
+        for start in range(0, len(indices), self.batch_size):
+            yield [self.dataset[index] for index in indices[start : start + self.batch_size]]
+
+    def count_unanswered(self, step: str, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """The rollouts whose every answer came."""
+        came = [one for one in rollouts if all(made.generation.finish != "failed" for made in one.steps)]
+        self.unanswered[step] = self.unanswered.get(step, 0) + len(rollouts) - len(came)
+        return came
+
+
+def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[Record, ...]:
+    """Trajectories of every image: another attempt, up to ``attempts``, while none is well formed."""
+    items = asking.dataset.items()
+    records: tuple[Record, ...] = ()
+    for attempt in range(attempts):
+        with RecordFile(path, RecordCodec()) as file:
+            records = file.written
+        made = by_example(records)
+        missing = [
+            index
+            for index, item in enumerate(items)
+            if not any(
+                record.sample >= attempt or why_malformed(record) is None or record.failure == "unviewable"
+                for record in made.get((item.dataset, item.id), ())
+            )
+        ]
+
+        def answer(samples: list[Sample], attempt: int = attempt) -> list[Record]:
+            unseen = {index: why for index, one in enumerate(samples) if (why := why_unviewable(one.images))}
+            seen = [sample for index, sample in enumerate(samples) if index not in unseen]
+            sessions: list[Session] = [
+                task.open(sample, index=attempt, seed=derive_seed(asking.seed, sample.example.name)) for sample in seen
+            ]
+            rollouts = asking.count_unanswered("generate", collect(sessions, engines=asking.engines))
+            unviewable = [
+                record_without_answer(samples[index].example, sample=attempt, failure=ParseFailure("unviewable", why))
+                for index, why in unseen.items()
+            ]
+            return [*map(record_of, rollouts), *unviewable]
+
+        title = "generate" if attempt == 0 else f"generate, attempt {attempt + 1}"
+        records = _append(path, RecordCodec(), asking, missing, answer, title=title)
+    return records
+
+
+def verify(
+    path: Path,
+    asking: Asking,
+    records: Sequence[Record],
+    *,
+    prompts: PromptSet,
+    questions: VerificationPrompts,
+) -> tuple[Verification, ...]:
+    """Both answers of VRF about the first turn of every well-formed trajectory."""
+    wanted = {key: one for key, found in by_example(records).items() if why_malformed(one := chosen(found)) is None}
+    sections = prompts.sections(1)
+
+    def read(text: str) -> Reading:
+        return read_zoom_turn(text, sections=sections, final_only=False)
+
+    def sessions_of(sample: Sample, record: Record) -> list[QuestionSession]:
+        beginning = beginning_of(record.steps[0].text, sections)
+        return [
+            QuestionSession(
+                example=sample.example,
+                name=f"{record.sample}/vrf/{name}",
+                prompt=questions.messages(image, question=prompts.questions[0], beginning=beginning),
+                speaker=GENERATOR,
+                seed=asking.seed,
+                sampling=None,
+                read=read,
+            )
+            for name, image in (("with", sample.images[0]), ("without", None))
+        ]
+
+    def answer(samples: list[Sample]) -> list[Verification]:
+        asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
+        rollouts = collect([one for pair in asked for one in sessions_of(*pair)], engines=asking.engines)
+        found = []
+        for (_, record), pair in zip(asked, zip(rollouts[::2], rollouts[1::2], strict=True), strict=True):
+            if len(asking.count_unanswered("vrf", pair)) == len(pair):
+                found.append(_verification(record, pair))
+        return found
+
+    return _append(
+        path, VerificationCodec(), asking, _missing(path, VerificationCodec(), asking, wanted), answer, "VRF"
+    )
+
+
+def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelRater) -> tuple[Rating, ...]:
+    """The rater's answer about each of ``records``, which are those that passed so far."""
+    wanted = {(record.example.dataset, record.example.id): record for record in records}
+
+    def answer(samples: list[Sample]) -> list[Rating]:
+        asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
+        sessions = [
+            QuestionSession(
+                example=sample.example,
+                name=f"{record.sample}/hacf",
+                prompt=rater.messages(sample, rationale_of(record)),
+                speaker=RATER,
+                seed=asking.seed,
+                sampling=None,
+                read=lambda text: Reading(well_formed=True),
+            )
+            for sample, record in asked
+        ]
+        found = []
+        for (_, record), rollout in zip(asked, collect(sessions, engines=asking.engines), strict=True):
+            if asking.count_unanswered("hacf", [rollout]):
+                made = rollout.steps[0].generation
+                found.append(
+                    Rating(
+                        dataset=record.example.dataset,
+                        id=record.example.id,
+                        sample=record.sample,
+                        text=made.text,
+                        finish=made.finish,
+                    )
+                )
+        return found
+
+    return _append(path, RatingCodec(), asking, _missing(path, RatingCodec(), asking, wanted), answer, title="HACF")
+
+
+def _verification(record: Record, pair: Sequence[Rollout]) -> Verification:
+    with_image, without_image = (answer_of(one.steps[0].generation, one.steps[0].reading) for one in pair)
+    return Verification(
+        dataset=record.example.dataset,
+        id=record.example.id,
+        sample=record.sample,
+        with_image=with_image,
+        without_image=without_image,
+    )
+
+
+def _missing(path: Path, codec: Codec[T], asking: Asking, wanted: Mapping[tuple[str, str], Record]) -> list[int]:
+    """Indices of the examples whose chosen trajectory the file holds nothing about."""
+    with RecordFile(path, codec) as file:
+        done: set[Hashable] = {codec.key(record) for record in file.written}
+    keys = [(item.dataset, item.id) for item in asking.dataset.items()]
+    return [index for index, key in enumerate(keys) if key in wanted and (*key, wanted[key].sample) not in done]
+
+
+def _append(
+    path: Path,
+    codec: Codec[T],
+    asking: Asking,
+    indices: Sequence[int],
+    answer: Callable[[list[Sample]], list[T]],
+    title: str,
+) -> tuple[T, ...]:
+    """Append what ``answer`` makes of each batch, until all is there or a signal asks to stop; then all of the file."""
+    with RecordFile(path, codec) as file, ProgressLine(title, total=len(indices), shown=bool(indices)) as progress:
+
+        def steps() -> Iterator[int]:
+            for samples in asking.batches(indices):
+                file.append(answer(samples))
+                yield len(samples)
+
+        for done in until_stopped(steps()):
+            progress.advance(done)
+    return RecordFile(path, codec).read()

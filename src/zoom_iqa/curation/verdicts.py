@@ -1,0 +1,110 @@
+"""What each step says of a trajectory: kept, or refused and why. Pure: from records, without asking anyone."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from zoom_iqa.base.records import Record
+from zoom_iqa.curation.agreement import ModelRater, NearMos, Rating
+from zoom_iqa.curation.texts import thought_of
+from zoom_iqa.curation.verification import Verification, VisualReliance
+
+STEPS = ("read", "vrf", "hacf")
+Key = tuple[str, str]
+"""Data set and id of an example."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The fate of an example. ``step`` refused it, for ``reason``; both are None where it is kept.
+
+    ``sample`` is the trajectory that was judged last, and ``attempts`` how many were made.
+    """
+
+    dataset: str
+    id: str
+    sample: int
+    attempts: int
+    step: str | None
+    reason: str | None
+
+    @property
+    def kept(self) -> bool:
+        """Whether it passed every step."""
+        return self.step is None
+
+
+class VerdictCodec:
+    """Lines of ``verdicts.jsonl``."""
+
+    def key(self, record: Verdict) -> Hashable:
+        """Data set and id."""
+        return record.dataset, record.id
+
+    def encode(self, record: Verdict) -> Mapping[str, Any]:
+        """JSON-safe fields."""
+        return asdict(record)
+
+    def decode(self, fields: Mapping[str, Any]) -> Verdict:
+        """The record of a line."""
+        return Verdict(**fields)
+
+
+def why_malformed(record: Record) -> str | None:
+    """Why a trajectory cannot be learned from; None if every answer of it is complete and as the prompt asks."""
+    finishes = [step.finish for step in record.steps if step.finish != "stop"]
+    if finishes:
+        return finishes[0]
+    return record.failure or record.ending.failure or (None if record.well_formed else "malformed")
+
+
+def chosen(records: Sequence[Record]) -> Record:
+    """Of the attempts at one example the first that is well formed, or the last."""
+    ordered = sorted(records, key=lambda record: record.sample)
+    return next((record for record in ordered if why_malformed(record) is None), ordered[-1])
+
+
+def by_example(records: Sequence[Record]) -> dict[Key, list[Record]]:
+    """The attempts at each example, in the order of first appearance."""
+    found: dict[Key, list[Record]] = {}
+    for record in records:
+        found.setdefault((record.example.dataset, record.example.id), []).append(record)
+    return found
+
+
+def rationale_of(record: Record) -> str:
+    """The thoughts of a trajectory, a paragraph a turn."""
+    return "\n\n".join(thought_of(step.text) for step in record.steps)
+
+
+def verdict_of(
+    attempts: Sequence[Record],
+    *,
+    vrf: VisualReliance | None,
+    verification: Verification | None,
+    hacf: ModelRater | NearMos | None,
+    rating: Rating | None,
+) -> Verdict | None:
+    """The fate of an example by the filters that are on; None while an answer that decides it is still missing."""
+    record = chosen(attempts)
+    step, reason = "read", why_malformed(record)
+    if reason is None and vrf is not None:
+        if verification is None:
+            return None
+        step, reason = "vrf", vrf.reason(verification)
+    if reason is None and isinstance(hacf, NearMos):
+        step, reason = "hacf", hacf.reason_of(record)
+    if reason is None and isinstance(hacf, ModelRater):
+        if rating is None:
+            return None
+        step, reason = "hacf", hacf.reason(rating, rationale_of(record))
+    return Verdict(
+        dataset=record.example.dataset,
+        id=record.example.id,
+        sample=record.sample,
+        attempts=len(attempts),
+        step=None if reason is None else step,
+        reason=reason,
+    )

@@ -1,0 +1,72 @@
+"""The command on the embedded set: the tiny policy in this process, and a server that answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.chat_server import ChatApi, chat_server, written
+from support.command_line import Ended, run_module
+from zoom_iqa.data.supervised.trajectories import FileTrajectories
+
+
+@pytest.fixture
+def curate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Ended]:
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: run_module("zoom_iqa.curate", list(arguments), monkeypatch, capsys)
+
+
+LOCAL = ("generator=policy", "hacf=near_mos", "hacf.tolerance=2", "limit=6", "out=data")
+
+
+def test_the_tiny_policy_makes_data_that_can_be_trained_on(curate: Callable[..., Ended], tmp_path: Path) -> None:
+    ended = curate(*LOCAL, "vrf.refuse_when=all")
+    assert ended.status == 0, ended.err
+    card = json.loads((tmp_path / "data" / "card.json").read_text())
+    assert card["images"] == 6
+    assert card["vrf_tests"]["entropy"]["had_values"] > 0  # a policy of ours has log-probabilities
+    assert card["kept"] + sum(sum(reasons.values()) for reasons in card["refused"].values()) == 6
+    if card["kept"]:
+        path = str(tmp_path / "data" / "sft_train.jsonl")
+        turns = FileTrajectories(path=path, image_root=str(tmp_path / "data"), max_pixels=None, upright=True)
+        assert len(turns) >= card["kept"]
+        assert all(turns[index].turns for index in range(len(turns)))
+    page = (tmp_path / "data" / "card.html").read_text()
+    assert "data:image/webp;base64," in page
+    assert page.count("<article>") == 6
+    assert curate(*LOCAL, "vrf=none").status == 0  # other filters, the same answers
+    refused = curate(*LOCAL, "seed=5")
+    assert refused.status == 2
+    assert "holds a run of another config" in refused.err
+
+
+def test_a_server_is_asked_once(curate: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOM_IQA_API_KEY", "sk-of-a-test")
+    text = '<think>x</think><answer>{"bbox_2d": [0, 0, 0, 0], "rating": 3.00, "tool": "final"}</answer>'
+    with chat_server(ChatApi(answer=written(text))) as api:
+        server = ("generator.model=tiny", f"generator.base_url={api.base_url}", "limit=2", "out=served")
+        dry = curate(*server, "dry_run=true")
+        assert (dry.status, api.bodies) == (0, [])
+        assert "at most" in dry.out
+        ended = curate(*server)
+        assert ended.status == 0, ended.err
+        assert len(api.asked) == 6  # two images, three attempts each at a rationale without its paragraphs
+        assert curate(*server).status == 0
+        assert len(api.asked) == 6
+        stopped = curate(*server[:2], "limit=4", "out=served", "generator.budget.requests=8")
+        assert stopped.status == 2
+        assert stopped.err.startswith("error: budget.requests=8 is spent")
+    card = json.loads((tmp_path / "served" / "card.json").read_text())
+    assert card["refused"] == {"read": {"malformed": 2}}
+    assert card["cost"]["generator_requests"] == 7  # the probe too
+    kept = "".join(path.read_text() for path in (tmp_path / "served").glob("*.jsonl"))
+    assert "sk-of-a-test" not in kept
+
+
+def test_a_model_has_to_be_named(curate: Callable[..., Ended]) -> None:
+    ended = curate("out=nowhere")
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "generator.model has no value; set generator.model=" in ended.err

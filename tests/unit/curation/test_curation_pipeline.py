@@ -1,0 +1,236 @@
+"""The pipeline on a generator of known faults: each is refused by the step that is there for it, nothing else is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from support.toy_prompts import PROMPTS
+from support.written_engine import written
+from zoom_iqa.base.errors import BudgetError
+from zoom_iqa.base.sampling import SamplingParams
+from zoom_iqa.base.types import Example, Finish, Generation, ImagePart, Request, Sample, rated_example
+from zoom_iqa.curation.agreement import ModelRater
+from zoom_iqa.curation.pipeline import Curated, Pipeline
+from zoom_iqa.curation.steps import Asking
+from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
+from zoom_iqa.curation.verification import VisualReliance
+from zoom_iqa.data.supervised.trajectories import FileTrajectories
+from zoom_iqa.tasks.zoom import ZoomTask
+
+FATES = {
+    "sound": None,
+    "cropped": None,
+    "second_try": None,
+    "malformed": ("read", "malformed"),
+    "no_answer": ("read", "missing_answer"),
+    "refused": ("read", "refused"),
+    "long": ("read", "length"),
+    "ungrounded": ("vrf", "alike_rating"),
+    "same_box": ("vrf", "alike_box"),
+    "mute": ("vrf", "unverified"),
+    "contradiction": ("hacf", "contradiction"),
+    "unrated": ("hacf", "unrated"),
+}
+NAMES = list(FATES)
+WHOLE = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
+
+
+class Pictures:
+    """A picture of noise a name."""
+
+    def items(self) -> Sequence[Example]:
+        return [rated_example(id=name, dataset="faults", mos=1 + i * 0.25) for i, name in enumerate(NAMES)]
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+    def __getitem__(self, index: int) -> Sample:
+        pixels = np.random.default_rng(index).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        return Sample.of(self.items()[index], Image.fromarray(pixels))
+
+
+def answer(rating: float, box: str = "0, 0, 0, 0") -> str:
+    tool = "final" if box == "0, 0, 0, 0" else "crop"
+    return f'<answer>{{"bbox_2d": [{box}], "rating": {rating:.2f}, "tool": "{tool}"}}</answer>'
+
+
+def reply(name: str, asked: str, attempt: int) -> tuple[str, Finish]:
+    """What the generator says of the picture of a name; ``asked`` is the step."""
+    match asked:
+        case "turn1":
+            if name in ("malformed", "second_try") and not (name == "second_try" and attempt == 1):
+                return written("turn1", rating=3.0, crop=False).replace("Improve", "Improving"), "stop"
+            if name == "no_answer":
+                return "I like it.", "stop"
+            if name in ("refused", "long"):
+                return "", "refused" if name == "refused" else "length"
+            return written("turn1", rating=3.0, crop=name in ("cropped", "same_box")), "stop"
+        case "turn2":
+            return written("turn2", rating=2.5, crop=False), "stop"
+        case "vrf/with":
+            return ("?" if name == "mute" else answer(3.0, "0.1, 0.1, 0.5, 0.5")), "stop"
+        case "vrf/without":
+            rating = 3.02 if name == "ungrounded" else 4.0
+            return answer(rating, "0.1, 0.1, 0.5, 0.6" if name == "same_box" else "0.6, 0.6, 0.9, 0.9"), "stop"
+        case "hacf":
+            verdict = {"contradiction": "Fail", "unrated": "perhaps"}.get(name, "Pass")
+            return f"<verdict>{verdict}</verdict>", "stop"
+    raise AssertionError(asked)
+
+
+class Faulty:
+    """Counts what it is asked; ``budget`` answers and then it raises. ``fails`` are names whose answers fail."""
+
+    def __init__(self, budget: int | None = None, fails: Sequence[str] = ()) -> None:
+        self.sampling = WHOLE
+        self.asked: list[str] = []
+        self._budget, self._fails = budget, fails
+        self._waiting: list[Request] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._waiting)
+
+    def submit(self, request: Request) -> None:
+        self._waiting.append(request)
+
+    def step(self) -> list[Generation]:
+        if not self._waiting:
+            return []
+        if self._budget is not None and len(self.asked) >= self._budget:
+            raise BudgetError("spent")
+        request = self._waiting.pop(0)
+        self.asked.append(request.key)
+        _, rest = request.key.split(":")
+        name, *_, last = rest.split("/")
+        attempt = int(rest.split("/")[-2]) if last.startswith("turn") else 0
+        asked = last if "/vrf/" not in rest else f"vrf/{last}"
+        text, finish = ("", "failed") if name in self._fails else reply(name, asked, attempt)
+        return [Generation(request.key, text, None, None, None, finish)]  # type: ignore[arg-type]
+
+    def refresh(self) -> None: ...
+
+    def release(self) -> None: ...
+
+
+def run(folder: Path, engine: Faulty, **changed: Any) -> Curated:
+    folder.mkdir(exist_ok=True)
+    parts: dict[str, Any] = {
+        "task": ZoomTask(prompts=PROMPTS),
+        "prompts": PROMPTS,
+        "attempts": 2,
+        "vrf": VisualReliance(refuse_when="any", rating=0.05, iou=0.5, entropy=0.01),
+        "vrf_prompts": VerificationPrompts(with_image="{question} {rationale}", without_image="{question} {rationale}"),
+        "hacf": ModelRater(level="sample", max_failed=0.0, prompt="{hints} {rationale}"),
+    }
+    asking = Asking(
+        dataset=Pictures(),
+        engines={"policy": engine, "rater": engine},
+        batch_size=5,
+        seed=3,
+        unanswered={},
+        cost=lambda: {"requests": len(engine.asked)},
+    )
+    return Pipeline(**{**parts, **changed}).run(folder, asking, split="train", about={"generator": "faults"})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Curated, Faulty]:
+    folder, engine = tmp_path_factory.mktemp("curated"), Faulty()
+    return folder, run(folder, engine), engine
+
+
+def fates(curated: Curated) -> dict[str, tuple[str | None, str | None] | None]:
+    return {one.id: None if one.kept else (one.step, one.reason) for one in curated.verdicts}
+
+
+def test_every_fault_is_refused_where_it_should_be(made: tuple[Path, Curated, Faulty]) -> None:
+    assert fates(made[1]) == FATES
+
+
+def test_malformed_answers_are_asked_for_again_and_others_are_not(made: tuple[Path, Curated, Faulty]) -> None:
+    attempts = {one.id: one.attempts for one in made[1].verdicts}
+    again = {"second_try", "malformed", "no_answer", "refused", "long"}
+    assert attempts == {name: 2 if name in again else 1 for name in NAMES}
+
+
+def test_what_was_kept_can_be_trained_on(made: tuple[Path, Curated, Faulty]) -> None:
+    folder, curated, _ = made
+    assert curated.sft == folder / "sft_train.jsonl"
+    turns = FileTrajectories(path=str(curated.sft), image_root=str(folder), max_pixels=None, upright=True)
+    assert [item.id for item in turns.items()] == ["sound/turn1", "cropped/turn1", "cropped/turn2", "second_try/turn1"]
+    (turn,) = turns[2].turns
+    parts = [part for message in turn.prompt for part in message.parts if isinstance(part, ImagePart)]
+    assert parts[0].key == Pictures()[1].images[0].key  # the pixels that were judged
+    assert turn.response == written("turn2", rating=2.5, crop=False)
+    assert turns.items()[2].mos == 1.25
+
+
+def test_the_card_counts_every_step(made: tuple[Path, Curated, Faulty]) -> None:
+    folder, curated, engine = made
+    card = json.loads((folder / "card.json").read_text())
+    assert card == curated.card
+    assert (card["images"], card["kept"], card["undecided"]) == (12, 3, 0)
+    assert {step: sum(reasons.values()) for step, reasons in card["refused"].items()} == {
+        "read": 4,
+        "vrf": 3,
+        "hacf": 2,
+    }
+    assert card["attempts"] == {"1": 7, "2": 5}
+    assert card["vrf_tests"]["entropy"] == {"had_values": 0, "alike": 0}
+    assert card["vrf_tests"]["rating"] == {"had_values": 7, "alike": 1}
+    assert card["after"]["crop_rate"] == pytest.approx(1 / 3)
+    assert card["cost"] == {"requests": len(engine.asked)}
+    text = (folder / "card.md").read_text()
+    assert "| refused by vrf | alike_rating | 1 |" in text
+    assert "The entropy test was off" in text
+
+
+def test_a_second_run_asks_nothing_and_other_thresholds_do_neither(made: tuple[Path, Curated, Faulty]) -> None:
+    folder, curated, _ = made
+    silent = Faulty(budget=0)
+    assert run(folder, silent).verdicts == curated.verdicts
+    wide = run(folder, silent, vrf=VisualReliance(refuse_when="any", rating=5.0, iou=None, entropy=None))
+    mute = {"mute": ("vrf", "unverified")}
+    read = {name: fate for name, fate in FATES.items() if fate is not None and fate[0] == "read"}
+    assert fates(wide) == {**dict.fromkeys(NAMES, ("vrf", "alike_rating")), **read, **mute}
+    assert run(folder, silent).verdicts == curated.verdicts
+
+
+@pytest.mark.parametrize("without", ["vrf", "hacf"])
+def test_a_filter_can_be_left_out(without: str, tmp_path: Path) -> None:
+    curated = run(tmp_path, Faulty(), **{without: None})
+    expected = {name: None if fate is not None and fate[0] == without else fate for name, fate in FATES.items()}
+    assert fates(curated) == expected
+
+
+def test_stopped_anywhere_it_goes_on_to_the_same_end(made: tuple[Path, Curated, Faulty], tmp_path: Path) -> None:
+    _, whole, engine = made
+    asked = 0
+    for budget in (7, 9, 11, 13, None):
+        part = Faulty(budget=budget)
+        with contextlib.suppress(BudgetError):
+            curated = run(tmp_path, part)
+        asked += len(part.asked)
+    assert curated.verdicts == whole.verdicts
+    assert asked >= len(engine.asked)
+
+
+def test_an_answer_that_failed_is_asked_for_again_by_the_same_command(tmp_path: Path) -> None:
+    first = run(tmp_path, Faulty(fails=["sound"]))
+    assert "sound" not in fates(first)
+    assert (first.card["undecided"], first.card["unanswered"]["generate"]) == (1, 2)
+    assert fates(run(tmp_path, Faulty())) == FATES
+
+
+def test_the_beginning_of_a_rationale_ends_before_its_decision() -> None:
+    text = "<think>Quality: a\nImprove: b\nAvoid: c\nDecision: 3.00 it is</think><answer>{}</answer>"
+    assert beginning_of(text, PROMPTS.sections(1)) == "Quality: a\nImprove: b\nAvoid: c"

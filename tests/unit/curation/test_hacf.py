@@ -1,0 +1,97 @@
+"""HACF: verdicts of raters, of a sample or sentence by sentence, and the rule that needs no rater."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from support.made_rollouts import rollout, step
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.records import record_of
+from zoom_iqa.base.types import ImagePart, Sample, TextPart, rated_example
+from zoom_iqa.curation.agreement import ModelRater, NearMos, Rating, numbered, sentences
+
+TEXT = "The sky is clean. Its edges ring!\nThe face is soft"
+
+
+def rater(level: str = "sample", **changed: Any) -> ModelRater:
+    values = {"level": level, "max_failed": 0.0, "prompt": "{hints} {rationale}"}
+    return ModelRater(**{**values, **changed})
+
+
+def rated(text: str) -> Rating:
+    return Rating(dataset="d", id="a", sample=0, text=text, finish="stop")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("It fits. <verdict>Pass</verdict>", None),
+        ("<verdict> FAIL </verdict>", "contradiction"),
+        ("Pass", "unrated"),
+        ("", "unrated"),
+        ("<verdict>Pass</verdict> or <verdict>Fail</verdict>", "unrated"),
+        ("<verdict>Maybe</verdict>", "unrated"),
+    ],
+)
+def test_the_verdict_of_a_sample(text: str, reason: str | None) -> None:
+    assert rater().reason(rated(text), TEXT) == reason
+
+
+def marks(*outcomes: str) -> str:
+    return "\n".join(f'<sentence n="{number}">{outcome}</sentence>' for number, outcome in enumerate(outcomes, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "max_failed", "reason"),
+    [
+        (marks("Pass", "Pass", "Pass"), 0.0, None),
+        (marks("Pass", "Fail", "Pass"), 0.0, "contradiction"),
+        (marks("Pass", "Fail", "Pass"), 1 / 3, None),
+        (marks("Fail", "Fail", "Pass"), 1 / 3, "contradiction"),
+        (marks("Pass", "Pass"), 0.5, "unrated"),
+        (marks("Pass", "Pass", "Pass", "Pass"), 0.5, "unrated"),
+    ],
+)
+def test_the_verdicts_of_sentences(text: str, max_failed: float, reason: str | None) -> None:
+    assert rater("sentence", max_failed=max_failed).reason(rated(text), TEXT) == reason
+
+
+def test_sentences_end_with_their_mark_or_their_line() -> None:
+    assert sentences(TEXT) == ["The sky is clean.", "Its edges ring!", "The face is soft"]
+    assert sentences("A score of 3.25 it is.") == ["A score of 3.25 it is."]
+    assert numbered(["a", "b"]) == "1. a\n2. b"
+
+
+def test_a_rater_sees_image_hints_and_rationale() -> None:
+    sample = Sample.of(rated_example(id="a", dataset="d", mos=3.25), Image.new("RGB", (8, 8), (51, 51, 51)))
+    (message,) = rater("sentence").messages(sample, TEXT)
+    image, text = message.parts
+    assert isinstance(image, ImagePart)
+    assert isinstance(text, TextPart)
+    assert image.key == sample.images[0].key
+    assert "MOS: 3.25" in text.text
+    assert text.text.endswith("1. The sky is clean.\n2. Its edges ring!\n3. The face is soft")
+
+
+@pytest.mark.parametrize(
+    ("rating", "reason"), [(3.0, None), (4.0, None), (4.01, "contradiction"), (1.9, "contradiction")]
+)
+def test_near_mos(rating: float, reason: str | None) -> None:
+    record = record_of(rollout(rated_example(id="a", dataset="d", mos=3.0), step(rating)))
+    assert NearMos(tolerance=1.0).reason_of(record) == reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"level": "word"}, "hacf.level=word must be sample or sentence"),
+        ({"max_failed": 1.0}, r"hacf.max_failed=1\.0 must be"),
+        ({"prompt": "{hints}"}, r"hacf.prompt has no \{rationale\}"),
+    ],
+)
+def test_wrong_values_are_named(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        rater(**changed)
