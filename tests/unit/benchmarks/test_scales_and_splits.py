@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.config.composition import composed
 from zoom_iqa.data.benchmarks import (
     HeldOutValidation,
     Label,
     LinearScale,
     ListedSplit,
     PublishedSplit,
+    SceneSplit,
     SeededSplit,
 )
 
+LIVEWILD_SCENES = {"train": 411, "val": 56, "test": 120, None: 40}
 THIRDS = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 
@@ -179,3 +184,71 @@ def test_lists_in_other_layouts_and_lists_that_are_none(tmp_path):
         ListedSplit(lists={"exam": "l.json"})
     with pytest.raises(ConfigError, match=r"split\.lists names no split"):
         ListedSplit(lists={})
+
+
+def scenes(block: int = 10, gap: int = 2, alike: list[tuple[str, str]] | None = None) -> SceneSplit:
+    return SceneSplit(
+        seed=0, fractions={"train": 0.7, "val": 0.1, "test": 0.2}, block=block, gap=gap, alike=alike or []
+    )
+
+
+def numbered(count: int) -> list[Label]:
+    return [label(f"{number}.JPG") for number in range(count)]
+
+
+def test_a_block_of_numbers_stays_together_and_its_borders_belong_to_no_split():
+    labels = numbered(200)
+    drawn = scenes(gap=0).assign(labels)
+    assert all(len(set(drawn[start : start + 10])) == 1 for start in range(0, 200, 10))
+    assert {name: drawn.count(name) for name in ("train", "val", "test")} == {"train": 140, "val": 20, "test": 40}
+    cleared = scenes(gap=2).assign(labels)
+    assert [split == "test" for split in cleared] == [split == "test" for split in drawn]
+    for number, split in enumerate(cleared):
+        near_test = "test" in drawn[max(0, number - 2) : number + 3]
+        assert split == (drawn[number] if drawn[number] == "test" or not near_test else None)
+
+
+def test_near_duplicates_are_never_divided():
+    pairs = [(f"{a}.JPG", f"{b}.JPG") for a, b in ((3, 155), (157, 88), (41, 199))]
+    for seed in range(6):
+        split = SceneSplit(seed=seed, fractions=THIRDS, block=10, gap=0, alike=pairs)
+        drawn = split.assign(numbered(200))
+        assert drawn[3] == drawn[155] == drawn[88]
+        assert drawn[41] == drawn[199]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"block": 0}, r"split.block=0"),
+        ({"gap": -1}, r"split.gap=-1"),
+        ({"alike": [("1.JPG", "1.JPG")]}, r"split.alike holds \['1.JPG', '1.JPG'\]"),
+    ],
+)
+def test_scenes_that_cannot_be_are_refused(change, message):
+    with pytest.raises(ConfigError, match=message):
+        scenes(**change)
+
+
+def test_near_duplicates_that_have_no_label_are_named():
+    with pytest.raises(DataError, match=r"1 ids of split\.alike have no label") as raised:
+        scenes(alike=[("3.JPG", "300.JPG")]).assign(numbered(200))
+    assert raised.value.rows == ("300.JPG",)
+
+
+def test_scenes_of_the_jpeg_photographs_are_apart(shared_dir):
+    split = instantiate(composed("benchmark/livewild_jpeg", ["benchmark/split=livewild_scenes"]).benchmark.split)
+    with (shared_dir / "livec" / "livec_jpg.csv").open(newline="") as file:
+        labels = [label(row["image"]) for row in csv.DictReader(file)]
+    drawn = dict(zip((one.id for one in labels), split.assign(labels), strict=True))
+    assert {name: list(drawn.values()).count(name) for name in LIVEWILD_SCENES} == LIVEWILD_SCENES
+    number_of = {name: int(name.split(".")[0]) for name in drawn}
+    tested = [number_of[name] for name, where in drawn.items() if where == "test"]
+    learned = [number_of[name] for name, where in drawn.items() if where in ("train", "val")]
+    assert min(abs(a - b) for a in tested for b in learned) > 4
+    assert drawn["672.JPG"] == drawn["694.JPG"]
+
+
+def test_a_name_without_a_number_has_no_scene():
+    with pytest.raises(DataError, match="has no file number"):
+        scenes().assign([label("portrait.JPG")])

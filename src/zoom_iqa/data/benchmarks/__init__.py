@@ -8,6 +8,7 @@ from zoom_iqa.data.benchmarks.splits import (
     HeldOutValidation,
     ListedSplit,
     PublishedSplit,
+    SceneSplit,
     SeededSplit,
     Split,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ListedSplit",
     "PublishedSplit",
     "Reader",
+    "SceneSplit",
     "SeededSplit",
     "Source",
     "Split",

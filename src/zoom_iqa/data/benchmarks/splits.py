@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -188,6 +190,76 @@ def _likest(image: str, labels: Sequence[Label], candidates: Sequence[int]) -> l
 
     best = max(map(agreement, candidates), default=0)
     return [index for index in candidates if agreement(index) == best]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneSplit(SeededSplit):
+    """Blocks of ``block`` consecutive file numbers drawn from a seed: for photographs numbered as they were taken.
+
+    Neighbours mostly show one scene, so a number is a content of its own only far from others. Blocks that hold the two
+    images of a pair in ``alike`` (ids of near-duplicates) go together, and an image outside test within ``gap`` numbers
+    of a test image belongs to no split.
+
+    Raises:
+        ConfigError: a width below 1, a negative gap, a pair that is none, or shares that do not sum to 1.
+    """
+
+    block: int
+    gap: int
+    alike: Sequence[Sequence[str]]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.block < 1 or self.gap < 0:
+            raise ConfigError(f"split.block={self.block}, split.gap={self.gap}: give at least 1 and 0 file numbers")
+        odd = [list(pair) for pair in self.alike if len(set(pair)) != 2]
+        if odd:
+            raise ConfigError(f"split.alike holds {odd[0]}: give pairs of two different ids")
+
+    def assign(self, labels: Sequence[Label]) -> list[str | None]:
+        """Draw groups of blocks, then clear the borders of test; see :class:`Split`.
+
+        Raises:
+            DataError: an id has no file number, or a pair names one that no label has.
+        """
+        number_of = {label.id: _number(label) for label in labels}
+        unknown = sorted({name for pair in self.alike for name in pair if name not in number_of})
+        if unknown:
+            raise DataError(f"{len(unknown)} ids of split.alike have no label; correct or remove them", unknown)
+        block_of = {name: number // self.block for name, number in number_of.items()}
+        group_of = _joined(
+            set(block_of.values()),
+            [(block_of[a], block_of[b]) for a, b in self.alike],
+        )
+        grouped = [replace(label, reference=f"block {group_of[block_of[label.id]]}") for label in labels]
+        drawn = super().assign(grouped)
+        tested = sorted(number_of[label.id] for label, split in zip(labels, drawn, strict=True) if split == "test")
+        return [
+            split if split == "test" or not _near(number_of[label.id], tested, self.gap) else None
+            for label, split in zip(labels, drawn, strict=True)
+        ]
+
+
+def _number(label: Label) -> int:
+    found = re.search(r"[0-9]+", PurePosixPath(label.id).name)
+    if found is None:
+        raise DataError(f"{label.where}: {label.id} has no file number; draw another split (benchmark/split=seeded)")
+    return int(found[0])
+
+
+def _joined(blocks: Iterable[int], pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """The least block of each block's group, where pairs join groups."""
+    least = {block: block for block in blocks}
+    for first, second in pairs:
+        joined = {least[first], least[second]}
+        least = {block: min(joined) if group in joined else group for block, group in least.items()}
+    return least
+
+
+def _near(number: int, others: Sequence[int], gap: int) -> bool:
+    """Whether one of the sorted ``others`` is at most ``gap`` away."""
+    place = bisect_left(others, number - gap)
+    return place < len(others) and others[place] <= number + gap
 
 
 def _shuffled(contents: Iterable[str], seed: int) -> list[str]:
