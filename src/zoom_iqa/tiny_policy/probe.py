@@ -1,6 +1,7 @@
 """Heads on the vision tower's tokens, and what they are asked: used to warm the tower up, then thrown away.
 
-Legend: B views, N tokens of a view, D token width, K cell statistics, C kinds of distortion, none included.
+Legend: B views, N tokens of a view, D token width, K cell statistics, C kinds of distortion, none included, F features
+of a teacher.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class VisionProbe(nn.Module):
     """Asks every token for the statistics of its cell, the distortion there and its severity; asks all tokens
     together (mean and spread over the view) for the score and the distortion of the image.
 
-    ``statistics_mean_K`` and ``statistics_std_K`` put the statistics on one scale. Weights multiply the terms' losses.
+    ``statistics_mean_K`` and ``statistics_std_K`` put the statistics on one scale. ``teacher_features``: how many
+    features of a teacher every token is asked for, 0 for none. Weights multiply the terms' losses.
     """
 
     statistics_mean_K: Tensor
@@ -37,6 +39,8 @@ class VisionProbe(nn.Module):
         kind_weight: float,
         severity_weight: float,
         statistics_weight: float,
+        teacher_features: int,
+        teacher_weight: float,
     ) -> None:
         super().__init__()
         self.register_buffer("statistics_mean_K", statistics_mean_K)
@@ -46,6 +50,8 @@ class VisionProbe(nn.Module):
         self.cell = nn.Linear(token_width, STATISTICS)
         self.cell_kind = nn.Linear(token_width, KINDS)
         self.cell_severity = nn.Linear(token_width, 1)
+        self.teacher = nn.Linear(token_width, teacher_features) if teacher_features else None
+        self._teacher_weight = teacher_weight
         self._score_weight, self._kind_weight = score_weight, kind_weight
         self._severity_weight, self._statistics_weight = severity_weight, statistics_weight
 
@@ -53,8 +59,8 @@ class VisionProbe(nn.Module):
         """Scores (B,) on 1-5 of whole views."""
         return 3 + self.score(_pool(tokens_BND)).squeeze(-1)
 
-    def loss(self, tokens_BND: Tensor, views: Views) -> tuple[Tensor, dict[str, float]]:
-        """Weighted sum of the terms, and each term's value."""
+    def loss(self, tokens_BND: Tensor, views: Views, teacher_BNF: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted sum of the terms, and each term's value without gradient."""
         inside_BN = cells_inside(views)
         seen_B = ((~views.local_B) | (inside_BN.float().mean(1) > SEEN_SHARE)).float()
         target_BNK = (cell_statistics(views.pixels_BHW3) - self.statistics_mean_K) / self.statistics_std_K
@@ -73,15 +79,18 @@ class VisionProbe(nn.Module):
                 F.smooth_l1_loss(self.cell(tokens_BND), target_BNK.clamp(-4, 4)),
             ),
         }
+        if self.teacher is not None and teacher_BNF is not None:
+            terms["teacher"] = (self._teacher_weight, F.mse_loss(self.teacher(tokens_BND), teacher_BNF))
         total = torch.stack([weight * value for weight, value in terms.values()]).sum()
-        return total, {name: value.item() for name, (_, value) in terms.items()}
+        return total, {name: value.detach() for name, (_, value) in terms.items()}
 
 
 def cells_inside(views: Views) -> Tensor:
     """Which cells (B, N) have their centre in the distorted region."""
     height, width = views.pixels_BHW3.shape[1] // CELL, views.pixels_BHW3.shape[2] // CELL
-    x = (torch.arange(width) + 0.5) / width
-    y = (torch.arange(height) + 0.5) / height
+    device = views.region_B4.device
+    x = (torch.arange(width, device=device) + 0.5) / width
+    y = (torch.arange(height, device=device) + 0.5) / height
     x1, y1, x2, y2 = views.region_B4.T[..., None]
     across, down = (x > x1) & (x < x2), (y > y1) & (y < y2)
     return (down[:, :, None] & across[:, None, :]).flatten(1)

@@ -24,7 +24,7 @@ _FLAT = 0.006  # a step between neighbours below 1.5 grey levels
 def cell_statistics(pixels_BHW3: Tensor) -> Tensor:
     """Statistics (B, h * w, K) of the cells of uint8 RGB images, float32, most of them logarithms of energies."""
     rgb = pixels_BHW3.float() / 255
-    luma = rgb @ torch.tensor([0.299, 0.587, 0.114])
+    luma = rgb @ torch.tensor([0.299, 0.587, 0.114], device=rgb.device)
     blue, red = 0.564 * (rgb[..., 2] - luma), 0.713 * (rgb[..., 0] - luma)
     maps = [
         *_channel(luma, (1, 2, 3, 4, 5, 6)),
@@ -42,10 +42,12 @@ def _channel(channel_BHW: Tensor, bands: tuple[int, ...]) -> list[Tensor]:
     mean = _mean(channel_BHW)
     batch, height, width = channel_BHW.shape
     blocks = channel_BHW.reshape(batch, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).transpose(2, 3)
-    basis = _dct_basis()
+    basis = _dct_basis().to(channel_BHW.device)
     energy = (basis @ blocks @ basis.T).square()
     frequency = torch.arange(_BLOCK).float()
-    band = torch.bucketize(torch.hypot(frequency[:, None], frequency[None]), torch.tensor(_BAND_EDGES))
+    band = torch.bucketize(torch.hypot(frequency[:, None], frequency[None]), torch.tensor(_BAND_EDGES)).to(
+        energy.device
+    )
     of_band = [F.avg_pool2d(energy[..., band == b].mean(-1), CELL // _BLOCK) for b in bands]
     return [mean, _log(_mean(channel_BHW.square()) - mean.square()), *(_log(e) for e in of_band)]
 

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset
 
 from zoom_iqa.base.types import Sample
 from zoom_iqa.data.embedded.images import EmbeddedSet, Recipe
 from zoom_iqa.tasks.tools.crop import crop_image
 
-VIEW_WIDTH, VIEW_HEIGHT = 256, 192
+VIEW_WIDTH, VIEW_HEIGHT = 384, 288
 CROP_SIDES = (0.5, 0.85)  # of the image's sides: the protocol's crops have 25 to 75 % of the area
 LOOK_AT_REGION = 0.9  # how often the crop of a locally distorted image shows its region
 NO_KIND = 0  # kinds are numbered 1 to 25
@@ -32,7 +32,8 @@ class Views:
     """A batch of B views with what is true of them.
 
     ``pixels_BHW3`` uint8 RGB; ``mos_B`` of the image on 1-5; ``kind_B`` the distortion's number, 0 for none;
-    ``severity_B`` on 1-5; ``local_B`` whether it is in one region only; ``region_B4`` where, in fractions of the view.
+    ``severity_B`` on 1-5; ``local_B`` whether it is in one region only; ``region_B4`` where, in fractions of the view;
+    ``picture_B`` numbers the photograph.
     """
 
     pixels_BHW3: Tensor
@@ -41,22 +42,26 @@ class Views:
     severity_B: Tensor
     local_B: Tensor
     region_B4: Tensor
+    picture_B: Tensor
 
 
-class ViewPairs(IterableDataset[Views]):
-    """The two views of each image of a set, in its order; equal seeds give equal crops. For one loader worker."""
+class ViewPairs(Dataset[Views]):
+    """The two views of each image of a set; equal seeds give equal crops."""
 
     def __init__(self, *, images: EmbeddedSet, seed: int) -> None:
         self._images, self._seed = images, seed
+        self._numbers = {name: number for number, name in enumerate(images.picture_names)}
 
-    def __iter__(self) -> Iterator[Views]:
-        for index in range(len(self._images)):
-            yield view_pair(
-                self._images[index], self._images.recipes[index], np.random.default_rng((self._seed, index))
-            )
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Views:
+        recipe = self._images.recipes[index]
+        rng = np.random.default_rng((self._seed, index))
+        return view_pair(self._images[index], recipe, rng, picture=self._numbers[recipe.photograph])
 
 
-def view_pair(sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Views:
+def view_pair(sample: Sample, recipe: Recipe, rng: np.random.Generator, *, picture: int) -> Views:
     """The reduced image and a crop; those of an upright image are transposed, so that all views have one shape."""
     truth = sample.example.truth
     assert truth is not None, "the embedded set knows what it made"
@@ -75,6 +80,7 @@ def view_pair(sample: Sample, recipe: Recipe, rng: np.random.Generator) -> Views
         severity_B=torch.full((2,), truth.level),
         local_B=torch.full((2,), truth.region is not None),
         region_B4=torch.tensor(boxes),
+        picture_B=torch.full((2,), picture),
     )
 
 
@@ -102,35 +108,63 @@ def _reduce(image: Image.Image, upright: bool) -> np.ndarray:
 
 
 class ViewPool:
-    """Keeps the last ``capacity`` views of a stream and cuts batches of sub-views from them.
+    """Keeps the last ``capacity`` views of a stream on ``device`` and cuts batches of sub-views from them.
 
     Distorting is slower than learning: a view serves a few times, cut and flipped differently. Sub-views
     (``height`` x ``width`` pixels) carry nearly the label of the view at a fraction of the cost.
     """
 
-    def __init__(self, *, stream: Iterator[Views], capacity: int, rng: np.random.Generator) -> None:
-        self._stream, self._rng = stream, rng
-        self._kept = _join([next(stream) for _ in range(capacity // 2)])
-        self._next = 0
+    def __init__(
+        self, *, stream: Iterator[Views], capacity: int, rng: np.random.Generator, device: torch.device
+    ) -> None:
+        self._stream, self._rng, self._device, self._next = stream, rng, device, 0
+        first = next(stream)
+        self._kept = Views(
+            **{
+                name: torch.empty((capacity, *values.shape[1:]), dtype=values.dtype, device=device)
+                for name, values in vars(first).items()
+            }
+        )
+        self._filled = 0
+        self._drawn: np.ndarray | None = None
+        self._keep(first)
 
-    def refresh(self, count: int) -> None:
-        """Replace the ``count`` oldest views by fresh ones."""
-        for _ in range(count // 2):
-            fresh = next(self._stream)
-            for name, values in vars(fresh).items():
-                getattr(self._kept, name)[self._next : self._next + 2] = values
-            self._next = (self._next + 2) % len(self._kept.mos_B)
+    @property
+    def kept(self) -> Views:
+        """All views of a pool that is filled."""
+        return self._kept
+
+    def draw_among(self, rows: np.ndarray | None) -> None:
+        """Draw these rows of the pool alone from now on; None draws all."""
+        self._drawn = rows
+
+    def fill(self) -> None:
+        """Take from the stream until the pool is full."""
+        while self._filled < len(self._kept.mos_B):
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Replace the oldest views by the next ones of the stream."""
+        self._keep(next(self._stream))
+
+    def _keep(self, fresh: Views) -> None:
+        capacity, count = len(self._kept.mos_B), len(fresh.mos_B)
+        places = (self._next + torch.arange(count)) % capacity
+        for name, values in vars(fresh).items():
+            getattr(self._kept, name)[places.to(self._device)] = values.to(self._device, non_blocking=True)
+        self._next = (self._next + count) % capacity
+        self._filled = min(capacity, self._filled + count)
 
     def draw(self, count: int, *, height: int, width: int) -> Views:
         """``count`` distinct views cut to one size; half of the batches are mirrored, half transposed."""
-        rows = torch.from_numpy(self._rng.choice(len(self._kept.mos_B), count, replace=False))
+        among = self._filled if self._drawn is None else self._drawn
+        rows = torch.from_numpy(self._rng.choice(among, count, replace=False)).to(self._device)
         top = int(self._rng.integers(0, VIEW_HEIGHT - height + 1))
         left = int(self._rng.integers(0, VIEW_WIDTH - width + 1))
         pixels = self._kept.pixels_BHW3[rows, top : top + height, left : left + width]
-        scale = torch.tensor([VIEW_WIDTH, VIEW_HEIGHT] * 2)
-        region = (self._kept.region_B4[rows] * scale - torch.tensor([left, top] * 2)) / torch.tensor(
-            [width, height] * 2
-        )
+        scale = torch.tensor([VIEW_WIDTH, VIEW_HEIGHT] * 2, device=self._device)
+        corner, size = (torch.tensor(pair * 2, device=self._device) for pair in ([left, top], [width, height]))
+        region = (self._kept.region_B4[rows] * scale - corner) / size
         if self._rng.random() < 0.5:
             pixels = pixels.flip(2)
             region = torch.stack([1 - region[:, 2], region[:, 1], 1 - region[:, 0], region[:, 3]], 1)
@@ -143,8 +177,10 @@ class ViewPool:
             severity_B=self._kept.severity_B[rows],
             local_B=self._kept.local_B[rows],
             region_B4=region,
+            picture_B=self._kept.picture_B[rows],
         )
 
 
-def _join(views: list[Views]) -> Views:
+def join_views(views: list[Views]) -> Views:
+    """Several batches as one."""
     return Views(**{name: torch.cat([getattr(view, name) for view in views]) for name in vars(views[0])})

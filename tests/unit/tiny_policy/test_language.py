@@ -74,6 +74,7 @@ def _warmup(*, reading: int, writing: int) -> LanguageWarmup:
         trajectories=WrittenTrajectories(images=images, writer=writer, task=ZoomTask(prompts=PROMPTS), seed=0),
         examples=6,
         workers=0,
+        device="cpu",
         reading=_lesson(reading),
         writing=_lesson(writing),
         loss=ResponseCrossEntropy(numeric_weight=4.0),

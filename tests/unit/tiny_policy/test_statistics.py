@@ -41,6 +41,7 @@ def test_cells_count_as_distorted_where_their_centre_is():
         severity_B=torch.ones(2),
         local_B=torch.tensor([True, False]),
         region_B4=torch.tensor([[0.4, -0.2, 1.5, 0.5], [0.0, 0.0, 1.0, 1.0]]),
+        picture_B=torch.zeros(2, dtype=torch.long),
     )
     inside = cells_inside(views)
     assert inside[0].reshape(2, 3).tolist() == [[False, True, True], [False, False, False]]

@@ -16,10 +16,10 @@ from zoom_iqa.tiny_policy.tokenizer import train_tokenizer
 from zoom_iqa.tiny_policy.tower import TowerWarmup, patchify, view_tokens
 
 
-def small_policy(seed: int = 0) -> Policy:
+def small_policy(seed: int = 0, full: tuple[int, ...] = (0, 1)) -> Policy:
     return build_tiny_policy(
         vision=VisionShape(
-            width=32, depth=2, heads=2, mlp_width=32, patch_size=16, window_size=128, full_attention=(1,),
+            width=32, depth=2, heads=2, mlp_width=32, patch_size=16, window_size=128, full_attention=full,
             min_pixels=1024, max_pixels=49152,
         ),
         text=TextShape(width=32, depth=1, heads=2, key_value_heads=1, mlp_width=32, max_positions=512),
@@ -36,6 +36,21 @@ def test_patches_and_token_order_are_the_processors():
     ours, grid = patchify(policy, torch.from_numpy(pixels))
     torch.testing.assert_close(ours, theirs["pixel_values"], atol=1e-5, rtol=0)
     assert grid.tolist() == theirs["image_grid_thw"].tolist()
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (64, 160)])
+def test_tokens_of_many_views_are_those_of_the_tower_itself(shape):
+    policy = small_policy()
+    pixels = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (3, *shape, 3), dtype=np.uint8))
+    theirs = policy.model.model.visual(*patchify(policy, pixels)).pooler_output
+    torch.testing.assert_close(view_tokens(policy, pixels).flatten(0, 1), theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_a_tower_with_windows_is_asked_as_it_is():
+    policy = small_policy(full=(1,))
+    pixels = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 160, 160, 3), dtype=np.uint8))
+    theirs = policy.model.model.visual(*patchify(policy, pixels)).pooler_output
+    torch.testing.assert_close(view_tokens(policy, pixels).flatten(0, 1), theirs)
 
 
 def test_tokens_come_row_by_row():
@@ -75,8 +90,11 @@ def _warm_up(steps: int) -> TowerWarmup:
         split="train", size=150, seed=5, local_fraction=0.2, pristine_fraction=0.1, procedural_fraction=0.1,
         continuous_levels=True, augmented=True, references=None,
     )  # fmt: skip
-    probe = partial(VisionProbe, score_weight=1.0, kind_weight=0.3, severity_weight=1.0, statistics_weight=1.0)
+    probe = partial(
+        VisionProbe, score_weight=1.0, kind_weight=0.3, severity_weight=1.0, statistics_weight=1.0, teacher_weight=0.5
+    )
     return TowerWarmup(
-        images=images, probe=probe, optimizer=partial(torch.optim.AdamW, lr=1e-3), lr_factor=Constant(value=1.0),
-        steps=steps, batch_size=8, view_height=96, view_width=128, pool_views=264, fresh_views=4, seed=0,
+        images=images, probe=probe, teacher=None, optimizer=partial(torch.optim.AdamW, lr=1e-3),
+        lr_factor=Constant(value=1.0), steps=steps, batch_size=4, view_height=96, view_width=128, pool_views=40,
+        fresh_images=2, workers=0, device="cpu", seed=0,
     )  # fmt: skip

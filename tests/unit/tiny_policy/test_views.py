@@ -38,18 +38,20 @@ def white_share(pixels: torch.Tensor, region: torch.Tensor) -> tuple[float, floa
 
 @pytest.mark.parametrize("size", [(512, 384), (384, 512)])
 def test_region_lies_on_the_same_pixels_in_both_views(size):
-    views = view_pair(sample(*size), RECIPE, np.random.default_rng(3))
-    assert views.pixels_BHW3.shape == (2, 192, 256, 3)
+    views = view_pair(sample(*size), RECIPE, np.random.default_rng(3), picture=5)
+    assert views.pixels_BHW3.shape == (2, 288, 384, 3)
     for pixels, region in zip(views.pixels_BHW3, views.region_B4, strict=True):
         inside, outside = white_share(pixels, region)
         assert inside > 0.95
         assert outside < 0.05
     assert views.kind_B.tolist() == [3, 3]
+    assert views.picture_B.tolist() == [5, 5]
 
 
 def test_drawn_sub_views_keep_their_region_under_every_flip():
-    pair = view_pair(sample(512, 384), RECIPE, np.random.default_rng(3))
-    pool = ViewPool(stream=iter([pair] * 50), capacity=4, rng=np.random.default_rng(0))
+    pair = view_pair(sample(512, 384), RECIPE, np.random.default_rng(3), picture=5)
+    pool = ViewPool(stream=iter([pair] * 50), capacity=4, rng=np.random.default_rng(0), device=torch.device("cpu"))
+    pool.fill()
     shapes = set()
     for _ in range(20):
         views = pool.draw(2, height=96, width=128)
@@ -63,14 +65,27 @@ def test_drawn_sub_views_keep_their_region_under_every_flip():
 
 
 def test_refreshing_replaces_the_oldest_views_first():
-    stream = iter([view_pair(sample(512, 384, mos), RECIPE, np.random.default_rng(0)) for mos in (1, 2, 3, 4)])
-    pool = ViewPool(stream=stream, capacity=4, rng=np.random.default_rng(0))
+    stream = iter(
+        [view_pair(sample(512, 384, mos), RECIPE, np.random.default_rng(0), picture=0) for mos in (1, 2, 3, 4)]
+    )
+    pool = ViewPool(stream=stream, capacity=4, rng=np.random.default_rng(0), device=torch.device("cpu"))
+    pool.fill()
 
     def kept() -> list[float]:
         return sorted(pool.draw(4, height=96, width=128).mos_B.tolist())
 
     assert kept() == [1, 1, 2, 2]
-    pool.refresh(2)
+    pool.refresh()
     assert kept() == [2, 2, 3, 3]
-    pool.refresh(2)
+    pool.refresh()
     assert kept() == [3, 3, 4, 4]
+
+
+def test_rows_that_are_named_are_the_only_ones_drawn():
+    stream = iter([view_pair(sample(512, 384), RECIPE, np.random.default_rng(i), picture=i) for i in range(4)])
+    pool = ViewPool(stream=stream, capacity=8, rng=np.random.default_rng(0), device=torch.device("cpu"))
+    pool.fill()
+    pool.draw_among(np.array([2, 3, 6]))
+    assert sorted(pool.draw(3, height=96, width=128).picture_B.tolist()) == [1, 1, 3]
+    pool.draw_among(None)
+    assert sorted(pool.draw(8, height=96, width=128).picture_B.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]

@@ -29,7 +29,8 @@ from zoom_iqa.data.embedded.kadid_means import (
     region_mos,
     severity,
 )
-from zoom_iqa.data.embedded.photographs import SPLITS, load_photograph, photographs
+from zoom_iqa.data.embedded.photographs import SPLITS
+from zoom_iqa.data.embedded.pictures import Pictures, ShippedPictures
 from zoom_iqa.data.embedded.references import Flaw, synthetic_references
 from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
 
@@ -89,7 +90,8 @@ class EmbeddedSet(Dataset[Sample]):
     evenly over types, levels and photographs. ``continuous_levels`` draws levels between KADID-10k's five.
     ``procedural_fraction`` takes a dead-leaves scene in place of the photograph, and ``augmented`` flips, crops and
     changes the gamma of the picture before it is distorted: for training only. ``references`` "synthetic" gives them
-    texts as people might write them, None leaves them without.
+    texts as people might write them, None leaves them without. ``pictures`` are what is distorted; None takes the
+    shipped photographs of the split.
 
     Raises:
         ConfigError: a name, fraction or size that cannot be, or training's enlargements asked for another split.
@@ -107,6 +109,7 @@ class EmbeddedSet(Dataset[Sample]):
         continuous_levels: bool,
         augmented: bool,
         references: str | None,
+        pictures: Pictures | None = None,
     ) -> None:
         if references not in (None, SYNTHETIC):
             raise ConfigError(f"references={references}: the embedded set writes its own; use {SYNTHETIC}, or null")
@@ -117,8 +120,8 @@ class EmbeddedSet(Dataset[Sample]):
         self._entropy = (seed, SPLITS.index(split))
         self._augmented = augmented
         rng = np.random.default_rng(self._entropy)
-        names = [name for name, where in photographs().items() if where == split]
-        names = [names[i] for i in rng.permutation(len(names))]
+        self._pictures = ShippedPictures(split=split) if pictures is None else pictures
+        names = [self._pictures.names[i] for i in rng.permutation(len(self._pictures.names))]
         local, pristine = round(size * local_fraction), round(size * pristine_fraction)
         recipes = [
             *_spread(names, DISTORTIONS, (1, 2, 3, 4, 5), size - local - pristine, continuous_levels, False, rng),
@@ -133,6 +136,11 @@ class EmbeddedSet(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.recipes)
+
+    @property
+    def picture_names(self) -> Sequence[str]:
+        """The names of the photographs that pictures are made of."""
+        return self._pictures.names
 
     def items(self) -> list[Example]:
         """The records of all images in order, made without pixels."""
@@ -151,7 +159,7 @@ class EmbeddedSet(Dataset[Sample]):
         return Sample.of(replace(example, truth=_truth(recipe, region)), Image.fromarray(pixels))
 
     def _pixels(self, recipe: Recipe, rng: np.random.Generator) -> tuple[np.ndarray, Region | None]:
-        base = load_photograph(recipe.photograph)
+        base = self._pictures.draw(recipe.photograph, rng)
         if recipe.procedural:
             height, width = base.shape[:2]
             base = dead_leaves(width=width, height=height, palette=base.reshape(-1, 3), rng=rng)

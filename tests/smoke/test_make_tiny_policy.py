@@ -1,0 +1,54 @@
+"""The making from random weights to a policy folder, on three pictures and a few steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoom_iqa.config.composition import composed
+from zoom_iqa.make_tiny_policy import make
+from zoom_iqa.policy.loading import load_policy
+
+SMALL = (
+    "paths.photographs=null", "workers=0", "texts.rationales=60", "vocab_size=512", "vision_shape.width=32",
+    "vision_shape.depth=1", "vision_shape.heads=2", "vision_shape.mlp_width=32", "vision_shape.full_attention=[0]",
+    "text_shape.width=32", "text_shape.depth=1", "text_shape.heads=2", "text_shape.key_value_heads=1",
+    "text_shape.mlp_width=32", "images.size=40", "vision.teacher=null", "vision.steps=2", "vision.batch_size=2",
+    "vision.pool_views=32", "vision.fresh_images=4", "language.examples=4", "language.trajectories.images.size=4",
+    "language.reading.steps=1", "language.reading.batch_size=2", "language.writing.steps=1",
+    "language.writing.batch_size=2",
+)  # fmt: skip
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        coarse.resize((640, 480), Image.Resampling.BICUBIC).save(folder / f"{name}.jpg")
+    return folder
+
+
+def test_a_policy_is_made_and_the_warmed_tower_is_not_made_twice(pictures: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    cfg = composed("make_tiny_policy", [*SMALL, f"pictures.folder={pictures}", f"paths.run_dir={run}"])
+    make(cfg.copy(), run)
+    made = _tower(run / "policy")
+    assert set(made) == set(_tower(run / "warmed"))
+    stamp = (run / "warmed" / "model.safetensors").stat().st_mtime_ns
+    make(composed("make_tiny_policy", [*SMALL, f"pictures.folder={pictures}", f"paths.run_dir={run}"]), run)
+    assert (run / "warmed" / "model.safetensors").stat().st_mtime_ns == stamp
+    assert all((value == made[name]).all() for name, value in _tower(run / "policy").items())
+
+
+def _tower(folder: Path) -> dict[str, np.ndarray]:
+    policy = load_policy(
+        path=str(folder), dtype="float32", attention="sdpa", min_pixels=None, max_pixels=None, image_cache=4,
+        lora=None, gradient_checkpointing=False,
+    )  # fmt: skip
+    return {name: value.numpy() for name, value in policy.model.model.visual.state_dict().items()}
