@@ -12,6 +12,7 @@ from support.made_rollouts import reading
 from support.random_policy import build_random_policy
 from support.written_engine import written
 from support.written_rollouts import PROMPTS, SAMPLING
+from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record, RecordedStep, record_of
 from zoom_iqa.base.types import (
     Box,
@@ -20,7 +21,6 @@ from zoom_iqa.base.types import (
     ImagePart,
     Look,
     ParseFailure,
-    RatingDistribution,
     Request,
     RolloutGroup,
 )

@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from zoom_iqa.base.errors import FailureReason
+from zoom_iqa.base.judgements import Evidence, RatingDistribution
 from zoom_iqa.base.types import (
     Ending,
-    Evidence,
     Example,
     ImageRef,
     Look,
     Mos,
     ParseFailure,
     Preference,
-    RatingDistribution,
     Reading,
     Rollout,
     ToolCall,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from zoom_iqa.base.errors import ConfigError, DataError, FailureReason
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.sampling import SamplingParams
 
 if TYPE_CHECKING:
@@ -224,15 +225,6 @@ class ToolCall:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """A defect that an answer rests on: ``bbox`` as written (fractions or pixels), its name, its severity in a word."""
-
-    bbox: tuple[float, float, float, float]
-    defect: str
-    severity: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Look:
     """The outcome of a tool call: the pixel box shown, the same as fractions of the image, or why it was refused."""
 
@@ -272,15 +264,6 @@ class Reading:
     def clipped(self) -> bool:
         """Whether the rating was written off the scale."""
         return "written_rating" in self.values
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatingDistribution:
-    """A rating before it is drawn: mean and standard deviation on 1-5, and the probability that a digit begins it."""
-
-    mean: float
-    std: float
-    mass: float
 
 
 class Ending(StrEnum):

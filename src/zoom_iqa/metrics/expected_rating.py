@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import RatingDistribution
+from zoom_iqa.base.judgements import RatingDistribution
 
 Array = NDArray[np.float64]
 DEEPER = (1, 2, 3, 4)

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import torch
 
 from zoom_iqa.base.errors import PolicyError
-from zoom_iqa.base.types import RatingDistribution, Reading, Rollout, Step
+from zoom_iqa.base.judgements import RatingDistribution
+from zoom_iqa.base.types import Reading, Rollout, Step
 from zoom_iqa.metrics.expected_rating import DEEPER, DigitDistributions, expected_rating
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.log_probabilities import Likelihood

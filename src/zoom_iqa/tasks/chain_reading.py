@@ -20,7 +20,8 @@ from typing import Any
 
 from zoom_iqa.base.defects import SEVERITIES
 from zoom_iqa.base.errors import ProtocolError
-from zoom_iqa.base.types import Evidence, ParseFailure, Reading, ToolCall
+from zoom_iqa.base.judgements import Evidence
+from zoom_iqa.base.types import ParseFailure, Reading, ToolCall
 from zoom_iqa.tasks.answer import (
     AnswerObject,
     Pairs,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from support.made_rollouts import reading, record, rollout, step
+from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import RecordCodec, record_of
 from zoom_iqa.base.types import (
     Ending,
@@ -17,7 +18,6 @@ from zoom_iqa.base.types import (
     Mos,
     ParseFailure,
     Preference,
-    RatingDistribution,
     Reading,
     ToolCall,
     Truth,

@@ -17,8 +17,9 @@ from scipy import stats
 
 from support.made_rollouts import reading, record
 from zoom_iqa.base.errors import ConfigError, FailureReason
+from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Example, Mos, ParseFailure, RatingDistribution, Sample, rated_example
+from zoom_iqa.base.types import Example, Mos, ParseFailure, Sample, rated_example
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
 from zoom_iqa.evaluation.looks import look_figures

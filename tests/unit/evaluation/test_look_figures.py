@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record, RecordedStep
-from zoom_iqa.base.types import Ending, Evidence, Look, Reading, Region, Truth, rated_example
+from zoom_iqa.base.types import Ending, Look, Reading, Region, Truth, rated_example
 from zoom_iqa.evaluation.looks import chance_of_a_hit, look_figures
 from zoom_iqa.evaluation.table import print_table
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.base.types import Evidence, ToolCall
+from zoom_iqa.base.judgements import Evidence
+from zoom_iqa.base.types import ToolCall
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 
 CALL = '<zoom>{"bbox_2d": [0.1, 0.2, 0.5, 0.6], "look_for": "blur"}</zoom>'

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zoom_iqa.base.defects import likeness
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.regions import WHOLE, area, coverage, overlap
-from zoom_iqa.base.types import Evidence, Region, Truth
+from zoom_iqa.base.types import Region, Truth
 
 HIT_SHARE = 0.5
 """A look hits a region if it holds at least this share of it."""
