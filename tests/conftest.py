@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,15 @@ os.environ.setdefault("WANDB_MODE", "disabled")
 
 import pytest
 import torch
+from absl import logging as absl_logging
 from hypothesis import settings
 
 if TYPE_CHECKING:
     from zoom_iqa.policy.policy import Policy
 
 torch.set_num_threads(1)
+# rouge-score brings it: closed by Hydra's set-up of logging, it would close the capture of the test that imported it
+absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 # for a shared, busy machine: the same examples every run, and no limit on a single example's time
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.load_profile("suite")
