@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.provenance import provenance
 from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import announce_evaluation, described
@@ -37,6 +38,7 @@ from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
+from zoom_iqa.data.fingerprint import fingerprint
 from zoom_iqa.data.references import with_references
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.evaluator import Evaluator
@@ -128,6 +130,8 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
         if rank() == 0:
             images = {name: len(evaluator.dataset) for name, evaluator in evaluators.items()}
             announce_evaluation(folder.path, {"policy": described(policy, cfg.policy.path)}, images)
+            data = {name: fingerprint(evaluator.examples) for name, evaluator in evaluators.items()}
+            folder.write_origin({**provenance("zoom_iqa.evaluate", sys.argv[1:]), "datasets": data})
         wait_for_all()
         metrics = {}
         for name, evaluator in evaluators.items():

@@ -126,26 +126,32 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
     placement = Replicated()
+    origin = _origin(stages, evaluator)
     with folder.opened(config_yaml) if rank() == 0 else nullcontext():
         if rank() == 0:
             _announce(cfg, folder, policy, stages, images=len(evaluator.dataset))
+            folder.write_origin(origin)
         wait_for_all()
         makers = [instantiate(node) for node in cfg.logger.values()]
         metrics = folder.metrics()
         for name, stage in stages.items():
-            with StageLogs(makers, _facts(cfg, stage, folder, evaluator)) as logs:
+            with StageLogs(makers, _facts(cfg, stage, folder, origin)) as logs:
                 stage.train(policy, folder, placement=placement, loggers=logs.loggers)
                 policy.model.to(fabric.device)
                 predictions = evaluator.run(policy, path=folder.stage_predictions(name), title=f"evaluate {name}")
                 figures = figures_of(predictions, rubric)
-                if rank() == 0 and name not in metrics:
+                fresh, metrics[name] = name not in metrics, figures
+                if rank() == 0 and fresh:
                     logs.evaluated(figures, predictions, evaluator.dataset, step=stage.data.steps(world_size()))
-                metrics[name] = figures
                 if rank() == 0:
                     folder.write_metrics(metrics)
                     write_overview(folder.path)
                 if rank() == 0 and name == list(stages)[-1]:
-                    _finish(folder, policy, metrics, last=name, logs=logs)
+                    _finish(folder, policy, last=name)
+                    if fresh:
+                        _keep(folder, last=name, logs=logs)
+        if rank() == 0:
+            print_table(metrics, folder.path)
         wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
 
@@ -201,9 +207,15 @@ def _announce(cfg: DictConfig, folder: RunFolder, policy: Policy, stages: Mappin
     announce(rows)
 
 
-def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, evaluator: Evaluator) -> StageFacts:
+def _origin(stages: Mapping[str, Stage], evaluator: Evaluator) -> dict[str, Any]:
+    """The command, versions and data sets of a run."""
+    data = {name: fingerprint(stage.data.examples) for name, stage in stages.items()}
+    data["evaluation"] = fingerprint(evaluator.examples)
+    return {**provenance("zoom_iqa.train", sys.argv[1:]), "datasets": data}
+
+
+def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, origin: Mapping[str, Any]) -> StageFacts:
     """What the loggers of a stage are told of its run."""
-    data = {stage.name: fingerprint(stage.data.examples), "evaluation": fingerprint(evaluator.examples)}
     config: Any = OmegaConf.to_container(cfg)
     sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     return StageFacts(
@@ -212,20 +224,23 @@ def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, evaluator: Evaluato
         axis=stage.recipe.axis,
         group="/".join(Path(HydraConfig.get().sweep.dir).parts[-2:]) if sweep else str(cfg.name),
         config=config,
-        origin={**provenance("zoom_iqa.train", sys.argv[1:]), "datasets": data},
+        origin=origin,
     )
 
 
-def _finish(folder: RunFolder, policy: Policy, metrics: dict[str, StageMetrics], *, last: str, logs: StageLogs) -> None:
+def _finish(folder: RunFolder, policy: Policy, *, last: str) -> None:
     folder.publish_predictions(last)
     if not folder.policy.exists():
         policy.save(folder.policy)
+
+
+def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> None:
+    """Hand the best policy and the page of the run to loggers that keep them."""
     if logs.keeps("policy"):
         best = sorted((folder.logs(last) / "best").glob("step-*"))
         logs.keep("policy", best[-1] if best else folder.policy)
     if logs.keeps("report"):
         logs.keep("report", write_report(folder.path))
-    print_table(metrics, folder.path)
 
 
 def _check_optimized(name: str | None, stages: Iterable[str]) -> None:

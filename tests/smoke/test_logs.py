@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,11 @@ def test_a_killed_run_is_logged_as_if_it_never_was(killed_and_continued: Path) -
     )
     kept = config(after)
     assert (kept["seed"], kept["grpo"]["steps"]) == (4, 4)
-    assert set(kept["origin"]["datasets"]) == {"grpo", "evaluation"}
+    assert set(kept["origin"]["datasets"]) == {"sft", "grpo", "evaluation"}
     artifacts = {artifact.type: artifact for artifact in records(after, "artifact")}
     assert {"policy", "report"} <= set(artifacts)
     assert "model.safetensors" in {entry.path for entry in artifacts["policy"].manifest.contents}
+    assert json.loads((run / "origin.json").read_text())["datasets"].keys() == {"sft", "grpo", "evaluation"}
     assert (run / "report.html").stat().st_size > 1_000_000
 
     reading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

@@ -60,6 +60,7 @@ def test_run_folder_holds_what_is_promised(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == {
         "config.yaml",
         "metrics.json",
+        "origin.json",
         "overview.png",
         "predictions.jsonl",
         "checkpoints",

@@ -13,6 +13,7 @@ import yaml
 from support.made_rollouts import rollout, step
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec, record_of
+from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.base.types import Box, Ending, ParseFailure, rated_example
 from zoom_iqa.evaluation.figures import figures_of
 
@@ -51,6 +52,7 @@ def run_folder(
     path.mkdir(parents=True)
     (path / "config.yaml").write_text(yaml.safe_dump({**CONFIG, "stages": list(judged), **(config or {})}))
     (path / "metrics.json").write_text(json.dumps({name: figures_of(rows, None) for name, rows in judged.items()}))
+    RunFolder(path).write_origin({"command": "python -m zoom_iqa.train 'name=<b>'"})
     for name, records in judged.items():
         with RecordFile(path / "evaluation" / name / "predictions.jsonl", RecordCodec()) as file:
             file.append(records)

@@ -1,6 +1,6 @@
 """A run's folder: its resolved config, metrics, predictions, checkpoints and exported policy; continued, never mixed.
 
-<run>/config.yaml  metrics.json  overview.png  predictions.jsonl
+<run>/config.yaml  origin.json  metrics.json  overview.png  predictions.jsonl
 <run>/checkpoints/<stage>/{last,done}.ckpt  policy/  logs/<stage>/
 """
 
@@ -130,6 +130,15 @@ class RunFolder:
         """
         path = self.path / METRICS
         return read_metrics(path) if path.exists() else {}
+
+    def write_origin(self, origin: Mapping[str, Any]) -> None:
+        """Write down the command, versions and data sets of the start that is at hand."""
+        _write(self.path / "origin.json", json.dumps(origin, indent=2, allow_nan=False) + "\n")
+
+    def origin(self) -> dict[str, Any]:
+        """Those of the last start; empty for a run of a version that kept none."""
+        path = self.path / "origin.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
     def write_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metrics."""

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
@@ -39,11 +40,14 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True)
 class RunContents:
-    """The figures of a run with the answers they are of, and what its stages have logged, by their names."""
+    """The figures of a run with the answers they are of, what its stages have logged, by their names, and its
+    origin: command, versions and data sets.
+    """
 
     run: FinishedRun
     judged: tuple[Judged, ...]
     logs: Mapping[str, tuple[LogRow, ...]]
+    origin: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -66,6 +70,7 @@ def read_contents(path: Path) -> RunContents:
         run=run,
         judged=judged,
         logs={stage: rows for stage, rows in logs.items() if rows},
+        origin=folder.origin(),
     )
 
 

@@ -55,6 +55,7 @@ def page_of(
         findings="\n".join(map(finding_item, findings_of(contents))),
         summary=_summary(contents.judged),
         notes=note_items(told),
+        origin=escape(yaml.safe_dump(dict(contents.origin), sort_keys=False, allow_unicode=True, width=1000)),
         config=escape(yaml.safe_dump(contents.run.config, sort_keys=False, allow_unicode=True)),
         data=as_script_text(_data(contents, rollouts, pictures)),
     )

@@ -83,7 +83,8 @@ def finished(policy: Path, images: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_the_folder_holds_what_is_promised(finished: Path) -> None:
     names = {str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file()}
-    assert names == {"config.yaml", "metrics.json", "overview.png", "mine/predictions.jsonl", "mine/scores.csv"}
+    at_the_top = {"config.yaml", "origin.json", "metrics.json", "overview.png"}
+    assert names == at_the_top | {"mine/predictions.jsonl", "mine/scores.csv"}
     assert [(line["id"], line["sample"]) for line in answers(finished)] == [
         (f"{number}.png", sample) for number in range(7) for sample in range(2)
     ]

@@ -89,6 +89,7 @@ def test_it_holds_what_was_judged_and_logged(made: Path) -> None:
     (stage,) = data["stages"]
     assert {series["name"] for chart in stage["charts"] for series in chart["series"]} == set(ROWS[0]) - {"step"}
     assert "made for a test" in page
+    assert "command: python -m zoom_iqa.train &#x27;name=&lt;b&gt;&#x27;" in page
 
 
 def test_nothing_in_it_is_fetched_and_no_text_is_markup(made: Path) -> None:
