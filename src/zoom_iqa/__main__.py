@@ -16,6 +16,7 @@ COMMANDS = {
     "assess": "rate photographs: a card for each, or JSON, or CSV",
     "guide": "prompts for a restorer, or the image restored itself",
     "curate": "have a model judge images, filter that, export it for SFT",
+    "judge": "have a model grade what systems wrote about images",
     "report": "a run as one page; the paper's tables with rows of yours",
     "data": "check a benchmark's copy on this disk",
     "make_tiny_policy": "make the small policy shipped with the package again",

@@ -22,6 +22,7 @@ from zoom_iqa.config.run_report import runs_in, write_comparison, write_report
 from zoom_iqa.reports.ablation import ablation_table, read_multirun
 from zoom_iqa.reports.benchmarks import PLCC_KINDS, benchmark_table, merged
 from zoom_iqa.reports.human_like import human_like_table
+from zoom_iqa.reports.judged import judged_table, read_judged
 from zoom_iqa.reports.rendering import FORMATS, TextTable
 from zoom_iqa.reports.runs import read_run
 from zoom_iqa.reports.workspace import workspace
@@ -86,6 +87,10 @@ def _human(options: argparse.Namespace) -> TextTable:
     return human_like_table(rows, remarks=[f"{name}: {run.description}" for name, run in runs])
 
 
+def _table2(options: argparse.Namespace) -> TextTable:
+    return judged_table([read_judged(folder) for folder in options.folders])
+
+
 def _table3(options: argparse.Namespace) -> TextTable:
     return ablation_table(*read_multirun(options.multirun))
 
@@ -124,6 +129,9 @@ def _parser() -> argparse.ArgumentParser:
     table1.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="run folders; none shows what is published")
     table1.add_argument("--plcc", choices=PLCC_KINDS, default="raw", help="which PLCC of ours is shown")
     table1.set_defaults(make=_table1)
+    table2 = kinds.add_parser("table2", help="grades of reasoning beside published ones, of folders of zoom-iqa judge")
+    table2.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="none shows what is published")
+    table2.set_defaults(make=_table2)
     table3 = kinds.add_parser("table3", help="the ablation over seeds, of a run of train -m +sweep=table3")
     table3.add_argument("multirun", type=Path, metavar="FOLDER", help="the folder of a multirun")
     table3.set_defaults(make=_table3)
@@ -134,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     human = kinds.add_parser("human", help="judging from words alone, and likeness to what people wrote, of runs")
     human.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="runs of evaluate with views=[image,caption]")
     human.set_defaults(make=_human)
-    for table in (table1, table3, human):
+    for table in (table1, table2, table3, human):
         table.add_argument("--format", choices=FORMATS, default="markdown")
     return parser
 

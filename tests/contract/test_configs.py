@@ -101,7 +101,11 @@ def test_every_choice_composes_and_passes_the_checks(turn: int, tmp_path: Path) 
 
 @pytest.mark.parametrize("root", sorted(path.stem for path in CONF.glob("*.yaml")))
 def test_every_root_passes_the_checks(root: str) -> None:
-    needs = {"evaluate_peer": ["peer=ridge"], "curate": ["generator.model=x", "out=x"]}
+    needs = {
+        "evaluate_peer": ["peer=ridge"],
+        "curate": ["generator.model=x", "out=x"],
+        "judge": ["judge.model=x", "out=x"],
+    }
     check_config(composed(*needs.get(root, []), root=root))
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "data check": "zoom_iqa.data",
     "report": "zoom_iqa.report",
     "curate": "zoom_iqa.curate",
+    "judge": "zoom_iqa.judge",
     "assess": "zoom_iqa.assess",
     "guide": "zoom_iqa.guide",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",

@@ -1,0 +1,130 @@
+"""Figures of judgements: grades with intervals, spread over repeats, failures, controls, and agreement of two judges.
+
+Images are the units: an image's grade is the mean over its repeats, and intervals draw images.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoom_iqa.base.errors import UndefinedMetricError
+from zoom_iqa.curation.judging import CONTROLS, CRITERIA, HIGHEST, LOWEST, Control, Judgement
+from zoom_iqa.metrics.correlation import srcc
+
+Key = tuple[str, str]
+Figures = dict[str, Any]
+
+
+def judge_figures(judgements: Sequence[Judgement], *, n_resamples: int, seed: int) -> dict[str, Figures]:
+    """By system: every criterion's mean with its interval and spread, failures, and how much lower controls are."""
+    found: dict[str, Figures] = {}
+    for system in dict.fromkeys(one.system for one in judgements):
+        own = [one for one in judgements if one.system == system]
+        grades = grades_by_image(one for one in own if one.control is None)
+        found[system] = {
+            "images": len(grades),
+            "failures": dict(Counter(str(one.grades) for one in own if isinstance(one.grades, str))),
+            "criteria": {
+                name: _criterion({key: given[name] for key, given in grades.items()}, n_resamples, seed)
+                for name in CRITERIA
+            },
+            "controls": {name: _control(own, grades, name, n_resamples, seed) for name in CONTROLS},
+        }
+    return found
+
+
+def grades_by_image(judgements: Iterable[Judgement]) -> dict[Key, dict[str, list[int]]]:
+    """The readable grades of each image by criterion, a number a repeat."""
+    found: dict[Key, dict[str, list[int]]] = {}
+    for one in judgements:
+        grades = one.grades
+        if isinstance(grades, str):
+            continue
+        own = found.setdefault((one.dataset, one.id), {name: [] for name in CRITERIA})
+        for name in CRITERIA:
+            own[name].append(grades[name])
+    return found
+
+
+def mean_interval(values: Sequence[float], *, n_resamples: int, seed: int) -> tuple[float, float] | None:
+    """The 95 % percentile bootstrap interval of a mean (Efron and Tibshirani 1993); None for fewer than 3 values."""
+    if len(values) < 3:
+        return None
+    drawn = np.random.default_rng(seed).integers(len(values), size=(n_resamples, len(values)))
+    low, high = np.quantile(np.asarray(values)[drawn].mean(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def agreement(one: Sequence[Judgement], other: Sequence[Judgement]) -> dict[str, Figures]:
+    """Of two judges, by criterion over the images of all systems that both graded: Spearman's correlation of mean
+    grades, and quadratically weighted kappa of the first repeats.
+    """
+    found: dict[str, Figures] = {}
+    firsts = [{_place(j): j.grades for j in judged if not isinstance(j.grades, str)} for judged in (one, other)]
+    shared = [place for place in firsts[0] if place in firsts[1]]
+    for name in CRITERIA:
+        pairs = [(firsts[0][place][name], firsts[1][place][name]) for place in shared]
+        found[name] = {"n": len(pairs), "srcc": _srcc(pairs), "weighted_kappa": weighted_kappa(pairs)}
+    return found
+
+
+def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
+    """Cohen's kappa with quadratic weights (Cohen 1968) of grades 1 to 9; None where chance agreement is perfect."""
+    if not pairs:
+        return None
+    counts = np.zeros((HIGHEST, HIGHEST))
+    for first, second in pairs:
+        counts[first - LOWEST, second - LOWEST] += 1
+    grades = np.arange(HIGHEST)
+    weights = (grades[:, None] - grades[None, :]) ** 2
+    expected = np.outer(counts.sum(1), counts.sum(0)) / len(pairs)
+    by_chance = float((weights * expected).sum())
+    return None if by_chance == 0 else 1 - float((weights * counts).sum()) / by_chance
+
+
+def _criterion(grades: Mapping[Key, Sequence[int]], n_resamples: int, seed: int) -> Figures:
+    means = [statistics.fmean(given) for given in grades.values()]
+    spreads = [statistics.stdev(given) for given in grades.values() if len(given) > 1]
+    return {
+        "mean": statistics.fmean(means) if means else None,
+        "interval": mean_interval(means, n_resamples=n_resamples, seed=seed),
+        "spread_over_repeats": statistics.fmean(spreads) if spreads else None,
+    }
+
+
+def _control(
+    own: Sequence[Judgement],
+    grades: Mapping[Key, Mapping[str, Sequence[int]]],
+    name: Control,
+    n_resamples: int,
+    seed: int,
+) -> Figures:
+    """How much lower the control's text is graded than the system's own, image by image."""
+    controlled = grades_by_image(one for one in own if one.control == name)
+    shared = [key for key in controlled if key in grades]
+    figures: Figures = {"n": len(shared)}
+    for criterion in CRITERIA:
+        drops = [
+            statistics.fmean(grades[key][criterion]) - statistics.fmean(controlled[key][criterion]) for key in shared
+        ]
+        figures[criterion] = {
+            "lower_by": statistics.fmean(drops) if drops else None,
+            "interval": mean_interval(drops, n_resamples=n_resamples, seed=seed),
+        }
+    return figures
+
+
+def _place(one: Judgement) -> tuple[str, str, str, str | None, int]:
+    return one.system, one.dataset, one.id, one.control, one.repeat
+
+
+def _srcc(pairs: Sequence[tuple[int, int]]) -> float | str:
+    try:
+        return srcc([float(first) for first, _ in pairs], [float(second) for _, second in pairs])
+    except UndefinedMetricError as error:
+        return str(error)

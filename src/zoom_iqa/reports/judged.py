@@ -1,0 +1,81 @@
+"""The paper's Table 2 with our rows: grades of reasoning by a judge, by data set and criterion."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.curation.judging import CRITERIA
+from zoom_iqa.reports.published import PAPER
+from zoom_iqa.reports.rendering import MEASURED, TextTable
+
+FILE = "judged.json"
+HEADER = ("method", "data set", "judge", "origin", *(name.capitalize() for name in CRITERIA))
+Judged = Mapping[str, Any]
+
+
+def read_judged(folder: Path) -> Judged:
+    """The figures of a folder of ``zoom-iqa judge``.
+
+    Raises:
+        DataError: it holds none.
+    """
+    path = folder / FILE
+    try:
+        found: Judged = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); name a folder of zoom-iqa judge") from error
+    return found
+
+
+def judged_table(judged: Sequence[Judged]) -> TextTable:
+    """Published rows, then ours; a note for each of ours says what failed and how much lower controls were graded."""
+    return TextTable(
+        title="Grades of reasoning, 1 to 9",
+        header=HEADER,
+        names=4,
+        rows=[*_published(), *(row for one in judged for row in _ours(one))],
+        notes=[
+            "Published rows are of images, prompts, temperature and repeats that the paper does not give.",
+            *(note for one in judged for note in _notes(one)),
+        ],
+    )
+
+
+def _published() -> Iterator[list[str]]:
+    text = files("zoom_iqa").joinpath("assets/published/table2.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        yield [row["method"], row["dataset"], row["judge"], PAPER, *(row[name] for name in CRITERIA)]
+
+
+def _ours(judged: Judged) -> Iterator[list[str]]:
+    for system, figures in judged["systems"].items():
+        grades = [_grade(figures["criteria"][name]) for name in CRITERIA]
+        yield [system, judged["benchmark"], judged["judge_name"], MEASURED, *grades]
+
+
+def _grade(figures: Mapping[str, Any]) -> str:
+    if figures["mean"] is None:
+        return "none"
+    interval = figures["interval"]
+    return f"{figures['mean']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
+
+
+def _notes(judged: Judged) -> Iterator[str]:
+    for system, figures in judged["systems"].items():
+        failed = ", ".join(f"{reason} {count}" for reason, count in figures["failures"].items()) or "none"
+        yield (
+            f"{system}, graded by {judged['judge_name']}: {figures['images']} images; "
+            f"answers without grades: {failed}; {figures['without_text']} answers without a text were not asked about."
+        )
+        for control, drops in figures["controls"].items():
+            lower = [
+                f"{name} by {drops[name]['lower_by']:.2f}" for name in CRITERIA if drops[name]["lower_by"] is not None
+            ]
+            if lower:
+                yield f"{system}, control {control} ({drops['n']} images) is graded lower in {', '.join(lower)}."

@@ -1,0 +1,54 @@
+"""Table 2: published rows as the paper has them, ours marked, controls and failures said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.curation.judge_figures import judge_figures
+from zoom_iqa.curation.judging import CRITERIA, Judgement
+from zoom_iqa.reports.judged import judged_table, read_judged
+from zoom_iqa.reports.rendering import markdown
+
+
+def judgement(image: str, grade: int, *, template: bool = False, finish: str = "stop") -> Judgement:
+    text = "".join(f"<{name}>{grade}</{name}>" for name in CRITERIA)
+    control = "template" if template else None
+    return Judgement(
+        system="ours",
+        dataset="d",
+        id=image,
+        control=control,
+        repeat=0,
+        text=text,
+        finish=finish,  # type: ignore[arg-type]
+    )
+
+
+def test_rows_and_notes(tmp_path: Path) -> None:
+    judged = [
+        judgement("x", 8),
+        judgement("y", 6),
+        judgement("x", 3, template=True),
+        judgement("z", 9, finish="refused"),
+    ]
+    systems = judge_figures(judged, n_resamples=10, seed=0)
+    systems["ours"]["without_text"] = 2
+    path = tmp_path / "judged.json"
+    path.write_text(json.dumps({"judge_name": "tiny", "benchmark": "embedded", "systems": systems}))
+    table = judged_table([read_judged(tmp_path)])
+    assert len(table.rows) == 16 + 1
+    zoom = next(row for row in table.rows if row[:3] == ["Zoom-IQA", "KonIQ", "GPT-5-mini"])
+    assert list(zoom[4:]) == ["6.93", "6.93", "6.61", "7.98"]  # accuracy, reasonableness, completeness, confidence
+    assert list(table.rows[-1]) == ["ours", "embedded", "tiny", "measured here", *["7.00"] * 4]
+    text = markdown(table)
+    assert "answers without grades: refused 1; 2 answers without a text" in text
+    assert "control template (1 images) is graded lower in accuracy by 5.00" in text
+
+
+def test_a_folder_without_figures_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"judged.json cannot be read .*; name a folder of zoom-iqa judge"):
+        read_judged(tmp_path)
