@@ -33,6 +33,7 @@ from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.machine import check_machine, kept_config
+from zoom_iqa.config.policy_card import policy_card
 from zoom_iqa.config.run_report import write_report
 from zoom_iqa.config.stages import make_stage, stage_names
 from zoom_iqa.config.tree import print_tree
@@ -147,7 +148,8 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
                     folder.write_metrics(metrics)
                     write_overview(folder.path)
                 if rank() == 0 and name == list(stages)[-1]:
-                    _finish(folder, policy, last=name)
+                    card = policy_card(cfg, evaluator, metrics, config_yaml=config_yaml)
+                    _finish(folder, policy, last=name, card=card)
                     if fresh:
                         _keep(folder, last=name, logs=logs)
         if rank() == 0:
@@ -228,10 +230,10 @@ def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, origin: Mapping[str
     )
 
 
-def _finish(folder: RunFolder, policy: Policy, *, last: str) -> None:
+def _finish(folder: RunFolder, policy: Policy, *, last: str, card: Mapping[str, str]) -> None:
     folder.publish_predictions(last)
     if not folder.policy.exists():
-        policy.save(folder.policy)
+        policy.save(folder.policy, files=card)
 
 
 def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Example, ParseFailure, RolloutGroup, Sample
+from zoom_iqa.base.types import Example, Message, ParseFailure, RolloutGroup, Sample
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.loader import SampleLoader
@@ -90,6 +90,12 @@ class Evaluator:
     def examples(self) -> Sequence[Example]:
         """The labels of its images, in order."""
         return self._dataset.items()
+
+    def first_prompt(self) -> tuple[Message, ...]:
+        """The prompt that a trajectory of its first image begins with."""
+        request = self._task.open(self._dataset[0], index=0, seed=self._seed).next_request()
+        assert request is not None, "a session begins with a request"
+        return request.prompt
 
     def run(self, policy: Policy, *, path: Path, title: str | None) -> tuple[Record, ...]:
         """Predict what ``path`` does not hold yet and return all records in the data set's order.

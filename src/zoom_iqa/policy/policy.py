@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -69,8 +70,14 @@ class Policy:
         """Text of generated ids without special tokens."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def save(self, folder: Path) -> None:
-        """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not."""
+    def save(self, folder: Path, *, files: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not.
+
+        ``files`` are texts to put beside them, by name.
+
+        Raises:
+            PolicyError: the folder exists.
+        """
         if folder.exists():
             raise PolicyError(f"export folder {folder} exists; remove it or choose another")
         with whole_folder(folder) as staging:
@@ -83,6 +90,8 @@ class Policy:
                 raise OSError(int(found[1]), os.strerror(int(found[1]))) from error  # such as a full disk
             self.tokenizer.save_pretrained(staging)
             self.image_processor.save_pretrained(staging)
+            for name, text in files.items():
+                (staging / name).write_text(text, encoding="utf-8")
 
 
 def _banned(vocabulary: dict[str, int], known: int, rows: int) -> tuple[int, ...]:

@@ -1,0 +1,128 @@
+"""The files that explain an exported policy to people who have transformers and not this project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zoom_iqa.base.types import Message, TextPart
+
+CARD, EXAMPLE, CONFIG = "README.md", "example.py", "zoom_iqa.yaml"
+_FIGURES = {"SRCC": "srcc", "PLCC, raw": "plcc", "readable": "valid_rate", "well-formed": "format_rate", "images": "n"}
+
+_CARD = """\
+---
+library_name: transformers
+pipeline_tag: image-text-to-text
+tags: [image-quality-assessment, qwen2_5_vl, zoom_iqa]
+{base}---
+
+# {name}
+
+A Qwen2.5-VL that rates the quality of an image from 1.00 to 5.00, and says why.
+zoom_iqa trained it from `{start}`; [{config}]({config}) is the whole config of the run.
+
+## Figures
+
+Images: {dataset}.
+
+{table}
+
+## Use
+
+With zoom_iqa, which plays every turn of the conversation:
+
+```
+python -m zoom_iqa.evaluate policy.path=FOLDER manifest=mine.csv
+```
+
+With transformers alone, the first turn:
+
+```
+python example.py PHOTO
+```
+
+A message has the text first and the image after it.
+The policy was trained so, and the other order gives other answers.
+`AutoTokenizer`, `AutoImageProcessor` and `AutoModelForImageTextToText` load this folder.
+`AutoProcessor` needs torchvision as well, which the video part of Qwen2.5-VL's processor imports.
+"""
+
+_EXAMPLE = '''\
+"""Asks this policy about an image, with transformers alone: python example.py PHOTO"""
+
+import sys
+from pathlib import Path
+
+import torch
+from PIL import Image, ImageOps
+from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+FOLDER = Path(__file__).parent
+MESSAGES = {messages}
+
+model = AutoModelForImageTextToText.from_pretrained(FOLDER, dtype="auto").eval()
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+processor = AutoImageProcessor.from_pretrained(FOLDER)
+
+photo = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
+inputs = processor(images=[photo], return_tensors="pt")
+places = int(inputs["image_grid_thw"].prod()) // processor.merge_size**2  # image tokens
+prompt = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+inputs.update(tokenizer(prompt.replace("<|image_pad|>", "<|image_pad|>" * places), return_tensors="pt"))
+inputs["mm_token_type_ids"] = (inputs["input_ids"] == model.config.image_token_id).int()
+with torch.inference_mode():
+    tokens = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False)
+print(tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+'''
+
+
+def card_files(
+    *,
+    name: str,
+    start: str,
+    is_hub_id: bool,
+    dataset: str,
+    figures: Mapping[str, Mapping[str, Any]],
+    prompt: Sequence[Message],
+    max_new_tokens: int,
+    config_yaml: str,
+) -> dict[str, str]:
+    """Model card, example and config of the run, by file name.
+
+    ``start`` is what was trained, ``figures`` are those of every stage on ``dataset``, and ``prompt`` is the first
+    turn's, which the example asks with.
+    """
+    header = f"| stage | {' | '.join(_FIGURES)} |"
+    rows = [
+        f"| {stage} | {' | '.join(_shown(found.get(key)) for key in _FIGURES.values())} |"
+        for stage, found in figures.items()
+    ]
+    table = "\n".join([header, "| --- " * (1 + len(_FIGURES)) + "|", *rows])
+    card = _CARD.format(
+        base=f"base_model: {start}\n" if is_hub_id else "",
+        name=name,
+        start=start,
+        config=CONFIG,
+        dataset=dataset,
+        table=table,
+    )
+    shown = json.dumps([_plain(message) for message in prompt], indent=4, ensure_ascii=False)
+    return {
+        CARD: card,
+        EXAMPLE: _EXAMPLE.format(messages=shown, max_new_tokens=max_new_tokens),
+        CONFIG: config_yaml,
+    }
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    parts = [
+        {"type": "text", "text": part.text} if isinstance(part, TextPart) else {"type": "image"}
+        for part in message.parts
+    ]
+    return {"role": message.role, "content": parts}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,121 @@
+"""An exported policy explains itself: files that the umask opens, a card, and an example that runs without us."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+from support.random_policy import build_random_policy, noise_image
+from zoom_iqa.base.sampling import SamplingParams
+from zoom_iqa.base.types import ImagePart, Message, Request, TextPart
+from zoom_iqa.engines.transformers_engine import TransformersEngine
+from zoom_iqa.policy.card import card_files
+from zoom_iqa.policy.loading import load_policy
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.shipped import shipped_policy_folder
+from zoom_iqa.policy.vision_cache import VisionCache
+
+FIGURES = {"sft": {"srcc": 0.7024, "plcc": 0.7, "valid_rate": 1.0, "format_rate": 0.25, "n": 34, "other": 5}}
+TEXT = 'Rate "it" {from} 1 to 5,\nthen say why. \\ ü'
+GREEDY = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=True, max_new_tokens=12, stop_strings=())
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return build_random_policy()
+
+
+def files_for(image: Image.Image, *, start: str = "/models/tiny", is_hub_id: bool = False) -> dict[str, str]:
+    return card_files(
+        name="quickstart",
+        start=start,
+        is_hub_id=is_hub_id,
+        dataset="34 of embedded",
+        figures=FIGURES,
+        prompt=prompt_of(image),
+        max_new_tokens=12,
+        config_yaml="seed: 0\n",
+    )
+
+
+def prompt_of(image: Image.Image) -> tuple[Message, ...]:
+    return (Message("user", (TextPart(TEXT), ImagePart.of(image))),)
+
+
+@pytest.mark.parametrize(("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750)])
+def test_others_may_read_it_as_the_umask_says(
+    umask: int, file: int, folder: int, policy: Policy, tmp_path: Path
+) -> None:
+    before = os.umask(umask)
+    try:
+        policy.save(tmp_path / "policy", files={"README.md": "here"})
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "policy").iterdir()} == {file}
+    assert (tmp_path / "policy").stat().st_mode & 0o777 == folder
+    assert (tmp_path / "policy" / "README.md").read_text() == "here"
+
+
+def test_the_rest_of_a_killed_export_is_replaced(policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / ".policy.part").mkdir()
+    (tmp_path / ".policy.part" / "rest.txt").touch()
+    policy.save(tmp_path / "policy")
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
+    assert not (tmp_path / "policy" / "rest.txt").exists()
+
+
+def test_a_card_has_the_figures_and_where_it_began() -> None:
+    card = files_for(noise_image(0, 40, 30))["README.md"]
+    assert "trained it from `/models/tiny`" in card
+    assert "| stage | SRCC | PLCC, raw | readable | well-formed | images |" in card
+    assert "| sft | 0.702 | 0.700 | 1.000 | 0.250 | 34 |" in card
+    front = yaml.safe_load(card.split("---")[1])
+    assert "base_model" not in front  # hubs look the name up
+    hub = files_for(noise_image(0, 40, 30), start="Qwen/Qwen2.5-VL-7B-Instruct", is_hub_id=True)["README.md"]
+    assert yaml.safe_load(hub.split("---")[1])["base_model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def test_the_example_says_what_our_engine_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = load_policy(
+        path=str(shipped_policy_folder()),
+        dtype="float32",
+        attention="sdpa",
+        min_pixels=None,
+        max_pixels=None,
+        image_cache=4,
+        lora=None,
+        gradient_checkpointing=False,
+    )
+    image = noise_image(3, 256, 192)
+    image.save(tmp_path / "photo.png")
+    folder = tmp_path / "policy"
+    policy.save(folder, files=files_for(image))
+    monkeypatch.setattr(sys, "argv", ["example.py", str(tmp_path / "photo.png")])
+    capsys.readouterr()
+    made = runpy.run_path(str(folder / "example.py"))
+    said = capsys.readouterr().out
+
+    engine = TransformersEngine(policy=policy, sampling=GREEDY, features=VisionCache(model=policy.model, capacity=1000))
+    engine.submit(Request("a", "a", prompt_of(image), 0))
+    (ours,) = engine.step()
+    assert made["inputs"]["input_ids"][0].tolist() == policy.encode(prompt_of(image)).ids_L.tolist()
+    assert said == ours.text + "\n"
+    assert [part["type"] for part in made["MESSAGES"][0]["content"]] == ["text", "image"]
+
+
+def test_what_transformers_loads_of_it(policy: Policy, tmp_path: Path) -> None:
+    policy.save(tmp_path / "policy", files=files_for(noise_image(0, 40, 30)))
+    for auto in (AutoTokenizer, AutoImageProcessor, AutoModelForImageTextToText):
+        auto.from_pretrained(tmp_path / "policy")
+    config = json.loads((tmp_path / "policy" / "config.json").read_text())
+    assert config["model_type"] == "qwen2_5_vl"
