@@ -28,24 +28,9 @@ from zoom_iqa.training.stage import Stage
 CONF = conf_dir()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GROUPS = (
-    "advantage",
-    "aggregation",
-    "callbacks",
-    "data",
-    "engine",
-    "evaluator",
-    "filters",
-    "logger",
-    "machine",
-    "penalties",
-    "policy",
-    "policy/lora",
-    "prompts",
-    "protocol",
-    "resampling",
-    "reward",
-    "size",
-)
+    "advantage", "aggregation", "callbacks", "data", "engine", "evaluator", "filters", "logger", "machine",
+    "penalties", "policy", "policy/lora", "prompts", "protocol", "resampling", "reward", "size",
+)  # fmt: skip
 
 
 def composed(*overrides: str, root: str = "train") -> DictConfig:

@@ -47,6 +47,8 @@ PANELS = (
     Panel("Clipped tokens", "share", r"policy/clip_fraction"),
     Panel("Gap between sampler and training", "nats", r"policy/(sampler_gap.*|old_recomputed)"),
     Panel("Tokens chosen by penalties and filters", "tokens", r".*/(candidates|selected)"),
+    Panel("Probes: questions about finished rollouts", "", r"probe/.*"),
+    Panel("Covariance of the chosen tokens", "nats x reward", r".*/selected_covariance"),
     Panel("Steps left out: not finite", "steps", r".*/skipped_steps"),
     Panel("Everything else", "", r".*"),
 )
