@@ -165,7 +165,7 @@ def test_synthetic_texts_say_what_is_wrong_in_words_that_rationales_do_not_use()
         )
         assert brief.startswith("red panda. ")
         assert any(phrase in brief for phrase in phrases)
-        assert plain.endswith(" in one part.")
+        assert plain.endswith(f"Sadly there is {DEFECTS[distortion].noun} in one part.")
         assert "badly spoilt" in talkative
 
 

@@ -1,7 +1,8 @@
 """Synthetic references: texts about embedded images as people might write them, made from what is known of each.
 
-Nobody wrote them. Each image has one of each of three voices, in words of their own: neither those of the rationales
-that fine-tuning teaches, nor each other's. They exercise the reward for human text where no human text is.
+Nobody wrote them. Each image has one of each of three voices, in wordings of their own: neither those of the texts that
+fine-tuning teaches, nor each other's. One voice knows the name of a flaw, as some people do; the others say what they
+see. They exercise the reward for human text where no human text is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.types import Example
 
 Phrases = tuple[str, str]
@@ -88,7 +90,8 @@ def _brief(subject: str, good: str, flaw: Flaw | None, rng: np.random.Generator)
 def _plain(subject: str, good: str, flaw: Flaw | None, rng: np.random.Generator) -> str:
     if flaw is None:
         return f"This shows {subject}. I like that {good}. As for flaws, {_seen(flaw, rng)}."
-    return f"This shows {subject}. I like that {good}. Sadly {_seen(flaw, rng)}{' in one part' if flaw.local else ''}."
+    where = " in one part" if flaw.local else ""
+    return f"This shows {subject}. I like that {good}. Sadly there is {DEFECTS[flaw.distortion].noun}{where}."
 
 
 def _talkative(subject: str, good: str, flaw: Flaw | None, rng: np.random.Generator) -> str:
