@@ -111,6 +111,8 @@ class WandbLog(Logger):
         """The run, begun or continued when it is first needed."""
         if self._run is None:
             facts, recipe = self._facts, self._recipe
+            # beside an imported openai W&B advertises Weave in three lines of the terminal
+            os.environ.setdefault("WANDB_DISABLE_WEAVE", "true")
             self._run = wandb.init(
                 project=recipe.project,
                 entity=recipe.entity,
