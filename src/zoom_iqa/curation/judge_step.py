@@ -11,9 +11,9 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Mos, Reading
+from zoom_iqa.base.types import Mos
 from zoom_iqa.curation.judging import CONTROLS, Control, Judgement, JudgementCodec, JudgePrompt, conclusion_of
-from zoom_iqa.curation.question import QuestionSession
+from zoom_iqa.curation.question import question
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.parallel.stopping import until_stopped
 from zoom_iqa.rollout.collect import collect
@@ -107,14 +107,12 @@ def _asked(
 ) -> int:
     samples = {key: asking.dataset[index_of[key]] for key in {(one.dataset, one.id) for one in batch}}
     sessions = [
-        QuestionSession(
-            example=samples[one.dataset, one.id].example,
+        question(
+            samples[one.dataset, one.id].example,
+            prompt.messages(samples[one.dataset, one.id], one.judged),
             name=f"{one.system}/{one.control}/{one.repeat}/judge",
-            prompt=prompt.messages(samples[one.dataset, one.id], one.judged),
             speaker=JUDGE,
             seed=asking.seed,
-            sampling=None,
-            read=lambda text: Reading(well_formed=True),
         )
         for one in batch
     ]

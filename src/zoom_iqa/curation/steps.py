@@ -12,7 +12,7 @@ from zoom_iqa.base.record_files import Codec, RecordFile
 from zoom_iqa.base.records import Record, RecordCodec, record_of, record_without_answer
 from zoom_iqa.base.types import ParseFailure, Reading, Rollout, Sample
 from zoom_iqa.curation.agreement import ModelRater, Rating, RatingCodec
-from zoom_iqa.curation.question import QuestionSession
+from zoom_iqa.curation.question import question
 from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
 from zoom_iqa.curation.verdicts import by_example, chosen, rationale_of, why_malformed
 from zoom_iqa.curation.verification import Verification, VerificationCodec, answer_of
@@ -107,16 +107,15 @@ def verify(
     def read(text: str) -> Reading:
         return read_zoom_turn(text, sections=sections, final_only=False)
 
-    def sessions_of(sample: Sample, record: Record) -> list[QuestionSession]:
+    def sessions_of(sample: Sample, record: Record) -> list[Session]:
         beginning = beginning_of(record.steps[0].text, sections)
         return [
-            QuestionSession(
-                example=sample.example,
+            question(
+                sample.example,
+                questions.messages(image, question=prompts.questions[0], beginning=beginning),
                 name=f"{record.sample}/vrf/{name}",
-                prompt=questions.messages(image, question=prompts.questions[0], beginning=beginning),
                 speaker=GENERATOR,
                 seed=asking.seed,
-                sampling=None,
                 read=read,
             )
             for name, image in (("with", sample.images[0]), ("without", None))
@@ -143,14 +142,12 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
     def answer(samples: list[Sample]) -> list[Rating]:
         asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
         sessions = [
-            QuestionSession(
-                example=sample.example,
+            question(
+                sample.example,
+                rater.messages(sample, rationale_of(record)),
                 name=f"{record.sample}/hacf",
-                prompt=rater.messages(sample, rationale_of(record)),
                 speaker=RATER,
                 seed=asking.seed,
-                sampling=None,
-                read=lambda text: Reading(well_formed=True),
             )
             for sample, record in asked
         ]

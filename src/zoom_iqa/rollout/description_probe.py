@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Literal
 
 from zoom_iqa.base.types import Rollout, Sample
-from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
+from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
 from zoom_iqa.tasks.description import DescriptionText, Strip, check_description, description, struck
-from zoom_iqa.tasks.task import derive_seed
+from zoom_iqa.tasks.task import Session, derive_seed
 
 
 class DescriptionProbe:
@@ -27,7 +27,7 @@ class DescriptionProbe:
         self._task = CaptionTask(prompts=prompts)
         self._text, self._strip = text, strip
 
-    def sessions(self, rollout: Rollout) -> list[CaptionSession]:
+    def sessions(self, rollout: Rollout) -> list[Session]:
         """The question, or nothing."""
         words = description([step.generation.text for step in rollout.steps], text=self._of(rollout))
         words = None if words is None else struck(words, strip=self._strip)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -91,6 +91,11 @@ class AnswerObject:
         """The runs of digits of its rating alone: ``3.52`` gives the spans of ``3`` and ``52``."""
         return [] if self.span is None else _rating_digits(self.text, *self.span)
 
+    @property
+    def spans(self) -> dict[str, tuple[Span, ...]]:
+        """Places of its digits, by name, as a reading holds them."""
+        return {"numbers": tuple(self.numbers), "rating": tuple(self.rating_digits)}
+
     def written_rating(self) -> float:
         """The rating as it is written, on the scale or off it.
 
@@ -138,6 +143,14 @@ def rating_values(written: float) -> dict[str, float | str]:
     """The values of a reading that follow from a written rating: the rating and, where it was clipped, the number."""
     rating = clip_rating(written)
     return {"rating": rating} if rating == written else {"rating": rating, "written_rating": written}
+
+
+def read_values(written_rating: Callable[[], float]) -> tuple[dict[str, float | str], ParseFailure | None]:
+    """The values of a reading, or why there are none where reading the rating raises ``ProtocolError``."""
+    try:
+        return rating_values(written_rating()), None
+    except ProtocolError as error:
+        return {}, ParseFailure(error.reason, error.detail)
 
 
 def read_object(text: str) -> AnswerObject:

@@ -7,12 +7,11 @@ and why. Only the abstract is public, so that the mechanics are ours: a growing 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from zoom_iqa.base.errors import ConfigError, SessionError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import (
     Ending,
     Generation,
@@ -20,7 +19,6 @@ from zoom_iqa.base.types import (
     Message,
     Reading,
     Request,
-    Rollout,
     Sample,
     Step,
     TextPart,
@@ -28,12 +26,12 @@ from zoom_iqa.base.types import (
 )
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
-from zoom_iqa.tasks.task import derive_seed, prompt_key
+from zoom_iqa.tasks.sessions import TurnSession, WordedTask, request_of
 from zoom_iqa.tasks.tools.crop import Crop
 from zoom_iqa.tasks.tools.zoom import refused, zoom
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 NUMBER_SLOT, REASON_SLOT = "{number}", "{reason}"
 _SLOTS = {"first": (QUESTION_SLOT,), "shown": (NUMBER_SLOT,), "refused": (NUMBER_SLOT, REASON_SLOT)}
@@ -70,7 +68,7 @@ class ChainPrompts:
                     raise ConfigError(f"task.prompts.{name} has no {slot}; say where it goes")
 
 
-class ChainTask:
+class ChainTask(WordedTask):
     """Rates one image in at most ``max_turns`` turns with at most ``max_crops`` crops.
 
     Crops are enlarged by ``enlarge`` as far as they stay within the image's size.
@@ -87,18 +85,17 @@ class ChainTask:
             raise ConfigError(f"task.enlarge={enlarge} must be 1 (as it is) or more")
         self.prompts, self.max_turns, self.max_crops, self.enlarge = prompts, max_turns, max_crops, enlarge
 
-    def open(self, sample: Sample, *, index: int, seed: int) -> ChainSession:
-        """The session of one rollout; the wording follows from ``seed``, so that a group shares it."""
-        question = random.Random(seed).choice(self.prompts.questions)
-        return ChainSession(task=self, sample=sample, index=index, question=question, seed=derive_seed(seed, index))
+    @property
+    def questions(self) -> Sequence[str]:
+        """The wordings."""
+        return self.prompts.questions
 
-    def rehearse(self, sample: Sample, rng: np.random.Generator) -> ChainSession:
-        """A session for written texts, under a wording drawn from ``rng``."""
-        question = self.prompts.questions[int(rng.integers(len(self.prompts.questions)))]
-        return ChainSession(task=self, sample=sample, index=0, question=question, seed=0)
+    def session(self, sample: Sample, *, index: int, question: str, seed: int) -> ChainSession:
+        """The chain of looks at the image."""
+        return ChainSession(task=self, sample=sample, index=index, question=question, seed=seed)
 
 
-class ChainSession:
+class ChainSession(TurnSession):
     """One conversation; each turn's prompt is the one before, the text that answered it, and a reply with the crops.
 
     An answer ends it, whatever else its turn holds: FINAL, or the reason for which its rating cannot be read. A turn
@@ -108,49 +105,22 @@ class ChainSession:
     """
 
     def __init__(self, *, task: ChainTask, sample: Sample, index: int, question: str, seed: int) -> None:
-        self._task, self._sample, self._index, self._seed = task, sample, index, seed
-        self._steps: list[Step] = []
-        self._ending = Ending.FINAL
+        super().__init__(example=sample.example, index=index)
+        self._task, self._sample, self._seed = task, sample, seed
         self._calls = self._shown = 0
         text = task.prompts.first.replace(QUESTION_SLOT, question)
-        self._pending: Request | None = self._request((Message("user", (TextPart(text), sample.images[0])),))
+        self._pending = self._request((Message("user", (TextPart(text), sample.images[0])),))
 
-    def next_request(self) -> Request | None:
-        """The generation wanted now, the same until it is submitted; None when the trajectory is complete."""
-        return self._pending
-
-    def submit(self, generation: Generation) -> None:
-        """Take the generation asked for and move on.
-
-        Raises:
-            SessionError: nothing is asked for, or ``generation.key`` is not the key of the request.
-        """
-        request, name = self._pending, self._sample.example.name
-        if request is None:
-            raise SessionError(f"{name}: submitted {generation.key!r} to a complete session; ask for its rollout")
-        if generation.key != request.key:
-            raise SessionError(f"{name}: submitted {generation.key!r}; the request pending is {request.key!r}")
+    def _answered(self, request: Request, generation: Generation) -> None:
         reading = read_chain_turn(generation.text)
         ending = self._ending_of(reading, generation)
         crops = [self._crop(call, ending) for call in reading.calls]
         self._steps.append(Step(request, generation, reading, tuple(crop.look for crop in crops)))
-        self._pending = None
         if ending is None:
             reply = self._reply(crops)
             self._pending = self._request((*request.prompt, _said(generation.text), reply))
         else:
             self._ending = ending
-
-    def rollout(self) -> Rollout:
-        """The complete trajectory.
-
-        Raises:
-            SessionError: a generation is still pending.
-        """
-        if self._pending is not None:
-            name = self._sample.example.name
-            raise SessionError(f"{name}: asked for a rollout while {self._pending.key!r} is pending; submit it")
-        return Rollout(self._sample.example, self._index, tuple(self._steps), self._ending)
 
     def _ending_of(self, reading: Reading, generation: Generation) -> Ending | None:
         """Why this turn is the last one, None where it is not."""
@@ -184,13 +154,8 @@ class ChainSession:
         return Message("user", (*parts, TextPart(prompts.last if before_last else prompts.go_on)))
 
     def _request(self, prompt: tuple[Message, ...]) -> Request:
-        number = len(self._steps) + 1
-        return Request(
-            key=f"{self._sample.example.name}/{self._seed:016x}/{self._index}/turn{number}",
-            prompt_key=prompt_key(prompt),
-            prompt=prompt,
-            seed=derive_seed(self._seed, number),
-        )
+        turn = len(self._steps) + 1
+        return request_of(prompt, example=self._example, index=self._index, seed=self._seed, turn=turn)
 
 
 def _said(text: str) -> Message:

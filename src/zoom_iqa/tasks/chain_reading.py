@@ -19,17 +19,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from zoom_iqa.base.defects import SEVERITIES
-from zoom_iqa.base.errors import ProtocolError
 from zoom_iqa.base.judgements import Evidence
-from zoom_iqa.base.types import ParseFailure, Reading, ToolCall
+from zoom_iqa.base.types import Reading, ToolCall
 from zoom_iqa.tasks.answer import (
     AnswerObject,
     Pairs,
     WrittenNumber,
     finite_number,
-    rating_values,
     read_json,
     read_object,
+    read_values,
 )
 
 ZOOM = "zoom"
@@ -51,19 +50,14 @@ def read_chain_turn(text: str) -> Reading:
     """
     visible = _without_thoughts(text)
     found = read_object(visible)
-    values: dict[str, float | str] = {}
-    failure = None
-    try:
-        values = rating_values(found.written_rating())
-    except ProtocolError as error:
-        failure = ParseFailure(error.reason, error.detail)
+    values, failure = read_values(found.written_rating)
     return Reading(
         values=values,
         calls=tuple(map(_call, _payloads(visible))),
         well_formed=_well_formed(text, found),
         failure=failure,
         evidence=_evidence(found),
-        spans={"numbers": tuple(found.numbers), "rating": tuple(found.rating_digits)},
+        spans=found.spans,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zoom_iqa.base.errors import ProtocolError
 from zoom_iqa.base.types import ParseFailure, Reading, ToolCall
-from zoom_iqa.tasks.answer import AnswerObject, rating_values, read_object
+from zoom_iqa.tasks.answer import AnswerObject, read_object, read_values
 from zoom_iqa.tasks.format import format_report
 
 
@@ -17,19 +17,14 @@ def read_zoom_turn(text: str, *, sections: Sequence[str], final_only: bool) -> R
     """
     found = read_object(text)
     calls, call_failure = _calls(found)
-    values: dict[str, float | str] = {}
-    failure = None
-    try:
-        values = rating_values(found.written_rating())
-    except ProtocolError as error:
-        failure = ParseFailure(error.reason, error.detail)
+    values, failure = read_values(found.written_rating)
     return Reading(
         values=values,
         calls=calls,
         well_formed=format_report(found, sections=sections, final_only=final_only).ok,
         failure=failure,
         call_failure=call_failure,
-        spans={"numbers": tuple(found.numbers), "rating": tuple(found.rating_digits)},
+        spans=found.spans,
     )
 
 

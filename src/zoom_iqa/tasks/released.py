@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zoom_iqa.base.errors import ImageError, ProtocolError
 from zoom_iqa.base.types import Box, Look, ParseFailure, Reading, ToolCall
 from zoom_iqa.tasks import relaxed_json
-from zoom_iqa.tasks.answer import clip_rating, rating_values, read_object
+from zoom_iqa.tasks.answer import clip_rating, read_object, read_values
 from zoom_iqa.tasks.format import format_report
 from zoom_iqa.tasks.tools import crop
 from zoom_iqa.tasks.tools.crop import Crop, cut
@@ -70,13 +70,9 @@ class ReleasedRules:
 
     def read(self, text: str, *, sections: Sequence[str], final_only: bool) -> Reading:
         """Rating, crop call, format and places of digits of one turn."""
-        values: dict[str, float | str] = {}
+        values, failure = read_values(lambda: _rating(_values(text)))
         calls: tuple[ToolCall, ...] = ()
-        failure = call_failure = None
-        try:
-            values = rating_values(_rating(_values(text)))
-        except ProtocolError as error:
-            failure = ParseFailure(error.reason, error.detail)
+        call_failure = None
         try:
             calls = _calls(_values(text))
         except ProtocolError as error:
@@ -88,7 +84,7 @@ class ReleasedRules:
             well_formed=format_report(found, sections=sections, final_only=final_only).ok,
             failure=failure,
             call_failure=call_failure,
-            spans={"numbers": tuple(found.numbers), "rating": tuple(found.rating_digits)},
+            spans=found.spans,
         )
 
     def crop(self, image: Image, call: ToolCall) -> Crop:

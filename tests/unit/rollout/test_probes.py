@@ -16,9 +16,10 @@ from zoom_iqa.base.types import ParseFailure, Request, Rollout, Sample, TextPart
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect, collect_groups
 from zoom_iqa.rollout.description_probe import DescriptionProbe
-from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
+from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
 from zoom_iqa.tasks.caption_reason import read_caption_reason
 from zoom_iqa.tasks.description import Strip
+from zoom_iqa.tasks.sessions import QuestionSession
 from zoom_iqa.tasks.zoom import ZoomTask
 
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=999, stop_strings=())
@@ -82,14 +83,14 @@ def test_a_probe_is_asked_before_rollouts_that_still_run_have_ended() -> None:
 class Judge:
     """Asks another speaker, twice."""
 
-    def sessions(self, rollout: Rollout) -> list[CaptionSession]:
+    def sessions(self, rollout: Rollout) -> list[QuestionSession]:
         described = replace(rollout.example, references=("soft",))
         task = CaptionTask(prompts=CAPTIONS)
         return [JudgeSession(task.open(Sample(described, ()), index=n, seed=rollout.index)) for n in range(2)]  # type: ignore[misc]
 
 
 class JudgeSession:
-    def __init__(self, inner: CaptionSession) -> None:
+    def __init__(self, inner: QuestionSession) -> None:
         self._inner = inner
         self.submit, self.rollout = inner.submit, inner.rollout
 

@@ -9,14 +9,15 @@ import pytest
 
 from zoom_iqa.base.errors import ConfigError, DataError, SessionError
 from zoom_iqa.base.types import Ending, Generation, ParseFailure, Sample, TextPart, rated_example
-from zoom_iqa.tasks.caption import CaptionPrompts, CaptionSession, CaptionTask
+from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
+from zoom_iqa.tasks.sessions import QuestionSession
 
 PROMPTS = CaptionPrompts(questions=["Good?", "Rate."], prompt="{question} Described as {description}.")
 EXAMPLE = replace(rated_example(id="7", dataset="toy", mos=2.0), references=("a soft cat", "a cat"))
 SAMPLE = Sample(EXAMPLE, ())
 
 
-def answered(text: str) -> CaptionSession:
+def answered(text: str) -> QuestionSession:
     session = CaptionTask(prompts=PROMPTS).open(SAMPLE, index=1, seed=3)
     request = session.next_request()
     assert request is not None
