@@ -43,7 +43,9 @@ EVERYTHING = [
     "probes=description",
     "probe.text=thought",  # the written texts have no captions
     "data.references=synthetic",
+    "reward=[full,curriculum]",
     "+reward/terms@reward.human=human",
+    "filters.evidence.view=blank_image",  # of one turn there is no crop to hide
 ]
 
 

@@ -56,7 +56,7 @@ class MicroBatchLoss:
             PolicyInputs(
                 logp_U=torch.where(part.keep_M[place_U].to(device), logp_U, logp_U.detach()),
                 old_logp_U=signals[OLD.name],
-                advantages_U=batch.advantages_M.to(device, logp_U.dtype),
+                advantages_U=part.advantages_M[place_U].to(device, logp_U.dtype),
                 weights_U=batch.weights_M.to(device),
             )
         )

@@ -26,13 +26,15 @@ from zoom_iqa.parallel.reducer import Reducer
 class MiniBatch:
     """The tokens of one optimizer step in the order of the table, in which ``tokens_M`` are their indices.
 
-    ``figures`` describe what filters and penalties chose, over all processes.
+    ``advantages_M`` are those of the policy loss, as filters shape them. ``figures`` describe what filters and
+    penalties chose, over all processes.
     """
 
     micro_batches: tuple[MicroBatch, ...]
     tokens_M: Tensor
     batch: TokenBatch
     keep_M: Tensor
+    advantages_M: Tensor
     plans: Mapping[str, PenaltyPlan]
     figures: Mapping[str, float]
 
@@ -60,6 +62,7 @@ class Planner:
                 raise ConfigError(f"filters.{name} reads a signal at selected tokens; filters act before any are")
         parts: list[TokenFilter | Penalty] = [*self._filters.values(), *self.penalties.values()]
         self.signals = frozenset(signal for part in parts for signal in part.signals)
+        self.views = {name: view for part in self._filters.values() for name, view in part.views.items()}
 
     def plan(
         self, table: TokenTable, micro_batches: Sequence[MicroBatch], *, step: int, mini_batch: int, reducer: Reducer
@@ -71,17 +74,18 @@ class Planner:
         counts = reducer.sum(torch.tensor([len(trajectory_M.unique()), len(tokens_M)], dtype=torch.float64))
         weights_M = self._aggregation(trajectory_M, n_trajectories=int(counts[0]), n_tokens=int(counts[1]))
         batch = table.batch_of(tokens_M, weights_M)
-        keep_M = torch.ones_like(tokens_M, dtype=torch.bool)
+        keep_M, advantages_M = torch.ones_like(tokens_M, dtype=torch.bool), batch.advantages_M
         plans: dict[str, PenaltyPlan] = {}
         figures: dict[str, float] = {}
         for name, part in self._filters.items():
             mask_M, found = part.keep(batch, step=step, mini_batch=mini_batch, reducer=reducer)
             keep_M &= mask_M
+            advantages_M = advantages_M * part.advantage_factors(batch, reducer=reducer)
             figures |= {f"{name}/{key}": value for key, value in found.items()}
         for name, penalty in self.penalties.items():
             plans[name] = penalty.plan(batch, step=step, mini_batch=mini_batch, reducer=reducer)
             figures |= {f"{name}/{key}": value for key, value in plans[name].figures.items()}
-        return MiniBatch(tuple(micro_batches), tokens_M, batch, keep_M, plans, figures)
+        return MiniBatch(tuple(micro_batches), tokens_M, batch, keep_M, advantages_M, plans, figures)
 
     def read_at_selected(self, table: TokenTable, parts: Sequence[MiniBatch]) -> dict[Signal, Tensor]:
         """The signals that penalties read at the tokens they selected, each with the mask (T,) of those tokens."""

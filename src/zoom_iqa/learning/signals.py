@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoom_iqa.learning.micro_batches import micro_batches_of
 from zoom_iqa.learning.token_table import TokenTable
-from zoom_iqa.objectives.signals import Signal, Weights
+from zoom_iqa.objectives.signals import OLD, SHOWN, Signal, Weights
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.reference import StartAdaptersLikelihood
 
@@ -48,9 +48,16 @@ class SignalPasses:
         self._budget = budget
 
     def everywhere(self, table: TokenTable, signal: Signal) -> Tensor:
-        """Log-probabilities (T,) of all tokens."""
-        everything = range(len(table.sequences))
-        return self._forward(table, signal.weights, signal.view, everything, rows_T=None)[0]
+        """Log-probabilities (T,) of all tokens.
+
+        Sequences that a view leaves as they are take no pass: they have those of the old policy.
+        """
+        chosen: Sequence[int] = range(len(table.sequences))
+        known = signal.weights == "policy" and signal.view != SHOWN and OLD.name in table.signals
+        if known:
+            chosen = table.changed_by(signal.view)
+        logp_T = self._forward(table, signal.weights, signal.view, chosen, rows_T=None)[0]
+        return torch.where(table.tokens_of(chosen), logp_T, table.signals[OLD.name]) if known else logp_T
 
     def at_selected(self, table: TokenTable, wanted: Mapping[Signal, Tensor]) -> SelectedSignals:
         """Each signal at the tokens of its mask (T,). Only sequences that hold one of them are forwarded: of a few per

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.types import Rollout, Span
+from zoom_iqa.learning.views import views_of
 from zoom_iqa.objectives.signals import SAMPLED, SHOWN
 from zoom_iqa.objectives.token_batch import NUMBERS, TokenBatch
+from zoom_iqa.objectives.views import View, hidden_mark
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
@@ -31,7 +33,7 @@ class TokenTable:
     tokens that a task's readings give spans of, under the spans' names: ``numbers`` has those with digits of the
     answer's numbers. ``signals`` are named log-probabilities (T,) in nats: ``sampled`` was recorded while sampling, an
     update adds its own. ``views`` are other prompts for the same completions, by name, each K sequences; signals may be
-    asked for under them.
+    asked for under them. Tokens of sequences that a view changes have the mark ``hidden/<view>``.
     """
 
     sequences: tuple[PromptCompletion, ...]
@@ -63,6 +65,17 @@ class TokenTable:
             raise ValueError(f"the token table has no view {view!r}; it has {', '.join((SHOWN, *self.views))}")
         return self.views[view]
 
+    def tokens_of(self, sequences: Sequence[int]) -> Tensor:
+        """The mask (T,) of the tokens of some sequences, by index."""
+        mask_K = torch.zeros(len(self.sequences), dtype=torch.bool)
+        mask_K[list(sequences)] = True
+        return mask_K.repeat_interleave(self.lengths_K)
+
+    def changed_by(self, view: str) -> list[int]:
+        """The sequences, by index, whose prompt a view changes."""
+        pairs = zip(self.seen_as(view), self.sequences, strict=True)
+        return [number for number, (seen, shown) in enumerate(pairs) if seen is not shown]
+
     def with_signals(self, signals: Mapping[str, Tensor]) -> TokenTable:
         """The same with more signals."""
         return replace(self, signals={**self.signals, **signals})
@@ -78,8 +91,10 @@ class TokenTable:
         )
 
 
-def build_table(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Policy) -> TokenTable:
-    """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device.
+def build_table(
+    rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Policy, views: Mapping[str, View] | None = None
+) -> TokenTable:
+    """Flatten rollouts; ``advantages_N`` holds one advantage per rollout, on any device; ``views`` are views to add.
 
     Raises:
         ConfigError: a generation comes from an engine that does not know its tokens or their log-probabilities.
@@ -101,13 +116,16 @@ def build_table(rollouts: Sequence[Rollout], advantages_N: Tensor, *, policy: Po
             sampled.extend(drawn.logprobs)
             spans.append(step.reading.spans)
     trajectory_T = torch.tensor(trajectory)
-    return TokenTable(
+    table = TokenTable(
         sequences=tuple(sequences),
         trajectory_T=trajectory_T,
         advantages_T=advantages_N.cpu().float()[trajectory_T],
         marks=_marks(sequences, spans, policy),
         signals={SAMPLED: torch.tensor(sampled)},
+        views=views_of(rollouts, sequences, views or {}, policy=policy),
     )
+    hidden = {hidden_mark(name): table.tokens_of(table.changed_by(name)) for name in table.views}
+    return replace(table, marks={**table.marks, **hidden})
 
 
 def _marks(

@@ -26,6 +26,7 @@ from zoom_iqa.objectives.measures import Measures, mean_of, merge, reduce_measur
 from zoom_iqa.objectives.penalties.base import Penalty
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.signals import OLD, SAMPLED
+from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.log_probabilities import Likelihood
 
@@ -91,6 +92,11 @@ class PolicyUpdate:
     def needs_reference(self) -> bool:
         """Whether a frozen reference policy has to be kept."""
         return any(signal.weights == "reference" for signal in self._planner.signals)
+
+    @property
+    def views(self) -> Mapping[str, View]:
+        """The views of prompts that a token table has to have, by name."""
+        return self._planner.views
 
     def state_dict(self) -> dict[str, Any]:
         """State that a continued run needs."""

@@ -21,6 +21,8 @@ class Panel:
 
 PANELS = (
     Panel("Reward, and its unweighted terms", "reward", r"reward/(?!group_std$|flat_groups$).*"),
+    Panel("Rungs of the curriculum", "reward", r"curriculum/(name|locate|rate|rank)"),
+    Panel("Weights and gates of the curriculum", "", r"curriculum/.*"),
     Panel("Agreement on validation images", "correlation", r"val/.*/(srcc|plcc)"),
     Panel("Negative log-likelihood of written answers", "nats a token", r"sft/nll.*"),
     Panel("Divergence", "nats", r".*/(kl|approx_kl)"),
@@ -46,7 +48,8 @@ PANELS = (
     Panel("Ratio to the sampling policy", "", r"policy/ratio_.*"),
     Panel("Clipped tokens", "share", r"policy/clip_fraction"),
     Panel("Gap between sampler and training", "nats", r"policy/(sampler_gap.*|old_recomputed)"),
-    Panel("Tokens chosen by penalties and filters", "tokens", r".*/(candidates|selected)"),
+    Panel("Tokens chosen by penalties and filters", "tokens", r".*/(candidates|selected|kept|dropped)"),
+    Panel("Dependency on evidence", "", r".*/dependency_.*"),
     Panel("Probes: questions about finished rollouts", "", r"probe/.*"),
     Panel("Covariance of the chosen tokens", "nats x reward", r".*/selected_covariance"),
     Panel("Steps left out: not finite", "steps", r".*/skipped_steps"),

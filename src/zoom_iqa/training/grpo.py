@@ -208,10 +208,11 @@ class GRPOModule(L.LightningModule):
         with self._clock.phase("rollout"):
             groups = self.collect(batch)
         with self._clock.phase("reward"):
-            rewards = self._rubric.rewards(RewardInputs.from_groups(groups, reducer=reducer), step=self.rollout_step)
+            inputs = RewardInputs.from_groups(groups, reducer=reducer)
+            rewards = self._rubric.rewards(inputs, step=self.rollout_step)
         advantages_BG = self._advantage(rewards.total_BG)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
-        table = build_table(rollouts, advantages_BG.reshape(-1), policy=self._policy)
+        table = build_table(rollouts, advantages_BG.reshape(-1), policy=self._policy, views=self._update.views)
         learned = self._update.run(
             table,
             likelihood=self._likelihood,
@@ -230,7 +231,10 @@ class GRPOModule(L.LightningModule):
         watched = reduce_measures(
             {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
         )
-        self._log({**to_floats(watched), **learned}, to_floats(reduce_measures(spent, reducer=reducer)))
+        self._log(
+            {**to_floats(watched), **learned, **self._rubric.advance(inputs)},
+            to_floats(reduce_measures(spent, reducer=reducer)),
+        )
         if not rewards.not_finite:
             self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step), batch)
         self.rollout_step += 1
@@ -253,15 +257,17 @@ class GRPOModule(L.LightningModule):
         return groups
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The step seeds the sampling, so it and the update's verdict are all a resumed run needs beside weights."""
+        """The step seeds the sampling; it and a few verdicts and states are all a resumed run needs beside weights."""
         checkpoint["rollout_step"] = self.rollout_step
         checkpoint["update"] = self._update.state_dict()
+        checkpoint["reward"] = self._rubric.state_dict()
         checkpoint["bad_steps"] = self.bad_steps.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the step the checkpoint was written at."""
         self.rollout_step = checkpoint["rollout_step"]
         self._update.load_state_dict(checkpoint["update"])
+        self._rubric.load_state_dict(checkpoint.get("reward", {}))  # checkpoints of 0.1.0 have none
         self.bad_steps.load_state_dict(checkpoint["bad_steps"])
 
     def _keep(self, records: Sequence[Record], batch: list[Sample]) -> None:

@@ -30,6 +30,7 @@ from zoom_iqa.objectives.aggregation import SequenceMean
 from zoom_iqa.objectives.penalties.base import Penalty
 from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
+from zoom_iqa.objectives.rewards.curriculum import PerceptualCurriculum, Rung, Tolerance
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.parallel.placement import Replicated
@@ -276,6 +277,32 @@ def test_a_checkpoint_remembers_the_step(random_policy: Policy) -> None:
     module.on_save_checkpoint(checkpoint)
     other.on_load_checkpoint(checkpoint)
     assert other.rollout_step == 2
+
+
+def test_a_checkpoint_remembers_how_far_a_curriculum_has_come(random_policy: Policy) -> None:
+    def ladder() -> PerceptualCurriculum:
+        gate = {"pass_at": 0.6, "open_below": 0.5}
+        return PerceptualCurriculum(
+            weight=1.0,
+            rungs={name: Rung(weight=1.0, **gate) for name in ("name", "locate", "rate")},
+            rank_weight=1.0,
+            passed_share=0.5,
+            waiting_share=0.5,
+            memory=0.5,
+            tolerance=Tolerance(widest=9.0, narrowest=0.35, factor=0.5),
+            rank_eps=1e-6,
+        )
+
+    reward, again = ladder(), ladder()
+    module = made(own_copy(random_policy), reward={"curriculum": reward})
+    fit(module, image_samples(4), batch_size=2)
+    assert set(reward.progress.competence) == {"rate", "rank"}  # nothing is known to be wrong with noise
+    assert reward.progress.tolerance < 9.0
+    assert module.figures["curriculum/rate"] > 0
+    checkpoint: dict[str, Any] = {}
+    module.on_save_checkpoint(checkpoint)
+    made(own_copy(random_policy), reward={"curriculum": again}).on_load_checkpoint(checkpoint)
+    assert again.progress == reward.progress
 
 
 class ImpreciseEngine(WrittenEngine):

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 
+import torch
 from torch import Tensor
 
 from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
 
 
@@ -19,10 +22,12 @@ class TokenFilter(ABC):
     """Says which tokens the policy gradient flows through. Of several filters, a token must pass all.
 
     The value of the policy loss and the weights of the other tokens stay as they are, and penalties do not ask filters.
-    ``signals`` are the passes it reads beside the old policy's log-probabilities, each over all tokens.
+    ``signals`` are the passes it reads beside the old policy's log-probabilities, each over all tokens; ``views`` are
+    the views of the prompt that they name, by name.
     """
 
     signals: frozenset[Signal] = frozenset()
+    views: Mapping[str, View] = MappingProxyType({})
 
     @abstractmethod
     def keep(
@@ -33,3 +38,10 @@ class TokenFilter(ABC):
         ``step`` and ``mini_batch`` count as for a penalty's plan: rollouts, and parts of a rollout, from 0. Every
         process must call this at the same time.
         """
+
+    def advantage_factors(self, tokens: TokenBatch, *, reducer: Reducer) -> Tensor:
+        """Factors (M,) of the advantages in the policy loss, 1 unless a filter shapes them; of several the product.
+
+        Every process must call this at the same time, after ``keep``.
+        """
+        return torch.ones_like(tokens.weights_M)

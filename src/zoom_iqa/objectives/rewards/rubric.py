@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -185,6 +185,23 @@ class ReadsProbe(Protocol):
         ...
 
 
+@runtime_checkable
+class Adapts(Protocol):
+    """The protocol of a reward term whose values follow from what the policy has learned so far: it has a state."""
+
+    def advance(self, inputs: RewardInputs) -> Mapping[str, float]:
+        """Take a rewarded batch into account, over all processes, and return what to log of it."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, of plain values, that a continued run needs."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        ...
+
+
 class Rubric:
     """The weighted sum of named reward terms.
 
@@ -201,6 +218,7 @@ class Rubric:
                 raise ConfigError(
                     f"reward.{name} is not a reward term; give it a _target_ that makes one, or remove it"
                 )
+        self._adapting = {name: term for name, term in self._terms.items() if isinstance(term, Adapts)}
         self._weights = {name: not_negative(f"reward.{name}.weight", term.weight) for name, term in terms.items()}
 
     @property
@@ -250,6 +268,35 @@ class Rubric:
         """What so few images in a step cost, over all processes, term by term."""
         said = [term.cost_of_few(images) for term in self._terms.values() if isinstance(term, WarnsOfFew)]
         return [warning for warning in said if warning is not None]
+
+    def advance(self, inputs: RewardInputs) -> dict[str, float]:
+        """Let terms take a rewarded batch into account; their figures under ``<term>/<figure>``.
+
+        Every process must call it, after ``rewards``, which changes no state.
+        """
+        return {
+            f"{name}/{figure}": value
+            for name, term in self._adapting.items()
+            for figure, value in term.advance(inputs).items()
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of terms that have one, by name."""
+        return {name: term.state_dict() for name, term in self._adapting.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there.
+
+        Raises:
+            ConfigError: other terms have a state there.
+        """
+        if state.keys() != self._adapting.keys():
+            raise ConfigError(
+                f"reward: the checkpoint has states of {', '.join(state) or 'no term'}, and these terms have one: "
+                f"{', '.join(self._adapting) or 'none'}; keep the reward to resume"
+            )
+        for name, term in self._adapting.items():
+            term.load_state_dict(state[name])
 
     def rewards(self, inputs: RewardInputs, *, step: int) -> Rewards:
         """Return the total and the breakdown at this training step; values that are not finite are the caller's to see.

@@ -1,0 +1,62 @@
+"""The prompts of rollouts under a view: the same tokens, other pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from zoom_iqa.base.types import ImagePart, Request, Rollout
+from zoom_iqa.objectives.views import View
+from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
+from zoom_iqa.policy.packing import PromptCompletion
+from zoom_iqa.policy.policy import Policy
+
+
+def views_of(
+    rollouts: Sequence[Rollout], sequences: Sequence[PromptCompletion], views: Mapping[str, View], *, policy: Policy
+) -> dict[str, tuple[PromptCompletion, ...]]:
+    """The sequences, one for each step of the rollouts in order, under each view.
+
+    A sequence that a view leaves as it is stays the same object.
+    """
+    steps = [(rollout, number) for rollout in rollouts for number in range(len(rollout.steps))]
+    return {
+        name: tuple(
+            _seen(rollout, number, sequence, view, policy)
+            for (rollout, number), sequence in zip(steps, sequences, strict=True)
+        )
+        for name, view in views.items()
+    }
+
+
+def _seen(rollout: Rollout, number: int, sequence: PromptCompletion, view: View, policy: Policy) -> PromptCompletion:
+    parts = _images_of(rollout.steps[number].request)
+    regions = [look.region for step in rollout.steps[:number] for look in step.looks if look.region is not None]
+    brought = len(parts) - len(regions)  # a prompt ends with the crops that its looks have brought
+    seen = [view.original(part) for part in parts[:brought]]
+    seen += [
+        view.crop(part, original=parts[0], region=region, seen=_size_seen(sequence.prompt, policy))
+        for part, region in zip(parts[brought:], regions, strict=True)
+    ]
+    if all(image is None for image in seen):
+        return sequence
+    pairs = zip(sequence.prompt.images, seen, strict=True)
+    images = tuple(shown if image is None else _like(shown, policy.images(image)) for shown, image in pairs)
+    key = f"{sequence.prompt_key} {' '.join(image.key for image in images)}"
+    return PromptCompletion(replace(sequence.prompt, images=images), key, sequence.completion_C)
+
+
+def _images_of(request: Request) -> list[ImagePart]:
+    return [part for message in request.prompt for part in message.parts if isinstance(part, ImagePart)]
+
+
+def _size_seen(prompt: EncodedPrompt, policy: Policy) -> tuple[int, int]:
+    """Width and height, in pixels, at which the vision tower is shown the first image."""
+    _, rows, columns = prompt.images[0].grid
+    side = policy.model.config.vision_config.patch_size
+    return columns * side, rows * side
+
+
+def _like(shown: EncodedImage, other: EncodedImage) -> EncodedImage:
+    assert shown.grid == other.grid, "a view keeps the size of an image, and so its tokens"
+    return other
