@@ -36,7 +36,7 @@ from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import choices, help_of
-from zoom_iqa.config.machine import check_machine, kept_config, run_folder
+from zoom_iqa.config.machine import OF_EVALUATIONS, REQUIRED, check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
 from zoom_iqa.data.fingerprint import fingerprint
 from zoom_iqa.data.references import with_references
@@ -111,7 +111,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
         DataError: labels are unusable or images missing.
     """
     own_labels.check(cfg)
-    check_machine(cfg.machine)
+    check_machine(cfg.machine, required=REQUIRED | OF_EVALUATIONS)
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, USAGE)
@@ -203,7 +203,7 @@ def _fabric(machine: DictConfig) -> L.Fabric:
     Raises:
         ConfigError: this machine does not have what is asked for.
     """
-    settings: dict[str, Any] = {key: machine[key] for key in ("accelerator", "strategy", "devices", "num_nodes")}
+    settings: dict[str, Any] = {key: machine[key] for key in ("accelerator", "devices", "num_nodes")}
     if TorchElasticEnvironment.detect():
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
         settings["num_nodes"] = int(os.environ["WORLD_SIZE"]) // settings["devices"]

@@ -32,7 +32,7 @@ from zoom_iqa.config.commands import expected_errors, run_command
 from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
 from zoom_iqa.config.help import choices, help_of
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.config.machine import check_machine, kept_config
+from zoom_iqa.config.machine import PROCESSES, check_machine, kept_config
 from zoom_iqa.config.policy_card import policy_card
 from zoom_iqa.config.run_report import write_report
 from zoom_iqa.config.stages import make_stage, stage_names
@@ -52,7 +52,7 @@ from zoom_iqa.training.stage import Stage
 from zoom_iqa.training.stage_logs import StageFacts, StageLogs
 
 HELP = help_of(
-    "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE ...] [KEY=VALUE ...]",
+    "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE] [KEY=VALUE]",
     summary="Trains a policy stage by stage and judges it after each.",
     given={
         "+experiment": choices("experiment"),
@@ -60,6 +60,7 @@ HELP = help_of(
         "data": f"{choices('data')}; data=manifest manifest=FILE for your own images (.csv, .jsonl or .json with an "
         "image and a score column)",
         "machine": choices("machine"),
+        "trainer": choices("trainer"),
         "KEY=VALUE": "seed=1, grpo.steps=20, and whatever --cfg job prints; paths.run_dir=FOLDER goes on with a run",
         "-m KEY=A,B": "a run for each value; +sweep=table3 is the paper's ablation",
         "--config-dir": "a folder of yours with benchmark/NAME.yaml, experiment/NAME.yaml and the like",
@@ -106,7 +107,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
     check(cfg)
     _quiet_libraries()
-    fabric = _fabric(cfg.machine)
+    fabric = _fabric(cfg.trainer)
     config_yaml = kept_config(cfg, processes=_count(fabric))
     OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
@@ -170,8 +171,6 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("paths.run_dir is empty; name a folder")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
-    if not isinstance(cfg.trainer, DictConfig):
-        raise ConfigError(f"trainer={cfg.trainer}: where a run runs is chosen by machine, such as machine=gpus")
     own_labels.check(cfg)
     check_machine(cfg.machine)
     check_config(cfg)
@@ -180,17 +179,16 @@ def check(cfg: DictConfig) -> None:
     _check_optimized(cfg.optimized_metric, cfg.stages)
 
 
-def _fabric(machine: DictConfig) -> L.Fabric:
-    """The Fabric that joins the processes that ``machine`` asks for, once for all stages and evaluations.
+def _fabric(trainer: DictConfig) -> L.Fabric:
+    """The Fabric that joins the processes that ``trainer`` asks for, once for all stages and evaluations.
 
     Raises:
         ConfigError: the machine does not have what is asked for, or it is a multirun that would start processes.
     """
-    keys = ("accelerator", "strategy", "devices", "num_nodes")
-    fabric = fabric_of({key: machine[key] for key in keys}, where="machine")
+    fabric = fabric_of({key: trainer[key] for key in PROCESSES}, where="trainer")
     if starts_processes(fabric) and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise ConfigError(
-            "machine: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
+            "trainer: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
         )
     return fabric
 

@@ -28,8 +28,8 @@ from zoom_iqa.training.stage import Stage
 CONF = conf_dir()
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 GROUPS = (
-    "advantage", "aggregation", "callbacks", "data", "engine", "evaluator", "filters", "logger", "machine",
-    "penalties", "policy", "policy/lora", "prompts", "protocol", "resampling", "reward", "size",
+    "callbacks", "data", "evaluator", "filters", "logger", "loss", "machine", "penalties", "policy", "policy/lora",
+    "prompts", "protocol", "resampling", "reward", "rollout", "size", "trainer",
 )  # fmt: skip
 
 
@@ -187,7 +187,7 @@ def one_error(ended: Ended) -> str:
 
 WRONG = {
     "group choice": (["policy=tinny"], ["policy/tinny", "qwen2_5_vl_7b", "tiny"]),
-    "group with a number": (["engine=5"], ["error: engine=5: engine takes the name of a choice: native, transformers"]),
+    "group with a number": (["rollout=5"], ["error: rollout=5: rollout takes the name of a choice: native, tr"]),
     "group with nothing": (["penalties=null"], ["penalties=null: penalties takes the name of a choice", "none"]),
     "group": (["polcy=tiny"], ["polcy", "did you mean policy?"]),
     "experiment without +": (["experiment=quickstart"], ["+experiment=quickstart"]),
@@ -206,9 +206,12 @@ WRONG = {
     "one of a few": (["penalties.kl_coverage.anchor=new"], ["penalties.kl_coverage.anchor=new", "old or reference"]),
     "values that do not fit": (["penalties.kl_coverage.anchor=old"], ["one update per rollout", "exactly zero"]),
     "renamed group": (["regularizer=kl_reference"], ["regularizer is now penalties=NAME", "filters=clip_cov"]),
-    "renamed trainer": (["trainer=ddp"], ["error: trainer=ddp: ", "machine=gpus"]),
+    "renamed choice": (["machine=gpus"], ["error: machine=gpus is now trainer=ddp"]),
+    "renamed choice of a trainer": (["trainer=gpu"], ["error: trainer=gpu is now machine=gpu"]),
+    "renamed key of a trainer": (["machine.devices=2"], ["error: machine.devices is now trainer.devices"]),
+    "group that is part of another": (["advantage=no_std"], ["error: advantage is now loss=NAME"]),
     "renamed key of a machine": (["data.workers=2"], ["error: data.workers is now machine.workers"]),
-    "renamed group of a sampler": (["rollout=native"], ["error: rollout is now engine=NAME, and machine.KEY=VALUE"]),
+    "renamed group of an engine": (["engine=native"], ["error: engine is now rollout=NAME"]),
     "renamed key": (["regularizer.beta=1"], ["regularizer is now penalties=NAME and penalties.NAME.KEY=VALUE"]),
     "no penalty": (["+penalties.foo.beta=1"], ["penalties.foo is no Penalty; give it a _target_"]),
     "no filter": (["+filters.foo.fraction=1"], ["filters.foo is no TokenFilter; give it a _target_"]),
@@ -216,7 +219,7 @@ WRONG = {
     "sampling": (["evaluator.sampling.temperature=0"], ["error: evaluator.sampling.temperature=0 must be above 0"]),
     "length of a turn": (["max_new_tokens=0"], ["error: max_new_tokens=0 must be at least 1"]),
     "value of a size": (["size.max_new_tokens=0"], ["error: size.max_new_tokens=0 must be at least 1"]),
-    "engine's missing key": (["~engine.join_share"], ["engine", "needs join_share"]),
+    "engine's missing key": (["~rollout.join_share"], ["rollout", "needs join_share"]),
     "machine's count": (["machine.token_budget=-1"], ["error: machine.token_budget=-1 must be a whole number of at l"]),
     "machine's share": (["machine.join_share=7"], ["error: machine.join_share=7 must be a number from 0 to 1"]),
     "machine's type": (["machine.cuda_graphs=4"], ["error: machine.cuda_graphs=4 must be true or false"]),
@@ -225,7 +228,12 @@ WRONG = {
     "machine's added key": (["+machine.wokers=2"], ["machine.wokers: there is no such key; did you mean workers?"]),
     "machine's missing key": (["~machine.workers"], ["machine.workers has no value; set machine.workers=..."]),
     "machine of an evaluation": (["stages=[sft]", "machine.features_capacity=-1"], ["machine.features_capacity=-1"]),
-    "more processes than processors": (["machine.devices=99"], ["machine.devices=99: this machine has"]),
+    "more processes than processors": (["trainer.devices=99"], ["trainer.devices=99: this machine has"]),
+    "more processes of ddp": (["trainer=ddp", "trainer.devices=99"], ["error: trainer.devices=99: this machine has"]),
+    "processes of a stage": (
+        ["+sft.trainer.num_nodes=2"],
+        ["error: sft.trainer.num_nodes=2: ", "set trainer.num_nodes"],
+    ),
     "resampling": (["resampling.bins=0"], ["grpo.data", "bins=0: give at least 1"]),
     "resampling's stages": (["resampling.exponents=[]"], ["grpo.data", "exponents=[]"]),
     "measurement": (["grpo.module.update.sampler_check.every=0"], ["update.sampler_check.every=0"]),
@@ -236,13 +244,8 @@ WRONG = {
         ["data=koniq10k", "data.trajectories.path=/nowhere/t.jsonl"],
         ["sft.data.dataset", "/nowhere/t.jsonl"],
     ),
-    "device": (["machine.accelerator=gpux"], ["error: machine: ", "gpux", "machine=cpu"]),
+    "device": (["machine.accelerator=gpux"], ["error: trainer: ", "gpux", "machine=cpu"]),
     "trainer's key": (["+sft.trainer.max_step=4"], ["sft.trainer.max_step", "did you mean max_steps?"]),
-    "trainer's processes": (["trainer.devices=99"], ["error: trainer.devices=99: ", "set machine.devices instead"]),
-    "a stage's processes": (
-        ["+sft.trainer.num_nodes=2"],
-        ["error: sft.trainer.num_nodes=2: ", "set machine.num_nodes"],
-    ),
     "trainer's precision": (["trainer.precision=13"], ["trainer.precision=13", "32-true"]),
     "clipping": (["sft.module.max_grad_norm=-1"], ["sft.module.max_grad_norm=-1 must be above 0"]),
     "Lightning's clipping": (["+sft.trainer.gradient_clip_val=1"], ["sft.trainer.gradient_clip_val", "max_grad_norm"]),

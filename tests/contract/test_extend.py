@@ -183,7 +183,7 @@ def test_a_reward_a_penalty_and_a_filter_of_ones_own_train_together(config_of: C
 def test_engine(config_of: Composed) -> None:
     cfg = config_of("Engine")
     policy = build_random_policy()
-    engine = instantiate(cfg.engine)(policy=policy, sampling=SAMPLING, features=None)
+    engine = instantiate(cfg.rollout)(policy=policy, sampling=SAMPLING, features=None)
     task = instantiate(cfg.task)
     sessions = [task.open(sample, index=0, seed=1) for sample in image_samples(2)]
     made = collect(sessions, engines={"policy": engine})

@@ -111,8 +111,8 @@ def test_a_policy_path_one_level_too_high(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     build_random_policy().save(Path("runs/a/policy"))
-    arguments = ["benchmark=embedded", "limit=1", "machine.workers=0", "machine=cpu", "engine=transformers"]
-    arguments.append("engine._target_=support.written_engine.WrittenEngine")
+    arguments = ["benchmark=embedded", "limit=1", "machine.workers=0", "machine=cpu", "rollout=transformers"]
+    arguments.append("rollout._target_=support.written_engine.WrittenEngine")
     said = run_module("zoom_iqa.evaluate", [*arguments, "policy.path=runs/a"], monkeypatch, capsys).err
     folder = remedy(said, r"runs/a/policy(?= has one)")
     ended = run_module("zoom_iqa.evaluate", [*arguments, f"policy.path={folder}"], monkeypatch, capsys)
@@ -157,6 +157,9 @@ def test_arguments_around_flags(typed: Callable[..., str]) -> None:
 
 
 def test_names_of_earlier_versions(typed: Callable[..., str]) -> None:
-    engine = remedy(typed("train", "rollout=native"), r"engine=NAME").replace("NAME", "native")
+    engine = remedy(typed("train", "engine=native"), r"rollout=NAME").replace("NAME", "native")
+    trainer = remedy(typed("train", "machine=gpus"), r"trainer=ddp")
+    loss = remedy(typed("train", "aggregation=token_mean"), r"loss=NAME").replace("NAME", "token_mean")
     workers = remedy(typed("train", "data.workers=1"), r"machine\.workers$")
-    assert REACHED in typed("train", engine, f"{workers}=1", "data.train.size=20")
+    assert REACHED in typed("train", engine, loss, f"{workers}=1", "data.train.size=20")
+    assert "stages=[] must be" in typed("train", trainer, "stages=[]")  # more would join a process group

@@ -15,10 +15,10 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from support.small_run import SETTINGS, metrics_of, save_policy, small_run, weights_of
 
 TESTS = Path(__file__).resolve().parents[1]
-TWO = ["machine=gpus", "machine.accelerator=cpu", "machine.devices=2"]
+TWO = ["trainer=ddp", "trainer.devices=2"]
 # what an image's rollouts are must not depend on the process, nor rounding be blown up by a normalised step
 COMPARABLE = [
-    "engine._target_=support.written_engine.KeyedEngine",
+    "rollout._target_=support.written_engine.KeyedEngine",
     "prompts.questions=[Rate it.]",
     "machine.micro_batch_tokens=1",
     "sft.module.max_grad_norm=1000.0",  # clipping would hide a wrong factor

@@ -16,7 +16,7 @@ import torch
 from support.small_run import SETTINGS, rows, save_policy
 
 TESTS = Path(__file__).resolve().parents[1]
-TWO = ["machine=gpus", "machine.accelerator=cpu", "machine.devices=2", "sft.steps=5000"]
+TWO = ["trainer=ddp", "trainer.devices=2", "sft.steps=5000"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -28,8 +28,8 @@ SETTINGS = [
     "grpo.checkpoint_every=2",
     "grpo.module.group_size=3",
     "grpo.module.freeze_vision_tower=true",
-    "engine=transformers",
-    "engine._target_=support.written_engine.WrittenEngine",
+    "rollout=transformers",
+    "rollout._target_=support.written_engine.WrittenEngine",
     "max_new_tokens=200",
     "machine.evaluation_batch_size=2",
 ]

@@ -346,7 +346,7 @@ class Generation:
             missing = [name for name in ("token_ids", "logprobs", "entropies") if getattr(self, name) is None]
             raise ConfigError(
                 f"{self.key}: its engine gave no {', '.join(missing)}, which training needs; "
-                "sample from the policy itself with engine=native or engine=transformers"
+                "sample from the policy itself with rollout=native or rollout=transformers"
             )
         return SampledTokens(self.token_ids, self.logprobs, self.entropies)
 

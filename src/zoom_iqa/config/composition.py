@@ -23,7 +23,12 @@ _RENAMED = {  # of earlier versions
     "rollout.sampling.max_new_tokens": "max_new_tokens",
     "rollout.sampling": "grpo.module.sampling in training, evaluator.sampling in evaluations",
     "rollout.features_capacity": "machine.features_capacity",
-    "rollout": "engine=NAME, and machine.KEY=VALUE for its token_budget, join_share and cuda_graphs",
+    "engine": "rollout=NAME",
+    "advantage": "loss=NAME, and loss.advantage.KEY=VALUE",
+    "aggregation": "loss=NAME",
+    "machine.devices": "trainer.devices",
+    "machine.num_nodes": "trainer.num_nodes",
+    "machine.strategy": "trainer.strategy",
     "evaluation": "evaluator=NAME and evaluator.KEY=VALUE",
     "rationales": "data.trajectories.writer",
     "scale": "size",
@@ -31,7 +36,13 @@ _RENAMED = {  # of earlier versions
     "data.benchmark": "benchmark",
     "output": "paths.run_dir",
 }
+_RENAMED_CHOICES = {
+    "machine/gpus": "trainer=ddp, and in evaluations machine.devices=NUMBER",
+    "trainer/cpu": "machine=cpu",
+    "trainer/gpu": "machine=gpu",
+}
 _NO_NAME = "Config group override must be"
+_NO_CHOICE = re.compile(r"Could not find '([^']+)'")
 _OVERRIDDEN = re.compile(r"Could not override '([^']+)'\.\s*To append")
 
 
@@ -69,6 +80,9 @@ def explained_error(error: Exception, root: str, overrides: Sequence[str]) -> Co
             if not isinstance(group.value(), str | list | Sweep):
                 valid = ", ".join(sorted(path.stem for path in (conf_dir() / group.key_or_group).glob("*.yaml")))
                 return ConfigError(f"{group.input_line}: {group.key_or_group} takes the name of a choice: {valid}")
+    choice = _NO_CHOICE.search(str(error))
+    if choice is not None and choice[1] in _RENAMED_CHOICES:
+        return ConfigError(f"{choice[1].replace('/', '=')} is now {_RENAMED_CHOICES[choice[1]]}")
     overridden = _OVERRIDDEN.search(str(error))
     return None if overridden is None else _unknown_key(overridden[1], root, overrides)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from zoom_iqa.config.location import conf_dir
 
 WIDTH = 80
 _LEAST_INDENT = 16
+_FAMILY = 4  # names that begin alike are shown as one from so many on
 
 
 def help_of(usage: str, *, summary: str, given: Mapping[str, str], example: str) -> str:
@@ -33,8 +35,11 @@ def help_of(usage: str, *, summary: str, given: Mapping[str, str], example: str)
 
 
 def choices(group: str) -> str:
-    """The names of conf/``group``/*.yaml."""
-    return " ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
+    """The names of conf/``group``/*.yaml; many that begin alike, such as the rows of a table, are one with a star."""
+    names = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    sizes = Counter(name.partition("_")[0] for name in names)
+    shown = (f"{first}_*" if sizes[first := name.partition("_")[0]] >= _FAMILY else name for name in names)
+    return " ".join(dict.fromkeys(shown))
 
 
 def photograph(name: str) -> str:

@@ -1,10 +1,9 @@
-"""The part of a config that is about the machine: how the work is done, which changes no result."""
+"""The parts of a config that are about the machine: how the work is done, which changes no result."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,6 @@ _LIGHTNING: Requirement = ("as Lightning takes it", lambda value: value is not N
 
 REQUIRED: dict[str, Requirement] = {
     "accelerator": _LIGHTNING,
-    "devices": _LIGHTNING,
-    "num_nodes": _COUNT,
-    "strategy": _LIGHTNING,
     "workers": _COUNT_OR_NONE,
     "evaluation_batch_size": _COUNT,
     "token_budget": _COUNT,
@@ -46,25 +42,27 @@ REQUIRED: dict[str, Requirement] = {
     "micro_batch_tokens": _COUNT,
     "logit_chunk": _COUNT,
 }
+OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _COUNT}
+"""What more an evaluation has there: how many processes share its images changes no result."""
+
+PROCESSES = ("accelerator", "strategy", "devices", "num_nodes")
+"""The keys of a trainer that say which processes a run has."""
 
 
-def check_machine(machine: DictConfig) -> None:
+def check_machine(machine: DictConfig, *, required: Mapping[str, Requirement] = REQUIRED) -> None:
     """Pass a ``machine`` of a config whose values can be.
 
     Raises:
         ConfigError: a key that there is not, one that is absent, or a value that cannot be.
     """
     for key in map(str, machine):
-        if key not in REQUIRED:
-            raise ConfigError(f"machine.{key}: there is no such key{hint(key, REQUIRED)}")
-    for key, (needed, passes) in REQUIRED.items():
+        if key not in required:
+            raise ConfigError(f"machine.{key}: there is no such key{hint(key, required)}")
+    for key, (needed, passes) in required.items():
         if key not in machine:
             raise ConfigError(f"machine.{key} has no value; set machine.{key}=...")
         if not passes(machine[key]):
             raise ConfigError(f"machine.{key}={machine[key]} must be {needed}")
-    processors = os.cpu_count() or 1
-    if machine.accelerator == "cpu" and isinstance(machine.devices, int) and machine.devices > processors:
-        raise ConfigError(f"machine.devices={machine.devices}: this machine has {processors} processors, one a process")
 
 
 def kept_config(cfg: DictConfig, **facts: Any) -> str:
@@ -72,8 +70,8 @@ def kept_config(cfg: DictConfig, **facts: Any) -> str:
     ``show_config``.
 
     A value from ``machine`` stays an interpolation, so that its values stand in one place and a run is the same run
-    on another machine. The place of a run is no part of its identity: it may be moved. ``facts`` are further values
-    that results depend on.
+    on another machine; which processes a trainer has stands there too. The place of a run is no part of its identity:
+    it may be moved. ``facts`` are further values that results depend on.
     """
     marked = cfg.copy()
     marks = {f"<machine.{key}>": f"${{machine.{key}}}" for key in map(str, cfg.machine)}
@@ -83,7 +81,9 @@ def kept_config(cfg: DictConfig, **facts: Any) -> str:
     kept = {
         key: _renamed(value, marks) for key, value in plain.items() if key not in ("machine", "paths", "show_config")
     }
-    machine = OmegaConf.to_container(cfg.machine, resolve=True)
+    machine: Any = OmegaConf.to_container(cfg.machine, resolve=True)
+    if "trainer" in kept:
+        machine["trainer"] = {key: kept["trainer"].pop(key) for key in PROCESSES}
     return OmegaConf.to_yaml(OmegaConf.create({**kept, **facts, "machine": machine}))
 
 

@@ -7,10 +7,8 @@ from omegaconf import DictConfig
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import check_target
+from zoom_iqa.config.machine import PROCESSES
 from zoom_iqa.training.stage import Stage
-
-OF_THE_MACHINE = ("accelerator", "strategy", "devices", "num_nodes")
-"""Keys of a trainer that say in which processes it runs."""
 
 
 def stage_names(cfg: DictConfig) -> list[str]:
@@ -42,6 +40,10 @@ def make_stage(name: str, cfg: DictConfig) -> Stage:
 def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
     """The run's trainer with what the stage sets of it."""
     node = cfg[name]
+    for key in PROCESSES:
+        if key in node.trainer:
+            given = f"{name}.trainer.{key}={node.trainer[key]}"
+            raise ConfigError(f"{given}: all stages run in the same processes; set trainer.{key} instead")
     trainer = DictConfig({**cfg.trainer, **node.trainer})
     if not isinstance(node.checkpoint_every, int) or node.checkpoint_every < 1:
         raise ConfigError(f"{name}.checkpoint_every={node.checkpoint_every} must be at least 1")
@@ -49,10 +51,4 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
     for key, instead in (("accumulate_grad_batches", "sft.accumulate"), ("gradient_clip_val", "module.max_grad_norm")):
         if trainer.get(key) is not None:
             raise ConfigError(f"{name}.trainer.{key}: modules clip and accumulate by themselves; set {instead}")
-    for key in OF_THE_MACHINE:
-        if trainer.get(key) != cfg.machine[key]:
-            where = f"{name}.trainer" if key in node.trainer else "trainer"
-            raise ConfigError(
-                f"{where}.{key}={trainer.get(key)}: all stages run in the same processes; set machine.{key} instead"
-            )
     return trainer

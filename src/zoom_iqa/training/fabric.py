@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
+from lightning.fabric.accelerators import CPUAccelerator
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.launching import start_children
@@ -20,10 +21,16 @@ def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
         ConfigError: the machine does not have what is asked for.
     """
     try:
-        return L.Fabric(**settings)
+        fabric = L.Fabric(**settings)
     except (ValueError, RuntimeError, TypeError) as error:
         said = " ".join(str(error).split())
-        raise ConfigError(f"{where}: {said} ({where}=cpu takes the processors)") from error
+        raise ConfigError(f"{where}: {said} (machine=cpu takes the processors)") from error
+    processors = os.cpu_count() or 1
+    if isinstance(fabric.accelerator, CPUAccelerator) and starts_processes(fabric):
+        count = fabric.strategy.num_processes  # type: ignore[attr-defined]
+        if count > processors:
+            raise ConfigError(f"{where}.devices={count}: this machine has {processors} processors, one a process")
+    return fabric
 
 
 def starts_processes(fabric: L.Fabric) -> bool:

@@ -23,8 +23,8 @@ from zoom_iqa.evaluation.table import print_figures
 
 TESTS = Path(__file__).resolve().parents[2]
 ENGINE = [
-    "engine=transformers",
-    "engine._target_=support.written_engine.WrittenEngine",
+    "rollout=transformers",
+    "rollout._target_=support.written_engine.WrittenEngine",
     "max_new_tokens=200",
     "machine.accelerator=cpu",
     "machine.workers=0",
@@ -200,7 +200,7 @@ def test_answers_are_drawn_as_the_protocol_says_unless_told_otherwise() -> None:
 
     protocol = {"temperature": 1.0, "top_p": 0.95, "top_k": 50, "greedy": False}
     assert sampling() == protocol
-    assert sampling("engine=transformers") == protocol
+    assert sampling("rollout=transformers") == protocol
     assert sampling("evaluator.sampling.greedy=true") == {**protocol, "greedy": True}
     assert sampling("evaluator=greedy") == {**protocol, "greedy": True}
 

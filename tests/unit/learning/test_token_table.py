@@ -123,7 +123,7 @@ def test_generations_without_tokens_are_refused_by_name(random_policy: Policy, m
     spoken = replace(made, generation=replace(made.generation, key="d:x/0/turn1", **dict.fromkeys(missing)))
     told = made_rollouts.rollout(rated_example(id="x", dataset="d", mos=3.0), spoken)
     with pytest.raises(
-        ConfigError, match=f"^d:x/0/turn1: its engine gave no {', '.join(missing)}, which .*engine=native"
+        ConfigError, match=f"^d:x/0/turn1: its engine gave no {', '.join(missing)}, which .*rollout=native"
     ):
         build_table([told], torch.zeros(1), policy=random_policy)
     assert record_of(told).steps[0].tokens == (0 if "token_ids" in missing else 2)

@@ -109,13 +109,13 @@ def test_coverage_options(anchor, divergence):
     assert bool(built.signals) is not (anchor == "old" and divergence == "sampled")
 
 
-@pytest.mark.parametrize(("choice", "expected"), [("std", 1 / 2**0.5), ("no_std", 1.0)])
+@pytest.mark.parametrize(("choice", "expected"), [("grpo", 1 / 2**0.5), ("no_std", 1.0)])
 def test_advantage_choices(choice, expected):
-    advantages = instantiate(composed(f"+advantage={choice}").advantage)
+    advantages = instantiate(composed(f"+loss={choice}").loss.advantage)
     assert isinstance(advantages, GroupAdvantages)
     assert advantages(torch.tensor([[1.0, 3.0]]))[0, 1].item() == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize(("choice", "kind"), [("sequence_mean", SequenceMean), ("token_mean", TokenMean)])
+@pytest.mark.parametrize(("choice", "kind"), [("grpo", SequenceMean), ("token_mean", TokenMean)])
 def test_aggregation_choices(choice, kind):
-    assert isinstance(instantiate(composed(f"+aggregation={choice}").aggregation), kind)
+    assert isinstance(instantiate(composed(f"+loss={choice}").loss.aggregation), kind)
