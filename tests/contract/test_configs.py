@@ -20,8 +20,8 @@ from support.command_line import Ended, run_train
 from zoom_iqa.config.checks import HYDRA_KEYS, check_config
 from zoom_iqa.config.commands import expected_errors
 from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.training_run import check, train
 from zoom_iqa.policy import loading
-from zoom_iqa.train import check, train
 from zoom_iqa.training import wandb_log
 from zoom_iqa.training.stage import Stage
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 import zoom_iqa
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.train import check
+from zoom_iqa.config.training_run import check
 
 FOLDER = Path(__file__).parent / "configs"
 PACKAGE = str(Path(zoom_iqa.__file__).parent)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from support.small_run import SETTINGS, composed, metrics_of, rows
-from zoom_iqa.train import train
+from zoom_iqa.config.training_run import train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from support.random_policy import build_random_policy
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.train import train
+from zoom_iqa.config.training_run import train
 
 SETTINGS = [
     "machine.workers=0",

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError, ZoomIQAError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.config.composition import explained_error
+from zoom_iqa.config.help import asks_for_help
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, world_size
 from zoom_iqa.parallel.stopping import stoppable
@@ -58,7 +59,7 @@ def run_command(
     patience_s = 0.0  # after an error others have nothing left to do
     try:
         with stoppable(), expected_errors(config_name, go_on=go_on):
-            if {"-h", "--help"} & set(sys.argv[1:]):
+            if asks_for_help(sys.argv[1:]):
                 print(help_text, end="")
             else:
                 if config_name is not None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import zoom_iqa
@@ -32,6 +32,11 @@ def help_of(usage: str, *, summary: str, given: Mapping[str, str], example: str)
     ]
     usage = textwrap.fill(f"usage: {usage}", WIDTH, subsequent_indent=" " * 7, break_on_hyphens=False)
     return "\n".join([usage, "", textwrap.fill(summary, WIDTH), "", *rows, "", "example:", f"  {example}", ""])
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for its help."""
+    return not {"-h", "--help"}.isdisjoint(arguments)
 
 
 def choices(group: str) -> str:
