@@ -18,6 +18,7 @@ COMMANDS = {
     "curate": "have a model judge images, filter that, export it for SFT",
     "judge": "have a model grade what systems wrote about images",
     "report": "a run as one page; the paper's tables with rows of yours",
+    "export": "a run's policy as a folder that transformers loads",
     "data": "check a benchmark's copy on this disk",
     "make_tiny_policy": "make the small policy shipped with the package again",
 }

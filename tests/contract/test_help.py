@@ -21,6 +21,7 @@ COMMANDS = {
     "judge": "zoom_iqa.judge",
     "assess": "zoom_iqa.assess",
     "guide": "zoom_iqa.guide",
+    "export": "zoom_iqa.export",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
 }
 LINES, COLUMNS = 24, 80

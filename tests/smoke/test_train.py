@@ -86,6 +86,7 @@ def test_the_exported_policy_is_the_one_trained_and_loads_anywhere(finished: Pat
     trained = weights_of(finished, "grpo")
     exported = {f"model.{name}": value for name, value in model.state_dict().items()}
     assert all(torch.equal(exported[name], trained[name]) for name in trained)
+    assert "| grpo | " in (finished / "policy" / "README.md").read_text()  # its figures
     before = weights_of(finished, "sft")
     assert any(not torch.equal(before[name], trained[name]) for name in trained)
 

@@ -131,7 +131,13 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
                     folder.write_metrics(metrics)
                     write_overview(folder.path)
                 if rank() == 0 and name == list(stages)[-1]:
-                    card = policy_card(cfg, evaluator, metrics, config_yaml=config_yaml)
+                    card = policy_card(
+                        cfg,
+                        metrics,
+                        dataset=f"{len(evaluator.examples):,} of {evaluator.dataset_name}",
+                        prompt=evaluator.first_prompt(),
+                        config_yaml=config_yaml,
+                    )
                     _finish(folder, policy, last=name, card=card)
                     if fresh:
                         _keep(folder, last=name, logs=logs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError, PolicyError
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""The file that peft looks for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +114,26 @@ def plain_state_dict(model: nn.Module) -> dict[str, Tensor]:
     for name, layer in _adapted(model):
         state[f"{name}.base_layer.weight"] = effective_weight(layer).detach()
     return {name.replace(".base_layer.", "."): value for name, value in state.items()}
+
+
+def peft_adapter(model: nn.Module, *, base: str) -> tuple[Any, dict[str, Tensor]]:
+    """The adapter as peft keeps one: its config, made for the model ``base``, and its weights by peft's names.
+
+    Raises:
+        PolicyError: the model has none.
+    """
+    weights = adapter_weights(model)
+    if not weights:
+        raise PolicyError("there is no adapter to keep: the policy was trained whole; export it merged")
+    model_with_config: Any = model
+    (name,) = model_with_config.peft_config
+    config = copy.copy(model_with_config.peft_config[name])
+    config.base_model_name_or_path, config.inference_mode = base, True
+    named = {
+        f"base_model.model.{key.replace(f'.{name}.', '.')}": weight.detach().cpu().contiguous()
+        for key, weight in weights.items()
+    }
+    return config, named
 
 
 def _is_adapted(layer: nn.Module) -> bool:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 
 from zoom_iqa.base.atomic_files import whole_folder
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import Message
 from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
-from zoom_iqa.policy.lora import plain_state_dict
+from zoom_iqa.policy.lora import ADAPTER_WEIGHTS, peft_adapter, plain_state_dict
 from zoom_iqa.policy.token_bytes import TokenBytes
 
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")
@@ -73,7 +75,7 @@ class Policy:
     def save(self, folder: Path, *, files: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not.
 
-        ``files`` are texts to put beside them, by name.
+        Adapters are added to the weights in float32. ``files`` are texts to put beside them, by name.
 
         Raises:
             PolicyError: the folder exists.
@@ -81,17 +83,42 @@ class Policy:
         if folder.exists():
             raise PolicyError(f"export folder {folder} exists; remove it or choose another")
         with whole_folder(folder) as staging:
-            try:
+            with _errors_of_the_disk():
                 self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
-            except SafetensorError as error:
-                found = re.search(r"\(os error (\d+)\)", str(error))
-                if found is None:
-                    raise
-                raise OSError(int(found[1]), os.strerror(int(found[1]))) from error  # such as a full disk
-            self.tokenizer.save_pretrained(staging)
-            self.image_processor.save_pretrained(staging)
-            for name, text in files.items():
-                (staging / name).write_text(text, encoding="utf-8")
+            self._save_beside(staging, files)
+
+    def save_adapter(self, folder: Path, *, base: str, files: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Write the adapter alone in peft's layout, for the model ``base``, with tokenizer and image processor.
+
+        Raises:
+            PolicyError: the folder exists, or the policy has no adapter.
+        """
+        if folder.exists():
+            raise PolicyError(f"export folder {folder} exists; remove it or choose another")
+        config, weights = peft_adapter(self.model, base=base)
+        with whole_folder(folder) as staging:
+            with _errors_of_the_disk():
+                save_file(weights, staging / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+            config.save_pretrained(staging)
+            self._save_beside(staging, files)
+
+    def _save_beside(self, folder: Path, files: Mapping[str, str]) -> None:
+        self.tokenizer.save_pretrained(folder)
+        self.image_processor.save_pretrained(folder)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _errors_of_the_disk() -> Iterator[None]:
+    """Let what safetensors says of the disk, such as that it is full, be the OSError that it is."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def _banned(vocabulary: dict[str, int], known: int, rows: int) -> tuple[int, ...]:

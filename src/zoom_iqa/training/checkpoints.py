@@ -10,6 +10,7 @@ import pickle
 import sys
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor, nn
 
 from zoom_iqa.base.atomic_files import whole_binary_file
 from zoom_iqa.base.errors import CheckpointError, StoppedError
+from zoom_iqa.base.tensor_names import require_fit
 from zoom_iqa.parallel.stopping import agreed_stop
 
 FORMAT = 1
@@ -90,6 +93,21 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     if found != FORMAT:
         raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT}; {_ANEW}")
     return state
+
+
+def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor."""
+    return {name: tuple(value.shape) for name, value in state.items()}
+
+
+def require_fitting(module: nn.Module, checkpoint: Mapping[str, Any]) -> None:
+    """Pass a checkpoint whose tensors are those of the module that goes on from it.
+
+    Raises:
+        CheckpointError: a tensor is missing, renamed, left over or of another shape.
+    """
+    where = "the checkpoint to go on from"
+    require_fit(shapes_of(module.state_dict()), shapes_of(checkpoint["state_dict"]), where=where)
 
 
 def resumable(path: Path) -> Path | None:

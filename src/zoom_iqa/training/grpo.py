@@ -43,6 +43,7 @@ from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
+from zoom_iqa.training.checkpoints import require_fitting
 from zoom_iqa.training.optimizer_setup import (
     OptimizerFactory,
     RateSchedule,
@@ -265,6 +266,7 @@ class GRPOModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from the step the checkpoint was written at."""
+        require_fitting(self, checkpoint)
         self.rollout_step = checkpoint["rollout_step"]
         self._update.load_state_dict(checkpoint["update"])
         self._rubric.load_state_dict(checkpoint.get("reward", {}))  # checkpoints of 0.1.0 have none

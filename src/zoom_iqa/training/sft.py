@@ -26,6 +26,7 @@ from zoom_iqa.policy.freezing import freeze_vision
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
+from zoom_iqa.training.checkpoints import require_fitting
 from zoom_iqa.training.optimizer_setup import (
     OptimizerFactory,
     RateSchedule,
@@ -153,6 +154,7 @@ class SFTModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting them."""
+        require_fitting(self, checkpoint)
         self.bad_steps.load_state_dict(checkpoint["bad_steps"])
 
     def _leave_out(self, batch: list[Trajectory], *, finite: bool, step: int, reducer: Reducer) -> None:

@@ -12,8 +12,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 
-from zoom_iqa.base.errors import CheckpointError, ConfigError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.base.tensor_names import require_fit
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.parallel.placement import Placement
@@ -29,12 +30,15 @@ from zoom_iqa.training.checkpoints import (
     remove,
     require_whole,
     resumable,
+    shapes_of,
 )
 from zoom_iqa.training.stage_data import StageData
 from zoom_iqa.training.strategy import PlacedStrategy
 
 CHECKPOINT_DONE = "done.ckpt"
 CHECKPOINT_LAST = "last.ckpt"
+MODEL = "model."
+"""The place of the policy's model in a stage's module, and so the begin of its tensors' names."""
 
 
 class ModuleRecipe(Protocol):
@@ -105,7 +109,7 @@ class Stage:
         done, last = self._checkpoints(folder)
         if from_first(done.exists):
             from_first(lambda: _finished(done, last))
-            _load_weights(policy, done, placement)
+            load_weights(policy, done, placement)
             return
         start = from_first(lambda: resumable(last))
         L.seed_everything(self.seed, verbose=False)
@@ -157,11 +161,13 @@ def _finished(done: Path, last: Path) -> None:
     remove(last)
 
 
-def _load_weights(policy: Policy, checkpoint: Path, placement: Placement) -> None:
-    """Strictly: every weight of the policy must be in the checkpoint."""
-    state = load_checkpoint(checkpoint, mmap=True)["state_dict"]
-    weights = {key.removeprefix("model."): value for key, value in state.items()}
-    try:
-        placement.load_state_dict(policy.model, weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{checkpoint}: {' '.join(str(error).split())}") from error
+def load_weights(policy: Policy, checkpoint: Path, placement: Placement) -> None:
+    """Give a policy the weights of a stage's checkpoint, strictly.
+
+    Raises:
+        CheckpointError: it is none, or a tensor is missing, renamed, left over or of another shape.
+    """
+    state = load_checkpoint(checkpoint, mmap=True).get("state_dict", {})
+    named = {f"{MODEL}{name}": value for name, value in placement.state_dict(policy.model).items()}
+    require_fit(shapes_of(named), shapes_of(state), where=str(checkpoint))
+    placement.load_state_dict(policy.model, {key.removeprefix(MODEL): value for key, value in state.items()})

@@ -18,7 +18,7 @@ from support.naive_update import distributions, naive_loss, naive_tokens
 from support.random_policy import noise_image
 from support.written_engine import WrittenEngine
 from support.written_rollouts import PROMPTS, SAMPLING, image_samples
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import CheckpointError, ConfigError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
@@ -273,10 +273,13 @@ def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) 
 def test_a_checkpoint_remembers_the_step(random_policy: Policy) -> None:
     module, other = (made(own_copy(random_policy)) for _ in range(2))
     fit(module, image_samples(4), batch_size=2)
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(checkpoint)
     other.on_load_checkpoint(checkpoint)
     assert other.rollout_step == 2
+    checkpoint["state_dict"] = {f"{name}s": value for name, value in checkpoint["state_dict"].items()}
+    with pytest.raises(CheckpointError, match=r"go on from: its tensors do not fit the policy; \d+ renamed: model\."):
+        other.on_load_checkpoint(checkpoint)
 
 
 def test_a_checkpoint_remembers_how_far_a_curriculum_has_come(random_policy: Policy) -> None:
@@ -325,7 +328,7 @@ def test_a_checkpoint_remembers_whether_the_sampler_is_trusted(
     stopped, continued, forgetful = module(), module(), module()
     fit(stopped, image_samples(2), batch_size=2)
     assert "policy/sampler_gap_mean" in stopped.figures
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"state_dict": stopped.state_dict()}
     stopped.on_save_checkpoint(checkpoint)
     continued.on_load_checkpoint(checkpoint)
     forgetful.rollout_step = 1

@@ -16,7 +16,7 @@ from support.naive_update import distributions
 from support.random_policy import noise_image
 from support.written_engine import written
 from support.written_rollouts import PROMPTS
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import CheckpointError, ConfigError
 from zoom_iqa.base.types import Sample, rated_example
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
@@ -143,6 +143,16 @@ def test_plain_means_are_logged(random_policy: Policy, trajectories: list[Trajec
         for turn in one.turns
     ]
     assert module.figures["sft/nll"] == pytest.approx(-torch.cat(log_p).mean().item(), rel=1e-5)
+
+
+def test_it_goes_on_from_its_own_tensors_alone(random_policy: Policy) -> None:
+    module = made(random_policy)
+    checkpoint: dict[str, Any] = {"state_dict": dict(module.state_dict())}
+    module.on_save_checkpoint(checkpoint)
+    module.on_load_checkpoint(checkpoint)
+    del checkpoint["state_dict"]["model.model.language_model.norm.weight"]
+    with pytest.raises(CheckpointError, match=r"1 missing: model\.model\.language_model\.norm\.weight$"):
+        module.on_load_checkpoint(checkpoint)
 
 
 def test_a_frozen_tower_stays(random_policy: Policy, trajectories: list[Trajectory]) -> None:

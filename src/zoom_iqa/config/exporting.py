@@ -1,0 +1,113 @@
+"""A run's checkpoint as a transformers folder: the policy of its config, its weights strictly, and what explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.run_folder import CONFIG, RunFolder
+from zoom_iqa.base.types import Message, Sample, rated_example
+from zoom_iqa.config.policy_card import policy_card
+from zoom_iqa.parallel.placement import Replicated
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.checkpoints import require_whole
+from zoom_iqa.training.stage import CHECKPOINT_DONE, CHECKPOINT_LAST, load_weights
+
+
+def export(checkpoint: Path, out: Path, *, adapter: bool) -> None:
+    """Write the policy of ``checkpoint`` to the folder ``out``: with ``adapter`` that alone, else merged weights.
+
+    ``checkpoint`` is a run's folder, of which the last stage counts that has a checkpoint, or a file or a policy's
+    folder in one.
+
+    Raises:
+        CheckpointError: the file is damaged, or a tensor is missing, renamed, left over or of another shape.
+        ConfigError: ``checkpoint`` is nothing of a run.
+        PolicyError: ``out`` exists, or there is no adapter to keep.
+    """
+    run = _run_of(checkpoint)
+    cfg = _kept(run / CONFIG)
+    source = _last_of(run, cfg) if checkpoint.resolve() == run.resolve() else checkpoint
+    start, figures = str(cfg.policy.path), _figures(run, cfg, source)
+    files = policy_card(
+        cfg,
+        figures,
+        dataset=_judged_on(cfg, figures),
+        prompt=_first_prompt(cfg),
+        config_yaml=(run / CONFIG).read_text(encoding="utf-8"),
+    )
+    if source.is_dir():
+        if adapter:
+            raise ConfigError(f"checkpoint={source}: adapters are merged there; name a .ckpt file of {run}/checkpoints")
+        cfg.policy.path, cfg.policy.lora = str(source), None
+    policy: Policy = instantiate(cfg.policy)
+    if source.is_file():
+        require_whole(source)
+        load_weights(policy, source, Replicated())
+    if adapter:
+        policy.save_adapter(out, base=start, files=files)
+    else:
+        policy.save(out, files=files)
+
+
+def _first_prompt(cfg: DictConfig) -> tuple[Message, ...]:
+    """The prompt about a photograph with which the run's task begins."""
+    sample = Sample.of(rated_example(id="photo", dataset="mine", mos=3.0), Image.new("RGB", (512, 384)))
+    prompt: tuple[Message, ...] = instantiate(cfg.task).open(sample, index=0, seed=cfg.seed).next_request().prompt
+    return prompt
+
+
+def _figures(run: Path, cfg: DictConfig, source: Path) -> dict[str, dict[str, Any]]:
+    """Those of this policy and of the ones before it: a checkpoint on the way through a stage was not judged itself."""
+    stages, found = [str(name) for name in cfg.stages], RunFolder(run).metrics()
+    folders = source.resolve().relative_to(run.resolve()).parts[:-1]
+    within = next((place for place, name in enumerate(stages) if name in folders), len(stages))
+    judged = stages[: within + 1] if source.name == CHECKPOINT_DONE else stages[:within]
+    return {name: found[name] for name in judged if name in found}
+
+
+def _judged_on(cfg: DictConfig, figures: Mapping[str, Mapping[str, Any]]) -> str:
+    counts = sorted({int(found["n"]) for found in figures.values()})
+    name = OmegaConf.select(cfg, "benchmark.name") or "the run's benchmark"
+    return f"{', '.join(f'{count:,}' for count in counts)} of {name}" if counts else "none judged yet"
+
+
+def _run_of(place: Path) -> Path:
+    """The nearest folder that is a run's."""
+    if not place.exists():
+        raise ConfigError(f"checkpoint={place}: there is no such file or folder")
+    found = next((folder for folder in (place, *place.resolve().parents) if (folder / CONFIG).is_file()), None)
+    if found is None:
+        raise ConfigError(f"checkpoint={place}: no folder above it is a run's (none has a {CONFIG})")
+    return found
+
+
+def _kept(path: Path) -> DictConfig:
+    """A run's config, its interpolations of ``machine`` resolved."""
+    try:
+        cfg = OmegaConf.load(path)
+    except (yaml.YAMLError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({' '.join(str(error).split())}); it is no run's config") from error
+    if not isinstance(cfg, DictConfig) or not {"policy", "stages", "task"} <= set(cfg):
+        raise DataError(f"{path} is no config of a training run; name a folder of zoom_iqa.train")
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def _last_of(run: Path, cfg: DictConfig) -> Path:
+    """The checkpoint furthest on: of the last stage that has one, its end before the way there."""
+    for stage in reversed(list(cfg.stages)):
+        for name in (CHECKPOINT_DONE, CHECKPOINT_LAST):
+            path = RunFolder(run).checkpoints(str(stage)) / name
+            if path.exists():
+                return path
+    if RunFolder(run).policy.is_dir():
+        return RunFolder(run).policy
+    raise ConfigError(f"checkpoint={run}: the run has no checkpoint yet")

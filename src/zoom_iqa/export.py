@@ -1,0 +1,52 @@
+"""Export a policy: ``python -m zoom_iqa.export checkpoint=RUN out=FOLDER`` writes it in transformers' layout.
+
+Tensors are loaded strictly. Adapters are merged into the weights in float32, or kept alone with ``adapter=true``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from zoom_iqa.config.help import asks_for_help, help_of
+from zoom_iqa.config.plain_arguments import given_of, required, truth
+
+HELP = help_of(
+    "python -m zoom_iqa.export checkpoint=RUN out=FOLDER [adapter=true]",
+    summary="Writes the policy of a training run in transformers' layout, with tokenizer, image processor, chat "
+    "template, and a model card that has the run's figures and config.",
+    given={
+        "checkpoint": "a run's folder (the last stage that has a checkpoint), a .ckpt file in it, or a policy kept in "
+        "it, such as logs/grpo/best/step-000100",
+        "out": "the folder to make",
+        "adapter=true": "keep the adapter of a policy/lora run alone, as peft and transformers load it; without it the "
+        "adapter is merged in float32",
+    },
+    example="python -m zoom_iqa.export checkpoint=runs/quickstart/a out=exported",
+)
+KEYS = ("checkpoint", "out", "adapter")
+
+
+def main() -> None:
+    """Entry point: errors made on purpose end in one line and status 2."""
+    if asks_for_help(sys.argv[1:]):
+        print(HELP, end="")
+        return
+    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
+
+    run_command(_command, help_text="")
+
+
+def _command() -> None:
+    given = given_of(sys.argv[1:], KEYS)
+    checkpoint, out = (Path(required(given, key, "export checkpoint=RUN out=FOLDER")) for key in ("checkpoint", "out"))
+    adapter = truth(given, "adapter", otherwise=False)
+
+    from zoom_iqa.config.exporting import export
+
+    export(checkpoint, out, adapter=adapter)
+    print(f"{out} ({sum(file.stat().st_size for file in out.iterdir()) / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    main()
