@@ -19,6 +19,7 @@ COMMANDS = {
     "judge": "have a model grade what systems wrote about images",
     "report": "a run as one page; the paper's tables with rows of yours",
     "export": "a run's policy as a folder that transformers loads",
+    "plan": "what fits on which GPUs, and how long a step takes",
     "data": "check a benchmark's copy on this disk",
     "make_tiny_policy": "make the small policy shipped with the package again",
 }

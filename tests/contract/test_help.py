@@ -22,6 +22,7 @@ COMMANDS = {
     "assess": "zoom_iqa.assess",
     "guide": "zoom_iqa.guide",
     "export": "zoom_iqa.export",
+    "plan": "zoom_iqa.plan",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
 }
 LINES, COLUMNS = 24, 80
@@ -62,7 +63,9 @@ def module_of(example: list[str]) -> tuple[str, list[str]]:
     return example[2], example[3:]
 
 
-@pytest.mark.parametrize("command", ["evaluate", "evaluate_peer", "data check", "report", "assess", "guide", "curate"])
+@pytest.mark.parametrize(
+    "command", ["evaluate", "evaluate_peer", "data check", "report", "assess", "guide", "curate", "plan"]
+)
 def test_examples_run(
     command: str, typed: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,121 @@
+"""The stages of a training config as settings of a plan."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.command_line import overrides_of
+from zoom_iqa.config.composition import composed
+from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
+from zoom_iqa.planning.work import Settings, Work
+
+NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+MASTERS = "zoom_iqa.learning.master_adamw.MasterAdamW"
+OWN_BOUND = 12_845_056
+"""Pixels at most of an image by Qwen2.5-VL's own processor."""
+CHARACTERS_A_TOKEN = 4
+"""Of English text, about."""
+TEXT_TOKENS = 700
+"""Of prompts that are not in the config."""
+
+
+def config_of(arguments: Sequence[str]) -> DictConfig:
+    """The training config that ``experiment=NAME`` and overrides make.
+
+    Raises:
+        ConfigError: an argument is wrong, or the config trains nothing.
+    """
+    overrides = [f"+{one}" if one.startswith("experiment=") else one for one in overrides_of(arguments)]
+    cfg = composed("train", overrides)
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+def settings_of(cfg: DictConfig, *, gpus: int, new_tokens: int | None) -> list[Settings]:
+    """The settings of each stage on so many GPUs, with turns of ``new_tokens`` instead of the limit.
+
+    Raises:
+        ConfigError: a value cannot be, or the policy's shape is not known.
+    """
+    shape, pixels = _policy(cfg)
+    if cfg.policy.dtype not in NUMBER_BYTES:
+        raise ConfigError(f"policy.dtype={cfg.policy.dtype}: choose one of {', '.join(NUMBER_BYTES)}")
+    return [_stage(cfg, str(name), shape, pixels, gpus, new_tokens or cfg.max_new_tokens) for name in cfg.stages]
+
+
+def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: int, new_tokens: int) -> Settings:
+    if not isinstance(cfg.get(name), DictConfig) or "module" not in cfg[name]:
+        raise ConfigError(f"stages: no stage is named {name!r}")
+    node, samples, lora = cfg[name], "engine" in cfg[name].module, cfg.policy.lora
+    image = shape.image_tokens(pixels)
+    work = Work(
+        images=node.data.batch_size,
+        group=node.module.group_size if samples else 1,
+        prompt=_text_tokens(cfg, "turn1") + image,
+        image_tokens=image,
+        second_prompt=_text_tokens(cfg, "turn2") + new_tokens + 2 * image,
+        new_tokens=new_tokens,
+    )
+    tower = 0 if node.module.freeze_vision_tower else shape.tower_parameters
+    whole = shape.text_parameters + tower
+    return Settings(
+        stage=name,
+        shape=shape,
+        work=work,
+        gpus=gpus,
+        trained=whole if lora is None else shape.adapter_parameters(rank=lora.rank, targets=list(lora.targets)),
+        adapters=lora is not None,
+        number_bytes=NUMBER_BYTES[cfg.policy.dtype],
+        masters=node.module.optimizer._target_ == MASTERS,
+        reference=samples and lora is None and instantiate(node.module["update"]).needs_reference,
+        samples=samples,
+        accumulate=node.data.accumulate,
+        checkpointing=cfg.machine.gradient_checkpointing,
+        micro_batch_tokens=cfg.machine.micro_batch_tokens,
+        token_budget=cfg.machine.token_budget,
+        logit_chunk=cfg.machine.logit_chunk,
+        steps=_steps(cfg, name, per_step=node.data.batch_size * node.data.accumulate * gpus),
+    )
+
+
+def _steps(cfg: DictConfig, name: str, *, per_step: int) -> int | None:
+    """Steps of a stage; None where epochs say it, whose length the data decide."""
+    node = cfg[name]
+    if node.steps is not None:
+        return int(node.steps)
+    if node.epochs is not None:
+        return None
+    return max(1, int(node.images or cfg.size[name].images) // per_step)
+
+
+def _text_tokens(cfg: DictConfig, turn: str) -> int:
+    text = OmegaConf.select(cfg, f"prompts.{turn}")
+    return -(-len(text) // CHARACTERS_A_TOKEN) if isinstance(text, str) else TEXT_TOKENS
+
+
+def _policy(cfg: DictConfig) -> tuple[PolicyShape, int]:
+    """The policy's shape, and the pixels of an image at most."""
+    path = str(cfg.policy.path)
+    if path in NAMED:
+        return NAMED[path], cfg.policy.max_pixels or OWN_BOUND
+    try:
+        shape = shape_of(_json(Path(path) / "config.json"))
+        pixels = cfg.policy.max_pixels or _json(Path(path) / "preprocessor_config.json")["size"]["longest_edge"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"policy.path={path}: its shape is not known ({' '.join(str(error).split())}); name a folder of a "
+            f"Qwen2.5-VL, or one of {', '.join(NAMED)}"
+        ) from error
+    return shape, int(pixels)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,72 @@
+"""Bytes on a GPU in each phase of a step: sums that can be done by hand, term by term.
+
+Parts that stay are exact. Activations are an estimate from what a block's backward needs; the sum was held against one
+measurement, the growth of 50 GB of the 7B shape on an H200 (experiments/throughput).
+"""
+
+from __future__ import annotations
+
+from zoom_iqa.planning.work import Settings
+
+Phases = dict[str, dict[str, float]]
+LOGIT_COPIES = 3
+"""Rows of float32 logits at a time: logits, their log-softmax, its gradient."""
+MASTER_BYTES, STEP_BYTES = 12, 4
+"""A float32 master and two moments; while stepping a float32 gradient too."""
+
+
+def memory(settings: Settings) -> Phases:
+    """Bytes by phase and part: ``rollout`` (where the stage samples), ``update`` and ``step`` of the optimizer."""
+    shape, number = settings.shape, settings.number_bytes
+    stays = {
+        "weights": float(number * (shape.parameters + (settings.trained if settings.adapters else 0))),
+        "optimizer": optimizer_bytes(settings),
+    }
+    if settings.reference:
+        stays["reference"] = float(number * shape.parameters)
+    gradients = {"gradients": float(number * settings.trained)}
+    phases: Phases = {}
+    if settings.samples:
+        passing = max(settings.work.images * settings.work.prompt, settings.work.answers) * block_bytes(settings)
+        logits = LOGIT_COPIES * 4 * settings.work.answers * shape.vocabulary
+        cache = float(settings.held_tokens * shape.key_value_bytes(number))
+        phases["rollout"] = {**stays, "keys and values": cache, "activations": float(max(passing, logits))}
+    phases["update"] = {**stays, **gradients, "activations": activation_bytes(settings)}
+    stepping = {"float32 gradients": STEP_BYTES * settings.trained / settings.gpus} if settings.masters else {}
+    phases["step"] = {**stays, **gradients, **stepping}
+    return phases
+
+
+def optimizer_bytes(settings: Settings) -> float:
+    """Bytes of masters and moments on the GPU that keeps most of them, by an even share."""
+    if settings.masters:
+        return MASTER_BYTES * settings.trained / settings.gpus
+    return 2.0 * settings.number_bytes * settings.trained
+
+
+def block_bytes(settings: Settings) -> int:
+    """Bytes a token of what one block keeps for its backward.
+
+    In 16 bits: two norms with a float32 copy, queries and keys before and after rotation, values, attention, two
+    residuals (22 widths, 6 widths of keys), and gate, up, activation and their product (8 MLP widths).
+    """
+    shape = settings.shape
+    sixteen_bits = 22 * shape.width + 6 * shape.key_value_width + 8 * shape.mlp_width
+    return sixteen_bits * settings.number_bytes // 2
+
+
+def activation_bytes(settings: Settings) -> float:
+    """Bytes that the largest forward pass keeps, and the larger of one block and the output head at work."""
+    shape, tokens = settings.shape, settings.forwarded
+    kept = settings.number_bytes * shape.width if settings.checkpointing else block_bytes(settings)
+    head = LOGIT_COPIES * 4 * min(settings.logit_chunk, tokens) * shape.vocabulary
+    head += 0 if settings.adapters else 4 * shape.head_weights  # its gradient is summed in float32
+    block = block_bytes(settings) * tokens if settings.checkpointing else 0
+    return float(kept * shape.layers * tokens + max(head, block))
+
+
+def peak(phases: Phases) -> tuple[str, float]:
+    """The phase that takes most, and its bytes."""
+    totals = {name: sum(parts.values()) for name, parts in phases.items()}
+    name = max(totals, key=lambda phase: totals[phase])
+    return name, totals[name]

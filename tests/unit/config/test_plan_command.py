@@ -1,0 +1,62 @@
+"""``zoom-iqa plan`` reads the training config: its budgets, batch sizes, adapters and reference."""
+
+from __future__ import annotations
+
+import pytest
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.planned import config_of, settings_of
+from zoom_iqa.plan import planned
+from zoom_iqa.planning.shapes import SHAPE_7B
+
+
+def test_the_settings_are_those_of_the_config() -> None:
+    (grpo,) = settings_of(config_of(["experiment=grpo_full"]), gpus=8, new_tokens=None)
+    assert (grpo.work.images, grpo.work.group, grpo.work.new_tokens) == (2, 8, 1024)
+    assert grpo.work.image_tokens == 1280  # 1,003,520 pixels over 28 x 28
+    assert (grpo.trained, grpo.number_bytes, grpo.masters) == (SHAPE_7B.text_parameters, 2, True)
+    assert (grpo.reference, grpo.checkpointing, grpo.micro_batch_tokens) == (True, True, 16384)
+    assert grpo.steps == 125  # 2,000 images, 2 on each of 8
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reference"),
+    [
+        (["penalties=none"], False),
+        (["penalties.kl_coverage.anchor=old", "grpo.module.update.mini_batches=2"], False),
+        (["penalties=kl_reference"], True),
+    ],
+)
+def test_a_reference_is_counted_where_something_reads_it(overrides: list[str], reference: bool) -> None:
+    (grpo,) = settings_of(config_of(["experiment=grpo_full", *overrides]), gpus=1, new_tokens=None)
+    assert grpo.reference is reference
+
+
+def test_adapters_and_batches_that_are_added_up() -> None:
+    cfg = config_of(["experiment=sft_full", "policy/lora=r64", "sft.steps=7"])
+    (sft,) = settings_of(cfg, gpus=2, new_tokens=100)
+    # rank 64 over 28 blocks: q and o 2 x 7,168, k and v 2 x 4,096, gate, up and down 3 x 22,528
+    assert sft.trained == 64 * 28 * (2 * 7168 + 2 * 4096 + 3 * 22528)
+    assert (sft.adapters, sft.reference, sft.samples, sft.accumulate, sft.steps) == (True, False, False, 8, 7)
+    assert sft.work.new_tokens == 100
+
+
+def test_a_folder_says_its_shape() -> None:
+    text = planned(["policy=tiny", "gpu=l40s"])
+    assert "sft on 1 x l40s: fits" in text
+    assert "grpo on 1 x l40s: fits" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["gpu=h10"], r"gpu=h10: there is no such GPU; did you mean h100\? Valid: a100, h100, h200, l40s"),
+        (["gpus=0"], r"gpus=0 must be a whole number of at least 1"),
+        (["new_tokens=x"], r"new_tokens=x must be a whole number of at least 1"),
+        (["policy.path=/nowhere"], r"policy\.path=/nowhere: its shape is not known"),
+        (["grpo.modul.group_size=4"], r"grpo\.modul: there is no such key; did you mean module"),
+    ],
+)
+def test_mistakes_are_named(arguments: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        planned(arguments)
