@@ -8,35 +8,17 @@ from itertools import pairwise
 import pytest
 import torch
 
+from support.made_curriculum import GATE, ladder
 from support.made_evidence import ALL_OVER, LOCAL, PRISTINE, REGION, WHOLE, inputs_of, judged
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
-from zoom_iqa.objectives.rewards.curriculum import LookBonus, PerceptualCurriculum, Rung, Tolerance
+from zoom_iqa.objectives.rewards.curriculum import LookBonus, Rung, Tolerance
 from zoom_iqa.objectives.rewards.evidence import locating, naming
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
 from zoom_iqa.objectives.rewards.rubric import Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm
 
 RIGHT = [(REGION, "motion blur")]
-GATE = {"pass_at": 0.6, "open_below": 0.4}
-
-
-def ladder(*, memory: float = 0.0, **given: object) -> PerceptualCurriculum:
-    settings = {
-        "weight": 1.0,
-        "rungs": {
-            "name": Rung(weight=1.0, **GATE),
-            "locate": Rung(weight=2.0, **GATE),
-            "rate": Rung(weight=3.0, **GATE),
-        },
-        "rank_weight": 4.0,
-        "passed_share": 0.5,
-        "waiting_share": 0.25,
-        "memory": memory,
-        "tolerance": Tolerance(widest=1.0, narrowest=0.35, factor=0.5),
-        "rank_eps": 1e-6,
-    }
-    return PerceptualCurriculum(**{**settings, **given})  # type: ignore[arg-type]
 
 
 def batch(*, named: bool, located: bool, rated: bool, truth: bool = True) -> list[list[Record]]:

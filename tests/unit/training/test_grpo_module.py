@@ -14,6 +14,7 @@ import torch
 
 from support.broken_rewards import NotFiniteFor
 from support.fitting import fit, own_copy, sgd, weights
+from support.made_curriculum import ladder
 from support.naive_update import distributions, naive_loss, naive_tokens
 from support.random_policy import noise_image
 from support.written_engine import WrittenEngine
@@ -30,7 +31,7 @@ from zoom_iqa.objectives.aggregation import SequenceMean
 from zoom_iqa.objectives.penalties.base import Penalty
 from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
-from zoom_iqa.objectives.rewards.curriculum import PerceptualCurriculum, Rung, Tolerance
+from zoom_iqa.objectives.rewards.curriculum import Tolerance
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.parallel.placement import Replicated
@@ -283,26 +284,14 @@ def test_a_checkpoint_remembers_the_step(random_policy: Policy) -> None:
 
 
 def test_a_checkpoint_remembers_how_far_a_curriculum_has_come(random_policy: Policy) -> None:
-    def ladder() -> PerceptualCurriculum:
-        gate = {"pass_at": 0.6, "open_below": 0.5}
-        return PerceptualCurriculum(
-            weight=1.0,
-            rungs={name: Rung(weight=1.0, **gate) for name in ("name", "locate", "rate")},
-            rank_weight=1.0,
-            passed_share=0.5,
-            waiting_share=0.5,
-            memory=0.5,
-            tolerance=Tolerance(widest=9.0, narrowest=0.35, factor=0.5),
-            rank_eps=1e-6,
-        )
-
-    reward, again = ladder(), ladder()
+    wide = Tolerance(widest=9.0, narrowest=0.35, factor=0.5)
+    reward, again = (ladder(memory=0.5, tolerance=wide) for _ in range(2))
     module = made(own_copy(random_policy), reward={"curriculum": reward})
     fit(module, image_samples(4), batch_size=2)
     assert set(reward.progress.competence) == {"rate", "rank"}  # nothing is known to be wrong with noise
     assert reward.progress.tolerance < 9.0
     assert module.figures["curriculum/rate"] > 0
-    checkpoint: dict[str, Any] = {}
+    checkpoint: dict[str, Any] = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(checkpoint)
     made(own_copy(random_policy), reward={"curriculum": again}).on_load_checkpoint(checkpoint)
     assert again.progress == reward.progress
