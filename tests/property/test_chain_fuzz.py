@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from support.written_chains import PROMPTS
 from zoom_iqa.base.records import RecordCodec, record_of
 from zoom_iqa.base.types import Ending, Generation, ImagePart, ParseFailure, Sample, TextPart, rated_example
-from zoom_iqa.tasks.chain import ChainPrompts, ChainTask
+from zoom_iqa.tasks.chain import ChainTask
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 
 PIECES = [
@@ -30,15 +31,6 @@ TEXTS = st.one_of(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     ).map(lambda value: f'<zoom>{{"bbox_2d": {value!r}, "look_for": {value!r}}}</zoom>'),
-)
-PROMPTS = ChainPrompts(
-    questions=["How good?"],
-    first="{question}",
-    shown="Crop {number}: ",
-    refused="No crop {number}: {reason}. ",
-    go_on="Go on.",
-    last="Answer.",
-    terse=True,
 )
 SIDES = st.integers(1, 300)
 

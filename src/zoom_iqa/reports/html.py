@@ -13,10 +13,12 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.reports.findings import Finding
 
 
-def filled(template: str, *, scripts: Sequence[str], **parts: str) -> str:
-    """A template with the style, these scripts and the parts, which are HTML, in their places."""
+def filled(template: str, *, title: str, scripts: Sequence[str], **parts: str) -> str:
+    """A page: style, a template with title and parts in its places, all of them HTML, and these scripts."""
     code = "\n".join(f"<script>{_resource(name)}</script>" for name in scripts)
-    return Template(_resource(template)).substitute(style=_resource("page.css"), scripts=code, **parts)
+    body = Template(_resource(template)).substitute(title=title, **parts)
+    frame = Template(_resource("frame.html"))
+    return frame.substitute(title=title, style=_resource("page.css"), body=body, scripts=code)
 
 
 def as_script_text(data: object) -> str:

@@ -10,12 +10,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import zoom_iqa
+from support.command_line import Ended, run_main
 from support.random_policy import noise_image
 from zoom_iqa import assess
 from zoom_iqa.base.errors import ConfigError
@@ -26,29 +26,14 @@ from zoom_iqa.evaluation.assessor import ImageAssessor
 PHOTOGRAPHS = Path(zoom_iqa.__file__).parent / "assets" / "photographs"
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
 Run = Callable[..., Ended]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def typed(*arguments: str, stdin: bytes = b"") -> Ended:
-        monkeypatch.setattr(sys, "argv", ["assess", *arguments])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        capsys.readouterr()
-        try:
-            assess.main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 1
-        said = capsys.readouterr()
-        return Ended(status, said.out, said.err)
+        return run_main(assess.main, ["assess", *arguments], monkeypatch, capsys)
 
     return typed
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import pytest
 from PIL import Image
 
 import zoom_iqa
+from support.command_line import Ended, run_main
 from support.random_policy import build_random_policy
 from zoom_iqa import guide
 from zoom_iqa.data.distortions import DISTORTIONS, distort
@@ -23,28 +22,13 @@ from zoom_iqa.policy.shipped import ADVICE, shipped_policy_folder
 PHOTOGRAPHS = Path(zoom_iqa.__file__).parent / "assets" / "photographs"
 
 
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
 Run = Callable[..., Ended]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     def typed(*arguments: str) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["guide", *arguments])
-        capsys.readouterr()
-        try:
-            guide.main()
-            status = 0
-        except SystemExit as ended:
-            status = ended.code if isinstance(ended.code, int) else 1
-        said = capsys.readouterr()
-        return Ended(status, said.out, said.err)
+        return run_main(guide.main, ["guide", *arguments], monkeypatch, capsys)
 
     return typed
 

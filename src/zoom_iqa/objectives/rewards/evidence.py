@@ -5,7 +5,7 @@ Both are ours, for chains after the abstract of Q-DeepSight (arXiv 2604.16858). 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from zoom_iqa.base.defects import likeness
 from zoom_iqa.base.judgements import Evidence
@@ -32,14 +32,7 @@ def naming(record: Record) -> float | None:
 
     Of an image without a defect no evidence is right. An answer without readable evidence names nothing.
     """
-    truth, evidence = truth_of(record), evidence_of(record)
-    if truth is None:
-        return None
-    if evidence is None:
-        return 0.0
-    if truth.distortion is None or not evidence:
-        return float(truth.distortion is None and not evidence)
-    return sum(likeness(one.defect, truth.distortion) for one in evidence) / len(evidence)
+    return _compared(record, _likeness)
 
 
 def locating(record: Record) -> float | None:
@@ -47,6 +40,10 @@ def locating(record: Record) -> float | None:
 
     A defect all over an image has the whole image as its region. Of an image without a defect no evidence is right.
     """
+    return _compared(record, lambda truth, evidence: overlap(truth.region or WHOLE, boxes_of(evidence)))
+
+
+def _compared(record: Record, measure: Callable[[Truth, Sequence[Evidence]], float]) -> float | None:
     truth, evidence = truth_of(record), evidence_of(record)
     if truth is None:
         return None
@@ -54,7 +51,12 @@ def locating(record: Record) -> float | None:
         return 0.0
     if truth.distortion is None or not evidence:
         return float(truth.distortion is None and not evidence)
-    return overlap(truth.region or WHOLE, boxes_of(evidence))
+    return measure(truth, evidence)
+
+
+def _likeness(truth: Truth, evidence: Sequence[Evidence]) -> float:
+    assert truth.distortion is not None, "an image with a defect"
+    return sum(likeness(one.defect, truth.distortion) for one in evidence) / len(evidence)
 
 
 def boxes_of(evidence: Sequence[Evidence]) -> list[Region]:
