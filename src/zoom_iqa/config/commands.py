@@ -123,8 +123,7 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
         if error.errno not in _OF_THE_DISK:
             raise
         remedy = "" if go_on is None or error.errno == errno.ENAMETOOLONG else f", then go on: {go_on()}"
-        place = "" if error.filename is None else f"{printable(str(error.filename))}: "
-        sys.exit(_report(f"{place}{error.strerror}; {_OF_THE_DISK[error.errno]}{remedy}"))
+        sys.exit(_report(_of_the_disk(error) + remedy))
     except ValueError as error:
         explained = _explained(error, config_name)
         if explained is not None:
@@ -133,6 +132,13 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
             raise
         remedy = "; to see the config of one run of a multirun, drop -m and give that run's values"
         sys.exit(_report(str(error) + (remedy if "--multirun" in str(error) else "")))
+
+
+def _of_the_disk(error: OSError) -> str:
+    """The file, what is wrong and the remedy, of an error that has one."""
+    assert error.errno is not None, "an error of _OF_THE_DISK"
+    place = "" if error.filename is None else f"{printable(str(error.filename))}: "
+    return f"{place}{error.strerror}; {_OF_THE_DISK[error.errno]}"
 
 
 def _report_stop(number: signal.Signals, go_on: Callable[[], str] | None) -> int:
@@ -175,6 +181,8 @@ def one_line(error: Exception) -> str:
     if isinstance(error.__cause__, ZoomIQAError):
         message = str(error.__cause__)
         return message if keys and message.startswith(keys[-1].partition(".")[0] + ".") else key + message
+    if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_THE_DISK:
+        return key + _of_the_disk(error.__cause__)
     advice = ("full_key:", "object_type=", "Set the environment", "provider=")
     return key + " ".join(line for line in lines if not line.startswith(advice))
 

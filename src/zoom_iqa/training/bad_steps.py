@@ -14,6 +14,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from zoom_iqa.base.atomic_files import named_errors
 from zoom_iqa.base.errors import ConfigError, TrainingError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.parallel.processes import rank
@@ -56,7 +57,8 @@ class BadSteps:
         if rank() != 0:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / BAD_STEPS).open("a", encoding="utf-8") as file:
+        path = folder / BAD_STEPS
+        with named_errors(path), path.open("a", encoding="utf-8") as file:
             entry = {"step": step, "reasons": list(dict.fromkeys(reasons)), "ids": named}
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         limit = f"{self._in_a_row} in a row, {self._max} end the run"

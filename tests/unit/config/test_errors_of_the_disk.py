@@ -6,6 +6,7 @@ import errno
 import os
 
 import pytest
+from hydra.utils import instantiate
 
 from zoom_iqa.config.commands import expected_errors
 
@@ -23,6 +24,16 @@ def test_one_line(number: int, remedy: str, capsys: pytest.CaptureFixture[str]) 
         raise OSError(number, os.strerror(number), "a\x1b[2Jb")
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"error: a\\x1b[2Jb: {os.strerror(number)}; {remedy}\n"
+
+
+def test_one_that_a_part_of_the_config_meets_bears_the_part_s_key(capsys: pytest.CaptureFixture[str]) -> None:
+    part = {"_target_": "zoom_iqa.policy.loading.load_policy", "path": "x" * 300, "attention": "sdpa"}
+    part |= {"dtype": "float32", "min_pixels": 4, "max_pixels": 8, "gradient_checkpointing": False}
+    part |= {"image_cache": 0, "lora": None}
+    with pytest.raises(SystemExit) as ended, expected_errors():
+        instantiate({"policy": part})
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: policy: {'x' * 300}: File name too long; give a shorter name\n"
 
 
 def test_others_keep_their_traceback() -> None:

@@ -47,6 +47,14 @@ def test_a_good_step_of_the_same_rollout_does_not_undo_too_many(tmp_path: Path) 
     assert steps.take_too_many() is None
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_named_by_the_file(tmp_path: Path) -> None:
+    (tmp_path / BAD_STEPS).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as error:
+        left_out(BadSteps(stage="grpo", max_bad_steps=2), tmp_path)
+    assert error.value.filename == str(tmp_path / BAD_STEPS)
+
+
 def test_ids_from_outside_are_shown_as_a_terminal_may_show_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
