@@ -29,7 +29,7 @@ def test_one_line(number: int, remedy: str, capsys: pytest.CaptureFixture[str]) 
 def test_one_that_a_part_of_the_config_meets_bears_the_part_s_key(capsys: pytest.CaptureFixture[str]) -> None:
     part = {"_target_": "zoom_iqa.policy.loading.load_policy", "path": "x" * 300, "attention": "sdpa"}
     part |= {"dtype": "float32", "min_pixels": 4, "max_pixels": 8, "gradient_checkpointing": False}
-    part |= {"image_cache": 0, "lora": None}
+    part |= {"image_cache": 1, "lora": None}
     with pytest.raises(SystemExit) as ended, expected_errors():
         instantiate({"policy": part})
     assert ended.value.code == 2
