@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "measure how well a policy agrees with people on benchmarks",
     "evaluate_peer": "the same of another method: NIQE, BRISQUE, pyiqa's",
     "assess": "rate photographs: a card for each, or JSON, or CSV",
+    "demo": "a page in a browser: drop an image, watch it being judged",
     "guide": "prompts for a restorer, or the image restored itself",
     "curate": "have a model judge images, filter that, export it for SFT",
     "judge": "have a model grade what systems wrote about images",

@@ -21,6 +21,7 @@ COMMANDS = {
     "judge": "zoom_iqa.judge",
     "assess": "zoom_iqa.assess",
     "guide": "zoom_iqa.guide",
+    "demo": "zoom_iqa.demo",
     "export": "zoom_iqa.export",
     "plan": "zoom_iqa.plan",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",

@@ -46,7 +46,7 @@ def test_it_fits_a_screen_and_comes_at_once(arguments: tuple[str, ...]) -> None:
 
 def test_nothing_heavy_is_loaded_for_a_menu_or_the_help_of_options() -> None:
     code = (
-        "import sys; from zoom_iqa import __main__, assess, guide; "
+        "import sys; from zoom_iqa import __main__, assess, demo, guide; "
         "print([name for name in ('torch', 'transformers', 'lightning', 'numpy') if name in sys.modules])"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

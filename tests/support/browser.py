@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,39 @@ import pytest
 @contextmanager
 def opened(path: Path, *, width: int = 1280) -> Iterator[Any]:
     """A page of playwright at a file. Errors of scripts, console messages and fetches fail the test at the end."""
+    file = path.as_uri()
+    with _driven(own=lambda url: url.partition("#")[0] == file, harmless=(), width=width) as page:
+        page.goto(file)
+        page.wait_for_selector("body[data-ready]", state="attached")
+        yield page
+
+
+@contextmanager
+def visited(address: str, *, width: int = 1280, harmless: Sequence[str] = ()) -> Iterator[Any]:
+    """As ``opened``, at a server of this machine; ``harmless`` are console messages of a library's page."""
+    with _driven(own=lambda url: url.startswith(address), harmless=harmless, width=width) as page:
+        page.goto(address)
+        yield page
+
+
+@contextmanager
+def _driven(*, own: Callable[[str], bool], harmless: Sequence[str], width: int) -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs Debian's chromium, which is not installed here")
     playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)")
     wrong: list[str] = []
+
+    def allowed(url: str) -> bool:
+        return url.startswith(("data:", "blob:")) or own(url)
+
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text))
+        page.on("console", lambda message: None if message.text in harmless else wrong.append(message.text))
         page.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
-        page.on("request", lambda request: None if _own(request.url, path) else wrong.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector("body[data-ready]", state="attached")
+        page.on("request", lambda request: None if allowed(request.url) else wrong.append(request.url))
         yield page
         browser.close()
     assert not wrong
-
-
-def _own(url: str, path: Path) -> bool:
-    return url.startswith(("data:", "blob:")) or url.partition("#")[0] == path.as_uri()

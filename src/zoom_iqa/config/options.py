@@ -35,7 +35,7 @@ class _OneScreen(TyperCommand):
         shown = [parameter for parameter in self.get_params(ctx) if parameter.name != "help"]
         given = {_key(parameter): parameter.help or "" for parameter in shown}  # type: ignore[attr-defined]
         arguments = " ".join(key for key in given if not key.startswith("-"))
-        usage = f"{ctx.command_path} {arguments} [OPTION ...]"
+        usage = " ".join(filter(None, (ctx.command_path, arguments, "[OPTION ...]")))
         return help_of(usage, summary=summary, given=given, example=example).rstrip("\n")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
@@ -37,4 +38,18 @@ class Engine(Protocol):
 
     def release(self) -> None:
         """No request to come continues one that has finished: give back what was kept for that."""
+        ...
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """An engine whose answers can be read while they are written, and that can be stopped in the middle."""
+
+    @property
+    def unfinished(self) -> Mapping[str, str]:
+        """The texts so far of the requests that are being answered, by key."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop every request that waits or runs."""
         ...

@@ -5,6 +5,8 @@ Slow and short: what faster engines are compared with, and a fallback for models
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -19,7 +21,7 @@ from zoom_iqa.policy.vision_cache import VisionCache
 
 
 class TransformersEngine:
-    """Generates requests one after the other, the oldest first; one a step."""
+    """Generates requests one after the other, the oldest first; one token a step."""
 
     def __init__(self, *, policy: Policy, sampling: SamplingParams, features: VisionCache) -> None:
         self.sampling = sampling
@@ -27,6 +29,8 @@ class TransformersEngine:
         self._features = features
         self._stops: dict[tuple[str, ...], StopCheck] = {}
         self._waiting: list[Request] = []
+        self._writing: Iterator[Generation | None] | None = None
+        self._ids: list[int] = []
 
     @property
     def busy(self) -> bool:
@@ -43,13 +47,33 @@ class TransformersEngine:
 
     @torch.no_grad()
     def step(self) -> list[Generation]:
-        """Generate the oldest request to its end."""
-        return [self._generate(self._waiting.pop(0))] if self._waiting else []
+        """Draw a token of the oldest request."""
+        if not self._waiting:
+            return []
+        if self._writing is None:
+            self._writing = self._generated(self._waiting[0])
+        generation = next(self._writing)
+        if generation is None:
+            return []
+        self._waiting.pop(0)
+        self._writing = None
+        return [generation]
+
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """The text so far of the oldest request, once it is begun."""
+        return {} if self._writing is None else {self._waiting[0].key: self._policy.decode(self._ids)}
+
+    def abandon(self) -> None:
+        """Drop every request."""
+        self._waiting.clear()
+        self._writing = None
 
     def release(self) -> None:
         """Nothing is kept of what has run."""
 
-    def _generate(self, request: Request) -> Generation:
+    def _generated(self, request: Request) -> Iterator[Generation | None]:
+        """None after each token but the last."""
         sampling = self.sampling if request.sampling is None else request.sampling
         if sampling.stop_strings not in self._stops:
             self._stops[sampling.stop_strings] = StopCheck(sampling.stop_strings, self._policy)
@@ -60,7 +84,7 @@ class TransformersEngine:
         cache = DynamicCache(config=self._policy.model.config.get_text_config())
         embedded_LH = embed(self._policy, prompt.ids_L.to(self._policy.device), self._features(prompt.images))
         hidden_1H = self._forward(embedded_LH, prompt.positions_3L, cache)
-        ids: list[int] = []
+        ids = self._ids = []
         logprobs: list[float] = []
         entropies: list[float] = []
         for draw_1 in draws_C.split(1):
@@ -74,7 +98,9 @@ class TransformersEngine:
             entropies.append(float(drawn.entropy_R))
             if stop(ids):
                 break
-        return Generation(
+            if len(ids) < sampling.max_new_tokens:
+                yield None
+        yield Generation(
             key=request.key,
             text=self._policy.decode(ids),
             token_ids=tuple(ids),

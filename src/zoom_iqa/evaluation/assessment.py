@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoom_iqa.base.errors import FailureReason
-from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Box, Region
+from zoom_iqa.base.records import Record, RecordedStep
+from zoom_iqa.base.types import Box, Region, Step
 from zoom_iqa.evaluation.figures import ImageRatings
 from zoom_iqa.tasks.format import paragraphs
 from zoom_iqa.tasks.verdict import verdict_of
@@ -88,29 +88,16 @@ class Assessment:
     @property
     def looks(self) -> tuple[CloserLook, ...]:
         """The crops of the answer shown, in order."""
-        steps, (width, height) = self.shown.steps, self.size
-        ratings = [step.reading.rating for step in steps]
-        numbers = [rating if isinstance(rating, float) else None for rating in ratings] + [None]
-        return tuple(
-            CloserLook(
-                box=look.box,
-                region=(
-                    look.box[0] / width,
-                    look.box[1] / height,
-                    look.box[2] / width,
-                    look.box[3] / height,
-                ),
-                before=numbers[turn],
-                after=numbers[turn + 1],
-            )
-            for turn, step in enumerate(steps)
-            for look in step.looks
-            if look.box is not None
-        )
+        return closer_looks(self.shown.steps, self.size)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The turns of the answer shown."""
+        return tuple(step.text for step in self.shown.steps)
 
     def labels(self, turn: int) -> Sequence[str]:
         """The labels of a turn's paragraphs, by role."""
-        return self.sections[min(turn, len(self.sections) - 1)] if self.sections else ()
+        return labels_of(self.sections, turn)
 
     @property
     def _ratings(self) -> ImageRatings:
@@ -126,6 +113,52 @@ class Unviewable:
 
 
 Outcome = Assessment | Unviewable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unfinished:
+    """All that a policy has said of one image so far: the last of ``texts`` is being written.
+
+    ``looks`` are the crops so far; the ratings after the last are still to come. ``size`` and ``sections`` are as those
+    of an assessment.
+    """
+
+    size: tuple[int, int]
+    texts: tuple[str, ...]
+    looks: tuple[CloserLook, ...]
+    sections: Sequence[Sequence[str]] = field(repr=False)
+
+    def labels(self, turn: int) -> Sequence[str]:
+        """The labels of a turn's paragraphs, by role."""
+        return labels_of(self.sections, turn)
+
+
+def closer_looks(steps: Sequence[Step | RecordedStep], size: tuple[int, int]) -> tuple[CloserLook, ...]:
+    """The crops that these turns of an answer led to, in order, on an image of ``size``."""
+    width, height = size
+    ratings = [step.reading.rating for step in steps]
+    numbers = [rating if isinstance(rating, float) else None for rating in ratings] + [None]
+    return tuple(
+        CloserLook(
+            box=look.box,
+            region=(
+                look.box[0] / width,
+                look.box[1] / height,
+                look.box[2] / width,
+                look.box[3] / height,
+            ),
+            before=numbers[turn],
+            after=numbers[turn + 1],
+        )
+        for turn, step in enumerate(steps)
+        for look in step.looks
+        if look.box is not None
+    )
+
+
+def labels_of(sections: Sequence[Sequence[str]], turn: int) -> Sequence[str]:
+    """The labels of a turn's paragraphs, by role; further turns have the last ones."""
+    return sections[min(turn, len(sections) - 1)] if sections else ()
 
 
 def expected_of(records: Sequence[Record]) -> Expected | None:

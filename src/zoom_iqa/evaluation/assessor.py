@@ -18,11 +18,12 @@ from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.images import load_image, shown_image
 from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.engines.engine import Engine
-from zoom_iqa.evaluation.assessment import Assessment, Outcome, Unviewable, expected_of
+from zoom_iqa.evaluation.assessment import Assessment, Outcome, Unfinished, Unviewable, closer_looks, expected_of
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
-from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.rollout.collect import collect_groups, seed_of
 from zoom_iqa.rollout.expected_ratings import expected_ratings
+from zoom_iqa.rollout.watching import watch
 from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.tasks.tools.crop import why_unviewable
 
@@ -95,6 +96,22 @@ class ImageAssessor:
         """Assess images in their order; one that cannot be viewed is an outcome that says why, and the rest go on."""
         return [outcome for batch in self.batches(list(images)) for outcome in batch]
 
+    def watch(self, image: Source) -> Iterator[Unfinished | Assessment]:
+        """As ``assess``, told as it is written, a token at a time; the assessment comes last. One answer is given.
+
+        Raises:
+            ImageError: as ``assess``, before anything is told.
+        """
+        sample = _sampled(image, max_pixels=self._max_pixels, upright=self._upright)
+        session = self._task.open(sample, index=0, seed=seed_of(sample.example, seed=self._seed))
+        size = sample.image.size
+        for text in watch(session, engines={"policy": self._engine}):
+            written = tuple(step.generation.text for step in session.steps)
+            looks = closer_looks(session.steps, size)
+            yield Unfinished(size=size, texts=(*written, text), looks=looks, sections=self._sections)
+        records = self._records(RolloutGroup(sample.example, (session.rollout(),)))
+        yield self._assessment(_name(image), sample, records)
+
     @torch.no_grad()
     def batches(self, images: Sequence[Source]) -> Iterator[list[Outcome]]:
         """As ``assess_many``, a batch at a time as it is done.
@@ -130,17 +147,18 @@ class ImageAssessor:
         )
         records = {group.example.id: self._records(group) for group in groups}
         return [
-            one
-            if isinstance(one, Unviewable)
-            else Assessment(
-                source=name,
-                size=one.image.size,
-                records=records[one.example.id],
-                expected=expected_of(records[one.example.id]),
-                sections=self._sections,
-            )
+            one if isinstance(one, Unviewable) else self._assessment(name, one, records[one.example.id])
             for name, one in zip(names, loaded, strict=True)
         ]
+
+    def _assessment(self, name: str, sample: Sample, records: tuple[Record, ...]) -> Assessment:
+        return Assessment(
+            source=name,
+            size=sample.image.size,
+            records=records,
+            expected=expected_of(records),
+            sections=self._sections,
+        )
 
     def _records(self, group: RolloutGroup) -> tuple[Record, ...]:
         expected = expected_ratings(group.rollouts, policy=self.policy, features=self._features)
@@ -161,11 +179,15 @@ class _Viewed(Dataset["Sample | Unviewable"]):
     def __getitem__(self, index: int) -> Sample | Unviewable:
         source = self._images[index]
         try:
-            part = _view(source, max_pixels=self._max_pixels, upright=self._upright)
+            return _sampled(source, max_pixels=self._max_pixels, upright=self._upright)
         except ImageError as error:
             return Unviewable(source=_name(source), reason=str(error))
-        ref = ImageRef(path=None if isinstance(source, Image) else str(source))
-        return Sample(Example(id=part.key, dataset=DATASET, images=(ref,)), (part,))
+
+
+def _sampled(source: Source, *, max_pixels: int | None, upright: bool) -> Sample:
+    part = _view(source, max_pixels=max_pixels, upright=upright)
+    ref = ImageRef(path=None if isinstance(source, Image) else str(source))
+    return Sample(Example(id=part.key, dataset=DATASET, images=(ref,)), (part,))
 
 
 def _view(source: Source, *, max_pixels: int | None, upright: bool) -> ImagePart:

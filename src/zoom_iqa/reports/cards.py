@@ -64,13 +64,18 @@ def card(assessment: Assessment) -> Panel:
 
 def look_said(look: CloserLook) -> str:
     """The place of a crop in hundredths of the image, and the ratings before and after it."""
-    x1, y1, x2, y2 = (round(100 * end) for end in look.region)
-    place = f"x {x1}-{x2} %, y {y1}-{y2} %"
+    place = place_said(look)
     if look.before is None or look.after is None:
         return f"{place}: {_number(look.before)} before, {_number(look.after)} after"
     change = round(look.after - look.before, 2)
     moved = f"raised by {change:.2f}" if change > 0 else f"lowered by {-change:.2f}" if change < 0 else "left"
     return f"{place}: {look.before:.2f} before, {look.after:.2f} after: {moved}"
+
+
+def place_said(look: CloserLook) -> str:
+    """The place of a crop in hundredths of the image."""
+    x1, y1, x2, y2 = (round(100 * end) for end in look.region)
+    return f"x {x1}-{x2} %, y {y1}-{y2} %"
 
 
 def _rating(assessment: Assessment) -> Text:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from zoom_iqa.base.types import Box
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import look_said
 from zoom_iqa.reports.files import told_if_unwritable, write_image
@@ -27,8 +28,10 @@ def overlay(image: Image.Image, assessment: Assessment) -> Image.Image:
     A crop is drawn as the policy saw it: enlarged within the image's own size.
     """
     scale = max(1.0, LEAST_HEIGHT / image.height)
-    shown = _resized(image, scale)
     looks = assessment.looks
+    bare = _resized(image, scale)
+    thickness = max(2, bare.height // 150)
+    shown = with_boxes(bare, [_scaled(look.box, scale) for look in looks], thickness=thickness)
     crops = [_resized(cut(image, look.box), scale) for look in looks]
     font = ImageFont.load_default(max(12.0, shown.height / 28))
     line = round(font.getbbox("Ag")[3] * 1.6) if isinstance(font, ImageFont.FreeTypeFont) else 2 * MARGIN
@@ -43,18 +46,33 @@ def overlay(image: Image.Image, assessment: Assessment) -> Image.Image:
     draw = ImageDraw.Draw(canvas)
     canvas.paste(shown, (MARGIN, MARGIN))
     draw.text((MARGIN, MARGIN + shown.height + line // 5), title, fill=INK, font=font)
-    thickness = max(2, shown.height // 150)
-    for number, look in enumerate(looks):
-        x1, y1, x2, y2 = (round(end * scale) + MARGIN for end in look.box)
-        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=_colour(number), width=thickness)
     top, left = MARGIN, width - MARGIN - column
     for number, (crop, caption) in enumerate(zip(stacked, captions, strict=True)):
         canvas.paste(crop, (left, top))
         frame = (left, top, left + crop.width - 1, top + crop.height - 1)
-        draw.rectangle(frame, outline=_colour(number), width=thickness)
+        draw.rectangle(frame, outline=colour(number), width=thickness)
         draw.text((left, top + crop.height + line // 5), caption, fill=INK, font=font)
         top += crop.height + line + MARGIN
     return canvas
+
+
+def with_boxes(image: Image.Image, boxes: Sequence[Box], *, thickness: int) -> Image.Image:
+    """A copy of ``image`` with lines of so many pixels around each box of it, in the colours of crops."""
+    marked = image.copy()
+    draw = ImageDraw.Draw(marked)
+    for number, (x1, y1, x2, y2) in enumerate(boxes):
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=colour(number), width=thickness)
+    return marked
+
+
+def colour(number: int) -> str:
+    """That of the box and the frame of a crop, which are counted from 0."""
+    return COLOURS[number % len(COLOURS)]
+
+
+def _scaled(box: Box, scale: float) -> Box:
+    x1, y1, x2, y2 = (round(end * scale) for end in box)
+    return x1, y1, x2, y2
 
 
 def _title(assessment: Assessment) -> str:
@@ -80,10 +98,6 @@ def _resized(image: Image.Image, scale: float) -> Image.Image:
 
 def _text_width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> int:
     return round(font.getlength(text))
-
-
-def _colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
 
 
 class OverlayFolder:

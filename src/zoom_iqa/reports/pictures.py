@@ -72,8 +72,8 @@ def pictures_within(
 def shrunk(image: Image.Image, boxes: Sequence[Box], *, side: int, quality: int) -> Picture:
     """A picture of ``side`` pixels at most; crops are pictures of their own only where the image had to be reduced."""
     reduced = max(image.size) > side
-    crops = {crop_key(box): _encoded(image.crop(box), side // 2, quality) for box in boxes} if reduced else {}
-    return Picture(source=_encoded(image, side, quality), width=image.width, height=image.height, crops=crops)
+    crops = {crop_key(box): encoded(image.crop(box), side // 2, quality) for box in boxes} if reduced else {}
+    return Picture(source=encoded(image, side, quality), width=image.width, height=image.height, crops=crops)
 
 
 def _size(budget: int, trial: Sequence[tuple[Wanted, Image.Image]], *, count: int) -> tuple[int, int]:
@@ -92,7 +92,8 @@ def _loaded(wanted: Sequence[Wanted]) -> Iterator[tuple[Wanted, Image.Image]]:
             yield item, image
 
 
-def _encoded(image: Image.Image, side: int, quality: int) -> str:
+def encoded(image: Image.Image, side: int, quality: int) -> str:
+    """A picture of ``side`` pixels at most as the source of an image on a page."""
     small = image.convert("RGB")
     small.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()

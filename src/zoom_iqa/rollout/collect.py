@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from zoom_iqa.base.errors import ConfigError, SessionError
-from zoom_iqa.base.types import Rollout, RolloutGroup, Sample
+from zoom_iqa.base.types import Example, Request, Rollout, RolloutGroup, Sample
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.tasks.task import Session, Task, derive_seed
@@ -48,7 +48,7 @@ def collect_groups(
     sessions: list[Session] = []
     for sample in samples:
         name = sample.example.name
-        sample_seed = derive_seed(seed, name, occurrences[name])
+        sample_seed = seed_of(sample.example, seed=seed, occurrence=occurrences[name])
         occurrences[name] += 1
         sessions.extend(task.open(sample, index=index, seed=sample_seed) for index in range(group_size))
     rollouts = collect(sessions, engines=engines, probes=probes)
@@ -56,6 +56,22 @@ def collect_groups(
         RolloutGroup(sample.example, tuple(rollouts[start : start + group_size]))
         for sample, start in zip(samples, range(0, len(rollouts), group_size), strict=True)
     ]
+
+
+def seed_of(example: Example, *, seed: int, occurrence: int = 0) -> int:
+    """The seed of an example's session that occurred ``occurrence`` times before among the samples of ``seed``."""
+    return derive_seed(seed, example.name, occurrence)
+
+
+def engine_of(request: Request, engines: Mapping[str, Engine]) -> Engine:
+    """The engine of the request's speaker.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if request.speaker not in engines:
+        raise ConfigError(f"engines: no engine speaks for {request.speaker!r}; there are {', '.join(engines)}")
+    return engines[request.speaker]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,11 +110,9 @@ class _Loop:
             return
         if request.key in self._running:
             raise SessionError(f"{request.key!r} is asked for twice at once; request keys must differ in a batch")
-        if request.speaker not in self._engines:
-            known = ", ".join(self._engines)
-            raise ConfigError(f"engines: no engine speaks for {request.speaker!r}; there are {known}")
+        engine = engine_of(request, self._engines)
         self._running[request.key] = running
-        self._engines[request.speaker].submit(request)
+        engine.submit(request)
 
     def _finish(self, running: _Running) -> None:
         if running.probe is not None:

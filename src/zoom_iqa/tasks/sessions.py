@@ -55,6 +55,11 @@ class TurnSession(ABC):
         """The generation wanted now, the same until it is submitted; None when the trajectory is complete."""
         return self._pending
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The turns that have been answered."""
+        return tuple(self._steps)
+
     def submit(self, generation: Generation) -> None:
         """Take the generation asked for and move on.
 
@@ -81,7 +86,7 @@ class TurnSession(ABC):
                 f"{self._example.name}: asked for a rollout before an answer: {self._pending.key!r} is pending; "
                 "submit it"
             )
-        return Rollout(self._example, self._index, tuple(self._steps), self._ending)
+        return Rollout(self._example, self._index, self.steps, self._ending)
 
 
 class QuestionSession(TurnSession):

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from zoom_iqa.base.types import Generation, Message, Request, Rollout, Sample, TextPart
+from zoom_iqa.base.types import Generation, Message, Request, Rollout, Sample, Step, TextPart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +25,11 @@ class Session(Protocol):
 
     def next_request(self) -> Request | None:
         """The generation wanted now, the same until it is submitted; None when the trajectory is complete."""
+        ...
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is complete of the trajectory."""
         ...
 
     def submit(self, generation: Generation) -> None:

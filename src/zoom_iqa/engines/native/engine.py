@@ -122,6 +122,20 @@ class NativeEngine:
         """Drop the keys and values of finished rows."""
         self._store.clear()
 
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """The texts so far of running requests, by key."""
+        return {
+            request.key: self._policy.decode(cohort.tail(row, cohort.drawn))
+            for cohort in self._cohorts
+            for row, request in cohort.unfinished(range(cohort.cache.rows))
+        }
+
+    def abandon(self) -> None:
+        """Drop every request that waits or runs; what finished rows have left is kept."""
+        self._cohorts = []
+        self._scheduler.clear()
+
     def step(self) -> list[Generation]:
         """Let waiting requests join, then draw one token for every running row; what finished by it."""
         with torch.no_grad():  # no inference mode: features made here may later meet an autograd graph

@@ -82,6 +82,10 @@ class Scheduler:
         group = self._waiting.setdefault((request.prompt_key, sampling), WaitingGroup(prompt, sampling, []))
         group.requests.append(request)
 
+    def clear(self) -> None:
+        """Drop every request that waits."""
+        self._waiting.clear()
+
     def admit(self, *, running: int, reserved: int) -> list[WaitingGroup]:
         """Take out the groups that join now, given rows running and tokens reserved; the rest of a group waits on."""
         if not self._waiting or self.waiting < self._share * running:
