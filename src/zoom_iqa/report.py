@@ -1,4 +1,4 @@
-"""Pages and tables of runs: ``python -m zoom_iqa.report run FOLDER``, ``... table1 RUN...``, ``... table3 MULTIRUN``.
+"""Pages and tables of runs: ``zoom-iqa report run FOLDER``, ``... table1 RUN...``, ``... table3 MULTIRUN``.
 
 ``run`` writes one HTML file that needs nothing else: figures, charts, and every answer with its picture.
 ``table1`` takes folders of zoom_iqa.evaluate or zoom_iqa.train as FOLDER or NAME=FOLDER; runs of one name share a row.
@@ -8,63 +8,131 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, Annotated
 
-import wandb
+import typer
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.config.commands import expected_errors
-from zoom_iqa.config.run_report import runs_in, write_comparison, write_report
-from zoom_iqa.reports.ablation import ablation_table, read_multirun
-from zoom_iqa.reports.benchmarks import PLCC_KINDS, benchmark_table, merged
-from zoom_iqa.reports.human_like import human_like_table
-from zoom_iqa.reports.judged import judged_table, read_judged
-from zoom_iqa.reports.rendering import FORMATS, TextTable
-from zoom_iqa.reports.runs import read_run
-from zoom_iqa.reports.workspace import workspace
+from zoom_iqa.config.help import asks_for_help
+from zoom_iqa.config.options import Kind, call_kind, one_of
+from zoom_iqa.reports.benchmarks import PLCC_KINDS
+from zoom_iqa.reports.rendering import FORMATS
+
+if TYPE_CHECKING:
+    from zoom_iqa.reports.rendering import TextTable
+    from zoom_iqa.reports.runs import FinishedRun
+
+SUMMARY = "Pages of runs, and tables of the paper with our rows."
+EXAMPLE = "zoom-iqa report table1"
+
+Named = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=]FOLDER ...", help="folders of runs; none shows what is published")
+]
+Format = Annotated[str, typer.Option("--format", metavar="NAME", help=" ".join(FORMATS))]
+Table = Callable[[], "TextTable"]
 
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
+    if asks_for_help(sys.argv[1:]):
+        report(sys.argv[1:])
+        return
+    from zoom_iqa.config.commands import expected_errors  # imports torch: help comes before it
+
     with expected_errors():
         print(report(sys.argv[1:]), end="")
 
 
 def report(arguments: Sequence[str]) -> str:
-    """What a command line asks for, as text: a table, or where a page lies.
+    """What a command line asks for, as text: a table, or where a page lies; nothing where that was help.
 
     Raises:
         ConfigError: an argument is wrong, or a page cannot be written.
         DataError: a folder is not a finished run's, or runs do not go together.
     """
-    options = _parser().parse_args(arguments)
-    made: TextTable | Path | str = options.make(options)
-    if isinstance(made, Path):
-        return f"{made} ({made.stat().st_size / 1e6:.1f} MB)\n"
-    return FORMATS[options.format](made) if isinstance(made, TextTable) else made
+    return call_kind(KINDS, arguments, name="report", summary=SUMMARY, example=EXAMPLE) or ""
 
 
-def _run(options: argparse.Namespace) -> Path:
-    return write_report(options.folder, options.output)
+def _run(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of a run, at any stage")],
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the page; report.html in the folder unless given")
+    ] = None,
+) -> str:
+    from zoom_iqa.config.run_report import write_report
+
+    return _written(write_report(folder, output))
 
 
-def _compare(options: argparse.Namespace) -> Path:
+def _compare(
+    runs: Annotated[list[str], typer.Argument(metavar="[NAME=]FOLDER ...", help="folders of runs, or of a multirun")],
+    output: Annotated[Path, typer.Option(metavar="FILE", help="the page; compare.html unless given")] = Path(
+        "compare.html"
+    ),
+) -> str:
+    from zoom_iqa.config.run_report import runs_in, write_comparison
+
     named: list[tuple[str, Path]] = []
-    for name, folder in map(_named, options.runs):
-        runs = runs_in(folder)
-        if not runs:
+    for name, folder in map(_named, runs):
+        found = runs_in(folder)
+        if not found:
             raise DataError(f"{folder} holds no run with figures; give the folders of runs, or that of a multirun")
-        single = runs == [folder]
-        named += [(name, folder)] if single else [(str(run.relative_to(folder)), run) for run in runs]
-    return write_comparison(named, options.output)
+        single = found == [folder]
+        named += [(name, folder)] if single else [(str(run.relative_to(folder)), run) for run in found]
+    return _written(write_comparison(named, output))
 
 
-def _workspace(options: argparse.Namespace) -> str:
-    made = workspace(entity=options.entity, project=options.project)
+def _table1(
+    runs: Named = None,
+    plcc: Annotated[str, typer.Option(metavar="KIND", help=f"which PLCC of ours: {' '.join(PLCC_KINDS)}")] = "raw",
+    form: Format = "markdown",
+) -> str:
+    from zoom_iqa.reports.benchmarks import benchmark_table, merged
+
+    one_of("--plcc", plcc, PLCC_KINDS)
+    found = _read(runs)
+
+    def table() -> TextTable:
+        rows = merged([(name, run.by_dataset) for name, run in found])
+        return benchmark_table(rows, plcc=plcc, paired=form != "csv", remarks=_remarks(found))
+
+    return _rendered(table, form)
+
+
+def _table2(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER ...", help="of zoom-iqa judge; none shows what is published")
+    ] = None,
+    form: Format = "markdown",
+) -> str:
+    from zoom_iqa.reports.judged import judged_table, read_judged
+
+    return _rendered(lambda: judged_table([read_judged(folder) for folder in folders or ()]), form)
+
+
+def _table3(
+    multirun: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of a multirun")],
+    form: Format = "markdown",
+) -> str:
+    from zoom_iqa.reports.ablation import ablation_table, read_multirun
+
+    return _rendered(lambda: ablation_table(*read_multirun(multirun)), form)
+
+
+def _workspace(
+    entity: Annotated[str, typer.Option(metavar="NAME", help="the user or team at Weights & Biases")],
+    project: Annotated[str, typer.Option(metavar="NAME", help="that runs are logged to; zoom_iqa unless given")] = (
+        "zoom_iqa"
+    ),
+) -> str:
+    import wandb
+
+    from zoom_iqa.reports.workspace import workspace
+
+    made = workspace(entity=entity, project=project)
     try:
         made.save()
     except wandb.errors.Error as error:
@@ -74,25 +142,31 @@ def _workspace(options: argparse.Namespace) -> str:
     return f"{made.url}\n"
 
 
-def _table1(options: argparse.Namespace) -> TextTable:
-    runs = [(name, read_run(path)) for name, path in map(_named, options.runs)]
-    rows = merged([(name, run.by_dataset) for name, run in runs])
-    remarks = [f"{name}: {run.description}" for name, run in runs]
-    return benchmark_table(rows, plcc=options.plcc, paired=options.format != "csv", remarks=remarks)
+def _human(runs: Named = None, form: Format = "markdown") -> str:
+    from zoom_iqa.reports.benchmarks import merged
+    from zoom_iqa.reports.human_like import human_like_table
+
+    found = _read(runs)
+    rows = merged([(name, run.by_dataset) for name, run in found])
+    return _rendered(lambda: human_like_table(rows, remarks=_remarks(found)), form)
 
 
-def _human(options: argparse.Namespace) -> TextTable:
-    runs = [(name, read_run(path)) for name, path in map(_named, options.runs)]
-    rows = merged([(name, run.by_dataset) for name, run in runs])
-    return human_like_table(rows, remarks=[f"{name}: {run.description}" for name, run in runs])
+def _read(runs: Sequence[str] | None) -> list[tuple[str, FinishedRun]]:
+    from zoom_iqa.reports.runs import read_run
+
+    return [(name, read_run(path)) for name, path in map(_named, runs or ())]
 
 
-def _table2(options: argparse.Namespace) -> TextTable:
-    return judged_table([read_judged(folder) for folder in options.folders])
+def _remarks(runs: Sequence[tuple[str, FinishedRun]]) -> list[str]:
+    return [f"{name}: {run.description}" for name, run in runs]
 
 
-def _table3(options: argparse.Namespace) -> TextTable:
-    return ablation_table(*read_multirun(options.multirun))
+def _rendered(table: Table, form: str) -> str:
+    return FORMATS[one_of("--format", form, FORMATS)](table())
+
+
+def _written(page: Path) -> str:
+    return f"{page} ({page.stat().st_size / 1e6:.1f} MB)\n"
 
 
 def _named(argument: str) -> tuple[str, Path]:
@@ -103,48 +177,43 @@ def _named(argument: str) -> tuple[str, Path]:
     return name, Path(folder)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, as for every mistake."""
-        raise ConfigError(f"{message}; {self.prog} --help shows what can be given")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m zoom_iqa.report",
-        description="Pages of runs, and tables of the paper with our rows.",
-        epilog="example:\n  python -m zoom_iqa.report table1",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    kinds = parser.add_subparsers(required=True, metavar="KIND")
-    run = kinds.add_parser("run", help="a run as one HTML file: figures, charts, and every answer with its picture")
-    run.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of a run, finished or at a later stage")
-    run.add_argument("--output", type=Path, metavar="FILE", help="the page; report.html in the folder unless given")
-    run.set_defaults(make=_run)
-    compare = kinds.add_parser("compare", help="runs side by side as one HTML file")
-    compare.add_argument("runs", nargs="+", metavar="[NAME=]FOLDER", help="folders of runs, or of a multirun")
-    compare.add_argument("--output", type=Path, metavar="FILE", default=Path("compare.html"), help="the page")
-    compare.set_defaults(make=_compare)
-    table1 = kinds.add_parser("table1", help="PLCC / SRCC on benchmarks beside published figures, of runs")
-    table1.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="run folders; none shows what is published")
-    table1.add_argument("--plcc", choices=PLCC_KINDS, default="raw", help="which PLCC of ours is shown")
-    table1.set_defaults(make=_table1)
-    table2 = kinds.add_parser("table2", help="grades of reasoning beside published ones, of folders of zoom-iqa judge")
-    table2.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="none shows what is published")
-    table2.set_defaults(make=_table2)
-    table3 = kinds.add_parser("table3", help="the ablation over seeds, of a run of train -m +sweep=table3")
-    table3.add_argument("multirun", type=Path, metavar="FOLDER", help="the folder of a multirun")
-    table3.set_defaults(make=_table3)
-    space = kinds.add_parser("workspace", help="save the charts of a project's workspace at Weights & Biases")
-    space.add_argument("--entity", required=True, help="the user or team at Weights & Biases")
-    space.add_argument("--project", default="zoom_iqa", help="the project that runs are logged to")
-    space.set_defaults(make=_workspace)
-    human = kinds.add_parser("human", help="judging from words alone, and likeness to what people wrote, of runs")
-    human.add_argument("runs", nargs="*", metavar="[NAME=]FOLDER", help="runs of evaluate with views=[image,caption]")
-    human.set_defaults(make=_human)
-    for table in (table1, table2, table3, human):
-        table.add_argument("--format", choices=FORMATS, default="markdown")
-    return parser
+KINDS = {
+    "run": Kind(
+        function=_run,
+        summary="a run as one HTML file: figures, charts, and every answer with its picture",
+        example="zoom-iqa report run runs/quickstart",
+    ),
+    "compare": Kind(
+        function=_compare,
+        summary="runs side by side as one HTML file",
+        example="zoom-iqa report compare before=runs/a after=runs/b",
+    ),
+    "table1": Kind(
+        function=_table1,
+        summary="PLCC / SRCC on benchmarks beside published figures, of runs",
+        example="zoom-iqa report table1",
+    ),
+    "table2": Kind(
+        function=_table2,
+        summary="grades of reasoning beside published ones, of folders of zoom-iqa judge",
+        example="zoom-iqa report table2",
+    ),
+    "table3": Kind(
+        function=_table3,
+        summary="the ablation over seeds, of a run of train -m +sweep=table3",
+        example="zoom-iqa report table3 runs/table3",
+    ),
+    "workspace": Kind(
+        function=_workspace,
+        summary="save the charts of a project's workspace at Weights & Biases",
+        example="zoom-iqa report workspace --entity team",
+    ),
+    "human": Kind(
+        function=_human,
+        summary="judging from words alone, and likeness to what people wrote, of runs",
+        example="zoom-iqa report human",
+    ),
+}
 
 
 if __name__ == "__main__":

@@ -6,26 +6,84 @@ Nothing here imports torch, so that help comes at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.help import help_of
 
 
 def run_options(function: Callable[..., Any], *, name: str, summary: str, example: str) -> None:
     """Call ``function`` with what the command line gives for its annotated parameters, or print their help."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "obj": (summary, example)}
-    app.command(cls=_OneScreen, context_settings=settings)(function)
+    app.command(cls=_OneScreen, context_settings=_settings(summary, example))(function)
     try:
         typer.main.get_command(app).main(prog_name=f"zoom-iqa {name}", standalone_mode=False)
     except typer.TyperException as error:
-        message = getattr(error, "format_message", error.__str__)()
-        print(f"error: {' '.join(message.split())} (zoom-iqa {name} --help shows what can be given)", file=sys.stderr)
+        print(f"error: {_said(error)} (zoom-iqa {name} --help shows what can be given)", file=sys.stderr)
         sys.exit(2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One of several things a command does: a function of annotated parameters, and its help."""
+
+    function: Callable[..., Any]
+    summary: str
+    example: str
+
+
+def call_kind(kinds: Mapping[str, Kind], arguments: Sequence[str], *, name: str, summary: str, example: str) -> Any:
+    """The result of the kind that ``arguments`` name first, for those after it; None where help was printed instead.
+
+    Raises:
+        ConfigError: there is no such kind, or an argument is wrong.
+    """
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=_Kinds)
+    for word, kind in kinds.items():
+        app.command(word, cls=_OneScreen, context_settings=_settings(kind.summary, kind.example))(kind.function)
+    command = typer.main.get_command(app)
+    command.context_settings |= _settings(summary, example)
+    shown = f"zoom-iqa {name}"
+    try:
+        result = command.main(args=list(arguments), prog_name=shown, standalone_mode=False)
+    except typer.TyperException as error:
+        word = f" {arguments[0]}" if arguments and arguments[0] in kinds else ""
+        raise ConfigError(f"{_said(error)} ({shown}{word} --help shows what can be given)") from error
+    return None if result == 0 else result
+
+
+def one_of(option: str, value: str, choices: Collection[str]) -> str:
+    """The value of an option that has a few.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if value not in choices:
+        raise ConfigError(f"{option} {value}: choose one of {', '.join(choices)}")
+    return value
+
+
+def _settings(summary: str, example: str) -> dict[str, Any]:
+    return {"help_option_names": ["-h", "--help"], "obj": (summary, example)}
+
+
+def _said(error: typer.TyperException) -> str:
+    message: str = getattr(error, "format_message", error.__str__)()
+    return " ".join(message.split()).rstrip(".")
+
+
+class _Kinds(TyperGroup):
+    def get_help(self, ctx: typer.Context) -> str:  # type: ignore[override]
+        """The kinds with their summaries."""
+        summary, example = ctx.obj
+        given = {word: command.context_settings["obj"][0] for word, command in self.commands.items()}
+        usage = f"{ctx.command_path} KIND ..."
+        return help_of(usage, summary=summary, given=given, example=example).rstrip("\n")
 
 
 class _OneScreen(TyperCommand):

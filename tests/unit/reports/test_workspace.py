@@ -49,6 +49,6 @@ def test_what_keeps_it_from_being_saved_is_one_line(monkeypatch: pytest.MonkeyPa
         def save(self) -> None:
             raise wandb.errors.CommError("no\nnetwork")
 
-    monkeypatch.setattr("zoom_iqa.report.workspace", lambda entity, project: Unsaved())
+    monkeypatch.setattr("zoom_iqa.reports.workspace.workspace", lambda entity, project: Unsaved())
     with pytest.raises(ConfigError, match=r"^the workspace cannot be saved \(no network\); run `wandb login`"):
         report(["workspace", "--entity", "team"])
