@@ -50,3 +50,19 @@ def _driven(*, own: Callable[[str], bool], harmless: Sequence[str], width: int) 
         yield page
         browser.close()
     assert not wrong
+
+
+def covered_titles(page: Any) -> list[str]:
+    """Titles of Plotly's charts that lie under the chart's own buttons, and charts that have no buttons."""
+    found: list[str] = page.evaluate(
+        """() => Array.from(document.querySelectorAll(".js-plotly-plot")).flatMap((chart) => {
+          const title = chart.querySelector(".gtitle"), group = chart.querySelector(".modebar-group");
+          if (!title || !group) return ["no title or no buttons"];
+          const words = title.getBoundingClientRect();
+          return Array.from(chart.querySelectorAll(".modebar-btn")).some((button) => {
+            const box = button.getBoundingClientRect();
+            return box.left < words.right && box.right > words.left && box.top < words.bottom && box.bottom > words.top;
+          }) ? [title.textContent] : [];
+        })"""
+    )
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.browser import opened
+from support.browser import covered_titles, opened
 from support.made_run_folder import UNREADABLE, answer, run_folder
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.records import Record
@@ -70,6 +70,7 @@ def test_in_a_browser_a_multirun_is_all_its_runs(runs: list[Path], tmp_path: Pat
         assert "c against a<b>: SRCC" in page.locator(".findings").text_content()
         assert page.locator("#scatters .js-plotly-plot").count() == 3
         assert page.locator("#training .js-plotly-plot").count() == 2  # reward and rate
+        assert covered_titles(page) == []
         assert page.locator("#training .legendtext").first.text_content() == "a<b>"
         assert page.locator("#rows tbody tr").first.locator("th").text_content() == "i9"
         page.get_by_text("values in which their configs differ").click()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.browser import opened
+from support.browser import covered_titles, opened
 from support.made_run_folder import UNREADABLE, answer, run_folder
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.records import Record
@@ -193,6 +193,13 @@ def test_in_a_browser_markup_and_escape_codes_show_as_text(made: Path) -> None:
         assert page.locator("main img[src='x'], main b b, main u").count() == 0
         assert "<u>own</u>" in page.locator("#rollouts th").all_text_contents()
         assert page.locator("#training .legendtext").all_text_contents()[:2] == ["reward/total", "reward/<b>own</b>"]
+
+
+@pytest.mark.parametrize("width", [390, 900, 1280])
+def test_buttons_of_charts_cover_no_title(made: Path, width: int) -> None:
+    with opened(page_file(made, pictures=False), width=width) as page:
+        assert page.locator(".js-plotly-plot").count() >= 4
+        assert covered_titles(page) == []
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(made: Path) -> None:

@@ -2,6 +2,7 @@
 /* Charts of a page. Text is given to the library as data, never as markup: names pass through `plain`. */
 
 const COLORS = ["#0b7285", "#e8590c", "#5f3dc4", "#2b8a3e", "#c2255c", "#1864ab", "#a17500", "#495057"];
+const BAR = 34; // pixels right of a chart, in which its buttons stand: above it they would cover the title
 const OWN = "#0b7285", PEOPLE = "#d9480f", QUIET = "#adb5bd";
 
 /* Plotly reads a little HTML in labels: the signs that begin it are written as entities. */
@@ -17,9 +18,9 @@ function axis(title, more) {
 function layout(title, x, y, more) {
   return Object.assign({
     title: { text: title, font: { size: 14 }, x: 0.01, xanchor: "left", y: 0.98, yanchor: "top" }, xaxis: x, yaxis: y,
-    margin: { l: 52, r: 12, t: 58, b: 40 }, font: { family: "system-ui, DejaVu Sans, sans-serif", size: 12 },
+    margin: { l: 52, r: BAR, t: 58, b: 40 }, font: { family: "system-ui, DejaVu Sans, sans-serif", size: 12 },
     paper_bgcolor: "#fff", plot_bgcolor: "#fff", legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 11 } },
-    hoverlabel: { align: "left" },
+    hoverlabel: { align: "left" }, modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)" },
   }, more);
 }
 
@@ -130,5 +131,5 @@ function drawCurves(place, chart) {
     mode: series.steps.length < 40 ? "lines+markers" : "lines", x: series.steps, y: series.values,
     name: plain(series.name), line: { color: COLORS[index % COLORS.length], width: 1.8 }, marker: { size: 4 } }));
   draw(place, traces, layout(plain(chart.title), axis(""), axis(plain(chart.unit)),
-    { hovermode: "x unified", showlegend: true, margin: { l: 52, r: 12, t: traces.length > 3 ? 88 : 58, b: 30 } }));
+    { hovermode: "x unified", showlegend: true, margin: { l: 52, r: BAR, t: traces.length > 3 ? 88 : 58, b: 30 } }));
 }

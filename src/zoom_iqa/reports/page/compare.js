@@ -34,7 +34,7 @@ function drawLines(place, chart) {
   draw(place, chart.series.map((series) => ({ type: "scatter", mode: "lines", x: series.steps, y: series.values,
     name: plain(series.name), line: { color: colorOf.get(series.name), width: 1.6 } })),
   layout(plain(chart.title), axis(""), axis(plain(chart.unit)), { hovermode: "x unified", showlegend: true,
-    margin: { l: 52, r: 12, t: chart.series.length > 3 ? 88 : 58, b: 30 } }));
+    margin: { l: 52, r: BAR, t: chart.series.length > 3 ? 88 : 58, b: 30 } }));
 }
 
 function showCharts(place) {
