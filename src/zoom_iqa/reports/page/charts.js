@@ -20,7 +20,7 @@ function layout(title, x, y, more) {
     title: { text: title, font: { size: 14 }, x: 0.01, xanchor: "left", y: 0.98, yanchor: "top" }, xaxis: x, yaxis: y,
     margin: { l: 52, r: BAR, t: 58, b: 40 }, font: { family: "system-ui, DejaVu Sans, sans-serif", size: 12 },
     paper_bgcolor: "#fff", plot_bgcolor: "#fff", legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", font: { size: 11 } },
-    hoverlabel: { align: "left" }, modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)" },
+    hoverlabel: { align: "left" }, modebar: { orientation: "v" },
   }, more);
 }
 
