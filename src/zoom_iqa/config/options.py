@@ -47,7 +47,7 @@ def call_kind(kinds: Mapping[str, Kind], arguments: Sequence[str], *, name: str,
     for word, kind in kinds.items():
         app.command(word, cls=_OneScreen, context_settings=_settings(kind.summary, kind.example))(kind.function)
     command = typer.main.get_command(app)
-    command.context_settings |= _settings(summary, example)
+    command.context_settings.update(_settings(summary, example))
     shown = f"zoom-iqa {name}"
     try:
         result = command.main(args=list(arguments), prog_name=shown, standalone_mode=False)
