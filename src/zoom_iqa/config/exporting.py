@@ -16,22 +16,26 @@ from zoom_iqa.base.run_folder import CONFIG, RunFolder
 from zoom_iqa.base.types import Message, Sample, rated_example
 from zoom_iqa.config.policy_card import policy_card
 from zoom_iqa.parallel.placement import Replicated
+from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.widening import widened
 from zoom_iqa.training.checkpoints import require_whole
 from zoom_iqa.training.stage import CHECKPOINT_DONE, CHECKPOINT_LAST, load_weights
 
 
-def export(checkpoint: Path, out: Path, *, adapter: bool) -> None:
+def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None = None) -> None:
     """Write the policy of ``checkpoint`` to the folder ``out``: with ``adapter`` that alone, else merged weights.
 
     ``checkpoint`` is a run's folder, of which the last stage counts that has a checkpoint, or a file or a policy's
-    folder in one.
+    folder in one. ``head_width`` writes the same policy with wider heads, for kernels that know certain widths only.
 
     Raises:
         CheckpointError: the file is damaged, or a tensor is missing, renamed, left over or of another shape.
-        ConfigError: ``checkpoint`` is nothing of a run.
-        PolicyError: ``out`` exists, or there is no adapter to keep.
+        ConfigError: ``checkpoint`` is nothing of a run, or an adapter alone shall have another head width.
+        PolicyError: ``out`` exists, there is no adapter to keep, or heads would not become wider.
     """
+    if adapter and head_width is not None:
+        raise ConfigError(f"head_width={head_width} is of merged weights; leave out adapter=true")
     run = _run_of(checkpoint)
     cfg = _kept(run / CONFIG)
     source = _last_of(run, cfg) if checkpoint.resolve() == run.resolve() else checkpoint
@@ -53,8 +57,10 @@ def export(checkpoint: Path, out: Path, *, adapter: bool) -> None:
         load_weights(policy, source, Replicated())
     if adapter:
         policy.save_adapter(out, base=start, files=files)
-    else:
-        policy.save(out, files=files)
+        return
+    if head_width is not None:
+        policy.model = widened(policy.model, plain_state_dict(policy.model), head_width=head_width)
+    policy.save(out, files=files)
 
 
 def _first_prompt(cfg: DictConfig) -> tuple[Message, ...]:

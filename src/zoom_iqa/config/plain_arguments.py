@@ -48,3 +48,16 @@ def truth(given: Mapping[str, str], key: str, *, otherwise: bool) -> bool:
     if value not in ("true", "false"):
         raise ConfigError(f"{key}={value} must be true or false")
     return value == "true"
+
+
+def count(given: Mapping[str, str], key: str) -> int | None:
+    """The value of a key that takes a whole number above 0; None where it is not given.
+
+    Raises:
+        ConfigError: it is no such number.
+    """
+    if key not in given:
+        return None
+    if not given[key].isdecimal() or int(given[key]) == 0:
+        raise ConfigError(f"{key}={given[key]} must be a whole number above 0")
+    return int(given[key])

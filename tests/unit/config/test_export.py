@@ -90,6 +90,15 @@ def test_its_card_has_figures_and_config(run: Path, tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "out" / "zoom_iqa.yaml").read_text())["name"] == "quickstart"
 
 
+def test_wider_heads_compute_the_same(run: Path, start: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "wide", adapter=False, head_width=64)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "wide", dtype=torch.float32)
+    assert model.config.text_config.hidden_size // model.config.text_config.num_attention_heads == 64
+    torch.testing.assert_close(logits(model), logits(trained(start, lora=False).model), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ConfigError, match="head_width=64 is of merged weights; leave out adapter=true"):
+        export(run, tmp_path / "kept", adapter=True, head_width=64)
+
+
 def test_an_adapter_is_merged_or_kept(start: Path, tmp_path: Path) -> None:
     ours = trained(start, lora=True)
     run = made_run(tmp_path / "run", ours, start, *LORA)
@@ -157,7 +166,11 @@ def test_an_export_that_cannot_be(run: Path, tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ([], "checkpoint is not given; usage: zoom-iqa export checkpoint=RUN out=FOLDER"),
-        (["chekpoint=a"], "chekpoint: there is no such key; did you mean checkpoint? Valid: adapter, checkpoint, out"),
+        (
+            ["chekpoint=a"],
+            "chekpoint: there is no such key; did you mean checkpoint? Valid: adapter, checkpoint, head_width, out",
+        ),
+        (["checkpoint=a", "out=b", "head_width=0"], "head_width=0 must be a whole number above 0"),
         (["checkpoint=a", "out=b", "adapter=yes"], "adapter=yes must be true or false"),
         (["checkpoint=a", "checkpoint=b"], "checkpoint is given twice; give it once"),
     ],
