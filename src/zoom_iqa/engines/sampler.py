@@ -45,17 +45,21 @@ class Sampler:
 
     def __call__(self, hidden_RH: Tensor, uniform_R: Tensor, sampling: SamplingParams) -> Draw:
         """Draw one token for each row."""
-        logits_RV = F.linear(hidden_RH, self._weight_VH, self._bias_V).float()
-        if sampling.temperature != 1:
-            logits_RV /= sampling.temperature
-        if sampling.greedy:
-            return _draw_at(logits_RV.softmax(-1), logits_RV.argmax(-1), logits_RV)
-        if sampling.top_p == 1 and sampling.top_k == 0:
-            p_RV = logits_RV.softmax(-1)
-            return _draw_at(p_RV, invert_cdf(p_RV, uniform_R), logits_RV)
-        p_RK, ids_RK = truncate(logits_RV, top_k=sampling.top_k, top_p=sampling.top_p)
-        drawn = _draw_at(p_RK, invert_cdf(p_RK, uniform_R), p_RK.clamp_min(1e-30).log())
-        return Draw(ids_RK.gather(1, drawn.token_R[:, None])[:, 0], drawn.logp_R, drawn.entropy_R)
+        return draw(F.linear(hidden_RH, self._weight_VH, self._bias_V).float(), uniform_R, sampling)
+
+
+def draw(logits_RV: Tensor, uniform_R: Tensor, sampling: SamplingParams) -> Draw:
+    """Draw one token for each row of float32 logits, which may be changed; banned ids are at -inf or far below."""
+    if sampling.temperature != 1:
+        logits_RV /= sampling.temperature
+    if sampling.greedy:
+        return _draw_at(logits_RV.softmax(-1), logits_RV.argmax(-1), logits_RV)
+    if sampling.top_p == 1 and sampling.top_k == 0:
+        p_RV = logits_RV.softmax(-1)
+        return _draw_at(p_RV, invert_cdf(p_RV, uniform_R), logits_RV)
+    p_RK, ids_RK = truncate(logits_RV, top_k=sampling.top_k, top_p=sampling.top_p)
+    drawn = _draw_at(p_RK, invert_cdf(p_RK, uniform_R), p_RK.clamp_min(1e-30).log())
+    return Draw(ids_RK.gather(1, drawn.token_R[:, None])[:, 0], drawn.logp_R, drawn.entropy_R)
 
 
 def invert_cdf(p_RV: Tensor, uniform_R: Tensor) -> Tensor:
