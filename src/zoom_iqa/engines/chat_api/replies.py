@@ -48,7 +48,7 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     message = getattr(choice, "message", None)
     refusal = getattr(message, "refusal", None)
     finish: Finish | None = "refused" if refusal else FINISHES.get(str(getattr(choice, "finish_reason", None)))
-    text = refusal or getattr(message, "content", None)
+    text = refusal or _whole_text(message)
     if finish == "refused" and text is None:
         text = ""
     if finish == "length" and text is None:
@@ -68,6 +68,15 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
         output_tokens=getattr(usage, "completion_tokens", None) or 0,
         answered_by=getattr(response, "model", None),
     )
+
+
+def _whole_text(message: Any) -> Any:
+    """The text, with the thought that some servers cut out of it back between its tags."""
+    content = getattr(message, "content", None)
+    thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
+    if not thought or not isinstance(thought, str) or "<think>" in (content or ""):
+        return content
+    return f"<think>{thought}</think>{content or ''}"
 
 
 def _end(text: str, stop_strings: Sequence[str]) -> int | None:

@@ -1,0 +1,123 @@
+"""Real servers as processes of a test: started, waited for, ended with all that they started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoom_iqa.policy.loading import load_policy
+from zoom_iqa.policy.lora import plain_state_dict
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.shipped import shipped_policy_folder
+from zoom_iqa.policy.widening import widened
+
+HEAD_WIDTH = 64
+"""The shipped policy's heads are 40 wide, which vLLM's kernels for CPUs do not know."""
+MODEL = "tiny"
+STARTS_WITHIN_S = 400.0
+ENDS_WITHIN_S = 30.0
+VLLM_VARIABLES = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GB
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def shipped_policy() -> Policy:
+    """The shipped policy as it is."""
+    return load_policy(
+        path=str(shipped_policy_folder()),
+        dtype="float32",
+        attention="sdpa",
+        min_pixels=None,
+        max_pixels=None,
+        image_cache=64,
+        lora=None,
+        gradient_checkpointing=False,
+    )
+
+
+def write_for_servers(folder: Path) -> None:
+    """The shipped policy with heads that vLLM's kernels know."""
+    policy = shipped_policy()
+    policy.model = widened(policy.model, plain_state_dict(policy.model), head_width=HEAD_WIDTH)
+    policy.save(folder)
+
+
+@contextmanager
+def vllm_server(folder: Path, log: Path) -> Iterator[str]:
+    """vLLM's server of OpenAI's protocol; its base address."""
+    # the wheel for CPUs lacks the name under which the program `vllm` looks for its version
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", MODEL, "--dtype", "float32", "--enforce-eager", "--block-size", "32"]
+    command += ["--max-model-len", "4096", "--max-num-seqs", "8", "--limit-mm-per-prompt", '{"image": 4, "video": 0}']
+    with _process(command, log) as base_url:
+        yield base_url
+
+
+@contextmanager
+def transformers_server(folder: Path, log: Path) -> Iterator[str]:
+    """The server that transformers brings; its model's name is the folder."""
+    program = str(Path(sys.executable).parent / "transformers")
+    with _process([program, "serve", str(folder), "--device", "cpu", "--dtype", "float32"], log) as base_url:
+        yield base_url
+
+
+@contextmanager
+def _process(command: Sequence[str], log: Path) -> Iterator[str]:
+    port = _free_port()
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=said,
+            stderr=said,
+            env={**os.environ, **VLLM_VARIABLES},
+            start_new_session=True,
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        _end(process)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    last = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < last:
+        if process.poll() is not None:
+            raise AssertionError(f"the server ended with status {process.returncode}:\n{log.read_text()[-4000:]}")
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=5.0):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.5)
+    raise AssertionError(f"the server does not answer after {STARTS_WITHIN_S} s:\n{log.read_text()[-4000:]}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and its children, which are one group."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(ENDS_WITHIN_S)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+    process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
