@@ -38,9 +38,13 @@ def coverage(region: Region, by: Sequence[Region]) -> float:
 
 
 def overlap(region: Region, others: Sequence[Region]) -> float:
-    """Intersection over union of a region and the union of others: unlike coverage, the whole image earns little."""
-    covered = coverage(region, others) * area(region)
-    return covered / (union_area(others) + area(region) - covered)
+    """Intersection over union of a region and the union of others, 0 where nothing has an extent.
+
+    Unlike coverage, the whole image earns little.
+    """
+    covered = union_area([common(region, other) for other in others])
+    total = union_area(others) + area(region) - covered
+    return covered / total if total > 0 else 0.0
 
 
 def fractions_of(box: Box, size: tuple[int, int]) -> Region:

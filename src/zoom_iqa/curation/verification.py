@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.regions import overlap
 from zoom_iqa.base.types import Finish, Generation, ParseFailure, Reading, Region
 
 TESTS = ("rating", "box", "entropy")
@@ -75,7 +76,7 @@ class VisualReliance:
         if self.rating is not None and one.rating is not None and other.rating is not None:
             outcomes["rating"] = abs(one.rating - other.rating) < self.rating
         if self.iou is not None and one.bbox is not None and other.bbox is not None:
-            outcomes["box"] = intersection_over_union(one.bbox, other.bbox) > self.iou
+            outcomes["box"] = overlap(one.bbox, [other.bbox]) > self.iou
         if self.entropy is not None and one.entropy is not None and other.entropy is not None:
             outcomes["entropy"] = abs(one.entropy - other.entropy) < self.entropy
         return outcomes
@@ -91,15 +92,6 @@ class VisualReliance:
         alike = [name for name, is_alike in outcomes.items() if is_alike]
         refused = bool(alike) if self.refuse_when == "any" else bool(alike) and len(alike) == len(outcomes)
         return "alike_" + "_and_".join(alike) if refused else None
-
-
-def intersection_over_union(one: Region, other: Region) -> float:
-    """Of two boxes with x1 < x2 and y1 < y2; 0 where one has no area."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(0.0, width) * max(0.0, height)
-    area = sum(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]) for box in (one, other)) - shared
-    return shared / area if area > 0 else 0.0
 
 
 def answer_of(generation: Generation, reading: Reading) -> Answer:

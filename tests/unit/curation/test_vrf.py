@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.record_files import RecordFile
@@ -18,7 +16,6 @@ from zoom_iqa.curation.verification import (
     Verification,
     VerificationCodec,
     VisualReliance,
-    intersection_over_union,
 )
 
 LEFT, RIGHT, MOST = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.0, 0.0, 0.75, 1.0)
@@ -34,31 +31,6 @@ def pair(one: Answer, other: Answer) -> Verification:
 
 def published(refuse_when: Literal["any", "all"] = "any", **changed: Any) -> VisualReliance:
     return VisualReliance(**{"refuse_when": refuse_when, "rating": 0.05, "iou": 0.5, "entropy": 0.01, **changed})
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "iou"),
-    [
-        (LEFT, LEFT, 1.0),
-        (LEFT, RIGHT, 0.0),
-        (LEFT, MOST, 2 / 3),
-        (RIGHT, MOST, 0.25),  # 0.25 shared of 1
-        ((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0, 1.0), 0.0),
-    ],
-)
-def test_intersection_over_union(one: Region, other: Region, iou: float) -> None:
-    assert intersection_over_union(one, other) == pytest.approx(iou)
-    assert intersection_over_union(other, one) == pytest.approx(iou)
-
-
-boxes = st.tuples(*[st.floats(0, 1)] * 4).map(
-    lambda c: (min(c[0], c[2]), min(c[1], c[3]), max(c[0], c[2]), max(c[1], c[3]))
-)
-
-
-@given(boxes, boxes)
-def test_intersection_over_union_is_a_share(one: Region, other: Region) -> None:
-    assert 0 <= intersection_over_union(one, other) <= 1 + 1e-9
 
 
 @pytest.mark.parametrize(
