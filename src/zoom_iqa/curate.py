@@ -17,18 +17,15 @@ from typing import Any
 
 import transformers
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from zoom_iqa.base.atomic_files import whole_text_file
-from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.command_line import overrides_of, with_policy
+from zoom_iqa.config.asking import composed_for, opened, settled
+from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
-from zoom_iqa.config.composition import composed, parsed
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import choices, help_of
-from zoom_iqa.config.machine import check_machine
 from zoom_iqa.curation.estimate import estimated
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
@@ -86,13 +83,7 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: an argument is wrong.
     """
-    overrides = overrides_of(arguments)
-    given = {override.key_or_group: override for override in parsed(overrides)}
-    if "generator" in given and given["generator"].value() == "policy":
-        overrides = with_policy("curate", overrides)
-    elif "size" not in given:
-        overrides = [*overrides, "size=qwen2_5_vl_7b"]
-    return composed("curate", overrides)
+    return composed_for("curate", overrides_of(arguments), speaker=None)
 
 
 def curate(cfg: DictConfig) -> Curated | None:
@@ -104,15 +95,7 @@ def curate(cfg: DictConfig) -> Curated | None:
         BudgetError: what may be spent is spent; the same command goes on.
         ServerError: the server answers no request.
     """
-    own_labels.check(cfg)
-    check_machine(cfg.machine)
-    check_config(cfg)
-    check_read(cfg, read=READ_HERE)
-    kept = {
-        key: OmegaConf.to_container(cfg[key], resolve=True) if OmegaConf.is_config(cfg[key]) else cfg[key]
-        for key in IDENTITY
-    }
-    OmegaConf.resolve(cfg)
+    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY)
     generator: Speaker = instantiate(cfg.generator)
     rater: Speaker = instantiate(cfg.rater) if cfg.get("rater") else generator
     benchmark = instantiate(cfg.benchmark)
@@ -129,15 +112,15 @@ def curate(cfg: DictConfig) -> Curated | None:
     if cfg.dry_run:
         print(estimated(pipeline, images=len(dataset), max_new_tokens=cfg.max_new_tokens), end="")
         return None
-    folder = RunFolder(Path(cfg.out))
-    facts: dict[str, Any] = {"generator": generator.identity, "rater": rater.identity}
-    with folder.opened(OmegaConf.to_yaml(OmegaConf.create({**kept, **facts}))), ExitStack() as stack:
+    folder = Path(cfg.out)
+    about = {"generator": generator.identity, "rater": rater.identity}
+    with opened(cfg.out, kept, **about), ExitStack() as stack:
         sampling = instantiate(cfg.sampling)
-        speaking = {GENERATOR: stack.enter_context(generator.opened(folder.path, name="generator", sampling=sampling))}
+        speaking = {GENERATOR: stack.enter_context(generator.opened(folder, name="generator", sampling=sampling))}
         speaking[RATER] = (
             speaking[GENERATOR]
             if rater is generator
-            else stack.enter_context(rater.opened(folder.path, name="rater", sampling=sampling))
+            else stack.enter_context(rater.opened(folder, name="rater", sampling=sampling))
         )
         asking = Asking(
             dataset=dataset,
@@ -147,9 +130,8 @@ def curate(cfg: DictConfig) -> Curated | None:
             unanswered={},
             cost=lambda: {name: value for one in speaking.values() for name, value in one.cost().items()},
         )
-        about = {"pipeline": cfg.name, "generator": generator.identity, "rater": rater.identity}
-        curated = pipeline.run(folder.path, asking, split=cfg.split, about=about)
-        with whole_text_file(folder.path / "card.html") as file:
+        curated = pipeline.run(folder, asking, split=cfg.split, about={"pipeline": cfg.name, **about})
+        with whole_text_file(folder / "card.html") as file:
             page = curation_page(curated.verdicts, curated.records, dataset=dataset, examples=cfg.examples)
             file.write(page)
         return curated

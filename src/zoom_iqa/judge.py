@@ -12,13 +12,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import transformers
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from rich.console import Console
 from rich.table import Table
 
@@ -26,21 +25,19 @@ from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
-from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.command_line import overrides_of, with_policy
+from zoom_iqa.config.asking import composed_for, opened, settled
+from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
-from zoom_iqa.config.composition import composed, parsed
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import help_of
-from zoom_iqa.config.machine import check_machine
 from zoom_iqa.curation.judge_figures import judge_figures
-from zoom_iqa.curation.judge_step import JUDGE, ask_judge, questions_about
-from zoom_iqa.curation.judging import CRITERIA, conclusion_of
+from zoom_iqa.curation.judge_step import ask_judge, questions_about
+from zoom_iqa.curation.judging import conclusion_of
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.engines.speaker import Speaker
+from zoom_iqa.tasks.grades import CRITERIA, JUDGE
 
 USAGE = "zoom-iqa judge [NAME=]PREDICTIONS ... judge.model=NAME benchmark=NAME out=FOLDER [key=value ...]"
 HELP = help_of(
@@ -98,14 +95,7 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
         if name in files:
             raise ConfigError(f"{argument}: {name} is named twice; give names, as NAME={file}")
         files[name] = file
-    overrides = overrides_of(rest)
-    given = {override.key_or_group: override for override in parsed(overrides)}
-    ours = [one for one in parsed(overrides) if (one.key_or_group, one.package) == ("generator", "judge")]
-    if ours and ours[-1].value() == "policy":
-        overrides = with_policy("judge", overrides)
-    elif "size" not in given:
-        overrides = [*overrides, "size=qwen2_5_vl_7b"]
-    cfg = composed("judge", overrides)
+    cfg = composed_for("judge", overrides_of(rest), speaker="judge")
     with open_dict(cfg):
         cfg.predictions = files
     return cfg
@@ -120,17 +110,9 @@ def judge(cfg: DictConfig) -> dict[str, Any]:
         BudgetError: what may be spent is spent; the same command goes on.
         ServerError: the server answers no request.
     """
-    own_labels.check(cfg)
-    check_machine(cfg.machine)
-    check_config(cfg)
-    check_read(cfg, read=READ_HERE)
+    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY)
     if not cfg.predictions:
         raise ConfigError(f"no predictions are given; usage: {USAGE}")
-    kept = {
-        key: OmegaConf.to_container(cfg[key], resolve=True) if OmegaConf.is_config(cfg[key]) else cfg[key]
-        for key in IDENTITY
-    }
-    OmegaConf.resolve(cfg)
     speaker: Speaker = instantiate(cfg.judge)
     prompt = instantiate(cfg.prompt)
     benchmark = instantiate(cfg.benchmark)
@@ -144,11 +126,11 @@ def judge(cfg: DictConfig) -> dict[str, Any]:
         for name, records in systems.items()
     }
     questions = questions_about(asked, prompt=prompt, repeats=cfg.repeats, controls=cfg.controls, seed=cfg.seed)
-    folder = RunFolder(Path(cfg.out))
-    facts: dict[str, Any] = {"judge": speaker.identity}
-    with folder.opened(OmegaConf.to_yaml(OmegaConf.create({**kept, **facts}))), ExitStack() as stack:
-        sampling = instantiate(cfg.sampling)
-        speaking = stack.enter_context(speaker.opened(folder.path, name=JUDGE, sampling=sampling))
+    folder = Path(cfg.out)
+    with (
+        opened(cfg.out, kept, judge=speaker.identity),
+        speaker.opened(folder, name=JUDGE, sampling=instantiate(cfg.sampling)) as speaking,
+    ):
         asking = Asking(
             dataset=images,
             engines={JUDGE: speaking.engine},
@@ -157,7 +139,7 @@ def judge(cfg: DictConfig) -> dict[str, Any]:
             unanswered={},
             cost=speaking.cost,
         )
-        judgements = ask_judge(folder.path / "judgements.jsonl", asking, questions, prompt=prompt)
+        judgements = ask_judge(folder / "judgements.jsonl", asking, questions, prompt=prompt)
         by_system = judge_figures(judgements, n_resamples=cfg.n_resamples, seed=cfg.seed)
         for name, found in by_system.items():
             found["without_text"] = sum(one.sample == 0 and not conclusion_of(one) for one in asked[name])
@@ -169,7 +151,7 @@ def judge(cfg: DictConfig) -> dict[str, Any]:
             "cost": dict(speaking.cost()),
             "systems": by_system,
         }
-        with whole_text_file(folder.path / "judged.json") as file:
+        with whole_text_file(folder / "judged.json") as file:
             json.dump(figures, file, indent=2, allow_nan=False)
     return figures
 

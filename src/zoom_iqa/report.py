@@ -2,6 +2,7 @@
 
 ``run`` writes one HTML file that needs nothing else: figures, charts, and every answer with its picture.
 ``table1`` takes folders of zoom_iqa.evaluate or zoom_iqa.train as FOLDER or NAME=FOLDER; runs of one name share a row.
+``judges`` takes two folders of ``zoom-iqa judge`` about the same predictions.
 ``table3`` takes the folder of ``python -m zoom_iqa.train -m +sweep=table3``.
 ``human`` takes folders of zoom_iqa.evaluate with views=[image,caption], as ``table1`` does.
 """
@@ -113,6 +114,16 @@ def _table2(
     return _rendered(lambda: judged_table([read_judged(folder) for folder in folders or ()]), form)
 
 
+def _judges(
+    one: Annotated[Path, typer.Argument(metavar="A", help="a folder of zoom-iqa judge")],
+    other: Annotated[Path, typer.Argument(metavar="B", help="another judge's, about the same predictions")],
+    form: Format = "markdown",
+) -> str:
+    from zoom_iqa.reports.judges import judges_table
+
+    return _rendered(lambda: judges_table([one, other]), form)
+
+
 def _table3(
     multirun: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of a multirun")],
     form: Format = "markdown",
@@ -197,6 +208,11 @@ KINDS = {
         function=_table2,
         summary="grades of reasoning beside published ones, of folders of zoom-iqa judge",
         example="zoom-iqa report table2",
+    ),
+    "judges": Kind(
+        function=_judges,
+        summary="agreement of two judges and the cost of each, of two folders of zoom-iqa judge",
+        example="zoom-iqa report judges judged_a judged_b",
     ),
     "table3": Kind(
         function=_table3,

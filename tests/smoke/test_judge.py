@@ -17,7 +17,7 @@ from support.made_rollouts import rollout, step
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec, record_of
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.curation.judging import CRITERIA
+from zoom_iqa.tasks.grades import CRITERIA
 
 
 @pytest.fixture

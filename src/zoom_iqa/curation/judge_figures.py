@@ -1,4 +1,4 @@
-"""Figures of judgements: grades with intervals, spread over repeats, failures, controls, and agreement of two judges.
+"""Figures of judgements: grades with intervals, spread over repeats, failures, and controls.
 
 Images are the units: an image's grade is the mean over its repeats, and intervals draw images.
 """
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from zoom_iqa.base.errors import UndefinedMetricError
-from zoom_iqa.curation.judging import CONTROLS, CRITERIA, HIGHEST, LOWEST, Control, Judgement
-from zoom_iqa.metrics.correlation import srcc
+from zoom_iqa.curation.judging import CONTROLS, Control, Judgement
+from zoom_iqa.tasks.grades import CRITERIA
 
 Key = tuple[str, str]
 Figures = dict[str, Any]
@@ -60,33 +59,6 @@ def mean_interval(values: Sequence[float], *, n_resamples: int, seed: int) -> tu
     return float(low), float(high)
 
 
-def agreement(one: Sequence[Judgement], other: Sequence[Judgement]) -> dict[str, Figures]:
-    """Of two judges, by criterion over the images of all systems that both graded: Spearman's correlation of mean
-    grades, and quadratically weighted kappa of the first repeats.
-    """
-    found: dict[str, Figures] = {}
-    firsts = [{_place(j): j.grades for j in judged if not isinstance(j.grades, str)} for judged in (one, other)]
-    shared = [place for place in firsts[0] if place in firsts[1]]
-    for name in CRITERIA:
-        pairs = [(firsts[0][place][name], firsts[1][place][name]) for place in shared]
-        found[name] = {"n": len(pairs), "srcc": _srcc(pairs), "weighted_kappa": weighted_kappa(pairs)}
-    return found
-
-
-def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
-    """Cohen's kappa with quadratic weights (Cohen 1968) of grades 1 to 9; None where chance agreement is perfect."""
-    if not pairs:
-        return None
-    counts = np.zeros((HIGHEST, HIGHEST))
-    for first, second in pairs:
-        counts[first - LOWEST, second - LOWEST] += 1
-    grades = np.arange(HIGHEST)
-    weights = (grades[:, None] - grades[None, :]) ** 2
-    expected = np.outer(counts.sum(1), counts.sum(0)) / len(pairs)
-    by_chance = float((weights * expected).sum())
-    return None if by_chance == 0 else 1 - float((weights * counts).sum()) / by_chance
-
-
 def _criterion(grades: Mapping[Key, Sequence[int]], n_resamples: int, seed: int) -> Figures:
     means = [statistics.fmean(given) for given in grades.values()]
     spreads = [statistics.stdev(given) for given in grades.values() if len(given) > 1]
@@ -117,14 +89,3 @@ def _control(
             "interval": mean_interval(drops, n_resamples=n_resamples, seed=seed),
         }
     return figures
-
-
-def _place(one: Judgement) -> tuple[str, str, str, str | None, int]:
-    return one.system, one.dataset, one.id, one.control, one.repeat
-
-
-def _srcc(pairs: Sequence[tuple[int, int]]) -> float | str:
-    try:
-        return srcc([float(first) for first, _ in pairs], [float(second) for _, second in pairs])
-    except UndefinedMetricError as error:
-        return str(error)

@@ -17,9 +17,8 @@ from zoom_iqa.curation.question import question
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.parallel.stopping import until_stopped
 from zoom_iqa.rollout.collect import collect
+from zoom_iqa.tasks.grades import JUDGE
 
-JUDGE = "judge"
-"""Speaker."""
 MIDDLE = 3.0
 
 

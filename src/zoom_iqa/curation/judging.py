@@ -1,13 +1,11 @@
 """A judge of reasoning, after Table 7 of Zoom-IQA (arXiv 2601.02918): four criteria, each graded 1 to 9.
 
 The judge sees the image first, then measured hints, then the text; it learns neither the system that wrote it nor the
-rating of others. A text of several turns is judged by its conclusion. An answer that cannot be read has a typed
-outcome and never a number.
+rating of others. A text of several turns is judged by its conclusion.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -17,16 +15,11 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Finish, Message, Sample, TextPart
 from zoom_iqa.curation.hints import hints_of, written_hints
 from zoom_iqa.curation.texts import thought_of
+from zoom_iqa.tasks.grades import CRITERIA, GradeFailure, read_grades
 
-CRITERIA = ("accuracy", "reasonableness", "completeness", "confidence")
-"""In the order of the published table."""
-LOWEST, HIGHEST = 1, 9
 Control = Literal["swapped", "template", "opposite"]
 CONTROLS: tuple[Control, ...] = ("swapped", "template", "opposite")
 SLOTS = ("{hints}", "{text}")
-Failure = Literal["failed", "refused", "length", "missing_criterion", "grade_out_of_range"]
-_GRADE = {name: re.compile(rf"<{name}>\s*([^<>]*?)\s*</{name}>", re.IGNORECASE) for name in CRITERIA}
-_WHOLE = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,29 +65,18 @@ class Judgement:
     finish: Finish
 
     @property
-    def grades(self) -> Mapping[str, int] | Failure:
+    def grades(self) -> Mapping[str, int] | GradeFailure:
         """The grades by criterion, or why there are none."""
         return read_grades(self.text, self.finish)
 
 
-def read_grades(text: str, finish: Finish) -> Mapping[str, int] | Failure:
-    """A whole number from 1 to 9 of every criterion, each in its tag exactly once; or why they cannot be had."""
-    if finish != "stop":
-        return finish
-    grades: dict[str, int] = {}
-    for name, tag in _GRADE.items():
-        found = tag.findall(text)
-        if len(found) != 1 or not _WHOLE.fullmatch(found[0]):
-            return "missing_criterion"
-        if not LOWEST <= int(found[0]) <= HIGHEST:
-            return "grade_out_of_range"
-        grades[name] = int(found[0])
-    return grades
-
-
 def conclusion_of(record: Record) -> str:
-    """The last turn's thought, or all of its text where there is none."""
-    text = record.steps[-1].text
+    """The conclusion of its last turn."""
+    return conclusion(record.steps[-1].text)
+
+
+def conclusion(text: str) -> str:
+    """The thought of a turn, or all of its text where there is none."""
     return thought_of(text) or text.strip()
 
 

@@ -17,7 +17,7 @@ from scipy import stats
 
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError, UndefinedMetricError
-from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, Vector, paired, require_spread
+from zoom_iqa.metrics.correlation import CONSTANT_SPREAD, MIN_IMAGES, Vector, paired, require_spread
 
 Correlation = Literal["srcc", "plcc"]
 Matrix = NDArray[np.float64]
@@ -88,6 +88,28 @@ def bootstrap_difference(
     of, members = CORRELATIONS[metric], _members(f"{metric} difference", len(x), clusters)
     draws = [of(x[rows], y[rows]) - of(base[rows], y[rows]) for rows in _resamples(len(x), members, n_resamples, seed)]
     return _percentiles(f"{metric} difference", np.concatenate(draws), level, len(members or x))
+
+
+def statistic_interval(
+    name: str,
+    statistic: Callable[[NDArray[np.int64]], float],
+    n_images: int,
+    *,
+    n_resamples: int,
+    seed: int,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Interval of any ``statistic`` of the rows drawn, NaN where it has no value; one resample at a time.
+
+    Raises:
+        UndefinedMetricError: fewer than 3 images or clusters, or mostly resamples without a value.
+    """
+    if n_images < MIN_IMAGES:
+        raise UndefinedMetricError(name, f"{n_images} images, at least {MIN_IMAGES} are needed")
+    members = _members(name, n_images, clusters)
+    values = [statistic(rows) for block in _resamples(n_images, members, n_resamples, seed) for rows in block]
+    return _percentiles(name, np.array(values), level, len(members or range(n_images)))
 
 
 def pearson_rows(x_Rn: Matrix, y_Rn: Matrix) -> Vector:

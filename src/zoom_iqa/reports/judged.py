@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.curation.judging import CRITERIA
 from zoom_iqa.reports.published import PAPER
 from zoom_iqa.reports.rendering import MEASURED, TextTable
+from zoom_iqa.tasks.grades import CRITERIA
 
 FILE = "judged.json"
 HEADER = ("method", "data set", "judge", "origin", *(name.capitalize() for name in CRITERIA))

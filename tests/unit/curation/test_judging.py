@@ -10,9 +10,10 @@ from support.made_rollouts import rollout, step
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.types import rated_example
-from zoom_iqa.curation.judge_figures import agreement, judge_figures, mean_interval, weighted_kappa
+from zoom_iqa.curation.judge_figures import judge_figures, mean_interval
 from zoom_iqa.curation.judge_step import questions_about
-from zoom_iqa.curation.judging import CRITERIA, Control, Judgement, JudgePrompt, conclusion_of, read_grades
+from zoom_iqa.curation.judging import Control, Judgement, JudgePrompt, conclusion_of
+from zoom_iqa.tasks.grades import CRITERIA, read_grades
 
 PROMPT = JudgePrompt(
     text="{hints} {text} <accuracy> <reasonableness> <completeness> <confidence>",
@@ -90,30 +91,6 @@ def test_the_interval_of_a_mean_is_near_the_normal_one() -> None:
     assert interval is not None
     half = 1.96 * statistics.pstdev(values) / 200**0.5
     assert interval == pytest.approx((4.5 - half, 4.5 + half), abs=0.03)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "kappa"),
-    [
-        ([(1, 1), (5, 5), (9, 9)], 1.0),
-        ([(1, 9), (9, 1)], -1.0),
-        ([(1, 1), (1, 9), (9, 1), (9, 9)], 0.0),
-        ([(1, 1), (1, 2), (2, 2), (2, 2)], 0.5),  # one off by 1; by chance 2 * 3 / 4 + 2 * 1 / 4 would be
-        ([(5, 5), (5, 5)], None),
-        ([], None),
-    ],
-)
-def test_weighted_kappa(pairs: list[tuple[int, int]], kappa: float | None) -> None:
-    found = weighted_kappa(pairs)
-    assert found == (None if kappa is None else pytest.approx(kappa))
-
-
-def test_agreement_is_over_what_both_graded() -> None:
-    one = [judgement(image, grade, 1, 1, 1) for image, grade in zip("wxyz", (1, 4, 6, 9), strict=True)]
-    other = [judgement(image, grade, 1, 1, 1) for image, grade in zip("wxyv", (2, 5, 7, 1), strict=True)]
-    found = agreement(one, other)
-    assert (found["accuracy"]["n"], found["accuracy"]["srcc"]) == (3, pytest.approx(1.0))
-    assert isinstance(found["confidence"]["srcc"], str)  # constant
 
 
 def record(name: str, mos: float, *texts: str) -> Record:

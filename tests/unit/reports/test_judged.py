@@ -9,9 +9,10 @@ import pytest
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.curation.judge_figures import judge_figures
-from zoom_iqa.curation.judging import CRITERIA, Judgement
+from zoom_iqa.curation.judging import Judgement
 from zoom_iqa.reports.judged import judged_table, read_judged
 from zoom_iqa.reports.rendering import markdown
+from zoom_iqa.tasks.grades import CRITERIA
 
 
 def judgement(image: str, grade: int, *, template: bool = False, finish: str = "stop") -> Judgement:
