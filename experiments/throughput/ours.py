@@ -129,6 +129,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
     settings = grpo.GRPORecipe(
         task=ChainTask(question(work)) if args.turns == chain.TURNS else ZoomTask(prompts=build_prompts(work)),
         probes={},
+        judge={},
         recorder=RolloutRecorder(every=10**6, keep=1),
         reward={"length": TextLength(Constant(value=1.0))},
         advantage=GroupAdvantages(normalize_std=True, eps=1e-4),

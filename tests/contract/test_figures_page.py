@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from support.chat_server import ChatApi, chat_server, written
 from support.small_run import metrics_of, save_policy, small_run
 from zoom_iqa.base.errors import FAILURE_REASONS
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.evaluation.figures import ratings_csv
+from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "zoom_iqa"
@@ -45,6 +47,9 @@ EVERYTHING = [
     "data.references=synthetic",
     "reward=[full,curriculum]",
     "+reward/terms@reward.human=human",
+    "+reward/terms@reward.judge=judge",
+    "judge=api",
+    "judge.speaker.model=tiny",
     "filters.evidence.view=blank_image",  # of one turn there is no crop to hide
 ]
 
@@ -89,7 +94,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Figures of a run that uses everything, by section."""
     folder = tmp_path_factory.mktemp("figures")
     run = folder / "run"
-    small_run(run, save_policy(folder), *EVERYTHING)
+    tags = "".join(f"<{name}>5</{name}>" for name in CRITERIA)
+    with chat_server(ChatApi(answer=written(tags))) as api:
+        small_run(run, save_policy(folder), *EVERYTHING, f"judge.speaker.base_url={api.base_url}")
     logged: set[str] = set()
     for stage in ("sft", "grpo"):
         with (run / "logs" / stage / "metrics.csv").open(encoding="utf-8", newline="") as file:
@@ -139,7 +146,8 @@ def test_a_rate_has_one_name_in_training_validation_and_evaluation() -> None:
         assert {f"rollout/{rate}", f"val/<data set>/{rate}"} <= training
 
 
-def test_reasons_for_a_missing_rating_are_all_named() -> None:
-    (row,) = [line for line in PAGE.splitlines() if line.startswith("| `rollout/failed_<reason>`")]
+@pytest.mark.parametrize(("figure", "reasons"), [("rollout", FAILURE_REASONS), ("judge", GRADE_FAILURES)])
+def test_reasons_for_a_missing_value_are_all_named(figure: str, reasons: tuple[str, ...]) -> None:
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{figure}/failed_<reason>`")]
     named = re.findall(r"`(\w+)`", row.rpartition(": ")[2].partition(" |")[0])
-    assert tuple(named) == FAILURE_REASONS
+    assert tuple(named) == reasons

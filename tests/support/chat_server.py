@@ -26,7 +26,10 @@ Answer = Callable[[dict[str, Any]], Generation]
 
 @dataclass
 class ChatApi:
-    """``faults`` are taken one a request, in order, before good answers: see ``_Handler``. ``bodies`` are all asked."""
+    """``faults`` are taken one a request, in order, before good answers, and ``good`` is none: see ``_Handler``.
+
+    ``bodies`` are all asked.
+    """
 
     answer: Answer
     faults: list[str] = field(default_factory=list)
@@ -118,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._reply(body, Generation("", "I cannot help with that.", None, None, None, "refused"))
             case "length":
                 return self._reply(body, Generation("", "<think>Quality: a ph", None, None, None, "length"))
-            case None:
+            case None | "good":
                 made = Generation("", "yes", None, None, None, "stop") if is_probe else self.api.answer(body)
                 return self._reply(body, made)
         raise AssertionError(fault)

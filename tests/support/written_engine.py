@@ -56,10 +56,16 @@ class WrittenEngine:
         """What the candidates follow from."""
         return request.seed
 
+    def texts(self, request: Request) -> tuple[str, str]:
+        """The candidates."""
+        return candidates(request, self.number(request))
+
     @torch.no_grad()
     def step(self) -> list[Generation]:
         requests, self._waiting = self._waiting, []
-        texts = [text for request in requests for text in candidates(request, self.number(request))]
+        if not requests:
+            return []
+        texts = [text for request in requests for text in self.texts(request)]
         ids = [self._policy.completion_ids(text) for text in texts]
         prompts = {request.prompt_key: self._policy.encode(request.prompt) for request in requests}
         keys = [request.prompt_key for request in requests for _ in range(2)]
@@ -74,6 +80,15 @@ class WrittenEngine:
             )
             for request, k in zip(requests, likelier, strict=True)
         ]
+
+
+class WordyEngine(WrittenEngine):
+    """Candidates that differ in their thoughts too."""
+
+    def texts(self, request: Request) -> tuple[str, str]:
+        number = self.number(request)
+        first, second = candidates(request, number)
+        return first.replace(": x\n", f": {number % 1000}\n"), second.replace(": x\n", f": {number // 1000 % 1000}\n")
 
 
 class KeyedEngine(WrittenEngine):

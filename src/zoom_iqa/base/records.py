@@ -14,6 +14,7 @@ from zoom_iqa.base.judgements import Evidence, RatingDistribution
 from zoom_iqa.base.types import (
     Ending,
     Example,
+    Finish,
     ImageRef,
     Look,
     Mos,
@@ -34,7 +35,7 @@ class RecordedStep:
 
     text: str
     tokens: int
-    finish: str
+    finish: Finish
     reading: Reading
     looks: tuple[Look, ...] = ()
 

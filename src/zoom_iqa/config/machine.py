@@ -48,6 +48,11 @@ OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _C
 PROCESSES = ("accelerator", "strategy", "devices", "num_nodes")
 """The keys of a trainer that say which processes a run has."""
 
+OF_ASKING = (
+    "key_variable", "concurrency", "requests_per_minute", "timeout_s", "attempts", "longest_wait_s", "budget",
+)  # fmt: skip
+"""The keys of a judge behind a server that say how it is asked, and no result."""
+
 
 def check_machine(machine: DictConfig, *, required: Mapping[str, Requirement] = REQUIRED) -> None:
     """Pass a ``machine`` of a config whose values can be.
@@ -70,13 +75,17 @@ def kept_config(cfg: DictConfig, **facts: Any) -> str:
     ``show_config``.
 
     A value from ``machine`` stays an interpolation, so that its values stand in one place and a run is the same run
-    on another machine; which processes a trainer has stands there too. The place of a run is no part of its identity:
-    it may be moved. ``facts`` are further values that results depend on.
+    on another machine; which processes a trainer has stands there too, and how a judge's server is asked. The place of
+    a run is no part of its identity: it may be moved. ``facts`` are further values that results depend on.
     """
     marked = cfg.copy()
-    marks = {f"<machine.{key}>": f"${{machine.{key}}}" for key in map(str, cfg.machine)}
+    asking = _asking(cfg)
+    names = [*map(str, cfg.machine), *(f"judge.{key}" for key in asking)]
+    marks = {f"<machine.{name}>": f"${{machine.{name}}}" for name in names}
     for key in map(str, cfg.machine):
         marked.machine[key] = f"<machine.{key}>"
+    for key in asking:
+        marked.judge.speaker[key] = f"<machine.judge.{key}>"
     plain: Any = OmegaConf.to_container(marked, resolve=True)
     kept = {
         key: _renamed(value, marks) for key, value in plain.items() if key not in ("machine", "paths", "show_config")
@@ -84,7 +93,16 @@ def kept_config(cfg: DictConfig, **facts: Any) -> str:
     machine: Any = OmegaConf.to_container(cfg.machine, resolve=True)
     if "trainer" in kept:
         machine["trainer"] = {key: kept["trainer"].pop(key) for key in PROCESSES}
+    if asking:
+        machine["judge"] = asking
     return OmegaConf.to_yaml(OmegaConf.create({**kept, **facts, "machine": machine}))
+
+
+def _asking(cfg: DictConfig) -> dict[str, Any]:
+    """How the server of a judge of rollouts is asked; nothing where there is none."""
+    speaker = OmegaConf.select(cfg, "judge.speaker")
+    plain: Any = {} if speaker is None else OmegaConf.to_container(speaker, resolve=True)
+    return {key: plain[key] for key in OF_ASKING if key in plain}
 
 
 def run_folder(cfg: DictConfig, *, name: str, config_yaml: str) -> Path:

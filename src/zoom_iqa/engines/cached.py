@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -43,8 +43,9 @@ class _ReplyCodec:
 class CachedEngine:
     """``engine`` with its replies in ``path``; a context manager. Answers that failed are not kept.
 
-    A reply is found again by ``identity`` (everything of the engine that decides it: model, address, settings, or
-    weights), the prompt's texts and pixels, the rule by which tokens are drawn, and the seed.
+    Equal requests that are under way at once are asked once. A reply is found again by ``identity`` (everything of the
+    engine that decides it: model, address, settings, or weights), the prompt's texts and pixels, the rule by which
+    tokens are drawn, and the seed.
     """
 
     def __init__(self, engine: Engine, *, identity: str, path: Path) -> None:
@@ -54,6 +55,7 @@ class CachedEngine:
         self._file: RecordFile[KeptReply] = RecordFile(path, _ReplyCodec())
         self._kept: dict[str, KeptReply] = {}
         self._digests: dict[str, str] = {}
+        self._alike: dict[str, list[str]] = {}  # keys that wait for the same reply as the one that was asked
         self._ready: list[Generation] = []
 
     def __enter__(self) -> CachedEngine:
@@ -78,6 +80,10 @@ class CachedEngine:
         if kept is not None:
             self._ready.append(_generation(request.key, kept))
             return
+        if digest in self._alike:
+            self._alike[digest].append(request.key)
+            return
+        self._alike[digest] = []
         self._digests[request.key] = digest
         self._engine.submit(request)
 
@@ -89,7 +95,8 @@ class CachedEngine:
         replies = [_reply(digest, made) for digest, made in fresh if made.finish != "failed"]
         self._file.append(replies)
         self._kept.update((reply.digest, reply) for reply in replies)
-        return [*ready, *finished]
+        alike = [replace(made, key=key) for digest, made in fresh for key in self._alike.pop(digest)]
+        return [*ready, *finished, *alike]
 
     def refresh(self) -> None:
         """The weights have changed, which ``identity`` must say: pass it on."""

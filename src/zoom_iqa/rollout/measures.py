@@ -11,6 +11,7 @@ from zoom_iqa.base.types import ParseFailure, Rollout, RolloutGroup
 from zoom_iqa.objectives.measures import Mean, Measures, mean_of
 from zoom_iqa.objectives.rewards.rubric import Rewards
 from zoom_iqa.tasks.description import Caption
+from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES, JUDGE, read_grades
 
 CAPTION_KINDS = tuple(kind.value for kind in Caption)
 
@@ -38,6 +39,7 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
         },
         **_caption_measures(rollouts),
         **_probe_measures(rollouts),
+        **_judge_measures(rollouts),
     }
 
 
@@ -53,7 +55,7 @@ def _probe_measures(rollouts: Sequence[Rollout]) -> Measures:
     """How many rollouts each probe asks about, how many of its answers can be read, and what they cost in tokens."""
     own = sum(_tokens(rollout) for rollout in rollouts)
     measures: Measures = {}
-    for name in dict.fromkeys(name for rollout in rollouts for name in rollout.probes):
+    for name in dict.fromkeys(name for rollout in rollouts for name in rollout.probes if name != JUDGE):
         answers = [rollout.probes.get(name, ()) for rollout in rollouts]
         tokens = [sum(map(_tokens, asked)) for asked in answers]
         measures |= {
@@ -65,6 +67,20 @@ def _probe_measures(rollouts: Sequence[Rollout]) -> Measures:
     return measures
 
 
+def _judge_measures(rollouts: Sequence[Rollout]) -> Measures:
+    """How many rollouts the judge is asked about, why it gave no grades, and the mean of each grade."""
+    if not any(JUDGE in rollout.probes for rollout in rollouts):
+        return {}
+    answers = [one.steps[-1].generation for rollout in rollouts for one in rollout.probes.get(JUDGE, ())]
+    outcomes = [read_grades(made.text, made.finish) for made in answers]
+    graded = [outcome for outcome in outcomes if not isinstance(outcome, str)]
+    return {
+        "judge/asked": _mean([bool(rollout.probes.get(JUDGE)) for rollout in rollouts]),
+        **{f"judge/{name}": _mean([grades[name] for grades in graded]) for name in CRITERIA},
+        **{f"judge/failed_{reason}": _mean([outcome == reason for outcome in outcomes]) for reason in GRADE_FAILURES},
+    }
+
+
 def _tokens(rollout: Rollout) -> int:
     return sum(len(step.generation.token_ids or ()) for step in rollout.steps)
 
@@ -72,14 +88,14 @@ def _tokens(rollout: Rollout) -> int:
 def reward_measures(rewards: Rewards, advantages_BG: torch.Tensor) -> Measures:
     """Mean of the total and of each unweighted term, and the share of groups that teach nothing.
 
-    A term that not every image has is a mean over those which do, beside their share.
+    A term that not every response has is a mean over those which do, beside their share.
     """
     return {
         "reward/total": mean_of(rewards.total_BG),
         "reward/group_std": mean_of(rewards.total_BG.std(1, unbiased=False)),
         "reward/flat_groups": mean_of((advantages_BG == 0).all(1)),
         **{f"reward/{name}": mean_of(_of_present(name, rewards)) for name in rewards.terms},
-        **{f"reward/{name}_present": mean_of(present_B) for name, present_B in rewards.present.items()},
+        **{f"reward/{name}_present": mean_of(present_BG) for name, present_BG in rewards.present.items()},
     }
 
 

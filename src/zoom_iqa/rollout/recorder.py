@@ -45,9 +45,9 @@ class RolloutRecorder:
 
 
 def _terms(rewards: Rewards, image: int, response: int) -> dict[str, float]:
-    """The terms of one response, without those that its image cannot have."""
+    """The terms of one response, without those it does not have."""
     return {
         name: term_BG[image, response].item()
         for name, term_BG in rewards.terms.items()
-        if name not in rewards.present or rewards.present[name][image]
+        if name not in rewards.present or rewards.present[name][image, response]
     }

@@ -21,8 +21,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from zoom_iqa.base.atomic_files import whole_binary_file
-from zoom_iqa.base.errors import CheckpointError, StoppedError
+from zoom_iqa.base.errors import BudgetError, CheckpointError, ServerError, StoppedError
 from zoom_iqa.base.tensor_names import require_fit
+from zoom_iqa.parallel.processes import world_size
 from zoom_iqa.parallel.stopping import agreed_stop
 
 FORMAT = 1
@@ -48,6 +49,14 @@ class StageCheckpoint(Checkpoint):
             trainer.save_checkpoint(self._path, weights_only=False)
         if asked is not None:
             raise StoppedError(asked)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Save where a server's answers have come to an end: the step in hand has changed nothing yet.
+
+        In one process alone, as the others of several do not know and would be waited for: they have their last one.
+        """
+        if isinstance(exception, BudgetError | ServerError) and world_size() == 1:
+            trainer.save_checkpoint(self._path, weights_only=False)
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Never
 
 import lightning as L
+import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from zoom_iqa.base.errors import ConfigError
@@ -21,6 +23,9 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, RolloutGroup, Sample
+from zoom_iqa.curation.judge_probe import Judge
+from zoom_iqa.engines.engine import Engine
+from zoom_iqa.engines.speaker import Cost
 from zoom_iqa.learning.step_clock import StepClock, TimedLikelihood
 from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.learning.update import PolicyUpdate
@@ -41,6 +46,7 @@ from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.rollout.measures import reward_measures, rollout_measures
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
+from zoom_iqa.tasks.grades import JUDGE
 from zoom_iqa.tasks.task import Task, derive_seed
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
 from zoom_iqa.training.checkpoints import require_fitting
@@ -70,6 +76,7 @@ class GRPORecipe:
     axis: ClassVar[str] = "rollout_step"
     task: Task
     probes: Mapping[str, Probe]
+    judge: Judge | Mapping[str, Never]
     reward: Mapping[str, RewardTerm]
     advantage: GroupAdvantages
     update: PolicyUpdate
@@ -100,10 +107,19 @@ class GRPORecipe:
             raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
         self.sampling.require_unbiased()
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
-        self.rubric.check_probes(self.probes)
+        self.rubric.check_probes(self.asked)
+        if JUDGE in self.asked and not self.rubric.reads(JUDGE):
+            raise ConfigError(
+                "a judge is named and no term of the reward reads its grades; choose reward=judged, or judge=none"
+            )
         check_max_bad_steps("grpo", self.max_bad_steps)
         check_optimizer(self.optimizer)
         check_rate(self.lr_factor, where="grpo.module.lr_factor")
+
+    @property
+    def asked(self) -> dict[str, Probe]:
+        """All that is asked about finished rollouts, the judge's question among it where there is a judge."""
+        return {**self.probes, **({JUDGE: self.judge.probe} if isinstance(self.judge, Judge) else {})}
 
     def check_batch(self, *, images: int, processes: int) -> None:
         """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
@@ -153,7 +169,9 @@ class GRPOModule(L.LightningModule):
         self.figures: dict[str, float] = {}
         self._rate = math.nan  # of the last optimizer step
         self._policy, self._placement = policy, placement
-        self._task, self._probes, self._seed = settings.task, settings.probes, settings.seed
+        self._task, self._probes, self._seed = settings.task, settings.asked, settings.seed
+        self._judge = settings.judge if isinstance(settings.judge, Judge) else None
+        self._judge_cost: Cost = dict
         self._recorder = settings.recorder
         self._rubric, self._advantage, self._update = settings.rubric, settings.advantage, settings.update
         self.bad_steps = BadSteps(stage="grpo", max_bad_steps=settings.max_bad_steps)
@@ -164,6 +182,7 @@ class GRPOModule(L.LightningModule):
             freeze_vision(policy)
         features = VisionCache(model=policy.model, capacity=settings.features_capacity)
         self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
+        self._engines: dict[str, Engine] = {"policy": self._engine}
         self._tower_learns = not vision_is_frozen(policy)
         self._vision = VisionGradients(model=policy.model, cache=features) if self._tower_learns else features
         self._clock = StepClock(phases=PHASES)
@@ -186,6 +205,16 @@ class GRPOModule(L.LightningModule):
     def policy(self) -> Policy:
         """The policy that is trained."""
         return self._policy
+
+    @contextmanager
+    def opened(self, folder: Path) -> Iterator[None]:
+        """With the judge at work within the block, where there is one; its answers and requests lie in ``folder``."""
+        if self._judge is None:
+            yield
+            return
+        with self._judge.opened(folder, process=rank()) as speaking:
+            self._engines[JUDGE], self._judge_cost = speaking.engine, speaking.cost
+            yield
 
     def configure_model(self) -> None:
         """Lay out the weights, before Lightning asks for an optimizer."""
@@ -233,7 +262,7 @@ class GRPOModule(L.LightningModule):
             {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
         )
         self._log(
-            {**to_floats(watched), **learned, **self._rubric.advance(inputs)},
+            {**to_floats(watched), **learned, **self._rubric.advance(inputs), **self._spent_on_judge(reducer)},
             to_floats(reduce_measures(spent, reducer=reducer)),
         )
         if not rewards.not_finite:
@@ -249,7 +278,7 @@ class GRPOModule(L.LightningModule):
             groups = collect_groups(
                 batch,
                 task=self._task,
-                engines={"policy": self._engine},
+                engines=self._engines,
                 probes=self._probes,
                 group_size=self._group_size,
                 seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
@@ -271,6 +300,14 @@ class GRPOModule(L.LightningModule):
         self._update.load_state_dict(checkpoint["update"])
         self._rubric.load_state_dict(checkpoint.get("reward", {}))  # checkpoints of 0.1.0 have none
         self.bad_steps.load_state_dict(checkpoint["bad_steps"])
+
+    def _spent_on_judge(self, reducer: Reducer) -> dict[str, float]:
+        """All that the judge's answers have cost so far, in all processes, before the run was stopped too."""
+        cost = self._judge_cost()
+        if not cost:
+            return {}
+        summed = reducer.sum(torch.tensor(list(cost.values()), dtype=torch.float64)).tolist()
+        return {f"judge/{name}": value for name, value in zip(cost, summed, strict=True)}
 
     def _keep(self, records: Sequence[Record], batch: list[Sample]) -> None:
         """Write down and show what a step's rollouts were, the first process's; one made again is there already."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -59,6 +60,15 @@ class ModuleRecipe(Protocol):
 
     def __call__(self, *, policy: Policy, placement: Placement, steps: int) -> L.LightningModule:
         """Make the module of a stage of ``steps`` steps."""
+        ...
+
+
+@runtime_checkable
+class WorksInFolder(Protocol):
+    """A module that needs something open while it trains, which keeps its files in a folder of the stage."""
+
+    def opened(self, folder: Path) -> AbstractContextManager[None]:
+        """Open within the block."""
         ...
 
 
@@ -116,7 +126,8 @@ class Stage:
         trainer = self._trainer(folder, last, loggers)
         trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
         module = self.recipe(policy=policy, placement=placement, steps=self.data.steps(world_size()))
-        with worker_losses(), stepping():
+        opened = module.opened(folder.logs(self.name)) if isinstance(module, WorksInFolder) else nullcontext()
+        with worker_losses(), stepping(), opened:
             trainer.fit(module, datamodule=self.data, ckpt_path=start, weights_only=True)
         trainer.save_checkpoint(done, weights_only=True)
         if rank() == 0:

@@ -31,6 +31,21 @@ def test_processes_of_a_trainer_are_kept_with_the_machine() -> None:
     assert machines["accelerator"] == "gpu"
 
 
+def test_how_a_judge_is_asked_is_kept_with_the_machine_and_who_it_is_with_the_run() -> None:
+    chosen = ("reward=judged", "judge=api", "judge.speaker.model=m")
+    one = kept(*chosen)
+    more = kept(*chosen, "judge.speaker.budget.requests=9", "judge.speaker.attempts=2", "judge.speaker.concurrency=1")
+    machine, other_machine = one.pop("machine"), more.pop("machine")
+    assert one == more
+    assert isinstance(machine, dict)
+    assert isinstance(other_machine, dict)
+    assert (machine["judge"]["budget"]["requests"], machine["judge"]["attempts"]) == (None, 6)
+    assert (other_machine["judge"]["budget"]["requests"], other_machine["judge"]["attempts"]) == (9, 2)
+    another = kept(*chosen[:2], "judge.speaker.model=n")
+    another.pop("machine")
+    assert one != another
+
+
 def test_other_values_of_a_trainer_are_its_own() -> None:
     assert kept() != kept("trainer.precision=bf16-true")
 

@@ -84,3 +84,14 @@ def test_a_line_cut_off_by_a_crash_is_asked_for_again(tmp_path: Path) -> None:
     engine = Counted()
     run(engine, path, request("a", key="x"), request("b", key="y"))
     assert engine.asked == 1
+
+
+@pytest.mark.parametrize("finish", ["stop", "failed"])
+def test_equal_requests_under_way_are_asked_once(finish: str, tmp_path: Path) -> None:
+    engine = Counted(finish)
+    found = run(engine, tmp_path / "replies.jsonl", request("a", key="x"), request("b"), request("a", key="y"))
+    assert engine.asked == 2
+    assert sorted(made.key for made in found) == ["k", "x", "y"]
+    assert {made.finish for made in found} == {finish}
+    assert run(engine, tmp_path / "replies.jsonl", request("a", key="z"))[0].key == "z"
+    assert engine.asked == (2 if finish == "stop" else 3)

@@ -97,7 +97,7 @@ def test_images_nobody_wrote_about_have_no_term_and_are_in_no_mean() -> None:
     rewards = Rubric(terms={"human": human()}).rewards(of_both, step=0)
     assert rewards.terms["human"].tolist() == [[1.0, 0.5], [0.0, 0.0]]
     assert rewards.total_BG.tolist() == [[1.0, 0.5], [0.0, 0.0]]
-    assert rewards.present["human"].tolist() == [True, False]
+    assert rewards.present["human"].tolist() == [[True, True], [False, False]]
     found = to_floats(reward_measures(rewards, torch.zeros(2, 2)))
     assert found["reward/human"] == pytest.approx(0.75)
     assert found["reward/human_present"] == pytest.approx(0.5)

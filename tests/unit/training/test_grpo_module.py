@@ -69,6 +69,7 @@ def settings(**changed: Any) -> GRPORecipe:
     values: dict[str, Any] = {
         "task": ZoomTask(prompts=PROMPTS),
         "probes": {},
+        "judge": {},
         "reward": {"score": ScoreTerm(weight=1.0, sigma=1.0)},
         "advantage": GroupAdvantages(normalize_std=True, eps=1e-4),
         "update": update(),

@@ -31,7 +31,8 @@ OPTIONAL = ("temperature", "top_p", "seed")
 ALTERNATIVES = 20
 """Tokens whose log-probabilities are asked for at each place, the most that servers give."""
 SEED_BITS = 31
-POLL_S = 0.1
+POLL_S = 0.002
+"""Short, as an engine of ours may be decoding in the same loop."""
 NO_KEY = "none"
 """Sent where no key is set: servers of one's own ask for none, the client for some."""
 PROBE = ({"role": "user", "content": "Reply with the word yes."},)

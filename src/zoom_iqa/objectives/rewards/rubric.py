@@ -19,6 +19,9 @@ from zoom_iqa.base.types import Example, RolloutGroup
 from zoom_iqa.objectives.rewards.formulas import GroupStatistics, group_statistics
 from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.parallel.reducer import Reducer
+from zoom_iqa.tasks.grades import JUDGE
+
+_REMEDY = {JUDGE: "judge=api judge.speaker.model=NAME or judge=policy"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +121,9 @@ class RewardTerm(Protocol):
 class Rewards:
     """The total, and what it is made of: ``total_BG = sum of weights[name] * terms[name]``; terms are unweighted.
 
-    ``present`` says, shape (B,), which images a term can be made of at all, where that is not all of them: it is 0 for
-    the others. All in float32; they were computed in float64, so that equal rewards are equal bit for bit.
+    ``present`` says, shape (B, G), which responses have a term, where that may not be all of them. One without it gets
+    the mean of its group's others, so that the term sets it neither above nor below them, and 0 where none has it. All
+    in float32; they were computed in float64, so that equal rewards are equal bit for bit.
     """
 
     total_BG: torch.Tensor
@@ -163,12 +167,17 @@ class NeedsLabels(Protocol):
 
 
 @runtime_checkable
-class NeedsSomeLabels(Protocol):
-    """What a reward term is, too, if it cannot be made of every image: it is 0 and left out of means for the others."""
+class MayBeAbsent(Protocol):
+    """What a reward term is, too, if not every response has it: it is left out of means for the others."""
 
     def present(self, inputs: RewardInputs) -> torch.Tensor:
-        """Which images it can be made of, shape (B,)."""
+        """Which responses have it, shape (B, G)."""
         ...
+
+
+@runtime_checkable
+class NeedsSomeLabels(Protocol):
+    """What a reward term is, too, if it is absent where labels lack what it reads."""
 
     def check_some(self, examples: Sequence[Example]) -> None:
         """Raise ConfigError, with a remedy, where it can be made of none, so that there is nothing to learn from it."""
@@ -261,8 +270,12 @@ class Rubric:
             if isinstance(term, ReadsProbe) and term.probe not in probes:
                 raise ConfigError(
                     f"reward.{name} reads the probe {term.probe!r} and there is {', '.join(probes) or 'none'}; add "
-                    "probes=description, or drop the term with ~reward." + name
+                    f"{_REMEDY.get(term.probe, 'probes=description')}, or drop the term with ~reward.{name}"
                 )
+
+    def reads(self, probe: str) -> bool:
+        """Whether a term reads this probe."""
+        return any(isinstance(term, ReadsProbe) and term.probe == probe for term in self._terms.values())
 
     def warnings(self, *, images: int) -> list[str]:
         """What so few images in a step cost, over all processes, term by term."""
@@ -305,16 +318,23 @@ class Rubric:
             ConfigError: a term returns another shape than (B, G).
         """
         terms = {name: _checked(name, term.reward(inputs), inputs) for name, term in self._terms.items()}
+        present = {name: term.present(inputs) for name, term in self._terms.items() if isinstance(term, MayBeAbsent)}
+        terms |= {name: _neutral(terms[name], present_BG) for name, present_BG in present.items()}
         weights = {name: weight.value(step) for name, weight in self._weights.items()}
         total_BG = torch.stack([weights[name] * terms[name] for name in terms]).sum(0)
         return Rewards(
             total_BG=total_BG.float(),
             terms={name: term.float() for name, term in terms.items()},
             weights=weights,
-            present={
-                name: term.present(inputs) for name, term in self._terms.items() if isinstance(term, NeedsSomeLabels)
-            },
+            present=present,
         )
+
+
+def _neutral(term_BG: torch.Tensor, present_BG: torch.Tensor) -> torch.Tensor:
+    """The term with the mean of the group's others where it is absent; 0 where no response of a group has it."""
+    count_B1 = present_BG.sum(1, keepdim=True).clamp(min=1)
+    mean_B1 = term_BG.where(present_BG, 0.0).sum(1, keepdim=True) / count_B1
+    return term_BG.where(present_BG, mean_B1)
 
 
 def _checked(name: str, reward_BG: torch.Tensor, inputs: RewardInputs) -> torch.Tensor:
