@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import transformers
 from PIL.Image import Image, Resampling
 
 from zoom_iqa.base.errors import ConfigError
@@ -35,11 +38,15 @@ class DiffusersEditor:
                 f"--apply {folder} needs diffusers: pip install -c constraints.txt -e '.[restore]', or use "
                 "--apply embedded"
             ) from error
+        for library in (diffusers, transformers):
+            library.utils.logging.disable_progress_bar()  # of loading, which takes seconds
         try:
-            pipeline = getattr(diffusers, target.pipeline).from_pretrained(folder, local_files_only=True)
+            with _errors_only():
+                pipeline = getattr(diffusers, target.pipeline).from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"--apply {folder}: no {target.pipeline} could be loaded from it ({reason})") from error
+        pipeline.set_progress_bar_config(disable=None)  # a bar for a terminal, nothing in a log
         self._pipeline: Any = pipeline.to(device)
         self._target, self._seed, self._count = target, seed, count
 
@@ -53,3 +60,14 @@ class DiffusersEditor:
         if result.size != image.size:  # upscalers enlarge: compared at one size
             result = result.resize(image.size, Resampling.LANCZOS)
         return [Edited(self._target.pipeline or "", result)]
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """No advice of transformers to install torchvision, which nothing here needs."""
+    verbosity = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers.utils.logging.set_verbosity(verbosity)

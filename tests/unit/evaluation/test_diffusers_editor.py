@@ -26,6 +26,9 @@ class StandIn:
     def __init__(self) -> None:
         self.calls = []
 
+    def set_progress_bar_config(self, *, disable: bool | None) -> None:
+        assert disable is None
+
     def to(self, device: torch.device) -> StandIn:
         return self
 
@@ -48,6 +51,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> StandIn:
             return made
 
     module.FluxKontextPipeline = module.StableDiffusionUpscalePipeline = Found  # type: ignore[attr-defined]
+    module.utils = SimpleNamespace(logging=SimpleNamespace(disable_progress_bar=lambda: None))  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "diffusers", module)
     return made
 
