@@ -80,13 +80,13 @@ def _two_images(assessor: ImageAssessor, folder: Path) -> None:
                 sides.append((_drop(f"Drop the {place} image here"), _panel()))
     states = [panel[-1] for _, panel in sides]
     for drop, panel in sides:
-        judged = _on(drop.upload, _judge(assessor), [drop], [drop, *panel])
+        judged = _on(drop.upload, _judge(assessor, beside=1), [drop], [drop, *panel, comparison])
         judged.then(compared, states, comparison, show_progress="hidden", api_visibility="private")
     for button, pair in zip(buttons, PAIRS, strict=True):
         after: Any = None
         for path, (drop, panel) in zip(written(pair, folder), sides, strict=True):
             begin = button.click if after is None else after.then
-            after = _on(begin, _judge(assessor, path=str(path)), None, [drop, *panel])
+            after = _on(begin, _judge(assessor, path=str(path), beside=1), None, [drop, *panel, comparison])
         after.then(compared, states, comparison, show_progress="hidden", api_visibility="private")
 
 
@@ -105,28 +105,31 @@ def _panel() -> list[Any]:
     return [status, pictures, turns, gradio.State(None)]
 
 
-def _judge(assessor: ImageAssessor, *, path: str | None = None) -> Judge:
+def _judge(assessor: ImageAssessor, *, path: str | None = None, beside: int = 0) -> Judge:
     """Judges the file that is given, or always the same."""
 
     def uploaded(given: str) -> Iterator[Updates]:
-        yield from _updates(assessor, given)
+        yield from _updates(assessor, given, beside=beside)
 
     def fixed() -> Iterator[Updates]:
-        yield from _updates(assessor, str(path))
+        yield from _updates(assessor, str(path), beside=beside)
 
     return uploaded if path is None else fixed  # type: ignore[return-value]
 
 
-def _updates(assessor: ImageAssessor, path: str) -> Iterator[Updates]:
-    """For the place to drop, which is emptied, and the panel: what has changed, at most so often."""
+def _updates(assessor: ImageAssessor, path: str, *, beside: int = 0) -> Iterator[Updates]:
+    """For the place to drop, which is emptied, and the panel: what has changed, at most so often.
+
+    ``beside`` further parts of the page, about what was judged before, are emptied at the start.
+    """
     shown, at = Panel(), 0.0
-    yield None, "", "", "", None
+    yield None, "", "", "", None, *[""] * beside
     last = shown
     for last in told(assessor, path):
         if time.monotonic() - at >= REFRESH_S:
-            yield _changes(shown, last)
+            yield *_changes(shown, last), *[gradio.skip()] * beside
             shown, at = last, time.monotonic()
-    yield _changes(shown, last)
+    yield *_changes(shown, last), *[gradio.skip()] * beside
 
 
 def _changes(shown: Panel, now: Panel) -> Updates:
