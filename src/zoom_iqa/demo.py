@@ -23,6 +23,8 @@ from zoom_iqa.reports.demo.port import check_port
 SUMMARY = "Serves a page to this machine: drop an image, and watch it being looked at and rated."
 EXAMPLE = "zoom-iqa demo --port 7861"
 PORT = 7860
+SHIPPED = "the small one shipped with the package, which knows photographs with synthetic distortions"
+"""The policy's name on the page."""
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def _options(
             assessor = Assessor(policy, task=task, protocol=protocol, device=device)
             if assessor.is_shipped:
                 print(ADVICE, file=sys.stderr)
-            name = "the small one shipped with the package" if assessor.is_shipped else str(policy)
+            name = SHIPPED if assessor.is_shipped else str(policy)
             serve(page(assessor, policy=name, folder=Path(folder)), port=port)
 
     run_command(command, help_text="")
