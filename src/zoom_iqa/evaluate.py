@@ -42,7 +42,7 @@ from zoom_iqa.data.fingerprint import fingerprint
 from zoom_iqa.data.references import with_references
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.evaluator import Evaluator
-from zoom_iqa.evaluation.figures import figures_of, ratings_csv
+from zoom_iqa.evaluation.figures import answers_csv, figures_of
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
@@ -52,7 +52,7 @@ from zoom_iqa.training.fabric import fabric_of, launch
 USAGE = "python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
 HELP = help_of(
     USAGE,
-    summary="Has a policy rate the images of benchmarks, and says how well it agrees with people.",
+    summary="Has a policy rate images of benchmarks, or compare pairs, as people have.",
     given={
         "policy.path": "any Qwen2.5-VL, a folder or a hub id; without it the small one shipped with the package",
         "benchmark": f"one or more of {choices('benchmark')}",
@@ -140,7 +140,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
             metrics[name] = figures_of(predictions, None)
             if rank() == 0:
                 with whole_text_file(place / "scores.csv") as file:
-                    file.write(ratings_csv(predictions))
+                    file.write(answers_csv(predictions))
                 folder.write_metrics(metrics)
                 write_overview(folder.path)
         wait_for_all()

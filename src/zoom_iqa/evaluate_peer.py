@@ -38,6 +38,7 @@ from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.peers.peer import LearningPeer, Peer
 from zoom_iqa.peers.predictions import peer_figures, predict_all
 from zoom_iqa.reports.overview import write_overview
+from zoom_iqa.tasks.task import require_one_image
 
 USAGE = "python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
 HELP = help_of(
@@ -102,6 +103,8 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     peer: Peer = instantiate(cfg.peer)
     benchmarks = {str(name): instantiate(node) for name, node in cfg.benchmarks.items()}
     evaluated = {name: _evaluated(data, cfg) for name, data in benchmarks.items()}
+    for images in evaluated.values():
+        require_one_image(images.items(), who="a peer rates")
     learned_from = {
         name: _learned_from(name, data, evaluated[name], cfg) if isinstance(peer, LearningPeer) else None
         for name, data in benchmarks.items()

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from support.chat_server import ChatApi, chat_server, written
+from support.made_rollouts import choice_record
 from support.small_run import metrics_of, save_policy, small_run
 from zoom_iqa.base.errors import FAILURE_REASONS
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.evaluation.figures import ratings_csv
+from zoom_iqa.evaluation.figures import answers_csv, figures_of
 from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,21 @@ EVERYTHING = [
     "judge=api",
     "judge.speaker.model=tiny",
     "filters.evidence.view=blank_image",  # of one turn there is no crop to hide
+]
+
+
+COMPARING = [
+    "task=compare",
+    "data=embedded_pairs",
+    "reward=compare",
+    "penalties=none",
+    "data.train.images.size=400",
+    "data.val.size=2",
+    "callbacks=validation",
+    "callbacks.validation.monitor=accuracy",
+    "sft.steps=1",
+    "grpo.steps=2",
+    "rollout._target_=support.written_engine.ComparingEngine",
 ]
 
 
@@ -93,20 +109,25 @@ SECTIONS = ("Training log", "Evaluation", "Scores of an evaluation", "Records")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Figures of a run that uses everything, by section."""
     folder = tmp_path_factory.mktemp("figures")
-    run = folder / "run"
+    run, comparing = folder / "run", folder / "comparing"
     tags = "".join(f"<{name}>5</{name}>" for name in CRITERIA)
     with chat_server(ChatApi(answer=written(tags))) as api:
         small_run(run, save_policy(folder), *EVERYTHING, f"judge.speaker.base_url={api.base_url}")
+    small_run(comparing, save_policy(folder), *COMPARING)
     logged: set[str] = set()
-    for stage in ("sft", "grpo"):
-        with (run / "logs" / stage / "metrics.csv").open(encoding="utf-8", newline="") as file:
+    for log in [*run.glob("logs/*/metrics.csv"), *comparing.glob("logs/*/metrics.csv")]:
+        with log.open(encoding="utf-8", newline="") as file:
             logged |= set(csv.DictReader(file).fieldnames or ())
     predictions = run / "predictions.jsonl"
-    records = list(RecordFile(predictions, RecordCodec()).read())
+    tables = [
+        answers_csv(list(RecordFile(one / "predictions.jsonl", RecordCodec()).read())) for one in (run, comparing)
+    ]
+    of_kinds = figures_of([choice_record("Image A", "Image B", kind="regression")], None)
+    runs = [*metrics_of(run).values(), *metrics_of(comparing).values(), of_kinds]
     return {
         "Training log": logged - {"step"},
-        "Evaluation": {name for figures in metrics_of(run).values() for name in figures},
-        "Scores of an evaluation": set(ratings_csv(records).partition("\n")[0].split(",")),
+        "Evaluation": {name for figures in runs for name in figures},
+        "Scores of an evaluation": {name for table in tables for name in table.partition("\n")[0].split(",")},
         "Records": set(json.loads(predictions.read_text(encoding="utf-8").partition("\n")[0])),
     }
 

@@ -6,11 +6,14 @@ from zoom_iqa.base.errors import FailureReason
 from zoom_iqa.base.records import Record, RecordedStep
 from zoom_iqa.base.types import (
     Box,
+    Choice,
     Ending,
     Example,
     Generation,
+    ImageRef,
     Look,
     ParseFailure,
+    Preference,
     Reading,
     Request,
     Rollout,
@@ -57,6 +60,31 @@ def group(
     example = rated_example(id=name, dataset="d", mos=mos, mos_std=mos_std)
     made = [rollout(example, step(r, well_formed=well_formed), index=i) for i, r in enumerate(ratings)]
     return RolloutGroup(example, tuple(made))
+
+
+def choice_record(
+    label: Choice,
+    choice: Choice | None,
+    *,
+    pair: str = "a vs b",
+    swapped: bool = False,
+    source: str | None = None,
+    kind: str | None = None,
+    sample: int = 0,
+) -> Record:
+    """The answer to a comparison; without a choice it cannot be read."""
+    example = Example(
+        id=f"{pair}{' swapped' if swapped else ''}",
+        dataset="pairs",
+        images=(ImageRef(view="a"), ImageRef(view="b")),
+        target=Preference(choice=label, pair=pair, swapped=swapped, kind=kind),
+        reference_id=source,
+    )
+    values: dict[str, float | str] = {} if choice is None else {"choice": choice}
+    failure = ParseFailure("bad_choice", "") if choice is None else None
+    made = Reading(values=values, well_formed=choice is not None, failure=failure)
+    step = RecordedStep(text="so", tokens=7, finish="stop", reading=made)
+    return Record(example=example, sample=sample, steps=(step,), ending=Ending.FINAL)
 
 
 def record(

@@ -9,6 +9,7 @@ import zlib
 import torch
 
 from zoom_iqa.base.sampling import SamplingParams
+from zoom_iqa.base.targets import CHOICES
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packing import PromptCompletion
@@ -96,6 +97,16 @@ class KeyedEngine(WrittenEngine):
 
     def number(self, request: Request) -> int:
         return zlib.crc32("/".join(request.key.split("/")[:1] + request.key.split("/")[2:]).encode())
+
+
+class ComparingEngine(WrittenEngine):
+    """Answers of task=compare: every seventh cannot be read."""
+
+    def texts(self, request: Request) -> tuple[str, str]:
+        number = self.number(request)
+        choices = [*CHOICES, "neither"] if number % 7 == 0 else CHOICES
+        words = choices[number % len(choices)], choices[(number // 7) % len(choices)]
+        return tuple(f"<think>x</think><answer>{word}</answer>" for word in words)  # type: ignore[return-value]
 
 
 def candidates(request: Request, number: int) -> tuple[str, str]:

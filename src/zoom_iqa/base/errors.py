@@ -12,14 +12,15 @@ ROW_LIMIT = 400
 """Characters of an offending row that are shown."""
 
 FailureReason = Literal[
-    "missing_answer", "malformed_json", "bad_rating", "bad_bbox", "bad_tool", "unviewable", "no_score"
+    "missing_answer", "malformed_json", "bad_rating", "bad_choice", "bad_bbox", "bad_tool", "unviewable", "no_score"
 ]
-"""Why there is no rating; counted and reported by these names."""
+"""Why there is no rating, or no choice; counted and reported by these names."""
 
 FAILURE_REASONS: tuple[FailureReason, ...] = (
     "missing_answer",
     "malformed_json",
     "bad_rating",
+    "bad_choice",
     "bad_bbox",
     "bad_tool",
     "unviewable",

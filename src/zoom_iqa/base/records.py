@@ -12,6 +12,7 @@ from typing import Any
 from zoom_iqa.base.errors import FailureReason
 from zoom_iqa.base.judgements import Evidence, RatingDistribution
 from zoom_iqa.base.types import (
+    Choice,
     Ending,
     Example,
     Finish,
@@ -67,10 +68,15 @@ class Record:
         return None if isinstance(rating, ParseFailure) else rating
 
     @property
+    def choice(self) -> Choice | None:
+        """The image preferred, of two; None in a rating, and where ``failure`` says why there is none."""
+        return self.steps[-1].reading.choice
+
+    @property
     def failure(self) -> FailureReason | None:
-        """Why there is no rating."""
-        rating = self.steps[-1].reading.rating
-        return rating.reason if isinstance(rating, ParseFailure) else None
+        """Why there is neither a rating nor a choice."""
+        judgement = self.steps[-1].reading.judgement
+        return judgement.reason if isinstance(judgement, ParseFailure) else None
 
     @property
     def clipped(self) -> bool:
@@ -145,7 +151,9 @@ class RecordCodec:
             "mos_std": target.std if isinstance(target, Mos) else None,
             "mos_clipped": target.clipped if isinstance(target, Mos) else None,
             "preference": target.choice if isinstance(target, Preference) else None,
+            "pair": _pair_fields(target) if isinstance(target, Preference) else None,
             "rating": record.rating,
+            "choice": record.choice,
             "expected": None if record.expected is None else asdict(record.expected),
             "failure": record.failure,
             "well_formed": record.well_formed,
@@ -187,7 +195,7 @@ def _example(fields: Mapping[str, Any]) -> Example:
     if fields["mos"] is not None:
         target = Mos(mean=fields["mos"], std=fields["mos_std"], clipped=bool(fields.get("mos_clipped")))
     elif fields["preference"] is not None:
-        target = Preference(choice=fields["preference"])
+        target = Preference(choice=fields["preference"], **(fields.get("pair") or {}))
     truth = fields["truth"]
     return Example(
         id=fields["id"],
@@ -200,6 +208,10 @@ def _example(fields: Mapping[str, Any]) -> Example:
         reference_id=fields["reference_id"],
         truth=None if truth is None else Truth(**{**truth, "region": _tuple(truth["region"])}),
     )
+
+
+def _pair_fields(target: Preference) -> dict[str, Any]:
+    return {"pair": target.pair, "swapped": target.swapped, "kind": target.kind}
 
 
 def _step_fields(step: RecordedStep) -> dict[str, Any]:

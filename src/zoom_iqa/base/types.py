@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoom_iqa.base.errors import ConfigError, DataError, FailureReason
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.sampling import SamplingParams
+from zoom_iqa.base.targets import CHOICES
+from zoom_iqa.base.targets import Choice as Choice
+from zoom_iqa.base.targets import Mos as Mos
+from zoom_iqa.base.targets import Preference as Preference
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,7 +33,6 @@ Span = tuple[int, int]
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "refused", "failed"]
-Choice = Literal["Image A", "Image B", "Similar"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,26 +41,6 @@ class ImageRef:
 
     path: str | None = None
     view: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mos:
-    """A mean opinion score on 1-5 (5 best), its standard deviation where known, and the score as published.
-
-    ``clipped`` says that the published score lies off the scale, so that the mean is one of its ends.
-    """
-
-    mean: float
-    std: float | None = None
-    native: float | None = None
-    clipped: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preference:
-    """Which of two images people prefer."""
-
-    choice: Choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,11 +220,11 @@ class Look:
 class Reading:
     """All that a task reads from one text, once.
 
-    ``values`` are what it judges, by name: ``rating`` on 1-5 and, where that was clipped, the ``written_rating``.
-    ``failure`` says why the value that counts is missing. ``calls`` are the tools asked for; ``call_failure`` says why
-    it is not known whether any are. ``evidence`` is what the judgement is said to rest on, None where the text lists
-    none. ``spans`` are places in the text by name: ``numbers`` for digits inside the answer, ``rating`` for those of
-    the rating.
+    ``values`` are what it judges, by name: ``rating`` on 1-5 and, where that was clipped, the ``written_rating``; or
+    the ``choice`` between two images. ``failure`` says why the value that counts is missing. ``calls`` are the tools
+    asked for; ``call_failure`` says why it is not known whether any are. ``evidence`` is what the judgement is said to
+    rest on, None where the text lists none. ``spans`` are places in the text by name: ``numbers`` for digits inside the
+    answer, ``rating`` for those of the rating.
     """
 
     values: Mapping[str, float | str] = field(default_factory=dict)
@@ -259,6 +242,16 @@ class Reading:
         if isinstance(value, float):
             return value
         return self.failure or ParseFailure("bad_rating", "the task reads no rating")
+
+    @property
+    def choice(self) -> Choice | None:
+        """The image preferred, of two; None where none can be read."""
+        return next((choice for choice in CHOICES if choice == self.values.get("choice")), None)
+
+    @property
+    def judgement(self) -> float | Choice | ParseFailure:
+        """The value that counts, a rating or a choice, or why there is none."""
+        return self.rating if self.choice is None else self.choice
 
     @property
     def clipped(self) -> bool:
@@ -375,6 +368,11 @@ class Rollout:
     def rating(self) -> float | ParseFailure:
         """The rating that counts: the last step's, on 1-5, or why there is none."""
         return self.steps[-1].reading.rating
+
+    @property
+    def judgement(self) -> float | Choice | ParseFailure:
+        """The last step's rating or choice, or why there is none."""
+        return self.steps[-1].reading.judgement
 
     @property
     def clipped(self) -> bool:

@@ -12,7 +12,7 @@ from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.config.kept_images import judged_images
 from zoom_iqa.reports.compare_page import compared, comparison_page, disagreed, wanted_of
-from zoom_iqa.reports.contents import kept_rollouts, read_contents
+from zoom_iqa.reports.contents import RunContents, kept_rollouts, read_contents
 from zoom_iqa.reports.pictures import pictures_within
 from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
 
@@ -27,6 +27,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         DataError: the folder is not a run's, a file of it is damaged, or it has no figures yet.
     """
     contents = read_contents(folder)
+    _require_ratings(contents)
     loaders, notes = _loaders(folder / "config.yaml")
     wanted = wanted_pictures(contents, loaders)
     with ProgressLine("pictures", total=len(wanted)) as line:
@@ -43,11 +44,23 @@ def write_comparison(named: Sequence[tuple[str, Path]], output: Path) -> Path:
         DataError: a folder is not a run's, or the runs do not go together.
     """
     runs = compared(named)
+    for run in runs:
+        _require_ratings(run.contents)
     rows = disagreed(runs)
     loaders, notes = _loaders(named[0][1] / "config.yaml")
     wanted = wanted_of(rows, loaders)
     pictures = pictures_within(PICTURE_CHARACTERS // 2, wanted) if wanted else {}
     return written(output, comparison_page(runs, rows, pictures, notes))
+
+
+def _require_ratings(contents: RunContents) -> None:
+    """Pass a run that a page can show."""
+    if any(judged.compares for judged in contents.judged):
+        folder = contents.run.path
+        raise DataError(
+            f"{folder} compares images, and the page shows ratings; its overview.png has figures, and "
+            f"`python -m zoom_iqa.report preferences {folder}` a table"
+        )
 
 
 def runs_in(folder: Path) -> list[Path]:

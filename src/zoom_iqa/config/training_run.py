@@ -227,7 +227,7 @@ def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> None:
     if logs.keeps("policy"):
         best = sorted((folder.logs(last) / "best").glob("step-*"))
         logs.keep("policy", best[-1] if best else folder.policy)
-    if logs.keeps("report"):
+    if logs.keeps("report") and "accuracy" not in folder.metrics()[last]:  # the page shows ratings
         logs.keep("report", write_report(folder.path))
 
 
@@ -246,7 +246,7 @@ def _optimized(name: str | None, metrics: dict[str, StageMetrics]) -> float | No
     if name is None:
         return None
     stage, _, key = name.partition(".")
-    value: Any = metrics[stage][key]
+    value: Any = metrics[stage].get(key, "no figure of this run")
     if not isinstance(value, int | float):
         raise ConfigError(f"optimized_metric={name} is {value}: there is nothing to optimize")
     return float(value)

@@ -44,9 +44,9 @@ class ImageBenchmark(Protocol):
 
 
 class BenchmarkImages(Dataset[Sample]):
-    """Labelled image files, each with at most ``max_pixels`` pixels, or with all (None); see ``load_image``.
+    """Labelled image files, one or several an item, each with at most ``max_pixels`` pixels, or with all (None).
 
-    Nothing is replaced or skipped: a file that cannot be shown is an error that names its item.
+    See ``load_image``. Nothing is replaced or skipped: a file that cannot be shown is an error that names its item.
     """
 
     def __init__(self, *, items: Sequence[Example], max_pixels: int | None, upright: bool) -> None:
@@ -59,7 +59,7 @@ class BenchmarkImages(Dataset[Sample]):
         require_count_or_none("max_pixels", max_pixels, none_means="reduces no image")
         if not items:
             raise DataError("no images: the list of items is empty")
-        pathless = [f"{item.dataset}:{item.id}" for item in items if item.path is None]
+        pathless = [item.name for item in items if any(ref.path is None for ref in item.images)]
         if pathless:
             raise DataError(f"{len(pathless)} items have no image file", pathless)
         self._items = tuple(items)
@@ -74,9 +74,10 @@ class BenchmarkImages(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         item = self._items[index]
-        assert item.path is not None
+        paths = [ref.path for ref in item.images if ref.path is not None]
         try:
-            return Sample.of(item, load_image(item.path, max_pixels=self._max_pixels, upright=self._upright))
+            images = [load_image(path, max_pixels=self._max_pixels, upright=self._upright) for path in paths]
+            return Sample.of(item, *images)
         except ImageError as error:
             raise ImageError(f"{item.dataset}:{item.id}: {error}") from error
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.ranges import require_count_or_none
+from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example, Sample
 from zoom_iqa.data.datasets import ImageDataset
 
@@ -15,7 +16,8 @@ from zoom_iqa.data.datasets import ImageDataset
 class FixedSubset(Dataset[Sample]):
     """At most ``limit`` images of ``dataset`` in its order, chosen by a hash of their names; None keeps all.
 
-    The choice follows from the labels alone, and a larger limit adds to it.
+    The choice follows from the labels alone, and a larger limit adds to it. Two questions about one pair of images, in
+    either order, follow each other in it.
 
     Raises:
         ConfigError: ``limit`` is not a whole number of at least 1.
@@ -41,4 +43,6 @@ class FixedSubset(Dataset[Sample]):
 
 
 def _digest(item: Example) -> bytes:
-    return hashlib.sha256(f"{item.dataset}:{item.id}".encode()).digest()
+    target = item.target
+    name = target.pair if isinstance(target, Preference) and target.pair is not None else item.id
+    return hashlib.sha256(f"{item.dataset}:{name}".encode()).digest()

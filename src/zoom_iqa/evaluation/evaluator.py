@@ -25,7 +25,7 @@ from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
 from zoom_iqa.rollout.expected_ratings import expected_ratings
 from zoom_iqa.rollout.probe import Probe
-from zoom_iqa.tasks.task import Task
+from zoom_iqa.tasks.task import Task, check_examples
 from zoom_iqa.tasks.tools.crop import why_unviewable
 
 EngineFactory = Callable[..., Engine]
@@ -43,7 +43,8 @@ class Evaluator:
 
     Raises:
         ConfigError: a number is too small.
-        DataError: the data set is empty, or a label, id or file of it is unusable; every such row is listed.
+        DataError: the data set is empty, a label, id or file of it is unusable, or the task cannot ask about its
+            examples; every such row is listed.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Evaluator:
         if workers < 0:
             raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
         validate_items(dataset.items())
+        check_examples(task, dataset.items())
         self._dataset = dataset
         self._task = task
         self._engine, self._sampling, self._features_capacity = engine, sampling, features_capacity

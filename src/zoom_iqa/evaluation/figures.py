@@ -11,11 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, FailureReason, UndefinedMetricError
+from zoom_iqa.base.errors import (
+    FAILURE_REASONS,
+    PEER_REASONS,
+    ConfigError,
+    DataError,
+    FailureReason,
+    UndefinedMetricError,
+)
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Mos, ParseFailure
+from zoom_iqa.base.targets import Mos, Preference
+from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.evaluation.likeness import likeness_figures
 from zoom_iqa.evaluation.looks import look_figures
+from zoom_iqa.evaluation.preferences import preference_figures, preferences_csv
 from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_figures, single_figures
 from zoom_iqa.evaluation.views import caption_figures, view_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
@@ -25,7 +34,7 @@ from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.parallel.reducer import LocalReducer
 
 StageMetrics = dict[str, Any]
-DECIDING = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "valid_rate", "format_rate", "mean_reward")
+DECIDING = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "accuracy", "valid_rate", "format_rate", "mean_reward")
 """Figures by which something may be chosen: unreadable answers count in them. The other correlations leave them out."""
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
@@ -67,8 +76,36 @@ def ratings_by_image(records: Sequence[Record]) -> list[ImageRatings]:
     return [ImageRatings(tuple(sorted(group, key=lambda p: p.sample))) for group in by_image.values()]
 
 
+def compares(records: Sequence[Record]) -> bool:
+    """Whether records are of comparisons, whose examples have a preference in place of a score."""
+    return isinstance(records[0].example.target, Preference)
+
+
 def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics:
-    """JSON-safe figures over records; ``mean_reward`` only where a rubric is given.
+    """JSON-safe figures over records, by what people said of their examples; ``mean_reward`` where a rubric is given.
+
+    Raises:
+        DataError: there are no records, or an example has neither a score nor a preference.
+    """
+    if not records:
+        raise DataError("there are no predictions to summarise; the evaluated split is empty")
+    if compares(records):
+        figures = preference_figures(records, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
+    else:
+        figures = rating_figures(records)
+    if rubric is not None:
+        by_sample = _by_sample(records)
+        figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)
+    return figures
+
+
+def answers_csv(records: Sequence[Record]) -> str:
+    """The table beside the records: a line for each image rated, or each answer to a comparison."""
+    return preferences_csv(records) if compares(records) else ratings_csv(records)
+
+
+def rating_figures(records: Sequence[Record]) -> StageMetrics:
+    """JSON-safe figures of ratings.
 
     Where images have several trajectories, correlations, rmse and histograms are of their mean ratings; rates and
     counts by reason are over trajectories; the unique-score ratio is that of first trajectories, because means take
@@ -88,9 +125,6 @@ def figures_of(records: Sequence[Record], rubric: Rubric | None) -> StageMetrics
     figures |= view_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures |= caption_figures(records) | likeness_figures(records)
     figures |= look_figures(records)
-    if rubric is not None:
-        by_sample = _by_sample(records)
-        figures["mean_reward"] = statistics.fmean(mean_reward(one_each, rubric) for one_each in by_sample)
     return figures
 
 

@@ -20,6 +20,18 @@ COLUMNS = {
     "images": "n",
 }
 
+COMPARED = {
+    "accuracy": "accuracy",
+    "always the commonest": "accuracy_always",
+    "flips with the order": "order_flip_rate",
+    "first image": "first_rate",
+    "similar": "similar_rate",
+    "readable": "valid_rate",
+    "format rate": "format_rate",
+    "mean reward": "mean_reward",
+    "questions": "n",
+}
+
 SHARPNESS = {
     "SRCC": "srcc",
     "SRCC expected": "srcc_expected",
@@ -73,6 +85,25 @@ FIGURES = {
     "unreadable, by reason": "failures",
     "routing warnings, by reason": "routing_warnings",
 }
+PREFERENCES = {
+    "pairs": "n_pairs",
+    "accuracy, unreadable as wrong": "accuracy",
+    "accuracy, 95 % bootstrap interval": "accuracy_interval",
+    "accuracy of the commonest label always": "accuracy_always",
+    "Reg-Acc: pairs of regression-based methods": "accuracy_regression",
+    "Reg-Acc, 95 % bootstrap interval": "accuracy_regression_interval",
+    "Gen-Acc: pairs of generation-based methods": "accuracy_generation",
+    "Gen-Acc, 95 % bootstrap interval": "accuracy_generation_interval",
+    "pairs with readable answers in both orders": "n_both_orders",
+    "order bias: answers that flip with the order": "order_flip_rate",
+    "order bias, 95 % bootstrap interval": "order_flip_rate_interval",
+    "first image, of answers that prefer one": "first_rate",
+    "similar, of answers": "similar_rate",
+    "similar, of labels": "label_similar_rate",
+    "unreadable answers": "unreadable",
+}
+"""Figures of comparisons."""
+
 VIEWS = {
     "descriptions asked about": "asked",
     "valid rate": "valid_rate",
@@ -121,7 +152,10 @@ PLAIN_WIDTH = 200
 def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
     """Print the stages' figures and where the run lies."""
     console = Console()
-    console.print(_by_stage("held-out images (raw PLCC and SRCC)", COLUMNS, metrics))
+    if any("accuracy" in figures for figures in metrics.values()):
+        console.print(_by_stage("held-out pairs, each asked about in both orders", COMPARED, metrics))
+    else:
+        console.print(_by_stage("held-out images (raw PLCC and SRCC)", COLUMNS, metrics))
     if any("n_expected" in figures for figures in metrics.values()):
         console.print(_by_stage("answers, and ratings expected over their digits", SHARPNESS, metrics))
     if any(isinstance(figures.get("defect_accuracy"), float) for figures in metrics.values()):
@@ -138,7 +172,7 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     table.add_column("figure")
     for dataset in metrics:
         table.add_column(dataset, justify="right")
-    titles = FIGURES | _views(metrics) | LIKENESS
+    titles = FIGURES | PREFERENCES | _views(metrics) | LIKENESS
     for title, key in titles.items():
         values = [figures.get(key) for figures in metrics.values()]
         if any(value is not None for value in values):
@@ -151,7 +185,8 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
     console.print(table)
-    lines = ["Unreadable answers are left out of correlations and RMSE where nothing else is said."]
+    rated = any("srcc" in figures for figures in metrics.values())
+    lines = ["Unreadable answers are left out of correlations and RMSE where nothing else is said."] if rated else []
     for dataset, figures in metrics.items():
         undefined: dict[str, list[str]] = {}
         for title, key in titles.items():

@@ -10,6 +10,15 @@ from zoom_iqa.base.types import Message, TextPart
 
 CARD, EXAMPLE, CONFIG = "README.md", "example.py", "zoom_iqa.yaml"
 _FIGURES = {"SRCC": "srcc", "PLCC, raw": "plcc", "readable": "valid_rate", "well-formed": "format_rate", "images": "n"}
+_OF_CHOICES = {
+    "accuracy": "accuracy",
+    "flips with the order": "order_flip_rate",
+    "readable": "valid_rate",
+    "well-formed": "format_rate",
+    "questions": "n",
+}
+_RATES = "rates the quality of an image from 1.00 to 5.00"
+_COMPARES = "says which of two images has the better quality"
 
 _CARD = """\
 ---
@@ -20,7 +29,7 @@ tags: [image-quality-assessment, qwen2_5_vl, zoom_iqa]
 
 # {name}
 
-A Qwen2.5-VL that rates the quality of an image from 1.00 to 5.00, and says why.
+A Qwen2.5-VL that {does}, and says why.
 zoom_iqa trained it from `{start}`; [{config}]({config}) is the whole config of the run.
 
 ## Figures
@@ -34,13 +43,13 @@ Images: {dataset}.
 With zoom_iqa, which plays every turn of the conversation:
 
 ```
-python -m zoom_iqa.evaluate policy.path=FOLDER manifest=mine.csv
+python -m zoom_iqa.evaluate policy.path=FOLDER {of}
 ```
 
 With transformers alone, the first turn:
 
 ```
-python example.py PHOTO
+python example.py {photos}
 ```
 
 A message has the text first and the image after it.
@@ -50,7 +59,7 @@ The policy was trained so, and the other order gives other answers.
 """
 
 _EXAMPLE = '''\
-"""Asks this policy about an image, with transformers alone: python example.py PHOTO"""
+"""Asks this policy about an image, with transformers alone: python example.py {photos}"""
 
 import sys
 from pathlib import Path
@@ -66,11 +75,13 @@ model = AutoModelForImageTextToText.from_pretrained(FOLDER, dtype="auto").eval()
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 processor = AutoImageProcessor.from_pretrained(FOLDER)
 
-photo = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("RGB")
-inputs = processor(images=[photo], return_tensors="pt")
-places = int(inputs["image_grid_thw"].prod()) // processor.merge_size**2  # image tokens
+photos = [ImageOps.exif_transpose(Image.open(path)).convert("RGB") for path in sys.argv[1:]]
+inputs = processor(images=photos, return_tensors="pt")
+places = [int(grid.prod()) // processor.merge_size**2 for grid in inputs["image_grid_thw"]]  # image tokens
 prompt = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
-inputs.update(tokenizer(prompt.replace("<|image_pad|>", "<|image_pad|>" * places), return_tensors="pt"))
+first, *others = prompt.split("<|image_pad|>")
+prompt = first + "".join("<|image_pad|>" * count + text for count, text in zip(places, others, strict=True))
+inputs.update(tokenizer(prompt, return_tensors="pt"))
 inputs["mm_token_type_ids"] = (inputs["input_ids"] == model.config.image_token_id).int()
 with torch.inference_mode():
     tokens = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False)
@@ -94,12 +105,16 @@ def card_files(
     ``start`` is what was trained, ``figures`` are those of every stage on ``dataset``, and ``prompt`` is the first
     turn's, which the example asks with.
     """
-    header = f"| stage | {' | '.join(_FIGURES)} |"
+    compares = any("accuracy" in found for found in figures.values())
+    kept = _OF_CHOICES if compares else _FIGURES
+    header = f"| stage | {' | '.join(kept)} |"
     rows = [
-        f"| {stage} | {' | '.join(_shown(found.get(key)) for key in _FIGURES.values())} |"
+        f"| {stage} | {' | '.join(_shown(found.get(key)) for key in kept.values())} |"
         for stage, found in figures.items()
     ]
-    table = "\n".join([header, "| --- " * (1 + len(_FIGURES)) + "|", *rows])
+    table = "\n".join([header, "| --- " * (1 + len(kept)) + "|", *rows])
+    images = sum(not isinstance(part, TextPart) for message in prompt for part in message.parts)
+    photos = "PHOTO" if images == 1 else " ".join(f"PHOTO_{number}" for number in range(1, images + 1))
     card = _CARD.format(
         base=f"base_model: {start}\n" if is_hub_id else "",
         name=name,
@@ -107,11 +122,14 @@ def card_files(
         config=CONFIG,
         dataset=dataset,
         table=table,
+        does=_COMPARES if compares else _RATES,
+        of="benchmark=srbench task=compare" if compares else "manifest=mine.csv",
+        photos=photos,
     )
     shown = json.dumps([_plain(message) for message in prompt], indent=4, ensure_ascii=False)
     return {
         CARD: card,
-        EXAMPLE: _EXAMPLE.format(messages=shown, max_new_tokens=max_new_tokens),
+        EXAMPLE: _EXAMPLE.format(messages=shown, max_new_tokens=max_new_tokens, photos=photos),
         CONFIG: config_yaml,
     }
 

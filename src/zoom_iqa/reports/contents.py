@@ -33,6 +33,11 @@ class Judged:
         return self.images[0].trajectories[0].example.dataset
 
     @property
+    def compares(self) -> bool:
+        """Whether its answers are choices between two images."""
+        return "accuracy" in self.figures
+
+    @property
     def on_mos_scale(self) -> bool:
         """Whether ratings can be compared with opinion scores; those of some peers are on a scale of their own."""
         return "own scale" not in str(self.figures["rmse"])

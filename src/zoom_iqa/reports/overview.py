@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from zoom_iqa.base.atomic_files import whole_binary_file
 from zoom_iqa.metrics.diversity import RATING_RANGE
 from zoom_iqa.reports.contents import Judged, LogRow, RunContents, read_contents
+from zoom_iqa.reports.preference_panels import accuracy_panel, choices_panel, kinds_panel, order_panel
 
 OVERVIEW = "overview.png"
 OWN, PEOPLE, QUIET = "#0b7285", "#d9480f", "#adb5bd"
@@ -34,15 +35,24 @@ def write_overview(path: Path) -> Path:
 
 
 def drawn(contents: RunContents) -> Figure:
-    """Six panels: agreement, its figure by evaluation, scores, errors, and of training the reward and the rates."""
+    """Six panels: agreement, its figure by evaluation, scores, errors, and of training the reward and the rates.
+
+    Of comparisons: accuracy by evaluation and by kind of pair, choices by label, and order bias.
+    """
     figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
     figure.suptitle(contents.name, x=0.01, ha="left", parse_math=False)
     top, bottom = figure.subplots(2, 3)
     last = contents.judged[-1]
-    _scatter(top[0], last)
-    _correlations(top[1], contents.judged)
-    _histogram(top[2], last)
-    _errors(bottom[0], last)
+    if last.compares:
+        accuracy_panel(top[0], contents.judged)
+        kinds_panel(top[1], last)
+        choices_panel(top[2], last)
+        order_panel(bottom[0], contents.judged)
+    else:
+        _scatter(top[0], last)
+        _correlations(top[1], contents.judged)
+        _histogram(top[2], last)
+        _errors(bottom[0], last)
     _learning(bottom[1], contents.logs)
     _shares(bottom[2], contents.logs)
     return figure

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from zoom_iqa.base.errors import FAILURE_REASONS
+from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import ParseFailure, Rollout, RolloutGroup
 from zoom_iqa.objectives.measures import Mean, Measures, mean_of
 from zoom_iqa.objectives.rewards.rubric import Rewards
@@ -14,20 +15,20 @@ from zoom_iqa.tasks.description import Caption
 from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES, JUDGE, read_grades
 
 CAPTION_KINDS = tuple(kind.value for kind in Caption)
+CHOICE_NAMES = (("first", "Image A"), ("second", "Image B"), ("similar", "Similar"))
 
 
 def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
     """Rates are per rollout, lengths per turn in tokens, entropy per token in nats."""
     rollouts = [rollout for group in groups for rollout in group.rollouts]
     steps = [step for rollout in rollouts for step in rollout.steps]
-    ratings = [rollout.rating for rollout in rollouts]
-    readable = [rating for rating in ratings if isinstance(rating, float)]
+    readable = [rating for rollout in rollouts if isinstance(rating := rollout.rating, float)]
     return {
         "rollout/crop_rate": _mean([rollout.cropped for rollout in rollouts]),
         "rollout/format_rate": _mean([rollout.well_formed for rollout in rollouts]),
-        "rollout/valid_rate": _mean([isinstance(rating, float) for rating in ratings]),
+        "rollout/valid_rate": _mean([_readable(rollout) for rollout in rollouts]),
         "rollout/routing_warning_rate": _mean([rollout.ending.failure is not None for rollout in rollouts]),
-        "rollout/clipped_rating_rate": _mean([rollout.clipped for rollout in rollouts if _readable(rollout)]),
+        "rollout/clipped_rating_rate": _mean([one.clipped for one in rollouts if isinstance(one.rating, float)]),
         "rollout/tokens_per_turn": _mean([len(step.generation.sampled.ids) for step in steps]),
         "rollout/truncated_rate": _mean([step.generation.finish == "length" for step in steps]),
         "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.sampled.entropies]),
@@ -38,6 +39,7 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
             for reason in FAILURE_REASONS
         },
         **_caption_measures(rollouts),
+        **_choice_measures(rollouts),
         **_probe_measures(rollouts),
         **_judge_measures(rollouts),
     }
@@ -49,6 +51,14 @@ def _caption_measures(rollouts: Sequence[Rollout]) -> Measures:
     if not any(kinds):
         return {}
     return {f"rollout/caption_{kind}": _mean([one == kind for one in kinds]) for kind in CAPTION_KINDS}
+
+
+def _choice_measures(rollouts: Sequence[Rollout]) -> Measures:
+    """Shares of the three answers among those that can be read, in tasks that compare."""
+    if not any(isinstance(rollout.example.target, Preference) for rollout in rollouts):
+        return {}  # by the labels, which all processes have alike, not by the answers
+    choices = [choice for rollout in rollouts if (choice := rollout.steps[-1].reading.choice) is not None]
+    return {f"rollout/choice_{name}": _mean([one == choice for one in choices]) for name, choice in CHOICE_NAMES}
 
 
 def _probe_measures(rollouts: Sequence[Rollout]) -> Measures:
@@ -109,8 +119,8 @@ def _mean(values: Sequence[float]) -> Mean:
 
 
 def _readable(rollout: Rollout) -> bool:
-    return isinstance(rollout.rating, float)
+    return not isinstance(rollout.judgement, ParseFailure)
 
 
 def _failed(rollout: Rollout, reason: str) -> bool:
-    return isinstance(rollout.rating, ParseFailure) and rollout.rating.reason == reason
+    return isinstance(rollout.judgement, ParseFailure) and rollout.judgement.reason == reason

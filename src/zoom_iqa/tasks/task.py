@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from zoom_iqa.base.types import Generation, Message, Request, Rollout, Sample, Step, TextPart
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.types import Example, Generation, Message, Request, Rollout, Sample, Step, TextPart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,42 @@ class Task(Protocol):
     def rehearse(self, sample: Sample, rng: np.random.Generator) -> Session:
         """A session for texts that are already written: what is drawn for it comes from ``rng``."""
         ...
+
+
+@runtime_checkable
+class ChecksExamples(Protocol):
+    """The protocol that a task follows beside its own if it does not ask about one image each."""
+
+    def check_examples(self, examples: Sequence[Example]) -> None:
+        """Raise DataError, with a remedy, where an example is none that it can ask about."""
+        ...
+
+
+def check_examples(task: Task, examples: Sequence[Example]) -> None:
+    """Pass examples that ``task`` can ask about, before anything is made of them.
+
+    Raises:
+        DataError: there are some that it cannot ask about.
+    """
+    if isinstance(task, ChecksExamples):
+        task.check_examples(examples)
+        return
+    require_one_image(examples, who="the task asks about")
+
+
+def require_one_image(examples: Sequence[Example], *, who: str) -> None:
+    """Pass examples of one image each; ``who`` is the begin of a sentence about that image.
+
+    Raises:
+        DataError: some have several.
+    """
+    several = [f"{example.name}: {len(example.images)} images" for example in examples if len(example.images) != 1]
+    if several:
+        raise DataError(
+            f"{who} one image, and {len(several)} of {len(examples)} examples have several; use task=compare for "
+            "pairs, or single images, such as benchmark=embedded or srbench_images",
+            several,
+        )
 
 
 def derive_seed(*parts: int | str) -> int:

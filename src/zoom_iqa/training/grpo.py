@@ -47,7 +47,7 @@ from zoom_iqa.rollout.measures import reward_measures, rollout_measures
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.grades import JUDGE
-from zoom_iqa.tasks.task import Task, derive_seed
+from zoom_iqa.tasks.task import Task, check_examples, derive_seed
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
 from zoom_iqa.training.checkpoints import require_fitting
 from zoom_iqa.training.optimizer_setup import (
@@ -141,11 +141,13 @@ class GRPORecipe:
                 print(f"warning: {warning}; raise grpo.data.batch_size, now {images} a process", file=sys.stderr)
 
     def check_labels(self, examples: Sequence[Example]) -> None:
-        """Refuse labels that the reward cannot be made of.
+        """Refuse examples that the task cannot ask about, and labels that the reward cannot be made of.
 
         Raises:
             ConfigError: a label lacks what a term of the reward reads.
+            DataError: an example has more or fewer images than the task asks about.
         """
+        check_examples(self.task, examples)
         self.rubric.check_labels(examples)
         self.rubric.check_some(examples)
 

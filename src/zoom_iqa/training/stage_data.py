@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.resampling import Resampler
@@ -18,6 +19,9 @@ from zoom_iqa.data.validation import validate_items
 from zoom_iqa.data.viewable import Viewable
 from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.training.length import Length
+
+MIDDLE = 3.0
+"""One score for all preferences: drawing by the natural distribution reads none."""
 
 
 class StageData(L.LightningDataModule):
@@ -108,11 +112,16 @@ class StageData(L.LightningDataModule):
         self._restored = state_dict
 
     def _stream(self, *, processes: int) -> Resampler:
-        return self._resampling(
-            mos=[item.mos for item in self._dataset.items()],
+        items = self._dataset.items()
+        compared = any(isinstance(item.target, Preference) for item in items)
+        stream = self._resampling(
+            mos=[MIDDLE] * len(items) if compared else [item.mos for item in items],
             seed=self._seed,
             total=self.steps(processes) * self.images_per_step(processes),
         )
+        if compared and stream.weighted:
+            raise ConfigError("resampling: preferences between images have no scores to weigh by; use natural")
+        return stream
 
 
 class _ProcessShare(Sampler[int]):

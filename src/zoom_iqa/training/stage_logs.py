@@ -14,6 +14,8 @@ from PIL.Image import Image
 
 from zoom_iqa.base.records import Record
 from zoom_iqa.data.datasets import ImageDataset
+from zoom_iqa.evaluation.figures import compares
+from zoom_iqa.evaluation.preferences import wrong_first
 from zoom_iqa.parallel.processes import rank
 
 
@@ -125,13 +127,17 @@ class StageLogs:
 
 
 def farthest_off(records: Sequence[Record], dataset: ImageDataset) -> list[ShownTrajectory]:
-    """Of the images' first trajectories those without a rating, then those farthest from the opinion score."""
+    """Of the first trajectories those without a judgement, then those farthest from people's."""
     firsts = [record for record in records if record.sample == 0]
     index_of = {item.name: index for index, item in enumerate(dataset.items())}
-    ordered = sorted(firsts, key=lambda r: -math.inf if r.rating is None else -abs(r.rating - r.example.mos))
+    ordered = wrong_first(firsts) if compares(firsts) else sorted(firsts, key=_nearness)
     return [
         ShownTrajectory(record=record, image=dataset[index_of[record.example.name]].image) for record in ordered[:SHOWN]
     ]
+
+
+def _nearness(record: Record) -> float:
+    return -math.inf if record.rating is None else -abs(record.rating - record.example.mos)
 
 
 def show_in(loggers: Sequence[Any], title: str, shown: Sequence[ShownTrajectory], *, step: int) -> None:

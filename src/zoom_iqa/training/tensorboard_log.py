@@ -105,7 +105,7 @@ def _text(shown: ShownTrajectory) -> str:
     """Indented, which Markdown shows as it is."""
     record = shown.record
     rewards = ", ".join(f"{name} {value:.3f}" for name, value in record.rewards.items())
-    head = f"{record.example.name}: rating {record.rating}, {rewards}"
+    head = f"{record.example.name}: {record.choice or f'rating {record.rating}'}, {rewards}"
     texts = "\n\n".join(step.text for step in record.steps)
     return "\n".join(f"    {printable(line)}" for line in [head, "", *texts.split("\n")])
 

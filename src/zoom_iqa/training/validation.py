@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.targets import Preference
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel.processes import rank, wait_for_all
@@ -20,10 +21,10 @@ from zoom_iqa.policy.policy import Policy
 
 LOGGED = (
     "pair_accuracy", "pair_accuracy_sd", "srcc", "plcc", "srcc_midpoint", "plcc_midpoint", "srcc_expected",
-    "unique_score_ratio", "crop_rate", "valid_rate", "format_rate",
+    "unique_score_ratio", "crop_rate", "accuracy", "order_flip_rate", "valid_rate", "format_rate",
 )  # fmt: skip
 """Figures logged as val/<data set>/<figure>."""
-MONITORED = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint")
+MONITORED = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "accuracy")
 """Figures that may decide: more is better, and unreadable answers count. SRCC leaves them out, and may rise by that."""
 
 
@@ -52,6 +53,8 @@ class BenchmarkEvaluation(L.Callback):
                 raise ConfigError(f"validation.{name}={value} must be at least 1")
         if monitor not in MONITORED:
             raise ConfigError(f"validation.monitor={monitor}: choose one of {', '.join(MONITORED)}")
+        for evaluator in evaluators.values():
+            _check_monitor(monitor, evaluator)
         self._evaluators = {evaluator.dataset_name: evaluator for evaluator in evaluators.values()}
         if not evaluators or len(self._evaluators) < len(evaluators):
             raise ConfigError(
@@ -116,6 +119,16 @@ class BenchmarkEvaluation(L.Callback):
                 _keep(_policy(pl_module), Path(trainer.default_root_dir) / "best" / f"step-{step:06d}")
         elif self._patience is not None and self._since_best >= self._patience:
             trainer.should_stop = True
+
+
+def _check_monitor(monitor: str, evaluator: Evaluator) -> None:
+    """Pass a figure that the evaluator's labels can have."""
+    compared = isinstance(evaluator.examples[0].target, Preference)
+    if compared != (monitor == "accuracy"):
+        kind, fitting = ("preferences", "accuracy") if compared else ("opinion scores", "pair_accuracy")
+        raise ConfigError(
+            f"validation.monitor={monitor}: {evaluator.dataset_name} is labelled by {kind}; use {fitting}"
+        )
 
 
 def _policy(module: L.LightningModule) -> Policy:

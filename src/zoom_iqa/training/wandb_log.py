@@ -21,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Mos
+from zoom_iqa.base.types import Mos, Preference
 from zoom_iqa.training.logged_steps import LoggedSteps
 from zoom_iqa.training.stage_logs import ShownTrajectory, StageFacts
 
@@ -200,8 +200,8 @@ def _cells(record: Record, terms: Sequence[str]) -> list[Any]:
     target = record.example.target
     return [
         record.example.id,
-        target.mean if isinstance(target, Mos) else None,
-        record.rating,
+        target.mean if isinstance(target, Mos) else target.choice if isinstance(target, Preference) else None,
+        record.choice or record.rating,
         len(record.steps),
         record.ending.value,
         *(record.rewards.get(term) for term in terms),
@@ -221,7 +221,7 @@ def _picture(shown: ShownTrajectory) -> wandb.Image:
     people = f"people {shown.record.example.mos:.2f}" if isinstance(shown.record.example.target, Mos) else ""
     return wandb.Image(
         shown.image,
-        caption=f"{shown.record.example.id}: {shown.record.rating} {people}",
+        caption=f"{shown.record.example.id}: {shown.record.choice or shown.record.rating} {people}",
         boxes={"looks": {"box_data": boxes, "class_labels": CLASSES}} if boxes else None,
     )
 

@@ -151,11 +151,12 @@ def duplicate_ids(labels: Sequence[Label]) -> list[str]:
 
 
 def missing_files(items: Sequence[Example]) -> list[str]:
-    """A line for each item whose image file does not exist."""
+    """A line for each item's image file that does not exist."""
     return [
-        f"{item.dataset}:{item.id}: {item.path}"
+        f"{item.dataset}:{item.id}: {ref.path}"
         for item in items
-        if item.path is None or not os.path.isfile(item.path)  # unlike Path's, false for impossible names
+        for ref in item.images
+        if ref.path is None or not os.path.isfile(ref.path)  # unlike Path's, false for impossible names
     ]
 
 

@@ -158,19 +158,35 @@ class EmbeddedSet(Dataset[Sample]):
         pixels, region = self._pixels(recipe, rng)
         return Sample.of(replace(example, truth=_truth(recipe, region)), Image.fromarray(pixels))
 
+    def over(self, index: int, *, base: int) -> tuple[Image.Image, Truth]:
+        """The image at ``index`` made of the very picture of the one at ``base``, of the same photograph; its defect.
+
+        Where pictures are not augmented it is the image itself.
+        """
+        recipe = self.recipes[index]
+        picture = self._picture(self.recipes[base], np.random.default_rng((*self._entropy, base)))
+        pixels, region = _distorted(picture, recipe, np.random.default_rng((*self._entropy, index)))
+        return Image.fromarray(pixels), _truth(recipe, region)
+
     def _pixels(self, recipe: Recipe, rng: np.random.Generator) -> tuple[np.ndarray, Region | None]:
+        return _distorted(self._picture(recipe, rng), recipe, rng)
+
+    def _picture(self, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+        """The picture before it is distorted."""
         base = self._pictures.draw(recipe.photograph, rng)
         if recipe.procedural:
             height, width = base.shape[:2]
             base = dead_leaves(width=width, height=height, palette=base.reshape(-1, 3), rng=rng)
-        if self._augmented:
-            base = augment(base, rng)
-        if recipe.kind is None:
-            return base, None
-        if recipe.extent is None:
-            return distort(base, kind=recipe.kind, level=recipe.level, rng=rng), None
-        region = choose_region(base, recipe.extent, rng)
-        return distort_region(base, kind=recipe.kind, level=recipe.level, region=region, rng=rng), region
+        return augment(base, rng) if self._augmented else base
+
+
+def _distorted(base: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> tuple[np.ndarray, Region | None]:
+    if recipe.kind is None:
+        return base, None
+    if recipe.extent is None:
+        return distort(base, kind=recipe.kind, level=recipe.level, rng=rng), None
+    region = choose_region(base, recipe.extent, rng)
+    return distort_region(base, kind=recipe.kind, level=recipe.level, region=region, rng=rng), region
 
 
 def _check(split: str, size: int, fractions: dict[str, float], augmented: bool) -> None:

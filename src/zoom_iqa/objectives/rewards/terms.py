@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.targets import Mos
 from zoom_iqa.base.types import Example
 from zoom_iqa.objectives.rewards.formulas import format_reward, rank_reward_against, score_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
@@ -20,6 +21,20 @@ FEW_IMAGES = ((2, 0.18), (4, 0.42), (8, 0.50), (16, 0.56))
 """Images of a step, and the correlation that the rank reward's advantage then has with minus the error of the rating:
 simulated, 8 ratings an image that err by an offset (SD 0.3) and noise (SD 0.5) on MOS of SD 0.8."""
 ENOUGH_IMAGES = 8
+
+
+def require_scores(name: str, examples: Sequence[Example]) -> None:
+    """Pass labels that are opinion scores; ``name`` is the key of the reward that reads them.
+
+    Raises:
+        ConfigError: a label is none.
+    """
+    others = [example.name for example in examples if not isinstance(example.target, Mos)]
+    if others:
+        raise ConfigError(
+            f"{name} needs opinion scores, and {len(others)} of {len(examples)} labels are none (the first is "
+            f"{others[0]}); use reward=compare for preferences between two images, or labels with scores"
+        )
 
 
 class FormatTerm:
@@ -41,6 +56,14 @@ class ScoreTerm:
             raise ConfigError(f"reward.score.sigma={sigma} must be positive")
         self.weight = as_schedule("reward.score.weight", weight)
         self._sigma = sigma
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that are no opinion scores.
+
+        Raises:
+            ConfigError: a label is none.
+        """
+        require_scores("reward.score", examples)
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""
@@ -66,11 +89,12 @@ class RankTerm:
         self._thurstone = preference == "thurstone"
 
     def check_labels(self, examples: Sequence[Example]) -> None:
-        """Refuse labels without the deviations Thurstone's model needs.
+        """Refuse labels that are no opinion scores, or lack the deviations Thurstone's model needs.
 
         Raises:
-            ConfigError: the preference is Thurstone's, and a label has no deviation.
+            ConfigError: a label is no opinion score, or the preference is Thurstone's and a label has no deviation.
         """
+        require_scores("reward.rank", examples)
         lacking = [example.name for example in examples if example.mos_std is None] if self._thurstone else []
         if lacking:
             raise ConfigError(
