@@ -103,7 +103,7 @@ def test_no_items_are_refused():
         BenchmarkImages(items=(), max_pixels=300, upright=True)
 
 
-@pytest.mark.parametrize("name", sorted(set(benchmark_names()) - {"manifest", "embedded"}))
+@pytest.mark.parametrize("name", sorted(set(benchmark_names()) - {"manifest", "embedded", "embedded_pairs", "srbench"}))
 def test_every_shipped_config_builds_a_benchmark(name):
     built = load_benchmark(name, [])
     assert isinstance(built, Benchmark)
