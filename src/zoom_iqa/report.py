@@ -5,6 +5,7 @@
 ``judges`` takes two folders of ``zoom-iqa judge`` about the same predictions.
 ``table3`` takes the folder of ``python -m zoom_iqa.train -m +sweep=table3``.
 ``human`` takes folders of zoom_iqa.evaluate with views=[image,caption], as ``table1`` does.
+``preferences`` takes folders of task=compare, and of ratings of single images, which become choices.
 """
 
 from __future__ import annotations
@@ -162,6 +163,21 @@ def _human(runs: Named = None, form: Format = "markdown") -> str:
     return _rendered(lambda: human_like_table(rows, remarks=_remarks(found)), form)
 
 
+def _preferences(
+    runs: Named = None,
+    pairs: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="a run of task=compare, on whose pairs ratings are compared")
+    ] = None,
+    band: Annotated[float, typer.Option(metavar="NUMBER", help="ratings that differ by no more are similar")] = 0.0,
+    form: Format = "markdown",
+) -> str:
+    from zoom_iqa.reports.preferences import preference_table
+
+    if not band >= 0:
+        raise ConfigError(f"--band={band} must be 0 or more")
+    return _rendered(lambda: preference_table(list(map(_named, runs or ())), pairs=pairs, band=band), form)
+
+
 def _read(runs: Sequence[str] | None) -> list[tuple[str, FinishedRun]]:
     from zoom_iqa.reports.runs import read_run
 
@@ -228,6 +244,11 @@ KINDS = {
         function=_human,
         summary="judging from words alone, and likeness to what people wrote, of runs",
         example="zoom-iqa report human",
+    ),
+    "preferences": Kind(
+        function=_preferences,
+        summary="choices between two images, beside SRIQA-Bench's published figures",
+        example="zoom-iqa report preferences",
     ),
 }
 

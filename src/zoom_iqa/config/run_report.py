@@ -59,7 +59,7 @@ def _require_ratings(contents: RunContents) -> None:
         folder = contents.run.path
         raise DataError(
             f"{folder} compares images, and the page shows ratings; its overview.png has figures, and "
-            f"`python -m zoom_iqa.report preferences {folder}` a table"
+            f"`zoom-iqa report preferences {folder}` a table"
         )
 
 
