@@ -53,13 +53,13 @@ class BenchmarkEvaluation(L.Callback):
                 raise ConfigError(f"validation.{name}={value} must be at least 1")
         if monitor not in MONITORED:
             raise ConfigError(f"validation.monitor={monitor}: choose one of {', '.join(MONITORED)}")
-        for evaluator in evaluators.values():
-            _check_monitor(monitor, evaluator)
         self._evaluators = {evaluator.dataset_name: evaluator for evaluator in evaluators.values()}
         if not evaluators or len(self._evaluators) < len(evaluators):
             raise ConfigError(
                 f"validation.evaluators: {list(evaluators)} must be one or more, each of another data set"
             )
+        for evaluator in evaluators.values():
+            _check_monitor(monitor, evaluator)
         self._every, self._monitor, self._patience, self._keep_best = every, monitor, patience, keep_best
         self._best: float | None = None
         self._since_best = 0

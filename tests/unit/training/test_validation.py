@@ -122,7 +122,7 @@ class Scripted:
     """Stands for an evaluator: what it finds at each call is written down."""
 
     def __init__(self, ratings: Sequence[Sequence[float | None]], name: str = "d") -> None:
-        self.dataset_name = name
+        self.dataset_name, self.examples = name, [_record(0, None).example]
         self._ratings = list(ratings)
 
     def run(self, policy: Any, *, path: Path, title: str | None) -> tuple[Record, ...]:

@@ -15,7 +15,7 @@ from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.images import load_image
 from zoom_iqa.data.supervised.described import DescribedTurn
 from zoom_iqa.data.supervised.records import SupervisedTurn, load_turn, read_records, supervised_turns
-from zoom_iqa.tasks.task import Task
+from zoom_iqa.tasks.task import Task, check_examples
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,7 @@ class WrittenTrajectories(Dataset[Trajectory]):
 
     Raises:
         ConfigError: there is no writer.
+        DataError: the task asks about something else than single images.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class WrittenTrajectories(Dataset[Trajectory]):
         seed: int,
         described: DescribedTurn | None = None,
     ) -> None:
+        check_examples(task, images.items())
         if writer is None:
             raise ConfigError(
                 "data.trajectories.writer: nothing writes trajectories for this task; train by 'stages=[grpo]', or "
