@@ -149,11 +149,11 @@ def _share(values: Sequence[float], why_not: str) -> float | str:
 
 def _interval(name: str, values: list[float], clusters: list[Hashable], n_resamples: int, seed: int) -> Any:
     """The interval of a mean, or why there is none."""
-    values_N = np.array(values)
+    numbers = np.array(values)
     try:
         found = statistic_interval(
             name,
-            lambda rows: float(values_N[rows].mean()),
+            lambda rows: float(numbers[rows].mean()),
             len(values),
             n_resamples=n_resamples,
             seed=seed,
