@@ -1,4 +1,4 @@
-"""A conversation that grows, as the benchmark's third setting: a question about an image, two crops, a last word.
+"""A conversation that grows, as the benchmark's third setting: a question about an image, crops, a last word.
 
 Each turn's prompt is the one before, what was answered, and a new message; nothing is parsed, so that random weights
 can play it.
@@ -30,23 +30,23 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.prefix_tree import TokenSequence, sequence_of
 from zoom_iqa.tasks.task import derive_seed, prompt_key
 
-TURNS = 4
-BOXES = ((0.0, 0.0, 0.5, 0.5), (0.4, 0.4, 0.9, 0.9))
+MOST_TURNS = 6
+BOXES = ((0.0, 0.0, 0.5, 0.5), (0.4, 0.4, 0.9, 0.9), (0.5, 0.0, 1.0, 0.5), (0.0, 0.5, 0.5, 1.0))
 
 
 class ChainTask:
-    """Four turns under one question; the second and third show a crop as large as the image."""
+    """So many turns under one question; all but the first and the last show a crop as large as the image."""
 
-    def __init__(self, question: str) -> None:
-        self._question = question
+    def __init__(self, question: str, turns: int) -> None:
+        self._question, self._turns = question, turns
 
     def open(self, sample: Sample, *, index: int, seed: int) -> ChainSession:
-        return ChainSession(sample, self._question, index, derive_seed(seed, index))
+        return ChainSession(sample, self._question, self._turns, index, derive_seed(seed, index))
 
 
 class ChainSession:
-    def __init__(self, sample: Sample, question: str, index: int, seed: int) -> None:
-        self._sample, self._index, self._seed = sample, index, seed
+    def __init__(self, sample: Sample, question: str, turns: int, index: int, seed: int) -> None:
+        self._sample, self._turns, self._index, self._seed = sample, turns, index, seed
         self._steps: list[Step] = []
         self._pending: Request | None = self._request(first_message(sample.images[0], question))
 
@@ -59,9 +59,10 @@ class ChainSession:
         reading = Reading(well_formed=True, spans={"numbers": ()})
         self._steps.append(Step(self._pending, generation, reading))
         turn, self._pending = len(self._steps), None
-        if turn < TURNS:
+        if turn < self._turns:
             answer = Message("assistant", (TextPart(generation.text),))
-            self._pending = self._request((*before, answer, next_message(self._sample.images[0], turn)))
+            following = next_message(self._sample.images[0], turn, turns=self._turns)
+            self._pending = self._request((*before, answer, following))
 
     def rollout(self) -> Rollout:
         return Rollout(self._sample.example, self._index, tuple(self._steps), Ending.FINAL)
@@ -76,9 +77,9 @@ def first_message(image: ImagePart, question: str) -> tuple[Message, ...]:
     return (Message("user", (TextPart("? " + question), image)),)
 
 
-def next_message(image: ImagePart, turn: int) -> Message:
+def next_message(image: ImagePart, turn: int, *, turns: int) -> Message:
     """What follows on a turn's answer, by the turn's number from 1."""
-    if turn > len(BOXES):
+    if turn == turns - 1:
         return Message("user", (TextPart("rate the image"),))
     width, height = image.image.size
     x1, y1, x2, y2 = BOXES[turn - 1]

@@ -1,7 +1,7 @@
 r"""One side of the benchmark: our GRPO trainer, with its logger, callbacks and entropy, on the shared workload.
 
     python experiments/throughput/ours.py --setting A --out ours.json [--turns 2]
-    python experiments/throughput/ours.py --setting A --turns 4 --share-growing 0 --out chain.json
+    python experiments/throughput/ours.py --setting A --chain 4 --share-growing 0 --out chain.json
     python experiments/throughput/ours.py --setting GPU --clock wall --cuda-graphs 1 --gradient-checkpointing 1 \
         --micro-batch-tokens 16384 --out gpu.json
 """
@@ -34,6 +34,8 @@ from workload import (
     write_result,
 )
 
+import zoom_iqa.engines.native.prefill as prefill
+import zoom_iqa.policy.log_probabilities as log_probabilities
 import zoom_iqa.training.grpo as grpo
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Sample, TextPart, rated_example
@@ -81,17 +83,40 @@ def _asking(generation: Generation) -> Generation:
     return replace(generation, text=generation.text + answer)
 
 
-class Laps(L.Callback):
-    """Tells the phases where steps end."""
+class Forwarded:
+    """Tokens that pass through the language model, by what they are for, a dictionary a step."""
 
-    def __init__(self, phases: Phases) -> None:
-        self._phases = phases
+    def __init__(self) -> None:
+        self.steps: list[dict[str, int]] = []
+        self._now: dict[str, int] = {}
+
+    def count(self, module: Any, purpose: str) -> None:
+        call = module.forward_packed
+
+        def counted(model: Any, embedded_TH: torch.Tensor, *rest: Any) -> torch.Tensor:
+            self._now[purpose] = self._now.get(purpose, 0) + len(embedded_TH)
+            found: torch.Tensor = call(model, embedded_TH, *rest)
+            return found
+
+        module.forward_packed = counted
+
+    def lap(self) -> None:
+        self.steps.append(self._now)
+        self._now = {}
+
+
+class Laps(L.Callback):
+    """Tells where steps end."""
+
+    def __init__(self, phases: Phases, forwarded: Forwarded) -> None:
+        self._phases, self._forwarded = phases, forwarded
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self._phases.restart()
 
     def on_train_batch_end(self, *args: Any) -> None:
         self._phases.lap()
+        self._forwarded.lap()
 
 
 class Images(L.LightningDataModule):
@@ -121,13 +146,13 @@ def build_prompts(work: Workload) -> PromptSet:
 
 
 def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro_batch_tokens: int) -> grpo.GRPOModule:
-    engine = CroppingEngine if args.turns == 2 else NativeEngine
+    engine = CroppingEngine if args.turns == 2 and not args.chain else NativeEngine
     graphs = bool(args.cuda_graphs)
     sampling = SamplingParams(
         temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=work.completion, stop_strings=()
     )
     settings = grpo.GRPORecipe(
-        task=ChainTask(question(work)) if args.turns == chain.TURNS else ZoomTask(prompts=build_prompts(work)),
+        task=ChainTask(question(work), args.chain) if args.chain else ZoomTask(prompts=build_prompts(work)),
         probes={},
         judge={},
         recorder=RolloutRecorder(every=10**6, keep=1),
@@ -161,11 +186,11 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
 
 def rollout_tokens(work: Workload, args: argparse.Namespace, policy: Policy, sample: Sample) -> int:
     """Tokens of a rollout after its first prompt; of the two turns, which share nothing, those of the first."""
-    if args.turns != chain.TURNS:
+    if not args.chain:
         return work.completion
     image = sample.images[0]
     first = chain.first_message(image, question(work))
-    later = [chain.next_message(image, turn) for turn in range(1, chain.TURNS)]
+    later = [chain.next_message(image, turn, turns=args.chain) for turn in range(1, args.chain)]
     answer = Message("assistant", (TextPart("7" * work.completion),))
     whole = (*first, *(message for new in later for message in (answer, new)))
     return len(policy.encode(whole).ids_L) - len(policy.encode(first).ids_L) + work.completion
@@ -174,7 +199,8 @@ def rollout_tokens(work: Workload, args: argparse.Namespace, policy: Policy, sam
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--turns", type=int, choices=(1, 2, chain.TURNS), default=1, help="2: zoom; 4: a growing chain")
+    parser.add_argument("--turns", type=int, choices=(1, 2), default=1, help="2: zoom")
+    parser.add_argument("--chain", type=int, choices=range(1, chain.MOST_TURNS + 1), help="turns of a growing chain")
     parser.add_argument("--share-growing", type=int, choices=(0, 1), default=1, help="0: equal prompts alone")
     parser.add_argument("--cuda-graphs", type=int, choices=(0, 1), default=0)
     parser.add_argument("--gradient-checkpointing", type=int, choices=(0, 1), default=0)
@@ -184,7 +210,7 @@ def main() -> None:
     work = read_workload(args)
     policy = build_policy(work.shape, work.vocab)
     policy.stop_ids = ()  # every completion runs to its full length
-    if args.turns == chain.TURNS:
+    if args.chain:
         chain.say_digits_alone(policy)
     if not args.share_growing:
         chain.share_equal_prompts_alone()
@@ -199,7 +225,9 @@ def main() -> None:
     prompt_tokens = len(policy.encode(first).ids_L)
     one_group = prompt_tokens + work.group * rollout_tokens(work, args, policy, samples[0])
     module = build_module(work, args, policy, args.micro_batch_tokens or one_group)
-    phases = Phases(args.clock)
+    phases, forwarded = Phases(args.clock), Forwarded()
+    forwarded.count(prefill, "prefill")
+    forwarded.count(log_probabilities, "update")
     for owner, name, phase in (
         (module, "collect", "rollout"),
         (module._engine, "_admit", "prefill and vision"),
@@ -214,12 +242,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
             accelerator="auto", devices=1, max_epochs=1, logger=[CSVLogger(folder)], log_every_n_steps=1,
-            callbacks=[Laps(phases), StageProgress(figures=["reward/total"])], enable_model_summary=False,
+            callbacks=[Laps(phases, forwarded), StageProgress(figures=["reward/total"])], enable_model_summary=False,
             default_root_dir=Path(folder), enable_checkpointing=False,
         )  # fmt: skip
         memory = Memory()
         trainer.fit(module, datamodule=Images(samples, work.prompts))
-    write_result(args, work, phases, memory, prompt_tokens=prompt_tokens, turns=args.turns)
+    write_result(
+        args, work, phases, memory, prompt_tokens=prompt_tokens, turns=args.chain or args.turns,
+        forwarded=forwarded.steps,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time a GRPO step of TRL's trainer and of ours on the same work, in turns; ends with one line per setting.
 
-    python experiments/throughput/run.py [--settings A Z] [--rounds 2] [--curves [NAME ...]]
+    python experiments/throughput/run.py [--settings A Z] [--rounds 2] [--curves [NAME ...]] [--chains]
 
 Every run is a process of its own, on one thread. The clock is CPU time, so that other jobs on the machine bend the
 ratios little; ``--clock wall`` for an idle machine. All runs are appended to results.csv beside this file.
@@ -22,12 +22,14 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
+CHAINS = HERE / "chain.csv"
+MOST_TURNS = 6
 STEPS = {"A": 4, "Z": 2}
 
 CONVERSATIONS = {
     "two turns": ["--turns", "2"],
-    "chain": ["--turns", "4"],
-    "chain, equal prompts shared alone": ["--turns", "4", "--share-growing", "0"],
+    "chain": ["--chain", "4"],
+    "chain, equal prompts shared alone": ["--chain", "4", "--share-growing", "0"],
 }
 
 CURVES: dict[str, list[dict[str, int]]] = {
@@ -96,6 +98,30 @@ def alone(name: str, options: list[str], rounds: int) -> str:
     return f"A {name} {statistics.median(runs):.2f} s a step"
 
 
+def chains(clock: str) -> list[str]:
+    """Growing chains of setting A by their turns, with what a prompt extends shared and without: rows of chain.csv."""
+    rows = []
+    for share in (1, 0):
+        for turns in range(1, MOST_TURNS + 1):
+            options = ["--setting", "A", "--chain", str(turns), "--share-growing", str(share), "--clock", clock]
+            run = run_side("ours", "ours.py", [*options, "--steps", "2"])
+            rows.append(
+                {
+                    "shared": "what a prompt extends" if share else "equal prompts",
+                    "turns": turns,
+                    **{f"{name}_tokens": round(count) for name, count in run.result["forwarded"].items()},
+                    "step_s": f"{run.step:.2f}",
+                    "memory_growth_mb": f"{run.memory:.0f}",
+                }
+            )
+            print(*rows[-1].values(), flush=True)
+    with CHAINS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return [f"{len(rows)} rows in {CHAINS.name}"]
+
+
 def describe(run: Run) -> str:
     phases = ", ".join(f"{name} {seconds:.2f}" for name, seconds in run.result["phases_s"].items() if seconds >= 0.005)
     speed = f"{run.result['tokens_per_s']:.0f} tokens/s"
@@ -137,10 +163,13 @@ def main() -> None:
     parser.add_argument("--settings", nargs="*", default=["A", "Z"])
     parser.add_argument("--rounds", type=int, default=3, help="odd, so that there is a median run")
     parser.add_argument("--clock", choices=("cpu", "wall"), default="cpu")
+    parser.add_argument("--chains", action="store_true", help="chains of 1 to 6 turns instead, ours alone: chain.csv")
     parser.add_argument("--curves", nargs="*", choices=CURVES, help="scaling curves instead of the settings")
     args = parser.parse_args()
     lines: list[str] = []
-    if args.curves is not None:
+    if args.chains:
+        lines = chains(args.clock)
+    elif args.curves is not None:
         for curve in args.curves or CURVES:
             for point in CURVES[curve]:
                 name = f"{curve} {next(iter(point.values()))}"

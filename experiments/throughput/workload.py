@@ -7,7 +7,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -160,9 +160,16 @@ def _status(field: str) -> float:
 
 
 def write_result(
-    args: argparse.Namespace, work: Workload, phases: Phases, memory: Memory, *, prompt_tokens: int, turns: int
+    args: argparse.Namespace,
+    work: Workload,
+    phases: Phases,
+    memory: Memory,
+    *,
+    prompt_tokens: int,
+    turns: int,
+    forwarded: Sequence[Mapping[str, int]] = (),
 ) -> None:
-    """Steps after the warm-up, their phases, memory, and the tokens a step handles."""
+    """Steps after the warm-up, their phases, memory, and the tokens a step handles; ``forwarded`` by what for."""
     steps = phases.steps[args.warmup :]
     totals = [sum(step.values()) for step in steps]
     names = sorted({name for step in steps for name in step})
@@ -176,6 +183,9 @@ def write_result(
         "tokens_per_s": tokens / statistics.median(totals),
         "phases_s": {name: statistics.median(step.get(name, 0.0) for step in steps) for name in names},
         "memory_growth_mb": memory.growth(),
+        "forwarded": {name: statistics.median(step[name] for step in forwarded[args.warmup :]) for name in forwarded[0]}
+        if forwarded
+        else {},
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1))

@@ -68,7 +68,14 @@ def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example:
     assert with_it - without == pytest.approx(0.5 * sum(BY_HAND) / len(BY_HAND))
 
 
-INNER = {"stage", "sampling", "data/parts", "data/parts/writer", "reward/terms"}  # parts of choices
+INNER = {
+    "stage",
+    "sampling",
+    "data/parts",
+    "data/parts/writer",
+    "data/parts/score_writer",
+    "reward/terms",
+}  # parts of choices
 
 
 def table_of(title: str) -> dict[str, set[str]]:

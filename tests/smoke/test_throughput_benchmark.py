@@ -13,8 +13,8 @@ OURS = Path(__file__).resolve().parents[2] / "experiments" / "throughput" / "our
 SMALL = {"width": 56, "height": 56, "words": 5, "completion": 12, "group": 2, "steps": 1, "warmup": 0}
 
 
-@pytest.mark.parametrize("turns", [1, 2, 4])
-def test_ours_counts_every_token(turns: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["--turns 1", "--turns 2", "--chain 4"])
+def test_ours_counts_every_token(kind: str, tmp_path: Path) -> None:
     out = tmp_path / "ours.json"
     command = [
         sys.executable,
@@ -22,13 +22,14 @@ def test_ours_counts_every_token(turns: int, tmp_path: Path) -> None:
         "--setting",
         "A",
         *(f"--{name}={value}" for name, value in SMALL.items()),
-        "--turns",
-        str(turns),
+        *kind.split(),
         "--out",
         str(out),
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     result = json.loads(out.read_text())
-    assert result["completion_tokens"] == 2 * 2 * 12 * turns  # prompts, group, tokens, turns
+    assert result["completion_tokens"] == 2 * 2 * 12 * int(kind[-1])  # prompts, group, tokens, turns
+    assert result["forwarded"].keys() == {"prefill", "update"}
+    assert result["forwarded"]["update"] >= 2 * 2 * 11 * int(kind[-1])  # a last token predicts nothing
     assert {"rollout", "forward", "backward"} <= set(result["phases_s"])

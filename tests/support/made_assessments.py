@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from support.made_rollouts import reading
 from support.random_policy import build_random_policy
 from support.written_engine import written
 from support.written_rollouts import PROMPTS, SAMPLING
-from zoom_iqa.base.judgements import RatingDistribution
+from zoom_iqa.base.judgements import Evidence, RatingDistribution
 from zoom_iqa.base.records import Record, RecordedStep, record_of
 from zoom_iqa.base.types import (
     Box,
@@ -21,8 +22,10 @@ from zoom_iqa.base.types import (
     ImagePart,
     Look,
     ParseFailure,
+    Reading,
     Request,
     RolloutGroup,
+    ToolCall,
 )
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.evaluation.assessment import Assessment, expected_of
@@ -106,6 +109,21 @@ def answer(
         ending=Ending.FINAL,
         expected=certain(ratings[-1]),
     )
+
+
+def chain_answer(*, bbox: tuple[float, float, float, float] = (0.1, 0.2, 0.6, 0.7)) -> Record:
+    """A look for blur, then an answer of 2.00 whose evidence lies at ``bbox``."""
+    waits = Reading(
+        calls=(ToolCall(tool="zoom", bbox=(0.1, 0.2, 0.6, 0.7), look_for="blur"),),
+        well_formed=True,
+        failure=ParseFailure("missing_answer", ""),
+    )
+    rests = replace(reading(2.0), evidence=(Evidence(bbox=bbox, defect="blur", severity="clear"),))
+    steps = (
+        RecordedStep(text="look", tokens=1, finish="stop", reading=waits, looks=(Look(box=(10, 10, 60, 35)),)),
+        RecordedStep(text="answer", tokens=1, finish="stop", reading=rests),
+    )
+    return Record(example=Example(id="x", dataset="images"), sample=0, steps=steps, ending=Ending.FINAL)
 
 
 def assessment(*records: Record, source: str = "photo.jpg", size: tuple[int, int] = (100, 50)) -> Assessment:

@@ -109,6 +109,24 @@ class ComparingEngine(WrittenEngine):
         return tuple(f"<think>x</think><answer>{word}</answer>" for word in words)  # type: ignore[return-value]
 
 
+class ChainEngine(WrittenEngine):
+    """Texts of chains: none, one or two looks, by the rollout's number, then an answer with evidence."""
+
+    def texts(self, request: Request) -> tuple[str, str]:
+        number, turn = self.number(request), int(request.key.rpartition("turn")[2])
+        looks = int(request.key.split("/")[-2]) % 3
+        return chain_text(turn <= looks, number // 2), chain_text(turn <= looks, number // 1000)
+
+
+def chain_text(looks: bool, number: int) -> str:
+    """A turn that looks at one of two places, or an answer."""
+    box = ("[0.0, 0.0, 0.5, 0.5]", "[0.4, 0.4, 1.0, 1.0]")[number % 2]
+    if looks:
+        return f'<think>maybe blur</think><zoom>{{"bbox_2d": {box}, "look_for": "blur"}}</zoom>'
+    evidence = f'{{"bbox_2d": {box}, "defect": "blur", "severity": "clear"}}'
+    return f'<think>blur</think><answer>{{"rating": {1 + number % 401 / 100:.2f}, "evidence": [{evidence}]}}</answer>'
+
+
 def candidates(request: Request, number: int) -> tuple[str, str]:
     """Two texts with different ratings; every second first turn asks for a crop."""
     turn = request.key.rpartition("/")[2]

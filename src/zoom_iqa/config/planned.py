@@ -17,6 +17,7 @@ from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
 from zoom_iqa.planning.work import Settings, Work
 
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+TWO_TURNS = ("zoom_iqa.tasks.zoom.ZoomTask", "zoom_iqa.tasks.released.ReleasedZoomTask")
 MASTERS = "zoom_iqa.learning.master_adamw.MasterAdamW"
 OWN_BOUND = 12_845_056
 """Pixels at most of an image by Qwen2.5-VL's own processor."""
@@ -44,6 +45,11 @@ def settings_of(cfg: DictConfig, *, gpus: int, new_tokens: int | None) -> list[S
     Raises:
         ConfigError: a value cannot be, or the policy's shape is not known.
     """
+    if cfg.task._target_ not in TWO_TURNS:
+        raise ConfigError(
+            "task: a plan counts the tokens of two turns; task=zoom plans the same experiment with these, which for a "
+            "task of more is a lower bound"
+        )
     shape, pixels = _policy(cfg)
     if cfg.policy.dtype not in NUMBER_BYTES:
         raise ConfigError(f"policy.dtype={cfg.policy.dtype}: choose one of {', '.join(NUMBER_BYTES)}")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zoom_iqa.base.errors import FailureReason
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record, RecordedStep
 from zoom_iqa.base.types import Box, Region, Step
 from zoom_iqa.evaluation.figures import ImageRatings
@@ -25,10 +26,13 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class CloserLook:
-    """A crop: its box in pixels of the image as it was looked at, and the ratings given before and after it."""
+    """A crop: its box in pixels of the image as it was looked at, what it was asked for (None where nobody said), and
+    the ratings given before and after it.
+    """
 
     box: Box
     region: Region
+    sought: str | None
     before: float | None
     after: float | None
 
@@ -91,6 +95,11 @@ class Assessment:
         return closer_looks(self.shown.steps, self.size)
 
     @property
+    def evidence(self) -> tuple[Evidence, ...] | None:
+        """The defects that the answer shown rests on; None where it gives none that can be read."""
+        return self.shown.steps[-1].reading.evidence
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The turns of the answer shown."""
         return tuple(step.text for step in self.shown.steps)
@@ -147,13 +156,20 @@ def closer_looks(steps: Sequence[Step | RecordedStep], size: tuple[int, int]) ->
                 look.box[2] / width,
                 look.box[3] / height,
             ),
+            sought=sought,
             before=numbers[turn],
             after=numbers[turn + 1],
         )
         for turn, step in enumerate(steps)
-        for look in step.looks
+        for look, sought in zip(step.looks, _sought(step), strict=True)
         if look.box is not None
     )
+
+
+def _sought(step: Step | RecordedStep) -> list[str | None]:
+    """The words of the call behind each look; a look that no call of its own has brought was for nothing named."""
+    calls = step.reading.calls
+    return [call.look_for for call in calls] if len(calls) == len(step.looks) else [None] * len(step.looks)
 
 
 def labels_of(sections: Sequence[Sequence[str]], turn: int) -> Sequence[str]:

@@ -6,6 +6,7 @@ views are ours. A view keeps an image's size, so that a prompt keeps its tokens 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from zoom_iqa.base.types import ImagePart, Region
@@ -13,8 +14,8 @@ from zoom_iqa.base.types import ImagePart, Region
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Size = tuple[int, int]
-"""Width and height in pixels."""
+FirstView = Callable[[], "Image"]
+"""Makes the original at the size at which the policy was shown it, for views that need it."""
 
 
 class View(Protocol):
@@ -24,8 +25,8 @@ class View(Protocol):
         """In place of an image that no look has brought."""
         ...
 
-    def crop(self, crop: ImagePart, *, original: ImagePart, region: Region, seen: Size) -> ImagePart | None:
-        """In place of the crop of a region; ``seen`` is the size at which the policy was shown the original."""
+    def crop(self, crop: ImagePart, *, region: Region, first: FirstView) -> ImagePart | None:
+        """In place of the crop of a region; ``first`` makes the original at the size at which it was shown."""
         ...
 
 
@@ -40,13 +41,13 @@ class CoarseCrop:
         """As it is."""
         return None
 
-    def crop(self, crop: ImagePart, *, original: ImagePart, region: Region, seen: Size) -> ImagePart | None:
+    def crop(self, crop: ImagePart, *, region: Region, first: FirstView) -> ImagePart | None:
         """The region as the first view had it."""
         from PIL.Image import Resampling
 
-        first = original.image.resize(seen, resample=Resampling.BICUBIC)
-        box = (region[0] * seen[0], region[1] * seen[1], region[2] * seen[0], region[3] * seen[1])
-        return ImagePart.of(first.resize(crop.image.size, resample=Resampling.BICUBIC, box=box))
+        seen = first()
+        box = (region[0] * seen.width, region[1] * seen.height, region[2] * seen.width, region[3] * seen.height)
+        return ImagePart.of(seen.resize(crop.image.size, resample=Resampling.BICUBIC, box=box))
 
 
 class NoCrop:
@@ -56,7 +57,7 @@ class NoCrop:
         """As it is."""
         return None
 
-    def crop(self, crop: ImagePart, *, original: ImagePart, region: Region, seen: Size) -> ImagePart | None:
+    def crop(self, crop: ImagePart, *, region: Region, first: FirstView) -> ImagePart | None:
         """Grey."""
         return _grey(crop.image)
 
@@ -68,7 +69,7 @@ class BlankImage:
         """Grey."""
         return _grey(image.image)
 
-    def crop(self, crop: ImagePart, *, original: ImagePart, region: Region, seen: Size) -> ImagePart | None:
+    def crop(self, crop: ImagePart, *, region: Region, first: FirstView) -> ImagePart | None:
         """Grey."""
         return _grey(crop.image)
 

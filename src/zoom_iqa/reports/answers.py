@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.records import Record, RecordedStep
 from zoom_iqa.base.types import Mos, ParseFailure, Truth
@@ -49,7 +50,8 @@ def answer_row(image: ImageRatings, *, with_text: bool) -> Row:
         "formed": first.well_formed,
         "truth": _truth_said(example.truth),
         "region": None if example.truth is None else example.truth.region,
-        "steps": [_step_row(step, with_text=with_text) for step in first.steps],
+        "evidence": [_evidence_row(one) for one in first.steps[-1].reading.evidence or ()],
+        "steps": [_step_row(step, with_text=with_text, last=step is first.steps[-1]) for step in first.steps],
     }
 
 
@@ -119,7 +121,7 @@ def _unreadable(image: ImageRatings) -> float | None:
     return 0.0 if image.trajectories[0].failure is not None else None
 
 
-def _step_row(step: RecordedStep, *, with_text: bool) -> Row:
+def _step_row(step: RecordedStep, *, with_text: bool, last: bool) -> Row:
     rating = step.reading.rating
     return {
         "text": visible(step.text) if with_text else None,
@@ -127,9 +129,19 @@ def _step_row(step: RecordedStep, *, with_text: bool) -> Row:
         "cut": step.finish == "length",
         "rating": None if isinstance(rating, ParseFailure) else rating,
         "why": rating.reason if isinstance(rating, ParseFailure) else None,
+        "looks": not last and _only_looks(step),
         "boxes": [look.box for look in step.looks if look.box is not None],
         "refused": [visible(look.refusal) for look in step.looks if look.refusal is not None],
     }
+
+
+def _only_looks(step: RecordedStep) -> bool:
+    """Whether a turn asks for looks in place of an answer, so that it lacks a rating on purpose."""
+    return step.reading.failure is not None and step.reading.failure.reason == "missing_answer" and bool(step.looks)
+
+
+def _evidence_row(evidence: Evidence) -> Row:
+    return {"box": evidence.bbox, "said": visible(f"{evidence.severity} {evidence.defect}".strip())}
 
 
 def _truth_said(truth: Truth | None) -> str | None:

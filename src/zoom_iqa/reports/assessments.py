@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TextIO
 
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.assessment import Assessment, Outcome, Unviewable
 
@@ -108,14 +109,20 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
             {
                 "box": list(look.box),
                 "region": [_rounded(end) for end in look.region],
+                "sought": look.sought,
                 "rating_before": look.before,
                 "rating_after": look.after,
             }
             for look in outcome.looks
         ],
+        "evidence": None if outcome.evidence is None else [_evidence(one) for one in outcome.evidence],
         "answers": [_answer(record) for record in outcome.records],
         "error": None,
     }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {"bbox_2d": list(evidence.bbox), "defect": evidence.defect, "severity": evidence.severity}
 
 
 def _answer(record: Record) -> dict[str, Any]:

@@ -10,12 +10,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.types import Region
 from zoom_iqa.evaluation.assessment import Assessment, CloserLook, Outcome
 
 PLAIN_WIDTH = 100
 TEXT_LIMIT = 2000
 """Characters of one answer that are shown."""
+WORDS_LIMIT = 60
+"""Characters that name a defect."""
 STYLES = {"bad": "bold red", "poor": "red", "fair": "yellow", "good": "green", "excellent": "bold green"}
 
 
@@ -41,7 +45,7 @@ class Cards:
 
 
 def card(assessment: Assessment) -> Panel:
-    """The card: ratings and verdict, the last turn's paragraphs, and each crop with what it changed."""
+    """The card: ratings and verdict, the last turn's paragraphs, the evidence, and each crop with what it changed."""
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, style="dim")
     rows.add_column()
@@ -50,6 +54,8 @@ def card(assessment: Assessment) -> Panel:
         rows.add_row("expected", Text(_expected(assessment)))
     for label, text in _paragraphs(assessment):
         rows.add_row(Text(printable(label)), Text(printable(text, limit=TEXT_LIMIT)))
+    for one in assessment.evidence or ():
+        rows.add_row("evidence", Text(evidence_said(one)))
     for number, look in enumerate(assessment.looks, 1):
         rows.add_row(f"crop {number}", Text(look_said(look)))
     width, height = assessment.size
@@ -63,8 +69,12 @@ def card(assessment: Assessment) -> Panel:
 
 
 def look_said(look: CloserLook) -> str:
-    """The place of a crop in hundredths of the image, and the ratings before and after it."""
+    """The place of a crop in hundredths of the image, and what it was for, or the ratings before and after it."""
     place = place_said(look)
+    if look.sought is not None:
+        return f"{place}: for {printable(look.sought, limit=WORDS_LIMIT)}"
+    if look.before is None and look.after is None:
+        return place
     if look.before is None or look.after is None:
         return f"{place}: {_number(look.before)} before, {_number(look.after)} after"
     change = round(look.after - look.before, 2)
@@ -74,7 +84,21 @@ def look_said(look: CloserLook) -> str:
 
 def place_said(look: CloserLook) -> str:
     """The place of a crop in hundredths of the image."""
-    x1, y1, x2, y2 = (round(100 * end) for end in look.region)
+    return _place(look.region)
+
+
+def evidence_said(evidence: Evidence) -> str:
+    """A defect with its severity, and its place in hundredths of the image, or in pixels where it is given so."""
+    named = f"{evidence.severity} {evidence.defect}".strip()
+    said = printable(named, limit=WORDS_LIMIT)
+    x1, y1, x2, y2 = evidence.bbox
+    if all(0 <= edge <= 1 for edge in evidence.bbox):
+        return f"{said}, {_place(evidence.bbox)}"
+    return f"{said}, x {x1:g}-{x2:g}, y {y1:g}-{y2:g} pixels"
+
+
+def _place(region: Region) -> str:
+    x1, y1, x2, y2 = (round(100 * end) for end in region)
     return f"x {x1}-{x2} %, y {y1}-{y2} %"
 
 

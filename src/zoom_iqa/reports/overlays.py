@@ -1,4 +1,4 @@
-"""The picture of an assessment: the image with a box for each crop, and the crops beside it."""
+"""The picture of an assessment: the image with a box for each crop and each evidence, and the crops beside it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Box
 from zoom_iqa.evaluation.assessment import Assessment
-from zoom_iqa.reports.cards import look_said
+from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
 from zoom_iqa.reports.files import told_if_unwritable, write_image
 from zoom_iqa.tasks.tools.crop import cut
+from zoom_iqa.tasks.tools.zoom import zoom_box
 
 COLOURS = ("#e4002b", "#0085ca", "#00a651", "#f7a600")
 """Of boxes and of the frames of their crops, in order and again from the first."""
 
+EVIDENCE_COLOUR = "#d000d0"
 MARGIN = 12
 BACKGROUND, INK = "white", "black"
 LEAST_HEIGHT = 240
 
 
 def overlay(image: Image.Image, assessment: Assessment) -> Image.Image:
-    """``image`` as it was looked at, its rating under it; boxes of crops on it, the crops in a column beside it.
+    """``image`` as it was looked at, its rating under it; boxes of crops on it, the crops in a column beside it; boxes
+    of evidence dashed.
 
     A crop is drawn as the policy saw it: enlarged within the image's own size.
     """
@@ -46,6 +50,10 @@ def overlay(image: Image.Image, assessment: Assessment) -> Image.Image:
     draw = ImageDraw.Draw(canvas)
     canvas.paste(shown, (MARGIN, MARGIN))
     draw.text((MARGIN, MARGIN + shown.height + line // 5), title, fill=INK, font=font)
+    for one in assessment.evidence or ():
+        box = zoom_box(one.bbox, *image.size)
+        if not isinstance(box, str):  # a box outside the image has no place on it
+            _dashed(draw, [round(end * scale) + MARGIN for end in box], width=thickness)
     top, left = MARGIN, width - MARGIN - column
     for number, (crop, caption) in enumerate(zip(stacked, captions, strict=True)):
         canvas.paste(crop, (left, top))
@@ -78,7 +86,21 @@ def _scaled(box: Box, scale: float) -> Box:
 def _title(assessment: Assessment) -> str:
     if assessment.rating is None:
         return f"unreadable: {assessment.failure}"
-    return f"{assessment.rating:.2f} {assessment.verdict}"
+    named = [f"{one.severity} {one.defect}".strip() for one in assessment.evidence or ()]
+    defects = f": {printable(', '.join(named), limit=WORDS_LIMIT)}" if named else ""
+    return f"{assessment.rating:.2f} {assessment.verdict}{defects}"
+
+
+def _dashed(draw: ImageDraw.ImageDraw, box: Sequence[int], *, width: int) -> None:
+    """The outline of a box, as pieces of line with gaps as long."""
+    x1, y1, x2, y2 = box
+    step = 6 * width
+    for start in range(x1, x2, 2 * step):
+        for y in (y1, y2 - 1):
+            draw.line((start, y, min(start + step, x2), y), fill=EVIDENCE_COLOUR, width=width)
+    for start in range(y1, y2, 2 * step):
+        for x in (x1, x2 - 1):
+            draw.line((x, start, x, min(start + step, y2)), fill=EVIDENCE_COLOUR, width=width)
 
 
 def _stacked(crops: Sequence[Image.Image], *, height: int, line: int) -> list[Image.Image]:

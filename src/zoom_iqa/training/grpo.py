@@ -62,7 +62,7 @@ from zoom_iqa.training.stage_logs import ShownTrajectory, show_in
 
 ROLLOUTS = "rollouts.jsonl"
 """Below the trainer's root: the best and worst rollouts of every so many steps."""
-PHASES = ("rollout", "reward", "reference", "forward", "backward", "optimizer")
+PHASES = ("rollout", "reward", "prepare", "reference", "forward", "backward", "optimizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +244,8 @@ class GRPOModule(L.LightningModule):
             rewards = self._rubric.rewards(inputs, step=self.rollout_step)
         advantages_BG = self._advantage(rewards.total_BG)
         rollouts = [rollout for group in groups for rollout in group.rollouts]
-        table = build_table(rollouts, advantages_BG.reshape(-1), policy=self._policy, views=self._update.views)
+        with self._clock.phase("prepare"):
+            table = build_table(rollouts, advantages_BG.reshape(-1), policy=self._policy, views=self._update.views)
         learned = self._update.run(
             table,
             likelihood=self._likelihood,

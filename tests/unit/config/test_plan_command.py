@@ -41,6 +41,11 @@ def test_adapters_and_batches_that_are_added_up() -> None:
     assert sft.work.new_tokens == 100
 
 
+def test_the_remedy_for_other_tasks_plans_them() -> None:
+    (grpo,) = settings_of(config_of(["experiment=deepsight_full", "task=zoom"]), gpus=8, new_tokens=None)
+    assert grpo.work.image_tokens == 512
+
+
 def test_a_folder_says_its_shape() -> None:
     text = planned(["policy=tiny", "gpu=l40s"])
     assert "sft on 1 x l40s: fits" in text
@@ -53,6 +58,7 @@ def test_a_folder_says_its_shape() -> None:
         (["gpu=h10"], r"gpu=h10: there is no such GPU; did you mean h100\? Valid: a100, h100, h200, l40s"),
         (["gpus=0"], r"gpus=0 must be a whole number of at least 1"),
         (["new_tokens=x"], r"new_tokens=x must be a whole number of at least 1"),
+        (["experiment=deepsight_full"], r"task: a plan counts the tokens of two turns; task=zoom plans the same"),
         (["policy.path=/nowhere"], r"policy\.path=/nowhere: its shape is not known"),
         (["grpo.modul.group_size=4"], r"grpo\.modul: there is no such key; did you mean module"),
     ],

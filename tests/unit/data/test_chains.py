@@ -97,10 +97,10 @@ def test_what_a_look_shows_is_said_in_the_next_turn() -> None:
     writer = make_writer(hit_rate=0.0, pair_rate=0.0)
     texts = writer.write(CORNER, 3.0, np.random.default_rng(3)).texts
     assert len(texts) == 4
-    assert texts[0].startswith("<think>maybe blocking ")
+    assert texts[0].startswith("<think>maybe ")
     assert texts[1].startswith("<think>nothing ")
-    assert "maybe blocking" in texts[1]
-    assert texts[3].startswith("<think>strong blocking upper left</think><answer>")
+    assert all('"look_for": "blocking"' in text for text in texts[:3])
+    assert texts[3].startswith("<think>damage upper left</think><answer>")
     assert '"defect": "blocking", "severity": "strong"' in texts[3]
 
 
@@ -115,7 +115,7 @@ def test_images_without_a_defect_are_looked_at_too_and_have_no_evidence() -> Non
     for seed in range(50):
         texts = writer.write(PRISTINE, 4.6, np.random.default_rng(seed)).texts
         assert len(texts) > 1
-        assert texts[-1].endswith('"evidence": []}</answer>')
+        assert texts[-1].endswith('<answer>{"evidence": [], "rating": 4.60}</answer>')
         assert "hidden defects" in texts[0]
     assert len(make_writer(doubt_look_rate=0.0).write(PRISTINE, 4.6, np.random.default_rng(0)).texts) == 1
 
@@ -124,9 +124,19 @@ def test_a_defect_all_over_has_the_whole_image_as_evidence() -> None:
     truth = Truth(distortion="darken", level=5.0, region=None)
     texts = make_writer(clear_look_rate=0.0).write(truth, 2.0, np.random.default_rng(0)).texts
     assert texts == (
-        '<think>severe underexposure everywhere</think><answer>{"rating": 2.00, "evidence": '
-        '[{"bbox_2d": [0.0, 0.0, 1.0, 1.0], "defect": "underexposure", "severity": "severe"}]}</answer>',
+        '<think>damage everywhere</think><answer>{"evidence": [{"bbox_2d": [0.0, 0.0, 1.0, 1.0], '
+        '"defect": "underexposure", "severity": "severe"}], "rating": 2.00}</answer>',
     )
+
+
+def test_a_terse_thought_names_no_defect_and_a_full_one_does() -> None:
+    """A tiny policy copies badly; a large one reasons by naming."""
+    for seed in range(20):
+        full, terse = (make_writer(name).write(LOCAL, 3.0, np.random.default_rng(seed)).texts for name in NAMES)
+        noun = DEFECTS["jpeg"].noun
+        assert not any(noun in text.partition("</think>")[0] for text in terse)
+        assert noun in full[-1].partition("</think>")[0]
+        assert full[-1].index('"rating"') < full[-1].index('"evidence"')
 
 
 def test_equal_states_give_equal_texts() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import ImagePart, rated_example
+from zoom_iqa.config.composition import composed
 from zoom_iqa.data.datasets import BenchmarkImages
 from zoom_iqa.data.supervised.from_scores import ScoredTrajectories, ScoreRationales
 from zoom_iqa.data.supervised.rationales import Rationale
@@ -143,6 +144,24 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
 def test_a_number_out_of_range_is_named(prompts: PromptSet, setting: dict[str, float], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         writer(prompts, **{"crop_rate": 0.5, **setting})
+
+
+@pytest.mark.parametrize("task", ["chain", "caption_reason"])
+def test_tasks_that_ask_for_more_than_a_score_tells_are_refused(task: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("image,score\na.png,3\n")
+    cfg = composed("train", [f"manifest={tmp_path / 'mine.csv'}", "data=manifest", f"task={task}"])
+    assert cfg.data.trajectories.writer is None
+    items = [rated_example(id="a", dataset="real", mos=3.0, path="none.png")]
+    images = BenchmarkImages(items=items, max_pixels=100, upright=True)
+    with pytest.raises(ConfigError, match=r"data\.trajectories\.writer: nothing writes .* from scores alone") as error:
+        ScoredTrajectories(images=images, writer=None, task=instantiate(cfg.task), views=1, seed=0)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("task", ["zoom", "zoom_released"])
+def test_tasks_with_crops_have_a_writer(task: str, tmp_path: Path) -> None:
+    cfg = composed("train", [f"manifest={tmp_path / 'mine.csv'}", "data=manifest", f"task={task}"])
+    assert cfg.data.trajectories.writer.crop_rate == 0.15
 
 
 def test_at_least_one_view_is_asked_for(prompts: PromptSet, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from zoom_iqa.objectives.filters.clip_cov import ClipCov
 from zoom_iqa.objectives.filters.evidence import VIEWS, EvidenceFilter, Hidden, Shaping
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.signals import OLD, Signal
-from zoom_iqa.objectives.views import hidden_mark
+from zoom_iqa.objectives.views import CoarseCrop, hidden_mark
 from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.policy.log_probabilities import Likelihood, TokenLogProbs
 from zoom_iqa.policy.packing import PromptCompletion
@@ -57,6 +58,29 @@ def test_views_change_the_turns_that_have_seen_what_they_hide(random_policy: Pol
             assert [image.grid for image in seen.prompt.images] == [image.grid for image in shown.prompt.images]
 
 
+def test_each_picture_of_a_view_is_made_once(random_policy: Policy) -> None:
+    """All looks are at one place: three turns show its crop, one of them twice."""
+    made: list[str] = []
+
+    class Counted(CoarseCrop):
+        def crop(self, crop: ImagePart, **where: Any) -> ImagePart | None:
+            made.append(crop.key)
+            return super().crop(crop, **where)
+
+    rollouts = chain_rollouts(random_policy)
+    shown = [
+        part.key
+        for r in rollouts
+        for s in r.steps
+        for m in s.request.prompt[1:]
+        for part in m.parts
+        if isinstance(part, ImagePart)
+    ]
+    build_table(rollouts, torch.zeros(len(rollouts)), policy=random_policy, views={"coarse": Counted()})
+    assert len(set(shown)) == len(made) == 1
+    assert len(shown) == 4
+
+
 def test_a_coarse_crop_is_its_region_in_the_first_view(random_policy: Policy) -> None:
     """The policy sees the whole of 256 x 160 pixels as 160 x 96; the crop has more detail of its own."""
     rollout = chain_rollouts(random_policy)[0]
@@ -68,12 +92,11 @@ def test_a_coarse_crop_is_its_region_in_the_first_view(random_policy: Policy) ->
     assert seen != original.image.size
     region = rollout.steps[0].looks[0].region
     assert region is not None
-    coarse = VIEWS["coarse_crop"].crop(crop, original=original, region=region, seen=seen)
+    small = original.image.resize(seen, resample=Image.Resampling.BICUBIC)
+    coarse = VIEWS["coarse_crop"].crop(crop, region=region, first=lambda: small)
     assert coarse is not None
     assert coarse.image.size == crop.image.size
-    whole = original.image.resize(seen, resample=Image.Resampling.BICUBIC).resize(
-        original.image.size, resample=Image.Resampling.BICUBIC
-    )
+    whole = small.resize(original.image.size, resample=Image.Resampling.BICUBIC)
     box = tuple(round(e * s) for e, s in zip(region, original.image.size * 2, strict=True))
     difference = np.abs(np.asarray(whole.crop(box), dtype=float) - np.asarray(coarse.image, dtype=float))
     assert difference.mean() < 8  # of a noise image whose detail is 60 away

@@ -86,7 +86,7 @@ def test_filters_and_penalties_build(group, kind):
 
 
 def test_filters_and_penalties_there_are():
-    assert choices("filters") == ["clip_cov", "evidence", "none"]
+    assert choices("filters") == ["clip_cov", "evidence", "none", "random_share"]
     assert choices("penalties") == ["entropy", "kl_cov", "kl_coverage", "kl_reference", "none"]
 
 

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from support.made_assessments import answer, assessment
+from support.made_assessments import answer, assessment, chain_answer
+from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.evaluation.assessment import Outcome, Unviewable
 from zoom_iqa.reports.assessing import FORMS
 from zoom_iqa.reports.assessments import COLUMNS, fields_of
-from zoom_iqa.reports.cards import look_said
+from zoom_iqa.reports.cards import evidence_said, look_said
 
 FIRST = answer(3.0, 2.5, boxes=((10, 10, 60, 35),), text="<think>Crop: soft\nImprove: sharp eyes\nAvoid: blur</think>")
 SECOND = answer(None, text="no idea", sample=1)
 WHOLE = assessment(FIRST, SECOND, source="a.jpg")
 SILENT = assessment(answer(None, text="[red]\x1b[2Jno\u202e idea[/red]"), source="\x1b]0;x\x07[b]odd.jpg")
+CHAIN = assessment(chain_answer())
 BAD = Unviewable(source="b.jpg", reason="b.jpg: there is no such file")
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "figures.md").read_text(encoding="utf-8")
 
@@ -47,7 +49,16 @@ def test_fields_of_one() -> None:
             {"Improve": "sharp eyes", "Avoid": "blur"},
             {"Crop": "soft", "Improve": "sharp eyes", "Avoid": "blur"},
         ],
-        "crops": [{"box": [10, 10, 60, 35], "region": [0.1, 0.2, 0.6, 0.7], "rating_before": 3.0, "rating_after": 2.5}],
+        "crops": [
+            {
+                "box": [10, 10, 60, 35],
+                "region": [0.1, 0.2, 0.6, 0.7],
+                "sought": None,
+                "rating_before": 3.0,
+                "rating_after": 2.5,
+            }
+        ],
+        "evidence": None,
         "answers": [
             {"rating": 2.5, "failure": None, "ending": "final", "turns": [step.text for step in FIRST.steps]},
             {"rating": None, "failure": "bad_rating", "ending": "final", "turns": ["no idea"]},
@@ -57,13 +68,35 @@ def test_fields_of_one() -> None:
     assert fields_of(BAD) == {"image": "b.jpg", "error": "b.jpg: there is no such file"}
 
 
+def test_a_chain_says_what_it_looked_for_and_rests_on() -> None:
+    fields = fields_of(CHAIN)
+    (crop,) = fields["crops"]
+    assert (crop["box"], crop["sought"], crop["rating_before"], crop["rating_after"]) == (
+        [10, 10, 60, 35],
+        "blur",
+        None,
+        2.0,
+    )
+    assert fields["evidence"] == [{"bbox_2d": [0.1, 0.2, 0.6, 0.7], "defect": "blur", "severity": "clear"}]
+    card = written("cards", CHAIN)
+    assert "clear blur, x 10-60 %, y 20-70 %" in card
+    assert "x 10-60 %, y 20-70 %: for blur" in card
+    assert "unreadable" not in card
+
+
+def test_evidence_in_pixels_is_said_in_pixels() -> None:
+    assert evidence_said(Evidence(bbox=(10, 20, 90, 40.5), defect="blur", severity="")) == (
+        "blur, x 10-90, y 20-40.5 pixels"
+    )
+
+
 def test_fields_are_those_of_the_documentation() -> None:
     section = PAGE.partition("\n## Assessments\n")[2].partition("\n## ")[0]
     named = {
         name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
     }
-    fields = fields_of(WHOLE)
-    inner = set(fields["crops"][0]) | set(fields["answers"][0])
+    fields = fields_of(CHAIN)
+    inner = set(fields["crops"][0]) | set(fields["answers"][0]) | set(fields["evidence"][0])
     assert named == set(fields) | inner | set(COLUMNS)
 
 

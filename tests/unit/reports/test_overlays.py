@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from support.made_assessments import answer, assessment, grey_image
+from support.made_assessments import answer, assessment, chain_answer, grey_image
 from zoom_iqa.base.errors import OutputError
-from zoom_iqa.reports.overlays import COLOURS, MARGIN, OverlayFolder, overlay
+from zoom_iqa.reports.overlays import COLOURS, EVIDENCE_COLOUR, MARGIN, OverlayFolder, overlay
 
 RED = ImageColor.getrgb(COLOURS[0])
 BLUE = ImageColor.getrgb(COLOURS[1])
@@ -43,6 +43,20 @@ def test_two_crops_share_the_column() -> None:
     assert picture.height < 300 + 100
     assert len(places(picture, RED))
     assert len(places(picture, BLUE))
+
+
+def test_evidence_is_dashed_at_its_place() -> None:
+    image = Image.new("RGB", (400, 300), (0, 0, 200))
+    picture = overlay(image, assessment(chain_answer(), size=(400, 300)))
+    found = places(picture, ImageColor.getrgb(EVIDENCE_COLOUR))
+    assert np.abs(found.min(axis=0) - (MARGIN + 60, MARGIN + 40)).max() <= 1  # a line is two pixels wide
+    assert np.abs(found.max(axis=0) - (MARGIN + 210, MARGIN + 240)).max() <= 1
+    assert 0.3 < len(found) / (2 * 2 * (200 + 150)) < 0.7  # gaps are as long as lines
+
+
+def test_evidence_outside_the_image_has_no_place() -> None:
+    picture = overlay(grey_image(128, 400, 300), assessment(chain_answer(bbox=(900, 10, 950, 40)), size=(400, 300)))
+    assert not len(places(picture, ImageColor.getrgb(EVIDENCE_COLOUR)))
 
 
 @pytest.mark.parametrize("size", [(30, 20), (1, 1), (2000, 15), (15, 2000)])

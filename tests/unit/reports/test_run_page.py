@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from PIL import Image
 
 from support.browser import covered_titles, opened
+from support.made_assessments import chain_answer
 from support.made_run_folder import UNREADABLE, answer, run_folder
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import rated_example
 from zoom_iqa.report import report
 from zoom_iqa.reports.answers import most_telling_first, visible
 from zoom_iqa.reports.contents import read_contents
@@ -200,6 +203,26 @@ def test_buttons_of_charts_cover_no_title(made: Path, width: int) -> None:
     with opened(page_file(made, pictures=False), width=width) as page:
         assert page.locator(".js-plotly-plot").count() >= 4
         assert covered_titles(page) == []
+
+
+def test_in_a_browser_a_chain_shows_its_looks_and_its_evidence(tmp_path: Path) -> None:
+    chains = [
+        replace(chain_answer(bbox=bbox), example=rated_example(id=f"i{n}", dataset="made", mos=3.0 + n))
+        for n, bbox in enumerate([(0.25, 0.5, 1.0, 1.0), (0, 8, 32, 24), (9, 9, 9, 9)])
+    ]
+    folder = run_folder(tmp_path / "run", {"grpo": chains})
+    with opened(page_file(folder)) as page:
+        page.get_by_role("button", name="all (3)").click()
+        cards = {card.locator("h4").text_content(): card for card in page.locator(".card").all()}
+        boxes = {name: card.locator("rect.evidence") for name, card in cards.items()}
+        assert [boxes[f"i{n}"].count() for n in range(3)] == [1, 1, 0]  # the third is empty
+        edges = [[boxes[f"i{n}"].get_attribute(e) for e in ("x", "y", "width", "height")] for n in range(2)]
+        assert edges == [["16", "24", "48", "24"], ["0", "8", "32", "16"]]  # of 64 x 48 pixels
+        card = cards["i0"]
+        assert card.locator("rect.look").count() == 1
+        assert "rating a look → 2.00" in card.locator(".way").text_content()
+        assert "evidence: clear blur" in card.text_content()
+        assert card.locator("summary").first.text_content().startswith("turn 1, looks closer, 1 tokens")
 
 
 def test_on_a_phone_nothing_is_wider_than_the_screen(made: Path) -> None:

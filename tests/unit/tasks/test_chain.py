@@ -101,6 +101,10 @@ def test_an_answer_at_once() -> None:
 
 REFUSED = {
     "malformed": ("<zoom>?</zoom>", "the call is no JSON"),
+    "three numbers": (call(LEFT[:3]), "bbox_2d needs four numbers"),
+    "infinite": (call(LEFT).replace("0.5", "1e999"), "bbox_2d needs four numbers"),
+    "a word": (call(LEFT).replace("0.5", '"x"'), "bbox_2d needs four numbers"),
+    "not closed": (call(LEFT).removesuffix("</zoom>"), "the call is not closed"),
     "empty": (call((0.5, 0.5, 0.5, 0.9)), "the box is empty"),
     "upside down": (call((0.9, 0.1, 0.1, 0.5)), "the box is empty"),
     "outside, in pixels": (call((200, 10, 300, 50)), "outside the image"),
@@ -164,9 +168,10 @@ def test_calls_in_the_last_turn_end_the_chain() -> None:
     assert rollout.steps[-1].looks[0].refusal == "no turn is left"
 
 
-def test_an_answer_beside_a_call_counts() -> None:
+@pytest.mark.parametrize("text", [call(LEFT) + ANSWER, ANSWER + call(LEFT)], ids=["call first", "answer first"])
+def test_an_answer_beside_a_call_counts(text: str) -> None:
     session = opened()
-    assert say(session, call(LEFT) + ANSWER) is None
+    assert say(session, text) is None
     rollout = session.rollout()
     assert (rollout.ending, rollout.rating, rollout.well_formed, rollout.cropped) == (Ending.FINAL, 2.35, False, False)
     assert rollout.steps[0].looks[0].refusal == "the turn answers"

@@ -24,9 +24,12 @@ class Finding:
 
 
 class ChainWording(Protocol):
-    """The thoughts there are; ``decimals`` is the precision of box coordinates that goes with them."""
+    """The thoughts there are. ``decimals`` is the precision of box coordinates that goes with them, ``evidence_first``
+    says that answers give the evidence before the rating.
+    """
 
     decimals: int
+    evidence_first: bool
 
     def look(self, seen: Sequence[Finding], suspected: str, places: Sequence[str], rng: np.random.Generator) -> str:
         """A turn that asks for closer looks at ``places``, after what was ``seen`` in the turn before."""
@@ -38,33 +41,36 @@ class ChainWording(Protocol):
 
 
 class TerseChain:
-    """Single clauses: a policy of a few million parameters writes them on a CPU."""
+    """Clauses of places alone: a policy of a few million parameters writes them on a CPU.
+
+    A defect and its severity are named in calls and evidence only. Named in the thought, too, they would have to be
+    copied, which so small a policy learns late. For the same reason evidence comes before the rating that rests on it.
+    """
 
     decimals = 1
+    evidence_first = True
 
     def look(self, seen: Sequence[Finding], suspected: str, places: Sequence[str], rng: np.random.Generator) -> str:
-        """Such as "nothing upper left, maybe blur lower right"."""
-        maybe = f"maybe {suspected} {' or '.join(places)}"
-        return ", ".join([*map(self._seen, seen), maybe])
+        """Such as "nothing upper left, maybe lower right"."""
+        return ", ".join([*map(self._seen, seen), f"maybe {' or '.join(places)}"])
 
     def verdict(
         self, seen: Sequence[Finding], defect: Defect, severity: str, place: str | None, rng: np.random.Generator
     ) -> str:
-        """Such as "nothing upper left, severe blur lower right"; all over the image "severe blur everywhere"."""
-        whole = defect.noun if defect.family == "none" else f"{severity} {defect.noun} {place or 'everywhere'}"
+        """Such as "nothing upper left, damage lower right"; all over the image "damage everywhere"."""
+        whole = defect.noun if defect.family == "none" else f"damage {place or 'everywhere'}"
         nothing = [self._seen(finding) for finding in seen if finding.defect is None]
         return ", ".join([*nothing, whole])
 
     def _seen(self, finding: Finding) -> str:
-        if finding.defect is None:
-            return f"nothing {finding.place}"
-        return f"{finding.severity} {finding.defect.noun} {finding.place}"
+        return f"{'nothing' if finding.defect is None else 'damage'} {finding.place}"
 
 
 class FullChain:
     """Sentences as a pretrained vision-language model writes them."""
 
     decimals = 2
+    evidence_first = False
 
     def look(self, seen: Sequence[Finding], suspected: str, places: Sequence[str], rng: np.random.Generator) -> str:
         """What was seen, then the suspicion and where it is to be settled."""

@@ -130,7 +130,10 @@ class ChainWriter:
         if truth.distortion is not None:
             edges = shown_as(self._written(truth.region or WHOLE), decimals=self._wording.decimals)
             evidence = f'{{"bbox_2d": [{edges}], "defect": "{defect.noun}", "severity": "{severity}"}}'
-        return f'<answer>{{"rating": {written_rating(mos)}, "evidence": [{evidence}]}}</answer>'
+        fields = [f'"rating": {written_rating(mos)}', f'"evidence": [{evidence}]']
+        if self._wording.evidence_first:
+            fields.reverse()
+        return f"<answer>{{{', '.join(fields)}}}</answer>"
 
 
 def _finding(box: Region, truth: Truth, defect: Defect, severity: str) -> Finding:

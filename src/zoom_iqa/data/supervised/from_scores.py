@@ -112,10 +112,18 @@ class ScoredTrajectories(Dataset[Trajectory]):
     The first view is the image itself; further ones are mirrored at random and trimmed at the borders, not resized.
 
     Raises:
-        ConfigError: there is no view.
+        ConfigError: there is no view or no writer.
     """
 
-    def __init__(self, *, images: ImageDataset, writer: ScoreRationales, task: Task, views: int, seed: int) -> None:
+    def __init__(
+        self, *, images: ImageDataset, writer: ScoreRationales | None, task: Task, views: int, seed: int
+    ) -> None:
+        if writer is None:
+            raise ConfigError(
+                "data.trajectories.writer: nothing writes trajectories of this task from scores alone; teach it with "
+                "data=embedded, train here by 'stages=[grpo]' with policy.path=FOLDER of that run, or name a writer "
+                "of your own"
+            )
         if views < 1:
             raise ConfigError(f"trajectories.views={views} must be at least 1")
         self._images, self._writer, self._task, self._seed = images, writer, task, seed

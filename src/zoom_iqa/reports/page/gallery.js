@@ -39,7 +39,8 @@ function matches(answer, words) {
   return words.every((word) => text.includes(word));
 }
 
-/* The picture with the boxes looked at (solid) and the region known to be damaged (dashed). */
+/* The picture with the boxes looked at (solid), those given as evidence (dotted) and the region known to be damaged
+   (dashed). */
 function viewOf(answer, picture) {
   if (!picture) return element("div", { class: "view quiet", text: "There is no picture of this image here." });
   const view = element("div", { class: "view" }, element("img", { src: picture.source, alt: answer.id,
@@ -54,6 +55,13 @@ function viewOf(answer, picture) {
   }
   for (const step of answer.steps) {
     for (const look of step.boxes) box(...look, { stroke: "#e8590c", "stroke-width": 3, class: "look" });
+  }
+  for (const { box: edges } of answer.evidence) {
+    const fractions = edges.every((edge) => edge >= 0 && edge <= 1);
+    const [x1, y1, x2, y2] = fractions ? edges.map((edge, place) => edge * (place % 2 ? picture.height : picture.width))
+      : edges;
+    if (x1 < x2 && y1 < y2) box(x1, y1, x2, y2, { stroke: "#d000d0", "stroke-width": 3, "stroke-dasharray": "2 4",
+      class: "evidence" });
   }
   view.append(over);
   return view;
@@ -105,7 +113,8 @@ function trackOf(answer) {
 }
 
 function wayOf(answer) {
-  const way = answer.steps.map((step) => (step.rating === null ? step.why : step.rating.toFixed(2))).join(" → ");
+  const told = (step) => (step.rating !== null ? step.rating.toFixed(2) : step.looks ? "a look" : step.why);
+  const way = answer.steps.map(told).join(" → ");
   const line = element("div", { class: "way" }, `rating ${way}`);
   if (answer.mos !== null) line.append(`, people ${answer.mos.toFixed(2)}`);
   if (answer.gain !== null && Math.abs(answer.gain) > 0.01) {
@@ -126,10 +135,12 @@ function cardOf(answer, picture) {
   if (crops) looks.append(crops);
   card.append(looks, trackOf(answer), wayOf(answer));
   if (answer.truth) card.append(element("div", { class: "quiet", text: `known: ${answer.truth}` }));
+  if (answer.evidence.length) card.append(element("div", { class: "quiet",
+    text: `evidence: ${answer.evidence.map((one) => one.said).join(", ")}` }));
   answer.steps.forEach((step, index) => {
-    const about = [`turn ${index + 1}`, rated(step.rating)];
+    const about = [`turn ${index + 1}`, step.looks ? "looks closer" : rated(step.rating)];
     if (step.tokens) about.push(`${step.tokens} tokens${step.cut ? ", cut at the limit" : ""}`);
-    if (step.why) about.push(step.why);
+    if (step.why && !step.looks) about.push(step.why);
     card.append(element("details", {}, element("summary", { text: about.join(", ") }),
       element("pre", { text: step.text === null ? "The text has no room here; predictions.jsonl has it." : step.text })));
   });
