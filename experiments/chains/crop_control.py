@@ -187,6 +187,12 @@ def regional(policy_path: str, images: int) -> dict[str, Any]:
     return {
         "images": len(given.samples),
         "looked and answered": len(chosen),
+        "asked again, rated alike": statistics.fmean(
+            one is not None and one.rating == rollout.rating
+            for one, (_, rollout) in zip(answers["asked"], chosen, strict=True)
+        )
+        if chosen
+        else None,
         "answered with every picture": len(whole_rows),
         "places": rows,
         "rating moved by one look at a random place": {
