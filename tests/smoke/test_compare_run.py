@@ -42,7 +42,7 @@ def test_a_run_compares(tmp_path: Path) -> None:
     shares = [float(last[f"rollout/choice_{name}"]) for name in ("first", "second", "similar")]
     assert sum(shares) == pytest.approx(1)
     assert (run / "overview.png").stat().st_size > 10_000
-    assert "says which of two images has the better quality" in (run / "policy" / "README.md").read_text()
+    assert "names the better of two images, and says why" in (run / "policy" / "README.md").read_text()
     assert rows(run, "sft")[-1]["sft/nll"]
 
 

@@ -18,7 +18,7 @@ _OF_CHOICES = {
     "questions": "n",
 }
 _RATES = "rates the quality of an image from 1.00 to 5.00"
-_COMPARES = "says which of two images has the better quality"
+_COMPARES = "names the better of two images"
 
 _CARD = """\
 ---
@@ -52,7 +52,7 @@ With transformers alone, the first turn:
 python example.py {photos}
 ```
 
-A message has the text first and the image after it.
+A message has the text first and {after}.
 The policy was trained so, and the other order gives other answers.
 `AutoTokenizer`, `AutoImageProcessor` and `AutoModelForImageTextToText` load this folder.
 `AutoProcessor` needs torchvision as well, which the video part of Qwen2.5-VL's processor imports.
@@ -125,6 +125,7 @@ def card_files(
         does=_COMPARES if compares else _RATES,
         of="benchmark=srbench task=compare" if compares else "manifest=mine.csv",
         photos=photos,
+        after="each image after its label" if compares else "the image after it",
     )
     shown = json.dumps([_plain(message) for message in prompt], indent=4, ensure_ascii=False)
     return {

@@ -33,21 +33,22 @@ def policy() -> Policy:
     return build_random_policy()
 
 
-def files_for(image: Image.Image, *, start: str = "/models/tiny", is_hub_id: bool = False) -> dict[str, str]:
+def files_for(*images: Image.Image, start: str = "/models/tiny", is_hub_id: bool = False) -> dict[str, str]:
     return card_files(
         name="quickstart",
         start=start,
         is_hub_id=is_hub_id,
         dataset="34 of embedded",
         figures=FIGURES,
-        prompt=prompt_of(image),
+        prompt=prompt_of(*images),
         max_new_tokens=12,
         config_yaml="seed: 0\n",
     )
 
 
-def prompt_of(image: Image.Image) -> tuple[Message, ...]:
-    return (Message("user", (TextPart(TEXT), ImagePart.of(image))),)
+def prompt_of(*images: Image.Image) -> tuple[Message, ...]:
+    labelled = [part for image in images for part in (TextPart("Next: "), ImagePart.of(image))]
+    return (Message("user", (TextPart(TEXT), *labelled[len(images) == 1 :])),)  # one image has no label
 
 
 @pytest.mark.parametrize(("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o027, 0o640, 0o750)])
@@ -83,8 +84,28 @@ def test_a_card_has_the_figures_and_where_it_began() -> None:
     assert yaml.safe_load(hub.split("---")[1])["base_model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
 
 
+def test_a_card_of_a_policy_that_compares() -> None:
+    images = noise_image(0, 40, 30), noise_image(1, 40, 30)
+    figures = {"grpo": {"accuracy": 0.5, "order_flip_rate": 0.25, "valid_rate": 1.0, "format_rate": 0.9, "n": 600}}
+    card = card_files(
+        name="c",
+        start="p",
+        is_hub_id=False,
+        dataset="600 of pairs",
+        figures=figures,
+        prompt=prompt_of(*images),
+        max_new_tokens=12,
+        config_yaml="",
+    )["README.md"]
+    assert "names the better of two images, and says why" in card
+    assert "python example.py PHOTO_1 PHOTO_2" in card
+    assert "| stage | accuracy | flips with the order | readable | well-formed | questions |" in card
+    assert "| grpo | 0.500 | 0.250 | 1.000 | 0.900 | 600 |" in card
+
+
+@pytest.mark.parametrize("count", [1, 2])
 def test_the_example_says_what_our_engine_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     policy = load_policy(
         path=str(shipped_policy_folder()),
@@ -96,21 +117,27 @@ def test_the_example_says_what_our_engine_says(
         lora=None,
         gradient_checkpointing=False,
     )
-    image = noise_image(3, 256, 192)
-    image.save(tmp_path / "photo.png")
+    images = [noise_image(3, 256, 192), noise_image(4, 140, 112)][:count]
+    paths = [str(tmp_path / f"photo{number}.png") for number in range(count)]
+    for image, path in zip(images, paths, strict=True):
+        image.save(path)
     folder = tmp_path / "policy"
-    policy.save(folder, files=files_for(image))
-    monkeypatch.setattr(sys, "argv", ["example.py", str(tmp_path / "photo.png")])
+    policy.save(folder, files=files_for(*images))
+    monkeypatch.setattr(sys, "argv", ["example.py", *paths])
     capsys.readouterr()
     made = runpy.run_path(str(folder / "example.py"))
     said = capsys.readouterr().out
 
     engine = TransformersEngine(policy=policy, sampling=GREEDY, features=VisionCache(model=policy.model, capacity=1000))
-    engine.submit(Request("a", "a", prompt_of(image), 0))
-    (ours,) = engine.step()
-    assert made["inputs"]["input_ids"][0].tolist() == policy.encode(prompt_of(image)).ids_L.tolist()
+    engine.submit(Request("a", "a", prompt_of(*images), 0))
+    answers = []
+    while engine.busy:
+        answers += engine.step()
+    (ours,) = answers
+    assert made["inputs"]["input_ids"][0].tolist() == policy.encode(prompt_of(*images)).ids_L.tolist()
     assert said == ours.text + "\n"
-    assert [part["type"] for part in made["MESSAGES"][0]["content"]] == ["text", "image"]
+    shown = ["text", "image"] if count == 1 else ["text", "text", "image", "text", "image"]
+    assert [part["type"] for part in made["MESSAGES"][0]["content"]] == shown
 
 
 def test_what_transformers_loads_of_it(policy: Policy, tmp_path: Path) -> None:
