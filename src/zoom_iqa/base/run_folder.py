@@ -23,6 +23,7 @@ CONFIG = "config.yaml"
 METRICS = "metrics.json"
 LOCK = "run.lock"
 SHOWN_DIFFERENCES = 10
+_AGAIN = "remove it, and the run's own command makes it again"
 MACHINE = "machine"
 """The key of a config under which nothing changes a result: a run continues with other values of it."""
 
@@ -136,9 +137,13 @@ class RunFolder:
         _write(self.path / "origin.json", json.dumps(origin, indent=2, allow_nan=False) + "\n")
 
     def origin(self) -> dict[str, Any]:
-        """Those of the last start; empty for a run of a version that kept none."""
+        """Those of the last start; empty for a run of a version that kept none.
+
+        Raises:
+            DataError: the file is damaged.
+        """
         path = self.path / "origin.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return _read(path) if path.exists() else {}
 
     def write_metrics(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the metrics."""
@@ -151,13 +156,20 @@ def read_metrics(path: Path) -> Metrics:
     Raises:
         DataError: the file is damaged.
     """
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged ({error}); remove it, and the run's own command makes it again") from error
-    if not isinstance(metrics, dict) or not all(isinstance(figures, dict) for figures in metrics.values()):
-        raise DataError(f"{path} does not hold figures by name; remove it, and the run's own command makes it again")
+    metrics = _read(path)
+    if not all(isinstance(figures, dict) for figures in metrics.values()):
+        raise DataError(f"{path} does not hold figures by name; {_AGAIN}")
     return metrics
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}); {_AGAIN}") from error
+    if not isinstance(found, dict):
+        raise DataError(f"{path} holds no keys and values; {_AGAIN}")
+    return found
 
 
 def _write(path: Path, text: str) -> None:

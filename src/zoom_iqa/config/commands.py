@@ -220,5 +220,6 @@ def _overrides_in(arguments: Sequence[str]) -> list[str]:
 
 
 def _report(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    lines = [printable(line) for line in message.split("\n")]  # overrides and names of files may hold anything
+    print("error: " + "\n".join(lines), file=sys.stderr)
     return 2

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, Sweep
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -74,6 +75,8 @@ def prefix_of(override: Override) -> str:
 
 def explained_error(error: Exception, root: str, overrides: Sequence[str]) -> ConfigError | None:
     """A message for an error of Hydra's in overrides, by their keys; None where Hydra's own is clear."""
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
     if str(error).startswith(_NO_NAME):
         groups = [one for one in parsed(overrides) if (conf_dir() / one.key_or_group).is_dir()]
         for group in groups:
@@ -85,6 +88,17 @@ def explained_error(error: Exception, root: str, overrides: Sequence[str]) -> Co
         return ConfigError(f"{choice[1].replace('/', '=')} is now {_RENAMED_CHOICES[choice[1]]}")
     overridden = _OVERRIDDEN.search(str(error))
     return None if overridden is None else _unknown_key(overridden[1], root, overrides)
+
+
+def _unreadable(override: str) -> ConfigError | None:
+    """How to write a value that Hydra's grammar has no reading of."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        return None
+    if value.startswith("~"):
+        return ConfigError(f"{override}: write $HOME for ~, as in {key}=$HOME{value[1:]}")
+    quoted = shlex.quote(f'{key}="{value}"' if '"' not in value else f"{key}='{value}'")
+    return ConfigError(f"{override}: this value cannot be read; if it is a text, quote it: {quoted}")
 
 
 def _unknown_key(key: str, root: str, overrides: Sequence[str]) -> ConfigError | None:

@@ -14,7 +14,7 @@ OmegaConf.register_new_resolver("product", lambda *factors: math.prod(int(factor
 OmegaConf.register_new_resolver("where", lambda given, there, else_: else_ if given is None else there, replace=True)
 OmegaConf.register_new_resolver("shipped_policy", lambda: str(shipped_policy_folder()), replace=True)
 OmegaConf.register_new_resolver("stem_of", lambda path: Path(path).stem, replace=True)
-OmegaConf.register_new_resolver("name_of", lambda path: Path(path).name, replace=True)
+OmegaConf.register_new_resolver("absolute", lambda path: str(Path(path).absolute()), replace=True)
 OmegaConf.register_new_resolver("folder_of", lambda path: str(Path(path).parent), replace=True)
 
 

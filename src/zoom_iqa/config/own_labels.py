@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.config.checks import interpolated
 
 SUFFIXES = (".csv", ".jsonl", ".json")
@@ -36,8 +38,12 @@ def check(cfg: DictConfig) -> None:
     if not Path(file).is_file():
         raise ConfigError(f"manifest={file}: there is no such file; name one with an image and a score column")
     ends = list(cfg.range) if isinstance(cfg.range, ListConfig) else []
-    if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends) or not ends[0] < ends[1]:
+    if len(ends) != 2 or not all(map(_is_finite, ends)) or not ends[0] < ends[1]:
         raise ConfigError(f"range={cfg.range} must be the lowest and the highest score there can be, as range=[0,100]")
+
+
+def _is_finite(end: object) -> bool:
+    return isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
 
 
 def say_what_is_assumed(cfg: DictConfig) -> None:
@@ -46,7 +52,7 @@ def say_what_is_assumed(cfg: DictConfig) -> None:
         return
     low, high = cfg.range
     print(
-        f"{cfg.manifest}: scores are taken as {low:g} to {high:g}, {cfg.direction.replace('_', ' ')} "
+        f"{printable(cfg.manifest)}: scores are taken as {low:g} to {high:g}, {cfg.direction.replace('_', ' ')} "
         "(others: range=[0,100] direction=lower_is_better)",
         file=sys.stderr,
     )

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
@@ -138,7 +139,7 @@ def _of_benchmarks(override: str) -> str:
 
 def _check_one(benchmark: Benchmark) -> bool:
     """Print one report; True when the set is sound."""
-    print(f"{benchmark.source.title} ({benchmark.name}) at {benchmark.folder}")
+    print(printable(f"{benchmark.source.title} ({benchmark.name}) at {benchmark.folder}"))
     try:
         report = _inspect_with_progress(benchmark)
     except DataError as error:

@@ -13,7 +13,7 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.evaluation.figures import ImageRatings, ratings_by_image
-from zoom_iqa.reports.runs import Figures, FinishedRun, read_run
+from zoom_iqa.reports.runs import Figures, FinishedRun, read_run, require_figures
 
 LogRow = dict[str, float]
 """What a stage logged at a step; ``step`` is one of the keys."""
@@ -43,6 +43,10 @@ class Judged:
         return "own scale" not in str(self.figures["rmse"])
 
 
+OF_PAGES = ("rmse", "failures", "unique_score_ratio", "score_histogram", "mos_histogram")
+"""Figures that pages read."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunContents:
     """The figures of a run with the answers they are of, what its stages have logged, by their names, and its
@@ -68,6 +72,8 @@ def read_contents(path: Path) -> RunContents:
     """
     run, folder = read_run(path), RunFolder(path)
     predictions = folder.stage_predictions if run.trained else lambda name: path / name / "predictions.jsonl"
+    for name, figures in run.metrics.items():
+        require_figures(path, name, figures, OF_PAGES)
     judged = tuple(_judged(name, figures, predictions(name)) for name, figures in run.metrics.items())
     stages = [str(stage) for stage in run.config["stages"]] if run.trained else []
     logs = {stage: logged(folder.logs(stage) / "metrics.csv") for stage in stages}

@@ -166,8 +166,8 @@ def _expected(image: ImageRatings) -> float | None:
 
 
 def _variety(judged: Judged) -> list[Finding]:
-    scores, people = judged.figures["unique_score_ratio"], judged.figures["unique_mos_ratio"]
-    if not isinstance(scores, float):
+    scores, people = judged.figures["unique_score_ratio"], judged.figures.get("unique_mos_ratio")
+    if not isinstance(scores, float) or people is None:  # files of 0.1.0 have no ratio of people's
         return []
     few = scores < FEW_VALUES * people
     return [

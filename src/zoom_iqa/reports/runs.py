@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.text_files import parse_json, read_text
 
 Figures = dict[str, Any]
+EVERYWHERE = ("n", "n_valid", "srcc", "plcc")
+"""Figures that every version has written and every table reads."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,27 @@ def read_run(path: Path) -> FinishedRun:
     config, metrics = _mapping(path / "config.yaml", _yaml), _mapping(path / "metrics.json", parse_json)
     if not metrics:
         raise DataError(f"{path}: metrics.json is empty; let the run end first")
+    _check(path, config, metrics)
     return FinishedRun(path, config, metrics)
+
+
+def require_figures(path: Path, name: str, figures: object, required: Sequence[str]) -> None:
+    """Pass figures in which nothing is missing that is read of them.
+
+    Raises:
+        DataError: one is.
+    """
+    missing = [key for key in required if not isinstance(figures, Mapping) or key not in figures]
+    if missing:
+        raise DataError(f"{path / 'metrics.json'} is damaged: {name} has no {', '.join(missing)}")
+
+
+def _check(path: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    policy = config.get("policy")
+    if "peer" not in config and not (isinstance(policy, Mapping) and "path" in policy):
+        raise DataError(f"{path / 'config.yaml'} is damaged: it names neither a policy nor a peer")
+    for name, figures in metrics.items():
+        require_figures(path, name, figures, EVERYWHERE)
 
 
 def _mapping(path: Path, parsed: Callable[[str], object]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from dirtyjson.loader import EQUATION_RE, DirtyJSONLoader, Error
 
 _POWER = "**"
-_SMALL_POWER = re.compile(r"\*\*[-+]?[0-9]{1,2}(?![0-9x(*])")
+_SMALL_POWER = re.compile(r"\*\*(?:[-+]?[0-9]{1,2}|\([-+]?[0-9]{1,2}\))(?![0-9x(*])")
 _CALL = re.compile(r"[0-9)]\(")
 
 # Of the library on a text that it does not understand, and of arithmetic.

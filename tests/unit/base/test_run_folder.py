@@ -152,6 +152,13 @@ def test_damaged_metrics_are_one_line(content: str, tmp_path: Path) -> None:
     assert "\n" not in str(said.value)
 
 
+@pytest.mark.parametrize("content", [b"{junk", b"[1]", b"\xff\xfe"])
+def test_a_damaged_origin_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "origin.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"origin\.json .*; remove it, and the run's own command makes it again"):
+        RunFolder(tmp_path).origin()
+
+
 def test_predictions_of_a_stage_become_those_of_the_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     for stage in ("sft", "grpo"):

@@ -75,12 +75,25 @@ def test_unreadable_rows_are_all_listed_with_their_lines(tmp_path):
         ('{"image": "a.jpg"}', "holds a dict, not a list"),
         ('[{"image": "a.jpg", "gt_score": 1}, 7]', r"1 entries are not JSON objects\n  - m\.json:2: 7"),
         ("[{]", "no JSON"),
+        ('[{"image": "\\ud800.jpg", "gt_score": 1}]', "half a character"),
     ],
 )
 def test_broken_json_is_named(tmp_path, text, message):
     (tmp_path / "m.json").write_text(text)
     with pytest.raises(DataError, match=message):
         manifest(tmp_path, "m.json").labelled()
+
+
+def test_two_scores_in_a_row_are_refused(tmp_path):
+    (tmp_path / "m.csv").write_text("image,score,mos\na.jpg,3,30\nb.jpg,4,\n")
+    with pytest.raises(DataError) as caught:
+        manifest(tmp_path, "m.csv").labelled()
+    assert caught.value.rows == ("m.csv:2: mos and score are both given; keep the column that counts",)
+
+
+def test_a_whole_character_may_be_escaped(tmp_path):
+    (tmp_path / "m.json").write_text('[{"image": "\\ud83d\\ude00.jpg", "gt_score": 1}]')
+    assert [label.id for label in manifest(tmp_path, "m.json").labelled()] == ["\U0001f600.jpg"]
 
 
 def test_a_spreadsheet_saved_as_csv_is_refused(tmp_path):

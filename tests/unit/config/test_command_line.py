@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,21 @@ def mine(tmp_path: Path) -> Path:
     (folder / "benchmark").mkdir(parents=True)
     (folder / "benchmark" / "mine.yaml").write_text("defaults:\n  - koniq\n  - _self_\nname: mine\nroot: /mine\n")
     return folder
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("policy.path=a=b", """policy.path=a=b: .* quote it: 'policy.path="a=b"'$"""),
+        ("policy.path=it's=b", "if it is a text, quote it: "),
+        ("policy.path=~/x", "policy.path=~/x: write .HOME for ~, as in policy.path=.HOME/x$"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_said_with_a_remedy(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as error:
+        composed("train", [override])
+    (typed,) = shlex.split(str(error.value).partition("quote it: ")[2] or "policy.path=there")
+    assert composed("train", [typed]).policy.path in (override.partition("=")[2], "there")
 
 
 @pytest.mark.parametrize("flag", [["--config-dir", "{}"], ["--config-dir={}"], ["hydra.searchpath=['file://{}']"]])

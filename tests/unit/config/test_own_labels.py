@@ -111,6 +111,24 @@ def test_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "verdict    sound" in said.out
 
 
+def test_images_elsewhere_are_found_as_the_hint_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(folder, "mine.csv").rename(folder.parent / "mine.csv")
+    with pytest.raises(SystemExit, match="1"):
+        check(["check", f"manifest={path}"])
+    assert "below its own folder (benchmark.root=FOLDER for another)" in capsys.readouterr().out
+    check(["check", f"manifest={path}", f"benchmark.root={folder}"])
+    assert "3 of 3 readable" in capsys.readouterr().out
+
+
+def test_a_name_with_control_characters_is_shown_escaped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(folder, "a\x1b[31mb.csv")
+    check(["check", f"manifest='{path}'"])
+    said = capsys.readouterr()
+    assert "\x1b" not in said.out + said.err
+    assert "a\\x1b[31mb" in said.out
+    assert "a\\x1b[31mb.csv: scores are taken" in said.err
+
+
 def test_training(folder: Path) -> None:
     path = folder / "mine.csv"
     names = list(SCORES) * 7
@@ -130,6 +148,8 @@ WRONG = {
     "not given": (["benchmark=manifest"], "manifest is not given: name a file .* manifest=FILE"),
     "one number": (["manifest={}", "range=5"], r"range=5 must be .* as range=\[0,100\]"),
     "turned range": (["manifest={}", "range=[5,1]"], r"range=\[5, 1\] must be the lowest and the highest score"),
+    "no end": (["manifest={}", "range=[0,inf]"], r"range=\[0, inf\] must be"),
+    "truths": (["manifest={}", "range=[false,true]"], r"range=\[False, True\] must be"),
     "text": (["manifest={}", "range=[a,b]"], r"range=\['a', 'b'\] must be"),
     "direction": (["manifest={}", "direction=up"], "direction=up: .* needs higher_is_better or lower_is_better"),
 }

@@ -80,7 +80,7 @@ def test_rungs_are_passed_one_after_the_other_and_keep_a_share() -> None:
     for reached in range(4):
         inputs = inputs_of(*batch(named=reached >= 1, located=reached >= 2, rated=reached >= 3))
         curriculum.advance(inputs)
-        weights.append(curriculum._weights(("name", "locate", "rate", "rank")))
+        weights.append(curriculum.weights(("name", "locate", "rate", "rank")))
     assert [list(found.values()) for found in weights] == [
         [1.0, 0.5, 0.75, 1.0],  # waiting: a quarter of 2, 3 and 4
         [0.5, 2.0, 0.75, 1.0],
@@ -93,7 +93,7 @@ def test_a_rung_far_up_waits_though_it_is_mastered() -> None:
     curriculum = ladder()
     curriculum.advance(inputs_of(*batch(named=False, located=True, rated=True)))
     assert curriculum.progress.passed == {"name": False, "locate": True, "rate": True}
-    assert list(curriculum._weights(("name", "locate", "rate", "rank")).values()) == [1.0, 0.5, 0.75, 1.0]
+    assert list(curriculum.weights(("name", "locate", "rate", "rank")).values()) == [1.0, 0.5, 0.75, 1.0]
 
 
 def test_a_gate_stays_as_it_is_between_its_thresholds() -> None:
@@ -102,7 +102,7 @@ def test_a_gate_stays_as_it_is_between_its_thresholds() -> None:
 
     curriculum, seen = ladder(), []
     for share in (0.5, 0.6, 0.5, 0.4, 0.39, 0.5, 0.6):
-        curriculum._progress = curriculum._after(mean(share))
+        curriculum.learn(mean(share))
         seen.append(curriculum.progress.passed["name"])
     assert seen == [False, True, True, True, False, False, True]
 
@@ -110,14 +110,14 @@ def test_a_gate_stays_as_it_is_between_its_thresholds() -> None:
 def test_competence_is_a_running_mean() -> None:
     curriculum = ladder(memory=0.75)
     for share in (0.4, 0.8):
-        curriculum._progress = curriculum._after({"name": share})
+        curriculum.learn({"name": share})
     assert curriculum.progress.competence == {"name": pytest.approx(0.75 * 0.4 + 0.25 * 0.8)}
 
 
 def test_the_tolerance_narrows_while_ratings_are_good_and_widens_where_they_are_not() -> None:
     curriculum, seen = ladder(), []
     for share in (0.7, 0.7, 0.7, 0.5, 0.3, 0.3, 0.3):
-        curriculum._progress = curriculum._after({"rate": share})
+        curriculum.learn({"rate": share})
         seen.append(curriculum.progress.tolerance)
     assert seen == [0.5, 0.35, 0.35, 0.35, 0.7, 1.0, 1.0]
     # the fourth has fallen between the thresholds: passed, so it would narrow further if it could

@@ -203,7 +203,8 @@ def test_text_that_imitates_a_reply_stays_text() -> None:
     assert second is not None
     assert [message.role for message in second.prompt] == ["user", "assistant", "user"]
     assert sum(isinstance(part, ImagePart) for message in second.prompt for part in message.parts) == 2
-    assert not session._steps[0].reading.well_formed
+    say(session, ANSWER)
+    assert not session.rollout().steps[0].reading.well_formed
 
 
 def test_small_boxes_are_widened_and_crops_enlarged() -> None:

@@ -145,6 +145,7 @@ def test_arithmetic_that_would_not_end_is_refused_at_once(power: str) -> None:
     assert time.perf_counter() - start < 1
     assert rating_of(wrap('{"rating": 2**2}')) == 4.0
     assert rating_of(wrap('{"rating": 2**-1}')) == 1.0  # 0.5, clipped
+    assert rating_of(wrap('{"rating": 2**(2)}')) == 4.0
 
 
 @pytest.mark.parametrize("payload", ["(" * 9000 + "1", "-" * 9000 + "1", "1" + "+1" * 9000, "1" + "*9" * 2000])

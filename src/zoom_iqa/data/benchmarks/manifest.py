@@ -30,7 +30,7 @@ class Manifest:
             where=row.where,
             id=row.optional_text("id") or path,
             image=str(PurePosixPath(self.images) / path),
-            score=row.number(row.given(*SCORE)),
+            score=row.number(row.only(*SCORE)),
             std=row.optional_number("std"),
             reference=row.optional_text("reference"),
             split=row.optional_text("split"),

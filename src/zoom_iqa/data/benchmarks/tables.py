@@ -80,6 +80,17 @@ class Row:
                 return column
         raise DataError(f"none of {', '.join(columns)} is given")
 
+    def only(self, *columns: str) -> str:
+        """The one of the columns that holds something.
+
+        Raises:
+            DataError: none does, or several, which may be on different scales.
+        """
+        held = [column for column in columns if self.optional_text(column) is not None]
+        if len(held) > 1:
+            raise DataError(f"{' and '.join(held)} are both given; keep the column that counts")
+        return self.given(*columns)
+
     def number(self, column: str) -> float:
         """A cell that must hold a finite number.
 

@@ -11,8 +11,9 @@ Shapes: B images of this process, G responses each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -142,7 +143,7 @@ class PerceptualCurriculum:
     def reward(self, inputs: RewardInputs) -> Tensor:
         """Return the weighted sum of the rungs at their present weights, shape (B, G)."""
         values = self._values(inputs)
-        known, unknown = self._weights(LADDER), self._weights(WITHOUT_TRUTH)
+        known, unknown = self.weights(LADDER), self.weights(WITHOUT_TRUTH)
         total_BG = torch.zeros(inputs.shape, dtype=torch.float64)
         for name, value_BG in values.items():
             has_truth_BG = ~values["name"].isnan()
@@ -157,8 +158,8 @@ class PerceptualCurriculum:
         truth, and 1 where it was passed, as they were when the batch was rewarded; and the tolerance.
         """
         means = {name: _mean(value_BG, inputs.reducer) for name, value_BG in self._values(inputs).items()}
-        weights, before = self._weights(LADDER), self._progress
-        self._progress = self._after({name: mean for name, mean in means.items() if mean is not None})
+        weights, before = self.weights(LADDER), self._progress
+        self.learn({name: mean for name, mean in means.items() if mean is not None})
         return {
             **{name: mean for name, mean in means.items() if mean is not None},
             **{f"{name}_weight": weights[name] for name in LADDER},
@@ -183,8 +184,8 @@ class PerceptualCurriculum:
             RANK: self._rank.reward(inputs),
         }
 
-    def _weights(self, ladder: Sequence[str]) -> dict[str, float]:
-        """The weights of a ladder of some of the rungs."""
+    def weights(self, ladder: Sequence[str]) -> dict[str, float]:
+        """The weights that a ladder of some of the rungs has now."""
         weights, below = {}, True  # whether all rungs below are passed
         for name in ladder:
             passed = self._progress.passed.get(name, False)
@@ -193,8 +194,8 @@ class PerceptualCurriculum:
             below = below and passed
         return weights
 
-    def _after(self, means: Mapping[str, float]) -> Progress:
-        """The progress after a batch with these means."""
+    def learn(self, means: Mapping[str, float]) -> None:
+        """Go on from a batch in which the rungs had these means."""
         before, competence, passed = self._progress, dict(self._progress.competence), dict(self._progress.passed)
         for name, mean in means.items():
             past = competence.get(name, mean)
@@ -202,15 +203,12 @@ class PerceptualCurriculum:
             if name in GATED:
                 rung = self._rungs[name]
                 passed[name] = competence[name] >= (rung.open_below if before.passed[name] else rung.pass_at)
-        after = replace(before, competence=competence, passed=passed)
-        if RATE not in competence:
-            return after
         bounds, tolerance = self._tolerance, before.tolerance
-        if passed[RATE]:
+        if passed[RATE] and RATE in competence:
             tolerance = max(bounds.narrowest, tolerance * bounds.factor)
-        elif competence[RATE] < self._rungs[RATE].open_below:
+        elif competence.get(RATE, math.inf) < self._rungs[RATE].open_below:
             tolerance = min(bounds.widest, tolerance / bounds.factor)
-        return replace(after, tolerance=tolerance)
+        self._progress = Progress(competence=competence, passed=passed, tolerance=tolerance)
 
 
 class LookBonus:
