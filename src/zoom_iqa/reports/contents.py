@@ -72,9 +72,7 @@ def read_contents(path: Path) -> RunContents:
     """
     run, folder = read_run(path), RunFolder(path)
     predictions = folder.stage_predictions if run.trained else lambda name: path / name / "predictions.jsonl"
-    for name, figures in run.metrics.items():
-        require_figures(path, name, figures, OF_PAGES)
-    judged = tuple(_judged(name, figures, predictions(name)) for name, figures in run.metrics.items())
+    judged = tuple(_judged(path, name, figures, predictions(name)) for name, figures in run.metrics.items())
     stages = [str(stage) for stage in run.config["stages"]] if run.trained else []
     logs = {stage: logged(folder.logs(stage) / "metrics.csv") for stage in stages}
     return RunContents(
@@ -116,11 +114,14 @@ def _numbers(row: Mapping[str | None, object]) -> LogRow:
     return found
 
 
-def _judged(name: str, figures: Figures, predictions: Path) -> Judged:
+def _judged(path: Path, name: str, figures: Figures, predictions: Path) -> Judged:
     records = _records(predictions)
     if not records:
         raise DataError(f"{predictions} is absent or empty, so {name} cannot be shown; evaluate again")
-    return Judged(name=name, figures=figures, images=tuple(ratings_by_image(records)))
+    judged = Judged(name=name, figures=figures, images=tuple(ratings_by_image(records)))
+    if not judged.compares:
+        require_figures(path, name, figures, OF_PAGES)
+    return judged
 
 
 def _records(path: Path) -> Sequence[Record]:

@@ -14,7 +14,7 @@ from zoom_iqa.data.text_files import parse_json, read_text
 
 Figures = dict[str, Any]
 EVERYWHERE = ("n", "n_valid", "srcc", "plcc")
-"""Figures that every version has written and every table reads."""
+"""Figures of ratings that every version has written and every table reads."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,17 @@ class FinishedRun:
 
     @property
     def by_dataset(self) -> dict[str, Figures]:
-        """Figures by data set; of a training run those after its last stage.
+        """Figures of ratings by data set; of a training run those after its last stage.
 
         Raises:
-            DataError: the last stage has none yet.
+            DataError: the last stage has none yet, or figures are missing in them.
         """
+        found = self._by_dataset()
+        for name, figures in found.items():
+            require_figures(self.path, name, figures, EVERYWHERE)
+        return found
+
+    def _by_dataset(self) -> dict[str, Figures]:
         if not self.trained:
             return self.metrics
         if self.last_stage not in self.metrics:
@@ -78,7 +84,7 @@ def read_run(path: Path) -> FinishedRun:
     config, metrics = _mapping(path / "config.yaml", _yaml), _mapping(path / "metrics.json", parse_json)
     if not metrics:
         raise DataError(f"{path}: metrics.json is empty; let the run end first")
-    _check(path, config, metrics)
+    _check(path, config)
     return FinishedRun(path, config, metrics)
 
 
@@ -90,15 +96,13 @@ def require_figures(path: Path, name: str, figures: object, required: Sequence[s
     """
     missing = [key for key in required if not isinstance(figures, Mapping) or key not in figures]
     if missing:
-        raise DataError(f"{path / 'metrics.json'} is damaged: {name} has no {', '.join(missing)}")
+        raise DataError(f"{path / 'metrics.json'}: {name} has no {', '.join(missing)}; it is damaged, or rates nothing")
 
 
-def _check(path: Path, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+def _check(path: Path, config: Mapping[str, Any]) -> None:
     policy = config.get("policy")
     if "peer" not in config and not (isinstance(policy, Mapping) and "path" in policy):
         raise DataError(f"{path / 'config.yaml'} is damaged: it names neither a policy nor a peer")
-    for name, figures in metrics.items():
-        require_figures(path, name, figures, EVERYWHERE)
 
 
 def _mapping(path: Path, parsed: Callable[[str], object]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from support.made_run_folder import UNREADABLE, answer, run_folder
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import ratings_by_image
 from zoom_iqa.reports.contents import read_contents
@@ -105,3 +107,23 @@ def test_correlations_without_a_value_say_why(tmp_path: Path) -> None:
     kind, text = said(run_folder(tmp_path / "run", {"sft": constant}), "SRCC is")
     assert kind == "watch"
     assert text.startswith("sft: SRCC is undefined (")
+
+
+def test_a_run_of_a_version_without_people_s_variety_is_read(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", {"sft": in_order(30)})
+    _without(folder, "unique_mos_ratio")
+    assert not [finding for finding in findings_of(read_contents(folder)) if "different values" in finding.text]
+
+
+def test_a_run_without_a_figure_that_pages_read_is_named(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", {"sft": in_order(30)})
+    _without(folder, "failures")
+    with pytest.raises(DataError, match="metrics.json: sft has no failures; it is damaged"):
+        read_contents(folder)
+
+
+def _without(folder: Path, figure: str) -> None:
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text())
+    del metrics["sft"][figure]
+    path.write_text(json.dumps(metrics))
