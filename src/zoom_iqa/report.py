@@ -98,7 +98,7 @@ def _table1(
     found = _read(runs)
 
     def table() -> TextTable:
-        rows = merged([(name, run.by_dataset) for name, run in found])
+        rows = merged([(name, run.rated) for name, run in found])
         return benchmark_table(rows, plcc=plcc, paired=form != "csv", remarks=_remarks(found))
 
     return _rendered(table, form)
@@ -159,7 +159,7 @@ def _human(runs: Named = None, form: Format = "markdown") -> str:
     from zoom_iqa.reports.human_like import human_like_table
 
     found = _read(runs)
-    rows = merged([(name, run.by_dataset) for name, run in found])
+    rows = merged([(name, run.rated) for name, run in found])
     return _rendered(lambda: human_like_table(rows, remarks=_remarks(found)), form)
 
 

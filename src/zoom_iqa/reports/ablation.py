@@ -96,14 +96,14 @@ def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> Tex
     notes += [
         f"{run.config['name']}, seed {run.config['seed']}: {dataset}: {said}"
         for run in runs
-        for dataset, figures in run.by_dataset.items()
+        for dataset, figures in run.rated.items()
         if (said := clipped_said(figures))
     ]
     diversity = list(COLUMNS.values()).index("unique_score_ratio")
     for method, ratio in published_diversity().items():
         ours = ["" if place != diversity else ratio for place in range(len(COLUMNS))]
         rows.append(["", *[""] * len(PARTS), method, PUBLISHED, "", "", *ours, *nothing])
-    datasets = sorted({dataset for run in runs for dataset in run.by_dataset})
+    datasets = sorted({dataset for run in runs for dataset in run.rated})
     return TextTable(
         title=f"Ablation on {', '.join(datasets)}: mean ± standard deviation over seeds",
         header=[
@@ -137,7 +137,7 @@ def _row(number: str, name: str, on: Collection[str], group: list[FinishedRun], 
     if not group:
         return [number, *ticks, name, PUBLISHED, "", "", *[""] * len(COLUMNS), *published]
     _check_group(name, group)
-    figures = [one for run in group for one in run.by_dataset.values()]
+    figures = [one for run in group for one in run.rated.values()]
     seeds = ", ".join(str(run.config["seed"]) for run in group)
     images = ", ".join(str(count) for count in sorted({one["n"] for one in figures}))
     cells = [_cell([one[key] for one in figures if key in one]) for key in COLUMNS.values()]

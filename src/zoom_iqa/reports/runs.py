@@ -52,17 +52,11 @@ class FinishedRun:
 
     @property
     def by_dataset(self) -> dict[str, Figures]:
-        """Figures of ratings by data set; of a training run those after its last stage.
+        """Figures by data set; of a training run those after its last stage.
 
         Raises:
-            DataError: the last stage has none yet, or figures are missing in them.
+            DataError: the last stage has none yet.
         """
-        found = self._by_dataset()
-        for name, figures in found.items():
-            require_figures(self.path, name, figures, EVERYWHERE)
-        return found
-
-    def _by_dataset(self) -> dict[str, Figures]:
         if not self.trained:
             return self.metrics
         if self.last_stage not in self.metrics:
@@ -70,6 +64,17 @@ class FinishedRun:
         if "benchmark" not in self.config:
             raise DataError(f"{self.path}: its config names no benchmark; evaluate its policy/ instead")
         return {self.config["benchmark"]["name"]: self.metrics[self.last_stage]}
+
+    @property
+    def rated(self) -> dict[str, Figures]:
+        """``by_dataset`` of a run that rates.
+
+        Raises:
+            DataError: as there, or figures of ratings are missing.
+        """
+        for name, figures in self.by_dataset.items():
+            require_figures(self.path, name, figures, EVERYWHERE)
+        return self.by_dataset
 
 
 def read_run(path: Path) -> FinishedRun:

@@ -118,7 +118,7 @@ def test_a_run_of_a_version_without_people_s_variety_is_read(tmp_path: Path) -> 
 def test_a_run_without_a_figure_that_pages_read_is_named(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run", {"sft": in_order(30)})
     _without(folder, "failures")
-    with pytest.raises(DataError, match="metrics.json: sft has no failures; it is damaged"):
+    with pytest.raises(DataError, match=r"metrics\.json: sft has no failures; it is damaged"):
         read_contents(folder)
 
 
