@@ -102,7 +102,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         own_labels.say_what_is_assumed(cfg)
         if cfg.show_config:
             print_tree(cfg)
-        instantiate(cfg.logger)  # for nothing: one that cannot log in shows now, in the process that logs
+        instantiate(cfg.logger)  # made and dropped: one that cannot log in shows now, in the process that logs
     launch(fabric, more_arguments=(f"hydra.run.dir={quoted(str(run_dir))}",))
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
     for stage in stages.values():

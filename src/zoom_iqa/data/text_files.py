@@ -78,9 +78,13 @@ def read_table(path: Path, columns: Columns) -> Iterator[TableRow]:
     Which of the three separates is seen from the header. Names are stripped; blank rows are left out.
 
     Raises:
-        DataError: as ``read_text``; a column is missing or comes twice, or quotes do not close.
+        DataError: as ``read_text``; lines end as they did long ago, a column is missing or comes twice, or quotes do
+            not close.
     """
-    lines = [line.removesuffix("\r") + "\n" for line in read_text(path).split("\n")]
+    text = read_text(path)
+    if "\r" in text and "\n" not in text:
+        raise DataError(f"{path}: its lines end with a carriage return alone; save it with line feeds")
+    lines = [line.removesuffix("\r") + "\n" for line in text.split("\n")]
     header = next((line for line in lines if line.strip()), "")
     delimiter = _delimiter(header, columns)
     rows = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)

@@ -56,7 +56,7 @@ class StageData(L.LightningDataModule):
         validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
         self._length, self._batch_size, self._workers, self._seed = length, batch_size * accumulate, workers, seed
-        self._stream(processes=1)  # for nothing: wrong settings show before there is a policy
+        self._stream(processes=1)  # made and dropped: wrong settings show before there is a policy
         self._resampler: Resampler | None = None
         self._restored: dict[str, Any] | None = None
 

@@ -63,6 +63,7 @@ def test_one_table_in_many_dresses(path: Path, content: str | bytes) -> None:
         (b"", "has no column image, mos; it has no header"),
         (b'image,mos\n"a.png,3\nb.png,4\n', r"line 2 begins no row of a table \(unexpected end of data\)"),
         (b'image,mos\n"a"b,3\n', r"line 2 begins no row of a table"),
+        (b"image,mos\ra.png,3\r", r"m\.csv: its lines end with a carriage return alone; save it with line feeds"),
         (b"image,mos\na\rb,3\n", r"line 2 begins no row of a table"),
         (b"image,mos\n" + b"x" * 200_000 + b",3\n", r"line 2 begins no row of a table \(field larger"),
     ],
