@@ -61,8 +61,8 @@ def make(cfg: DictConfig, run_dir: Path) -> None:
         collect(Path(cfg.paths.photographs), [one for one in table() if one.role == "make"])
     warmed = run_dir / "warmed"
     if not warmed.exists():
-        policy = untrained(cfg)
-        instantiate(cfg.vision)().run(policy)
+        policy = untrained(cfg) if cfg.start is None else started(cfg)
+        instantiate(cfg.vision)().run(policy, goes_on=cfg.start is not None)
         policy.save(warmed)
     policy = instantiate(cfg.policy, path=str(warmed))
     instantiate(cfg.language)().run(policy)
@@ -81,6 +81,12 @@ def untrained(cfg: DictConfig) -> Policy:
         seed=cfg.seed,
         image_cache=64,
     )
+
+
+def started(cfg: DictConfig) -> Policy:
+    """The policy that the making goes on from; it sees as many pixels as ``vision_shape`` says."""
+    pixels = {name: cfg.vision_shape[name] for name in ("min_pixels", "max_pixels")}
+    return instantiate(cfg.policy, path=cfg.start, **pixels)
 
 
 def _save_half(policy: Policy, folder: Path) -> None:

@@ -26,7 +26,7 @@ from zoom_iqa.tiny_policy.energy_filters import install_energy_filters
 from zoom_iqa.tiny_policy.probe import VisionProbe
 from zoom_iqa.tiny_policy.statistics import cell_statistics
 from zoom_iqa.tiny_policy.teacher import Teacher
-from zoom_iqa.tiny_policy.views import VIEW_HEIGHT, VIEW_WIDTH, ViewPairs, ViewPool, Views, join_views
+from zoom_iqa.tiny_policy.views import ViewPairs, ViewPool, Views, join_views
 
 _PROBED_VIEWS = 256  # from which the scales of filters and statistics are estimated; a smaller pool gives all it has
 _CLIP_NORM = 1.0
@@ -34,8 +34,8 @@ _TOLD_EVERY = 50  # steps; reading a figure waits for the device
 
 
 class TowerWarmup:
-    """``steps`` optimizer steps on ``batch_size`` views, half of the batches cut to sub-views of ``view_height`` x
-    ``view_width`` pixels.
+    """``steps`` optimizer steps, one on ``part_batch_size`` parts of views (``part_height`` x ``part_width`` pixels), the
+    next on ``batch_size`` whole views (``view_height`` x ``view_width``).
 
     ``images`` are distorted by ``workers`` loader workers, ``fresh_images`` a step; each gives two views of a pool of
     ``pool_views``. ``probe`` makes the heads from the token width and the scale of the statistics; ``teacher`` is asked
@@ -54,6 +54,9 @@ class TowerWarmup:
         batch_size: int,
         view_height: int,
         view_width: int,
+        part_batch_size: int,
+        part_height: int,
+        part_width: int,
         pool_views: int,
         fresh_images: int,
         workers: int,
@@ -64,12 +67,13 @@ class TowerWarmup:
         self._optimizer, self._lr_factor = optimizer, lr_factor
         self._steps, self._batch_size = steps, batch_size
         self._height, self._width = view_height, view_width
+        self._part_batch_size, self._part_height, self._part_width = part_batch_size, part_height, part_width
         self._pool_views, self._fresh_images = pool_views, fresh_images
         self._workers, self._device, self._seed = workers, torch.device(device), seed
 
-    def run(self, policy: Policy) -> VisionProbe:
+    def run(self, policy: Policy, *, goes_on: bool = False) -> VisionProbe:
         """Train the tower of ``policy`` in place; the probe is returned for whoever wants to measure with it."""
-        return self.learn(policy, self.pool(), refresh=True)
+        return self.learn(policy, self.pool(), refresh=True, goes_on=goes_on)
 
     def pool(self) -> ViewPool:
         """A filled pool of views on the device."""
@@ -82,11 +86,15 @@ class TowerWarmup:
         pool.fill()
         return pool
 
-    def learn(self, policy: Policy, pool: ViewPool, *, refresh: bool) -> VisionProbe:
-        """Train on a pool that is filled; ``refresh`` takes fresh views into it at every step."""
+    def learn(self, policy: Policy, pool: ViewPool, *, refresh: bool, goes_on: bool = False) -> VisionProbe:
+        """Train on a pool that is filled; ``refresh`` takes fresh views into it at every step.
+
+        A tower that ``goes_on`` keeps what it has learned; any other begins with energy filters.
+        """
         torch.manual_seed(self._seed)
-        first = pool.draw(min(_PROBED_VIEWS, self._pool_views), height=VIEW_HEIGHT, width=VIEW_WIDTH)
-        start_tower(policy, first.pixels_BHW3.cpu(), seed=self._seed)
+        first = pool.draw(min(_PROBED_VIEWS, self._pool_views), height=self._height, width=self._width)
+        if not goes_on:
+            start_tower(policy, first.pixels_BHW3.cpu(), seed=self._seed)
         if self._teacher is not None:
             self._teacher.fit(first.pixels_BHW3)
         visual = policy.model.model.visual.to(self._device)
@@ -109,8 +117,8 @@ class TowerWarmup:
 
     def _draw(self, pool: ViewPool, step: int) -> Views:
         if step % 2:
-            return pool.draw(self._batch_size, height=VIEW_HEIGHT, width=VIEW_WIDTH)
-        return pool.draw(self._batch_size, height=self._height, width=self._width)
+            return pool.draw(self._batch_size, height=self._height, width=self._width)
+        return pool.draw(self._part_batch_size, height=self._part_height, width=self._part_width)
 
     def _step(self, policy: Policy, probe: VisionProbe, views: Views, optimizer: Optimizer) -> dict[str, Tensor]:
         teacher_BNF = None if self._teacher is None else self._teacher(views.pixels_BHW3)
@@ -120,7 +128,7 @@ class TowerWarmup:
         return figures
 
     def _stream(self) -> Iterator[Views]:
-        pairs = ViewPairs(images=self._images, seed=self._seed)
+        pairs = ViewPairs(images=self._images, height=self._height, width=self._width, seed=self._seed)
         loader = DataLoader(
             pairs,
             batch_size=self._fresh_images,

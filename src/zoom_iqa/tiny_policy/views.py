@@ -18,7 +18,6 @@ from zoom_iqa.base.types import Sample
 from zoom_iqa.data.embedded.images import EmbeddedSet, Recipe
 from zoom_iqa.tasks.tools.crop import crop_image
 
-VIEW_WIDTH, VIEW_HEIGHT = 384, 288
 CROP_SIDES = (0.5, 0.85)  # of the image's sides: the protocol's crops have 25 to 75 % of the area
 LOOK_AT_REGION = 0.9  # how often the crop of a locally distorted image shows its region
 NO_KIND = 0  # kinds are numbered 1 to 25
@@ -46,10 +45,10 @@ class Views:
 
 
 class ViewPairs(Dataset[Views]):
-    """The two views of each image of a set; equal seeds give equal crops."""
+    """The two views of each image of a set, ``height`` x ``width`` pixels; equal seeds give equal crops."""
 
-    def __init__(self, *, images: EmbeddedSet, seed: int) -> None:
-        self._images, self._seed = images, seed
+    def __init__(self, *, images: EmbeddedSet, height: int, width: int, seed: int) -> None:
+        self._images, self._height, self._width, self._seed = images, height, width, seed
         self._numbers = {name: number for number, name in enumerate(images.picture_names)}
 
     def __len__(self) -> int:
@@ -58,10 +57,13 @@ class ViewPairs(Dataset[Views]):
     def __getitem__(self, index: int) -> Views:
         recipe = self._images.recipes[index]
         rng = np.random.default_rng((self._seed, index))
-        return view_pair(self._images[index], recipe, rng, picture=self._numbers[recipe.photograph])
+        number = self._numbers[recipe.photograph]
+        return view_pair(self._images[index], recipe, rng, height=self._height, width=self._width, picture=number)
 
 
-def view_pair(sample: Sample, recipe: Recipe, rng: np.random.Generator, *, picture: int) -> Views:
+def view_pair(
+    sample: Sample, recipe: Recipe, rng: np.random.Generator, *, height: int, width: int, picture: int
+) -> Views:
     """The reduced image and a crop; those of an upright image are transposed, so that all views have one shape."""
     truth = sample.example.truth
     assert truth is not None, "the embedded set knows what it made"
@@ -69,7 +71,7 @@ def view_pair(sample: Sample, recipe: Recipe, rng: np.random.Generator, *, pictu
     region = truth.region or (0.0, 0.0, 1.0, 1.0)
     upright = sample.image.height > sample.image.width
     boxes = [region, _inside(region, box)]
-    pixels = [_reduce(image, upright) for image in (sample.image, crop_image(sample.image, box))]
+    pixels = [_reduce(image, height, width, upright) for image in (sample.image, crop_image(sample.image, box))]
     if upright:
         boxes = [(y1, x1, y2, x2) for x1, y1, x2, y2 in boxes]
     kind = NO_KIND if truth.distortion is None or recipe.kind is None else recipe.kind.number
@@ -101,8 +103,8 @@ def _inside(region: Box, box: Box) -> Box:
     return (x1 - box[0]) / width, (y1 - box[1]) / height, (x2 - box[0]) / width, (y2 - box[1]) / height
 
 
-def _reduce(image: Image.Image, upright: bool) -> np.ndarray:
-    size = (VIEW_HEIGHT, VIEW_WIDTH) if upright else (VIEW_WIDTH, VIEW_HEIGHT)
+def _reduce(image: Image.Image, height: int, width: int, upright: bool) -> np.ndarray:
+    size = (height, width) if upright else (width, height)
     pixels = np.array(image.resize(size, Image.Resampling.BICUBIC))
     return np.ascontiguousarray(pixels.transpose(1, 0, 2)) if upright else pixels
 
@@ -159,10 +161,11 @@ class ViewPool:
         """``count`` distinct views cut to one size; half of the batches are mirrored, half transposed."""
         among = self._filled if self._drawn is None else self._drawn
         rows = torch.from_numpy(self._rng.choice(among, count, replace=False)).to(self._device)
-        top = int(self._rng.integers(0, VIEW_HEIGHT - height + 1))
-        left = int(self._rng.integers(0, VIEW_WIDTH - width + 1))
+        view_height, view_width = self._kept.pixels_BHW3.shape[1:3]
+        top = int(self._rng.integers(0, view_height - height + 1))
+        left = int(self._rng.integers(0, view_width - width + 1))
         pixels = self._kept.pixels_BHW3[rows, top : top + height, left : left + width]
-        scale = torch.tensor([VIEW_WIDTH, VIEW_HEIGHT] * 2, device=self._device)
+        scale = torch.tensor([view_width, view_height] * 2, device=self._device)
         corner, size = (torch.tensor(pair * 2, device=self._device) for pair in ([left, top], [width, height]))
         region = (self._kept.region_B4[rows] * scale - corner) / size
         if self._rng.random() < 0.5:

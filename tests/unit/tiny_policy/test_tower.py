@@ -95,6 +95,7 @@ def _warm_up(steps: int) -> TowerWarmup:
     )
     return TowerWarmup(
         images=images, probe=probe, teacher=None, optimizer=partial(torch.optim.AdamW, lr=1e-3),
-        lr_factor=Constant(value=1.0), steps=steps, batch_size=4, view_height=96, view_width=128, pool_views=40,
+        lr_factor=Constant(value=1.0), steps=steps, batch_size=4, view_height=192, view_width=256,
+        part_batch_size=4, part_height=96, part_width=128, pool_views=40,
         fresh_images=2, workers=0, device="cpu", seed=0,
     )  # fmt: skip

@@ -38,7 +38,7 @@ def white_share(pixels: torch.Tensor, region: torch.Tensor) -> tuple[float, floa
 
 @pytest.mark.parametrize("size", [(512, 384), (384, 512)])
 def test_region_lies_on_the_same_pixels_in_both_views(size):
-    views = view_pair(sample(*size), RECIPE, np.random.default_rng(3), picture=5)
+    views = view_pair(sample(*size), RECIPE, np.random.default_rng(3), height=288, width=384, picture=5)
     assert views.pixels_BHW3.shape == (2, 288, 384, 3)
     for pixels, region in zip(views.pixels_BHW3, views.region_B4, strict=True):
         inside, outside = white_share(pixels, region)
@@ -49,7 +49,7 @@ def test_region_lies_on_the_same_pixels_in_both_views(size):
 
 
 def test_drawn_sub_views_keep_their_region_under_every_flip():
-    pair = view_pair(sample(512, 384), RECIPE, np.random.default_rng(3), picture=5)
+    pair = view_pair(sample(512, 384), RECIPE, np.random.default_rng(3), height=288, width=384, picture=5)
     pool = ViewPool(stream=iter([pair] * 50), capacity=4, rng=np.random.default_rng(0), device=torch.device("cpu"))
     pool.fill()
     shapes = set()
@@ -66,7 +66,10 @@ def test_drawn_sub_views_keep_their_region_under_every_flip():
 
 def test_refreshing_replaces_the_oldest_views_first():
     stream = iter(
-        [view_pair(sample(512, 384, mos), RECIPE, np.random.default_rng(0), picture=0) for mos in (1, 2, 3, 4)]
+        [
+            view_pair(sample(512, 384, mos), RECIPE, np.random.default_rng(0), height=288, width=384, picture=0)
+            for mos in (1, 2, 3, 4)
+        ]
     )
     pool = ViewPool(stream=stream, capacity=4, rng=np.random.default_rng(0), device=torch.device("cpu"))
     pool.fill()
@@ -82,7 +85,12 @@ def test_refreshing_replaces_the_oldest_views_first():
 
 
 def test_rows_that_are_named_are_the_only_ones_drawn():
-    stream = iter([view_pair(sample(512, 384), RECIPE, np.random.default_rng(i), picture=i) for i in range(4)])
+    stream = iter(
+        [
+            view_pair(sample(512, 384), RECIPE, np.random.default_rng(i), height=288, width=384, picture=i)
+            for i in range(4)
+        ]
+    )
     pool = ViewPool(stream=stream, capacity=8, rng=np.random.default_rng(0), device=torch.device("cpu"))
     pool.fill()
     pool.draw_among(np.array([2, 3, 6]))
