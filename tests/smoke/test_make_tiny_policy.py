@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ SMALL = (
     "paths.photographs=null", "workers=0", "texts.rationales=60", "vocab_size=512", "vision_shape.width=32",
     "vision_shape.depth=1", "vision_shape.heads=2", "vision_shape.mlp_width=32", "vision_shape.full_attention=[0]",
     "text_shape.width=32", "text_shape.depth=1", "text_shape.heads=2", "text_shape.key_value_heads=1",
-    "text_shape.mlp_width=32", "images.size=40", "vision.teacher=null", "vision.steps=2", "vision.batch_size=2", "vision.part_batch_size=2",
+    "text_shape.mlp_width=32", "images.size=40", "vision.teacher=null", "vision.steps=2", "vision.batch_size=2",
+    "vision.part_batch_size=2",
     "vision.pool_views=32", "vision.fresh_images=4", "language.examples=4", "language.trajectories.images.size=4",
     "language.reading.steps=1", "language.reading.batch_size=2", "language.writing.steps=1",
     "language.writing.batch_size=2",
@@ -46,9 +48,25 @@ def test_a_policy_is_made_and_the_warmed_tower_is_not_made_twice(pictures: Path,
     assert all((value == made[name]).all() for name, value in _tower(run / "policy").items())
 
 
+def test_a_making_that_goes_on_begins_with_the_weights_of_its_start(pictures: Path, tmp_path: Path):
+    folder = f"pictures.folder={pictures}"
+    make(composed("make_tiny_policy", [*SMALL, folder]), tmp_path / "first")
+    still = [f"{part}.optimizer.lr=0" for part in ("vision", "language.reading", "language.writing")]
+    more = [f"start={tmp_path / 'first' / 'policy'}", "vision_shape.max_pixels=49152"]
+    make(composed("make_tiny_policy", [*SMALL, folder, *still, *more]), tmp_path / "second")
+    first, second = (_weights(tmp_path / run / "policy") for run in ("first", "second"))
+    assert all((value == second[name]).all() for name, value in first.items())
+    sees = json.loads((tmp_path / "second" / "policy" / "preprocessor_config.json").read_text())["size"]
+    assert sees == {"longest_edge": 49152, "shortest_edge": 4096}
+
+
 def _tower(folder: Path) -> dict[str, np.ndarray]:
+    return {name: value for name, value in _weights(folder).items() if name.startswith("model.visual.")}
+
+
+def _weights(folder: Path) -> dict[str, np.ndarray]:
     policy = load_policy(
         path=str(folder), dtype="float32", attention="sdpa", min_pixels=None, max_pixels=None, image_cache=4,
         lora=None, gradient_checkpointing=False,
     )  # fmt: skip
-    return {name: value.numpy() for name, value in policy.model.model.visual.state_dict().items()}
+    return {name: value.numpy() for name, value in policy.model.state_dict().items()}

@@ -34,8 +34,8 @@ _TOLD_EVERY = 50  # steps; reading a figure waits for the device
 
 
 class TowerWarmup:
-    """``steps`` optimizer steps, one on ``part_batch_size`` parts of views (``part_height`` x ``part_width`` pixels), the
-    next on ``batch_size`` whole views (``view_height`` x ``view_width``).
+    """``steps`` optimizer steps: on ``part_batch_size`` parts of views (``part_height`` x ``part_width`` pixels) and on
+    ``batch_size`` whole views (``view_height`` x ``view_width``) by turns.
 
     ``images`` are distorted by ``workers`` loader workers, ``fresh_images`` a step; each gives two views of a pool of
     ``pool_views``. ``probe`` makes the heads from the token width and the scale of the statistics; ``teacher`` is asked

@@ -85,7 +85,15 @@ def test_a_warm_up_is_repeatable_and_changes_the_tower_only(steps):
         assert torch.equal(value, untouched[name]) != name.startswith("model.visual."), name
 
 
-def _warm_up(steps: int) -> TowerWarmup:
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_tower_that_goes_on_keeps_what_it_has_learned(goes_on: bool):
+    policy = small_policy()
+    before = policy.model.model.visual.patch_embed.proj.weight.clone()
+    _warm_up(1, lr=0.0).run(policy, goes_on=goes_on)
+    assert torch.equal(policy.model.model.visual.patch_embed.proj.weight, before) == goes_on
+
+
+def _warm_up(steps: int, lr: float = 1e-3) -> TowerWarmup:
     images = EmbeddedSet(
         split="train", size=150, seed=5, local_fraction=0.2, pristine_fraction=0.1, procedural_fraction=0.1,
         continuous_levels=True, augmented=True, references=None,
@@ -94,7 +102,7 @@ def _warm_up(steps: int) -> TowerWarmup:
         VisionProbe, score_weight=1.0, kind_weight=0.3, severity_weight=1.0, statistics_weight=1.0, teacher_weight=0.5
     )
     return TowerWarmup(
-        images=images, probe=probe, teacher=None, optimizer=partial(torch.optim.AdamW, lr=1e-3),
+        images=images, probe=probe, teacher=None, optimizer=partial(torch.optim.AdamW, lr=lr),
         lr_factor=Constant(value=1.0), steps=steps, batch_size=4, view_height=192, view_width=256,
         part_batch_size=4, part_height=96, part_width=128, pool_views=40,
         fresh_images=2, workers=0, device="cpu", seed=0,
