@@ -1,7 +1,8 @@
 """Make a tiny policy: ``python -m zoom_iqa.make_tiny_policy [key=value]``.
 
 Photographs from Debian's packages, tokenizer from the project's text, vision tower warmed up on distorted pictures,
-language model on rationales about them; every step from one seed. The run folder ends with ``policy/``;
+language model on rationales about them; every step from one seed. ``start=FOLDER`` goes on from a policy instead of
+random weights. The run folder ends with ``policy/``;
 experiments/tiny_policy says how the shipped one was made.
 """
 
@@ -29,9 +30,10 @@ from zoom_iqa.tiny_policy.vocabulary import project_texts
 
 HELP = help_of(
     "python -m zoom_iqa.make_tiny_policy [KEY=VALUE ...]",
-    summary="Makes a policy as small as the shipped one, from random weights; meant for a GPU.",
+    summary="Makes a policy as small as the shipped one, from random weights or from a policy; meant for a GPU.",
     given={
         "KEY=VALUE": "device=cuda, workers=15, vision.steps=100, and whatever --cfg job prints",
+        "start": "a policy's folder to go on from, with its shapes and tokenizer",
         "paths.photographs": "where the photographs lie; those that are missing are fetched, null fetches none",
         "paths.run_dir": "where it is written, as policy/; a folder that holds warmed/ goes on from there",
     },
@@ -86,7 +88,8 @@ def untrained(cfg: DictConfig) -> Policy:
 def started(cfg: DictConfig) -> Policy:
     """The policy that the making goes on from; it sees as many pixels as ``vision_shape`` says."""
     pixels = {name: cfg.vision_shape[name] for name in ("min_pixels", "max_pixels")}
-    return instantiate(cfg.policy, path=cfg.start, **pixels)
+    policy: Policy = instantiate(cfg.policy, path=cfg.start, **pixels)
+    return policy
 
 
 def _save_half(policy: Policy, folder: Path) -> None:
