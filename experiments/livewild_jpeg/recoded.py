@@ -23,9 +23,9 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.types import Example, Sample
+from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.subset import FixedSubset
-from zoom_iqa.evaluate import compose_config
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.intervals import bootstrap_interval

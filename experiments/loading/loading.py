@@ -17,9 +17,9 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from zoom_iqa.base.types import rated_example
+from zoom_iqa.config.evaluation_run import compose_config, images_of
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.datasets import BenchmarkImages, ImageDataset
-from zoom_iqa.evaluate import compose_config, images_of
 from zoom_iqa.evaluation.evaluator import Evaluator
 
 BATCH = 16

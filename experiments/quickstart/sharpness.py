@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from zoom_iqa.evaluate import compose_config, evaluate
+from zoom_iqa.config.evaluation_run import compose_config, evaluate
 from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.shipped import shipped_policy_folder
 

@@ -16,6 +16,7 @@ import typer
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.help import choices, photograph
+from zoom_iqa.config.late import run_after_help
 from zoom_iqa.config.options import run_options
 from zoom_iqa.policy.shipped import ADVICE
 
@@ -50,7 +51,6 @@ def _options(
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="images at a time")] = None,
 ) -> None:
-    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
 
     def command() -> None:
         forms = [name for name, given in (("json", as_json), ("jsonl", as_jsonl), ("csv", as_csv)) if given]
@@ -67,7 +67,7 @@ def _options(
         if assess_files(files, assessor=assessor, form=forms[0] if forms else "cards", overlays=overlay):
             sys.exit(1)
 
-    run_command(command, help_text="")
+    run_after_help(command)
 
 
 def _named_files(names: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import typer
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.help import choices
+from zoom_iqa.config.late import run_after_help
 from zoom_iqa.config.options import run_options
 from zoom_iqa.policy.shipped import ADVICE
 from zoom_iqa.reports.demo.port import check_port
@@ -43,7 +44,6 @@ def _options(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
 ) -> None:
-    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
 
     def command() -> None:
         if importlib.util.find_spec("gradio") is None:
@@ -61,7 +61,7 @@ def _options(
             name = SHIPPED if assessor.is_shipped else str(policy)
             serve(page(assessor, policy=name, folder=Path(folder)), port=port)
 
-    run_command(command, help_text="")
+    run_after_help(command)
 
 
 if __name__ == "__main__":

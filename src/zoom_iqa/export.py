@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from zoom_iqa.config.help import asks_for_help, help_of
+from zoom_iqa.config.late import run_after_help
 from zoom_iqa.config.plain_arguments import count, given_of, required, truth
 
 HELP = help_of(
@@ -34,9 +35,7 @@ def main() -> None:
     if asks_for_help(sys.argv[1:]):
         print(HELP, end="")
         return
-    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
-
-    run_command(_command, help_text="")
+    run_after_help(_command)
 
 
 def _command() -> None:

@@ -19,6 +19,7 @@ import typer
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import photograph
+from zoom_iqa.config.late import run_after_help
 from zoom_iqa.config.options import run_options
 from zoom_iqa.policy.shipped import ADVICE
 from zoom_iqa.tasks.guidance import TARGETS
@@ -65,7 +66,6 @@ def _options(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="the edited image")] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="before and after as an HTML page")] = None,
 ) -> None:
-    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
 
     def command() -> None:
         edits = apply is not None or loop is not None
@@ -107,7 +107,7 @@ def _options(
                 write_page(before_after_page(before, refinement, made), page)
         StandardOutput().write(json.dumps(fields) + "\n" if as_json else guidance_text(fields, made))
 
-    run_command(command, help_text="")
+    run_after_help(command)
 
 
 def _check(target: str, *, loop: int | None, edits: bool, written: Mapping[str, Path | None]) -> None:

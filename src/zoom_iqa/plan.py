@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import asks_for_help, choices, help_of
+from zoom_iqa.config.late import run_after_help
 from zoom_iqa.planning.hardware import GPUS
 from zoom_iqa.planning.plan import plan
 from zoom_iqa.planning.text import ASSUMED, plan_text
@@ -37,9 +38,7 @@ def main() -> None:
     if asks_for_help(sys.argv[1:]):
         print(HELP, end="")
         return
-    from zoom_iqa.config.commands import run_command  # imports torch: help comes before it
-
-    run_command(lambda: print(planned(sys.argv[1:]), end=""), help_text="")
+    run_after_help(lambda: print(planned(sys.argv[1:]), end=""))
 
 
 def planned(arguments: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ import typer
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.config.help import asks_for_help
+from zoom_iqa.config.late import run_after_help
 from zoom_iqa.config.options import Kind, call_kind, one_of
 from zoom_iqa.reports.benchmarks import PLCC_KINDS
 from zoom_iqa.reports.rendering import FORMATS
@@ -42,10 +43,7 @@ def main() -> None:
     if asks_for_help(sys.argv[1:]):
         report(sys.argv[1:])
         return
-    from zoom_iqa.config.commands import expected_errors  # imports torch: help comes before it
-
-    with expected_errors():
-        print(report(sys.argv[1:]), end="")
+    run_after_help(lambda: print(report(sys.argv[1:]), end=""))
 
 
 def report(arguments: Sequence[str]) -> str:

@@ -6,9 +6,8 @@ again with the same ``paths.run_dir`` and config, it goes on where it was stoppe
 
 from __future__ import annotations
 
-import sys
-
-from zoom_iqa.config.help import asks_for_help, choices, help_of
+from zoom_iqa.config.help import choices, help_of
+from zoom_iqa.config.late import run_late
 
 HELP = help_of(
     "python -m zoom_iqa.train [+experiment=NAME] [GROUP=CHOICE] [KEY=VALUE]",
@@ -30,12 +29,7 @@ HELP = help_of(
 
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
-    if asks_for_help(sys.argv[1:]):
-        print(HELP, end="")
-        return
-    from zoom_iqa.config.training_run import run  # imports torch and Lightning: help comes before them
-
-    run()
+    run_late("zoom_iqa.config.training_run", help_text=HELP)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,13 @@ from pathlib import Path
 import zoom_iqa
 from zoom_iqa.config.location import conf_dir
 
+EVALUATE_USAGE = "python -m zoom_iqa.evaluate policy.path=FOLDER_OR_HUB_ID benchmark=NAME[,NAME...] [key=value ...]"
+EVALUATE_PEER_USAGE = "python -m zoom_iqa.evaluate_peer peer=NAME benchmark=NAME[,NAME...] [key=value ...]"
+CURATE_USAGE = "zoom-iqa curate generator.model=NAME benchmark=NAME out=FOLDER [key=value ...]"
+JUDGE_USAGE = "zoom-iqa judge [NAME=]PREDICTIONS ... judge.model=NAME benchmark=NAME out=FOLDER [key=value ...]"
+CHECK_USAGE = "python -m zoom_iqa.data check benchmark=NAME[,NAME...] [root=FOLDER] [key=value ...]"
+"""Usages that errors repeat."""
+
 WIDTH = 80
 _LEAST_INDENT = 16
 _FAMILY = 4  # names that begin alike are shown as one from so many on

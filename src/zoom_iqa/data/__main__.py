@@ -10,34 +10,11 @@ Every other key=value of ``check`` sets a value of the benchmarks. Its exit stat
 
 from __future__ import annotations
 
-import sys
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from zoom_iqa.config.help import CHECK_USAGE, choices, help_of
+from zoom_iqa.config.late import run_late
 
-from hydra.utils import instantiate
-from omegaconf import DictConfig
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.printable import printable
-from zoom_iqa.config import own_labels
-from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
-from zoom_iqa.config.commands import run_command
-from zoom_iqa.config.composition import composed, parsed, prefix_of
-from zoom_iqa.config.help import choices, help_of
-from zoom_iqa.data.benchmarks import Benchmark, Source
-from zoom_iqa.data.benchmarks.check import Finding, Report, inspect
-from zoom_iqa.data.q_reasoning import HOMEPAGE
-from zoom_iqa.data.q_reasoning import convert as convert_q_reasoning
-from zoom_iqa.data.references import Reference, write_references
-
-CONVERT_USAGE = "python -m zoom_iqa.data convert q-reasoning SOURCE OUT"
-USAGE = "python -m zoom_iqa.data check benchmark=NAME[,NAME...] [root=FOLDER] [key=value ...]"
 HELP = help_of(
-    USAGE,
+    CHECK_USAGE,
     summary="Reads the labels of benchmarks and decodes every image: what is missing, damaged, doubled or off the "
     "scale, and where to get the set.",
     given={
@@ -51,144 +28,11 @@ HELP = help_of(
     },
     example="python -m zoom_iqa.data check benchmark=embedded",
 )
-OF_THE_ROOT = (*own_labels.KEYS, "benchmark")
-ROWS_SHOWN = 10
 
 
 def main() -> None:
     """Run the command line."""
-    command = convert if sys.argv[1:2] == ["convert"] else check
-    run_command(lambda: command(sys.argv[1:]), help_text=HELP)
-
-
-def convert(arguments: Sequence[str]) -> None:
-    """Write the references of published files and print what was found.
-
-    Raises:
-        ConfigError: the arguments are wrong.
-        DataError: the files cannot be used.
-    """
-    if len(arguments) != 4 or list(arguments[:2]) != ["convert", "q-reasoning"]:
-        raise ConfigError(f"usage: {CONVERT_USAGE}")
-    source, out = Path(arguments[2]).expanduser(), Path(arguments[3]).expanduser()
-    converted = convert_q_reasoning(source)
-    if out.resolve() in {path.resolve() for path in converted.files} or out.is_dir():
-        raise ConfigError(f"OUT={out} is {'a folder' if out.is_dir() else 'a source'}; name a file to write")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_references(out, converted.references)
-    print(f"Q-Reasoning from {', '.join(map(str, converted.files))}")
-    counts = Counter((one.dataset, one.split or "no split") for one in converted.references)
-    images = Counter((dataset, split) for dataset, split, _ in {_image(one) for one in converted.references})
-    for (dataset, split), texts in sorted(counts.items()):
-        summaries = sum(_image(one)[:2] == (dataset, split) and one.annotator is None for one in converted.references)
-        print(f"  {dataset:<10} {split}: {images[dataset, split]:,} images, {texts:,} texts, {summaries:,} summaries")
-    for title, rows in converted.notes.items():
-        _print_finding(Finding(title, rows, False))
-    print(f"  written    {len(converted.references):,} references to {out}; use them with data.references={out}")
-    print(f"  source     {HOMEPAGE} (states no licence: keep the texts to yourself)")
-
-
-def _image(reference: Reference) -> tuple[str, str, str]:
-    return reference.dataset, reference.split or "no split", reference.file
-
-
-def check(arguments: Sequence[str]) -> None:
-    """Check each named benchmark and print what was found.
-
-    Raises:
-        ConfigError: the arguments are wrong.
-        SystemExit: status 1 when a set is not sound.
-    """
-    if not arguments or arguments[0] != "check":
-        raise ConfigError(f"usage: {USAGE}")
-    cfg = compose_config(arguments[1:])
-    own_labels.say_what_is_assumed(cfg)
-    sound = [_check_one(instantiate(node)) for node in cfg.benchmarks.values()]
-    if not all(sound):
-        sys.exit(1)
-
-
-def compose_config(arguments: Sequence[str]) -> DictConfig:
-    """The checked config of a command line, in which ``root=...`` stands for ``benchmark.root=...``.
-
-    Raises:
-        ConfigError: an argument is wrong, or no benchmark is named.
-    """
-    cfg = composed("check", with_benchmarks([_of_benchmarks(override) for override in overrides_of(arguments)]))
-    own_labels.check(cfg)
-    check_config(cfg)
-    check_read(cfg, read=(*own_labels.KEYS, "benchmarks"))
-    require_benchmarks(cfg, USAGE)
-    return cfg
-
-
-def load_benchmark(name: str, overrides: Sequence[str]) -> Benchmark:
-    """The benchmark of conf/benchmark/<name>.yaml with values set by ``overrides`` (``benchmark.root=...``)."""
-    (node,) = compose_config([f"benchmark={name}", *overrides]).benchmarks.values()
-    benchmark: Benchmark = instantiate(node)
-    return benchmark
-
-
-def _of_benchmarks(override: str) -> str:
-    """An override as it is, or of the benchmarks where it is not one of the root's."""
-    ((key, prefix),) = ((one.key_or_group, prefix_of(one)) for one in parsed([override]))
-    if key in OF_THE_ROOT or key.startswith(("benchmark.", "benchmark/", "benchmarks.", "hydra.")):
-        return override
-    return f"{prefix}benchmark.{override.removeprefix(prefix)}"
-
-
-def _check_one(benchmark: Benchmark) -> bool:
-    """Print one report; True when the set is sound."""
-    print(printable(f"{benchmark.source.title} ({benchmark.name}) at {benchmark.folder}"))
-    try:
-        report = _inspect_with_progress(benchmark)
-    except DataError as error:
-        print(f"  not usable: {error}")
-        _print_source(benchmark.source)
-        return False
-    _print_report(report)
-    _print_source(benchmark.source)
-    print(f"  verdict    {'sound' if report.sound else 'not sound: see above'}")
-    return report.sound
-
-
-def _inspect_with_progress(benchmark: Benchmark) -> Report:
-    columns = ("  decoding", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("decoding", total=benchmark.source.count)
-        return inspect(benchmark, on_image=lambda: progress.advance(task))
-
-
-def _print_report(report: Report) -> None:
-    total = sum(report.counts.values())
-    counts = ", ".join(
-        f"{split} {report.counts[split]:,}" for split in ("train", "val", "test", "-") if split in report.counts
-    )
-    low, high = report.scale_range
-    print(f"  labels     {total:,} images ({counts}); standard deviation known for {report.with_std:,}")
-    print(
-        f"  scores     {report.native_range[0]:g} to {report.native_range[1]:g} of {low:g} to {high:g}, "
-        f"{report.direction.replace('_', ' ')}; on 1-5: {report.mos_range[0]:.2f} to {report.mos_range[1]:.2f}"
-    )
-    sizes = "" if report.sizes is None else "; {}x{} to {}x{}".format(*report.sizes[0], *report.sizes[1])
-    print(f"  images     {report.readable:,} of {total:,} readable{sizes}")
-    for finding in report.findings:
-        _print_finding(finding)
-
-
-def _print_finding(finding: Finding) -> None:
-    print(f"  {'PROBLEM' if finding.serious else 'note':<10} {len(finding.rows):,} {finding.title}")
-    for row in finding.rows[:ROWS_SHOWN]:
-        print(f"             {row}")
-    if len(finding.rows) > ROWS_SHOWN:
-        print(f"             ... and {len(finding.rows) - ROWS_SHOWN:,} more")
-
-
-def _print_source(source: Source) -> None:
-    print(f"  source     {source.homepage} (licence: {source.licence})")
-    print(f"  cite       {source.citation}")
-    for step in source.download:
-        print(f"  download   {step}")
+    run_late("zoom_iqa.config.data_commands", help_text=HELP)
 
 
 if __name__ == "__main__":

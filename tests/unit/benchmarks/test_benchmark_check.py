@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.data.__main__ import check, load_benchmark
+from zoom_iqa.config.data_commands import check, load_benchmark
 from zoom_iqa.data.benchmarks.check import Report, inspect
 
 

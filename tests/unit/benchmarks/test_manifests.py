@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.data.__main__ import load_benchmark
+from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.benchmarks.manifest import Manifest
 

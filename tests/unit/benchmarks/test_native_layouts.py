@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import Example
-from zoom_iqa.data.__main__ import load_benchmark
+from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 import pytest
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.data.__main__ import load_benchmark
+from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 
 

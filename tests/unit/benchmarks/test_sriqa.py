@@ -13,7 +13,7 @@ from support.made_sriqa import SCORES, make_sriqa, name_of, write_label, write_s
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.targets import MIRRORED, Preference
 from zoom_iqa.base.types import Example
-from zoom_iqa.data.__main__ import load_benchmark
+from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks.check import inspect
 from zoom_iqa.data.benchmarks.sriqa import kind_of, method_of
 from zoom_iqa.data.benchmarks.sriqa_pairs import SRIQAPairs

@@ -13,9 +13,9 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.command_line import with_views
 from zoom_iqa.config.commands import one_line
 from zoom_iqa.config.composition import composed
-from zoom_iqa.data.__main__ import compose_config as compose_check
-from zoom_iqa.evaluate import compose_config
-from zoom_iqa.evaluate_peer import compose_config as compose_peer
+from zoom_iqa.config.data_commands import compose_config as compose_check
+from zoom_iqa.config.evaluation_run import compose_config
+from zoom_iqa.config.peer_run import compose_config as compose_peer
 
 
 @pytest.mark.parametrize("names", ["koniq,livew", "[koniq,livew]", "'koniq',livew"])

@@ -13,9 +13,9 @@ from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.composition import composed
-from zoom_iqa.data.__main__ import check
+from zoom_iqa.config.data_commands import check
+from zoom_iqa.config.evaluation_run import compose_config, images_of
 from zoom_iqa.data.benchmarks import Benchmark
-from zoom_iqa.evaluate import compose_config, images_of
 
 SCORES = {"a.png": 1.0, "sub/b.png": 3.0, "c.png": 5.0}
 

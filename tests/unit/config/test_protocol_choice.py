@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
+from zoom_iqa.config.evaluation_run import compose_config, images_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.training_run import check
-from zoom_iqa.evaluate import compose_config, images_of
 
 CELL = 28  # pixels of a side of an image token
 RELEASED_BOUNDS = (3136, 12_845_056)  # of the checkpoint's own preprocessor_config.json

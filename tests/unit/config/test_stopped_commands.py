@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,6 +42,12 @@ def test_a_stop_that_code_fails_to_clean_up_behind_is_one_too(capsys: pytest.Cap
 
     assert stopped_in(fail) == 143
     assert capsys.readouterr().err == "stopped by SIGTERM; to go on: the command\n"
+
+
+def test_while_a_command_is_imported_too() -> None:
+    code = "import os; from zoom_iqa.config.late import quiet_interrupt as q\nwith q(): os.kill(os.getpid(), 2)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped by SIGINT\n")
 
 
 @pytest.mark.parametrize("value", ["runs/a_b-1.2", "it's", "a b", "a,b", "${x}", "ü", 'a"b\\c\\', "a=b"])

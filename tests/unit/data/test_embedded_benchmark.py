@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.data.__main__ import load_benchmark
+from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.embedded.benchmark import EmbeddedBenchmark
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.photographs import PIXELS, load_photograph, photographs

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.data.__main__ import convert as command
+from zoom_iqa.config.data_commands import convert as command
 from zoom_iqa.data.q_reasoning import FILES, convert, dataset_of
 from zoom_iqa.data.references import read_references
 

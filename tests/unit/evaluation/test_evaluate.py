@@ -17,8 +17,8 @@ from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
+from zoom_iqa.config.evaluation_run import compose_config, evaluate
 from zoom_iqa.data.references import Reference, write_references
-from zoom_iqa.evaluate import compose_config, evaluate
 from zoom_iqa.evaluation.table import print_figures
 
 TESTS = Path(__file__).resolve().parents[2]

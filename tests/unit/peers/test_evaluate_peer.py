@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.peer_run import compose_config, evaluate_peer
 from zoom_iqa.data.embedded.images import EmbeddedSet
-from zoom_iqa.evaluate_peer import compose_config, evaluate_peer
 from zoom_iqa.report import report
 
 RECIPE: dict[str, Any] = {  # of the images that are judged: conf/benchmark/embedded.yaml

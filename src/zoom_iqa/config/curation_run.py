@@ -1,0 +1,133 @@
+"""The body of ``zoom_iqa.curate``: from a command line to data for SFT and its card."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import transformers
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.config import own_labels
+from zoom_iqa.config.asking import composed_for, opened, settled
+from zoom_iqa.config.command_line import overrides_of
+from zoom_iqa.config.commands import run_command
+from zoom_iqa.config.go_on import command
+from zoom_iqa.curation.estimate import estimated
+from zoom_iqa.curation.pipeline import Curated, Pipeline
+from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
+from zoom_iqa.data.subset import FixedSubset
+from zoom_iqa.engines.speaker import Speaker, Speaking
+from zoom_iqa.reports.curation_page import curation_page
+
+READ_HERE = (
+    *own_labels.KEYS,
+    "name",
+    "out",
+    "split",
+    "limit",
+    "attempts",
+    "batch_size",
+    "seed",
+    "max_pixels",
+    "upright",
+    "dry_run",
+    "examples",
+    "size",
+    "machine",
+    "vrf",
+    "hacf",
+    "prompts",
+    "rater",
+)
+IDENTITY = ("benchmark", "split", "task", "prompts", "sampling", "questions", "seed", "max_pixels", "upright")
+"""Keys of a config that decide what is asked; filters, limits and budgets may be changed in a folder."""
+
+
+def run() -> None:
+    """The command, when its help was not asked for: errors made on purpose end in one line and status 2."""
+    go_on = command("zoom_iqa.curate", sys.argv[1:])
+    run_command(_command, help_text="", go_on=lambda: go_on)
+
+
+def compose_config(arguments: Sequence[str]) -> DictConfig:
+    """The config of a command line; with a server it has a large policy's prompts and lengths unless they are given.
+
+    Raises:
+        ConfigError: an argument is wrong.
+    """
+    return composed_for("curate", overrides_of(arguments), speaker=None)
+
+
+def curate(cfg: DictConfig) -> Curated | None:
+    """Run the pipeline of ``cfg``; None for a dry run, which prints what would be asked.
+
+    Raises:
+        ConfigError: a value is wrong, or the folder holds answers to other questions.
+        DataError: labels are unusable or images missing.
+        BudgetError: what may be spent is spent; the same command goes on.
+        ServerError: the server answers no request.
+    """
+    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY)
+    generator: Speaker = instantiate(cfg.generator)
+    rater: Speaker = instantiate(cfg.rater) if cfg.get("rater") else generator
+    benchmark = instantiate(cfg.benchmark)
+    images = benchmark.images(cfg.split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
+    dataset = FixedSubset(dataset=images, limit=cfg.limit)
+    pipeline = Pipeline(
+        task=instantiate(cfg.task),
+        prompts=instantiate(cfg.prompts),
+        attempts=cfg.attempts,
+        vrf=instantiate(cfg.vrf) if cfg.vrf else None,
+        vrf_prompts=instantiate(cfg.questions),
+        hacf=instantiate(cfg.hacf) if cfg.hacf else None,
+    )
+    if cfg.dry_run:
+        print(estimated(pipeline, images=len(dataset), max_new_tokens=cfg.max_new_tokens), end="")
+        return None
+    folder = Path(cfg.out)
+    about = {"generator": generator.identity, "rater": rater.identity}
+    with opened(cfg.out, kept, **about), ExitStack() as stack:
+        sampling = instantiate(cfg.sampling)
+        speaking = {GENERATOR: stack.enter_context(generator.opened(folder, name="generator", sampling=sampling))}
+        speaking[RATER] = (
+            speaking[GENERATOR]
+            if rater is generator
+            else stack.enter_context(rater.opened(folder, name="rater", sampling=sampling))
+        )
+        asking = Asking(
+            dataset=dataset,
+            engines=_engines(speaking),
+            batch_size=cfg.batch_size,
+            seed=cfg.seed,
+            unanswered={},
+            cost=lambda: {name: value for one in speaking.values() for name, value in one.cost().items()},
+        )
+        curated = pipeline.run(folder, asking, split=cfg.split, about={"pipeline": cfg.name, **about})
+        with whole_text_file(folder / "card.html") as file:
+            page = curation_page(curated.verdicts, curated.records, dataset=dataset, examples=cfg.examples)
+            file.write(page)
+        return curated
+
+
+def _engines(speaking: dict[str, Speaking]) -> dict[str, Any]:
+    return {name: one.engine for name, one in speaking.items()}
+
+
+def _command() -> None:
+    transformers.utils.logging.disable_progress_bar()
+    curated = curate(compose_config(sys.argv[1:]))
+    if curated is None:
+        return
+    card = curated.card
+    refused = ", ".join(f"{step} {sum(reasons.values())}" for step, reasons in card["refused"].items()) or "none"
+    print(f"{card['images']} images, {card['kept']} trajectories kept; refused: {refused}")
+    waiting = sum(card["unanswered"].values())
+    if waiting:
+        print(f"{waiting} questions got no usable answer; the same command asks them again")
+    print(f"{curated.sft}\n{curated.sft.with_name('card.md')}")

@@ -1,0 +1,167 @@
+"""The body of ``zoom_iqa.judge``: from a command line to grades of systems."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+from hydra.utils import instantiate
+from omegaconf import DictConfig, open_dict
+from rich.console import Console
+from rich.table import Table
+
+from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import Record, RecordCodec
+from zoom_iqa.config import own_labels
+from zoom_iqa.config.asking import composed_for, opened, settled
+from zoom_iqa.config.command_line import overrides_of
+from zoom_iqa.config.commands import run_command
+from zoom_iqa.config.go_on import command
+from zoom_iqa.config.help import JUDGE_USAGE
+from zoom_iqa.curation.judge_figures import judge_figures
+from zoom_iqa.curation.judge_step import ask_judge, questions_about
+from zoom_iqa.curation.judging import conclusion_of
+from zoom_iqa.curation.steps import Asking
+from zoom_iqa.data.subset import FixedSubset
+from zoom_iqa.engines.speaker import Speaker
+from zoom_iqa.tasks.grades import CRITERIA, JUDGE
+
+READ_HERE = (
+    *own_labels.KEYS,
+    "predictions",
+    "out",
+    "split",
+    "limit",
+    "repeats",
+    "controls",
+    "n_resamples",
+    "batch_size",
+    "seed",
+    "max_pixels",
+    "upright",
+    "size",
+    "machine",
+)
+IDENTITY = ("benchmark", "split", "sampling", "prompt", "seed", "max_pixels", "upright", "predictions")
+"""Keys of a config that decide what is asked; limits, repeats and budgets may be changed in a folder."""
+
+
+def run() -> None:
+    """The command, when its help was not asked for: errors made on purpose end in one line and status 2."""
+    go_on = command("zoom_iqa.judge", sys.argv[1:])
+    run_command(_command, help_text="", go_on=lambda: go_on)
+
+
+def compose_config(arguments: Sequence[str]) -> DictConfig:
+    """The config of a command line; files of predictions stand in it under the names of their systems.
+
+    Raises:
+        ConfigError: an argument is wrong, or two files have one name.
+    """
+    files: dict[str, str] = {}
+    rest = []
+    for argument in arguments:
+        name, equals, file = argument.rpartition("=")
+        if not argument.endswith(".jsonl") or name == "manifest":
+            rest.append(argument)
+            continue
+        name = name if equals else Path(file).resolve().parent.name
+        if name in files:
+            raise ConfigError(f"{argument}: {name} is named twice; give names, as NAME={file}")
+        files[name] = file
+    cfg = composed_for("judge", overrides_of(rest), speaker="judge")
+    with open_dict(cfg):
+        cfg.predictions = files
+    return cfg
+
+
+def judge(cfg: DictConfig) -> dict[str, Any]:
+    """Ask what is still missing; the figures of every system, which lie in ``judged.json`` too.
+
+    Raises:
+        ConfigError: a value is wrong, or the folder holds other judgements.
+        DataError: predictions cannot be read, or are about other images.
+        BudgetError: what may be spent is spent; the same command goes on.
+        ServerError: the server answers no request.
+    """
+    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY)
+    if not cfg.predictions:
+        raise ConfigError(f"no predictions are given; usage: {JUDGE_USAGE}")
+    speaker: Speaker = instantiate(cfg.judge)
+    prompt = instantiate(cfg.prompt)
+    benchmark = instantiate(cfg.benchmark)
+    split = benchmark.evaluation_split if cfg.split is None else cfg.split
+    images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
+    chosen = {(item.dataset, item.id) for item in FixedSubset(dataset=images, limit=cfg.limit).items()}
+    everything = {(item.dataset, item.id) for item in images.items()}
+    systems = {name: _records(Path(file)) for name, file in cfg.predictions.items()}
+    asked = {
+        name: [one for one in records if (key := _key(one)) in chosen or key not in everything]
+        for name, records in systems.items()
+    }
+    questions = questions_about(asked, prompt=prompt, repeats=cfg.repeats, controls=cfg.controls, seed=cfg.seed)
+    folder = Path(cfg.out)
+    with (
+        opened(cfg.out, kept, judge=speaker.identity),
+        speaker.opened(folder, name=JUDGE, sampling=instantiate(cfg.sampling)) as speaking,
+    ):
+        asking = Asking(
+            dataset=images,
+            engines={JUDGE: speaking.engine},
+            batch_size=cfg.batch_size,
+            seed=cfg.seed,
+            unanswered={},
+            cost=speaking.cost,
+        )
+        judgements = ask_judge(folder / "judgements.jsonl", asking, questions, prompt=prompt)
+        by_system = judge_figures(judgements, n_resamples=cfg.n_resamples, seed=cfg.seed)
+        for name, found in by_system.items():
+            found["without_text"] = sum(one.sample == 0 and not conclusion_of(one) for one in asked[name])
+        figures = {
+            "judge": speaker.identity,
+            "judge_name": cfg.judge.get("model") or cfg.judge.path,
+            "benchmark": benchmark.name,
+            "unanswered": asking.unanswered.get(JUDGE, 0),
+            "cost": dict(speaking.cost()),
+            "systems": by_system,
+        }
+        with whole_text_file(folder / "judged.json") as file:
+            json.dump(figures, file, indent=2, allow_nan=False)
+    return figures
+
+
+def _command() -> None:
+    transformers.utils.logging.disable_progress_bar()
+    figures = judge(compose_config(sys.argv[1:]))
+    table = Table("system", "images", *CRITERIA, "failures", title="grades, 1 to 9")
+    controls = Table("system", "control", *CRITERIA, title="how much lower controls are graded")
+    for system, found in figures["systems"].items():
+        grades = [_shown(found["criteria"][name]["mean"]) for name in CRITERIA]
+        table.add_row(system, str(found["images"]), *grades, str(sum(found["failures"].values())))
+        for control, drops in found["controls"].items():
+            controls.add_row(system, control, *(_shown(drops[name]["lower_by"]) for name in CRITERIA))
+    console = Console()
+    console.print(table)
+    console.print(controls)
+    if figures["unanswered"]:
+        print(f"{figures['unanswered']} questions got no usable answer; the same command asks them again")
+
+
+def _records(path: Path) -> tuple[Record, ...]:
+    if not path.is_file():
+        raise DataError(f"{path} is not a file; name the predictions.jsonl of a run or an evaluation")
+    return RecordFile(path, RecordCodec()).read()
+
+
+def _key(record: Record) -> tuple[str, str]:
+    return record.example.dataset, record.example.id
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
