@@ -44,8 +44,10 @@ def test_three_steps_with_each_engine_come_to_the_same_policy(shipped: Policy, t
     start = {f"model.{name}": weight for name, weight in shipped.model.state_dict().items()}
     start |= {name: torch.zeros_like(weight) for name, weight in expected.items() if ".lora_B" in name}
     assert any(not torch.equal(weight, start[name]) for name, weight in expected.items() if name in start)
+    # Adam makes steps of the rate's size of gradients near zero too: 3e-3 for adapters, 3e-4 for the whole
+    atol = 1e-4 if more else 1e-5
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=atol)
     for row, other in zip(rows(tmp_path / "vllm", "grpo"), rows(tmp_path / "native", "grpo"), strict=True):
         assert row["rollout/tokens_per_turn"] == other["rollout/tokens_per_turn"]
         if row.get("policy/sampler_gap_mean"):
