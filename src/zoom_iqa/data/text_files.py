@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import csv
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,22 +108,14 @@ def read_table(path: Path, columns: Columns) -> Iterator[TableRow]:
         _check_columns(path, [], columns)
 
 
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-
-
 def parse_json(text: str) -> object:
     """A JSON value.
 
     Raises:
-        DataError: it is none, is nested too deep, an object names a key twice, or a text holds half a character.
+        DataError: it is none, is nested too deep, or an object names a key twice.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_object)
-        if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode()
-        return value
-    except UnicodeEncodeError:
-        raise DataError("a text holds half a character (a lone \\ud800 to \\udfff); write the whole one") from None
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise DataError("no JSON (nested too deep)") from None
     except ValueError as error:

@@ -41,6 +41,7 @@ def test_figures_leave_failures_out_and_count_them_beside():
         "missing_answer": 2,
         "malformed_json": 0,
         "bad_rating": 1,
+        "bad_choice": 0,
         "bad_bbox": 0,
         "bad_tool": 0,
         "unviewable": 0,

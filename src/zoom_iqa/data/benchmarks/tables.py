@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +24,7 @@ IMAGE = ("image", "img_path", "image_path", "path", "file", "filename")
 SCORE = ("gt_score", "mos", "score", "rating")
 """The columns of manifests, under the names that people give them."""
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _DAMAGED_SPREADSHEET = (
     OSError,
     ValueError,
@@ -219,6 +222,18 @@ def json_rows(path: Path) -> Iterator[Row]:
 
 def _json(text: str, where: str) -> object:
     try:
-        return parse_json(text)
+        value = parse_json(text)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
+    if _SURROGATE.search(text) and not _is_whole(value):
+        raise DataError(f"{where}: a text holds half a character (a lone \\ud800 to \\udfff); write the whole one")
+    return value
+
+
+def _is_whole(value: object) -> bool:
+    """Whether texts can be written in UTF-8: file names and ids must be, what a model wrote need not."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
