@@ -69,6 +69,7 @@ def test_the_example_of_a_reward_is_in_the_mean_reward_of_an_evaluation(example:
 
 
 INNER = {
+    "hydra/launcher",
     "stage",
     "sampling",
     "data/parts",

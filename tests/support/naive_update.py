@@ -18,6 +18,7 @@ from torch import Tensor
 from support.random_policy import build_random_policy
 from support.written_rollouts import varied_advantages, written_groups
 from zoom_iqa.base.types import Message, Rollout, RolloutGroup
+from zoom_iqa.parallel.tensor_parts import part_like, part_of, whole
 from zoom_iqa.policy.policy import Policy
 
 IMAGES, GROUP = 2, 3
@@ -60,19 +61,20 @@ class Outcome:
 
 
 def flat_gradient(policy: Policy) -> Tensor:
-    parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in policy.model.parameters()]
+    parts = [torch.zeros(p.shape) if p.grad is None else whole(p.grad) for p in policy.model.parameters()]
     return torch.cat([part.flatten() for part in parts])
 
 
 def flat_weights(policy: Policy) -> Tensor:
-    return torch.cat([p.detach().flatten() for p in policy.model.parameters()])
+    return torch.cat([whole(p).flatten() for p in policy.model.parameters()])
 
 
 def descend(policy: Policy) -> None:
     with torch.no_grad():
         for parameter in policy.model.parameters():
             if parameter.grad is not None:
-                parameter -= RATE * parameter.grad / norm_of(parameter.grad)
+                gradient = whole(parameter.grad)
+                part_of(parameter).sub_(part_of(part_like(RATE * gradient / norm_of(gradient), parameter)))
                 parameter.grad = None
 
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.composition import composed
+from zoom_iqa.parallel.placement import FSDP
 from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
 from zoom_iqa.planning.work import Settings, Work
 
@@ -79,6 +80,7 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         trained=whole if lora is None else shape.adapter_parameters(rank=lora.rank, targets=list(lora.targets)),
         adapters=lora is not None,
         number_bytes=NUMBER_BYTES[cfg.policy.dtype],
+        cut=gpus > 1 and cfg.trainer.strategy == FSDP,
         masters=node.module.optimizer._target_ == MASTERS,
         reference=samples and lora is None and instantiate(node.module["update"]).needs_reference,
         samples=samples,

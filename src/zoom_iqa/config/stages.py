@@ -9,6 +9,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import check_target
 from zoom_iqa.config.machine import PROCESSES
 from zoom_iqa.training.stage import Stage
+from zoom_iqa.training.strategy import joining_strategy
 
 
 def stage_names(cfg: DictConfig) -> list[str]:
@@ -44,7 +45,7 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
         if key in node.trainer:
             given = f"{name}.trainer.{key}={node.trainer[key]}"
             raise ConfigError(f"{given}: all stages run in the same processes; set trainer.{key} instead")
-    trainer = DictConfig({**cfg.trainer, **node.trainer})
+    trainer = DictConfig({**cfg.trainer, **node.trainer, "strategy": joining_strategy(cfg.trainer.strategy)})
     if not isinstance(node.checkpoint_every, int) or node.checkpoint_every < 1:
         raise ConfigError(f"{name}.checkpoint_every={node.checkpoint_every} must be at least 1")
     check_target(f"{name}.trainer", trainer)

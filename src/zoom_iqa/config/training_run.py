@@ -40,7 +40,6 @@ from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import DECIDING, StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
 from zoom_iqa.objectives.rewards.rubric import Rubric
-from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.parallel.slurm import requeued
 from zoom_iqa.policy.policy import Policy
@@ -48,6 +47,7 @@ from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.training.fabric import fabric_of, launch, starts_processes
 from zoom_iqa.training.stage import Stage
 from zoom_iqa.training.stage_logs import StageFacts, StageLogs
+from zoom_iqa.training.strategy import placement_of
 
 # what is read, here or through interpolations that an override may have taken away
 READ_HERE = (
@@ -109,7 +109,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         stage.check_batch(processes=world_size())
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
-    placement = Replicated()
+    placement = placement_of(cfg.trainer.strategy)
     origin = _origin(stages, evaluator)
     with folder.opened(config_yaml) if rank() == 0 else nullcontext():
         if rank() == 0:

@@ -2,7 +2,7 @@
 
 A step of 1e-6 is lost when it is added to a bfloat16 weight (8 bits of precision), so the sum is kept in float32 and
 rounded into the weight. Masters and moments take 12 bytes a parameter; sharded over W processes (ZeRO stage 1, arXiv
-1910.02054) 12 / W.
+1910.02054) 12 / W. Of a parameter that is cut up each process owns its part; others go whole to one process.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from torch.optim import AdamW, Optimizer
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.processes import rank, world_size
+from zoom_iqa.parallel.tensor_parts import is_cut, joined, part_like, part_of
 
 
 class MasterAdamW(Optimizer):
     """``torch.optim.AdamW`` on float32 masters of the parameters this process owns; the others get its results.
 
-    Every process must hold the same parameters in the same order, and gradients already summed over processes.
+    Every process must hold the same parameters, or its parts of them, in the same order, and gradients already summed
+    over processes.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class MasterAdamW(Optimizer):
     ) -> None:
         super().__init__(params, {"lr": lr})
         self._parameters: list[nn.Parameter] = [p for group in self.param_groups for p in group["params"]]
-        self._owners = owners([p.numel() for p in self._parameters], world_size())
+        self._owners = owners([0 if is_cut(p) else p.numel() for p in self._parameters], world_size())
         self._masters = {
-            i: p.detach().float().clone() for i, p in enumerate(self._parameters) if self._owners[i] == rank()
+            i: part_of(p.detach()).float().clone()
+            for i, p in enumerate(self._parameters)
+            if is_cut(p) or self._owners[i] == rank()
         }
         self._inner = AdamW(list(self._masters.values()), lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay)
 
@@ -45,7 +49,7 @@ class MasterAdamW(Optimizer):
                 loss = closure()
         for i, master in self._masters.items():
             grad = self._parameters[i].grad
-            master.grad = None if grad is None else grad.float()
+            master.grad = None if grad is None else part_of(grad).float()
         self._inner.param_groups[0]["lr"] = self.param_groups[0]["lr"]
         self._inner.step()
         self._inner.zero_grad()
@@ -72,26 +76,30 @@ class MasterAdamW(Optimizer):
             )
         self.param_groups[0]["lr"] = state_dict["lr"]
         for i, master in self._masters.items():
-            master.copy_(states[i]["master"])
-            if "step" in states[i]:
-                moments = {key: states[i][key].to(master.device, copy=True) for key in ("exp_avg", "exp_avg_sq")}
-                self._inner.state[master] = {"step": states[i]["step"].clone(), **moments}
+            own = {key: part_of(part_like(value, self._parameters[i])) for key, value in states[i].items()}
+            master.copy_(own["master"])
+            if "step" in own:
+                moments = {key: own[key].to(master.device, copy=True) for key in ("exp_avg", "exp_avg_sq")}
+                self._inner.state[master] = {"step": own["step"].clone(), **moments}
         self._publish()
 
     def _publish(self) -> None:
         for i, parameter in enumerate(self._parameters):
             if i in self._masters:
-                parameter.copy_(self._masters[i])
-            if world_size() > 1:
+                part_of(parameter).copy_(self._masters[i])
+            if world_size() > 1 and not is_cut(parameter):
                 dist.broadcast(parameter.data, src=self._owners[i])
 
     def _collect(self, index: int) -> dict[str, Tensor]:
         """One parameter's master and moments, brought to the first process."""
         own = self._masters.get(index)
         state = {} if own is None else {"master": own, **self._inner.state.get(own, {})}
-        state = {key: value.detach().cpu() for key, value in state.items()}
+        parameter = self._parameters[index]
+        state = {
+            key: (value if key == "step" else joined(value.detach(), parameter)).cpu() for key, value in state.items()
+        }
         owner = self._owners[index]
-        if world_size() == 1 or owner == 0:
+        if world_size() == 1 or owner == 0 or is_cut(parameter):
             return state
         box = [state if rank() == owner else None]
         dist.broadcast_object_list(box, src=owner)

@@ -89,13 +89,17 @@ class SignalPasses:
         logp_T = torch.full((len(table.trajectory_T),), torch.nan)
         tokens: list[Tensor] = []
         rows: list[Tensor] = []
-        for micro in micro_batches_of(table, chosen, self._budget, view=seen):
+        micros = micro_batches_of(table, chosen, self._budget, view=seen)
+        more = likelihood.passes_more(len(micros))
+        for micro in micros:
             select_S = None if rows_T is None else rows_T[micro.tokens_U].nonzero()[:, 0]
             found = likelihood([seen[k] for k in micro.sequences], entropy=False, select_S=select_S)
             logp_T[micro.tokens_U] = found.logp_T.cpu()
             if select_S is not None and found.log_dist_SV is not None:
                 tokens.append(micro.tokens_U[select_S])
                 rows.append(found.log_dist_SV)
+        for _ in range(more):
+            likelihood.idle()
         return logp_T, None if rows_T is None else _in_order(tokens, rows)
 
 

@@ -136,12 +136,15 @@ class PolicyUpdate:
                 found: list[Measures] = []
                 finite = True
                 to_come = images_to_come(table, part.micro_batches)
+                more = likelihood.passes_more(len(part.micro_batches))
                 for micro, images in zip(part.micro_batches, to_come, strict=True):
                     loss, of_micro = self._loss(table, part, micro, at_selected, likelihood)
                     backward(loss)
                     likelihood.finish_images(images)
                     finite = finite and bool(loss.isfinite())
                     found.append(of_micro)
+                for _ in range(more):
+                    backward(likelihood.idle())
                 norm = optimizer_step(finite)
                 if norm is None:
                     skipped += 1

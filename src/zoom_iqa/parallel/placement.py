@@ -5,16 +5,49 @@ Modules ask a placement and name no collective, so that weights may be copied or
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoom_iqa.parallel.processes import sum_gradients, true_in_all, world_size
+from zoom_iqa.parallel.processes import current_reducer, sum_gradients, true_in_all, world_size
+
+FSDP = "fsdp"
+"""The value of ``trainer.strategy`` that cuts weights up; Lightning's own strategy of this name refuses CPUs."""
+WITHIN = "zoom_iqa_within"
+"""The method of a model whose weights are cut up that puts them together for a work."""
+Made = TypeVar("Made")
+
+
+class ModelOwner(Protocol):
+    """Has a model, which may be exchanged."""
+
+    model: Any
+
+
+def within(model: nn.Module, work: Callable[[], Made]) -> Made:
+    """Do work that reads the model's weights outside of its forward; where they are cut up, they are whole meanwhile.
+
+    The work's result must be tensors, or a tuple of them, for gradients to flow. Every process must come here, as
+    often as the others: see ``passes_more``.
+    """
+    put_together: Callable[[Callable[[], Made]], Made] | None = getattr(model, WITHIN, None)
+    return work() if put_together is None else put_together(work)
+
+
+def passes_more(model: nn.Module, own: int) -> int:
+    """How many passes this process must make beside ``own``, so that all make as many; 0 where none waits for others.
+
+    Every process must call it, before its passes.
+    """
+    if not hasattr(model, WITHIN):
+        return 0
+    counts, _ = current_reducer().gather(torch.tensor([own]))
+    return int(counts.max()) - own
 
 
 class Placement(Protocol):
@@ -27,14 +60,24 @@ class Placement(Protocol):
     def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
         """Sum gradients over the processes, scale them to a norm of at most ``max_norm``, step, and clear them.
 
-        Until then a process's gradients are its own: backward passes may differ in number between processes. Returns
-        the norm before clipping, which is the same in all. ``finite`` says whether this process's loss is a finite
-        number: if one is not, or the norm is not, no process steps, gradients are cleared, and all return None.
+        Until then a process's gradients may be its own; backward passes may differ in number between processes by
+        ``passes_more`` alone. Returns the norm before clipping, which is the same in all. ``finite`` says whether this
+        process's loss is a finite number: if one is not, or the norm is not, no process steps, gradients are cleared,
+        and all return None.
         """
         ...
 
-    def lent(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Within the block the model holds whole weights, which an engine may read and nobody may change."""
+    @property
+    def lends_copies(self) -> bool:
+        """Whether what is lent takes memory that is to be free after the block: an engine must not outlast it."""
+        ...
+
+    def lent(self, owner: ModelOwner) -> AbstractContextManager[None]:
+        """Within the block the owner's model has whole weights, which an engine may read and nobody may change."""
+        ...
+
+    def give_back(self, owner: ModelOwner) -> None:
+        """After training: the owner's model has whole weights from now on, and may be placed again."""
         ...
 
     def state_dict(self, model: nn.Module) -> dict[str, Tensor]:
@@ -45,9 +88,19 @@ class Placement(Protocol):
         """Take whole weights, strictly: RuntimeError names a tensor that is missing, left over or of another shape."""
         ...
 
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The optimizer's state for whole weights, at least in the first process: it fits any placement."""
+        ...
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Take such a state."""
+        ...
+
 
 class Replicated:
     """Every process holds all weights and gradients; optimizers may still share out their states."""
+
+    lends_copies = False
 
     @torch.no_grad()
     def place(self, model: nn.Module) -> None:
@@ -69,9 +122,12 @@ class Replicated:
         return float(norm) if good else None
 
     @contextmanager
-    def lent(self, model: nn.Module) -> Iterator[None]:
+    def lent(self, owner: ModelOwner) -> Iterator[None]:
         """They are whole already."""
         yield
+
+    def give_back(self, owner: ModelOwner) -> None:
+        """They are whole already."""
 
     def state_dict(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's own."""
@@ -80,3 +136,11 @@ class Replicated:
     def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
         """As the protocol says."""
         model.load_state_dict(dict(state), strict=True)
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The optimizer's own."""
+        return optimizer.state_dict()
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """As the optimizer takes it."""
+        optimizer.load_state_dict(dict(state))

@@ -18,30 +18,53 @@ MASTER_BYTES, STEP_BYTES = 12, 4
 def memory(settings: Settings) -> Phases:
     """Bytes by phase and part: ``rollout`` (where the stage samples), ``update`` and ``step`` of the optimizer."""
     shape, number = settings.shape, settings.number_bytes
-    stays = {
-        "weights": float(number * (shape.parameters + (settings.trained if settings.adapters else 0))),
-        "optimizer": optimizer_bytes(settings),
-    }
+    adapters = float(number * settings.trained if settings.adapters else 0)
+    stays = {"weights": policy_bytes(settings) + adapters, "optimizer": optimizer_bytes(settings)}
     if settings.reference:
-        stays["reference"] = float(number * shape.parameters)
-    gradients = {"gradients": float(number * settings.trained)}
+        stays["reference"] = policy_bytes(settings)
+    gradients = {"gradients": number * trained_here(settings)}
     phases: Phases = {}
     if settings.samples:
         passing = max(settings.work.images * settings.work.prompt, settings.work.answers) * block_bytes(settings)
         logits = LOGIT_COPIES * 4 * settings.work.answers * shape.vocabulary
         cache = float(settings.held_tokens * shape.key_value_bytes(number))
-        phases["rollout"] = {**stays, "keys and values": cache, "activations": float(max(passing, logits))}
-    phases["update"] = {**stays, **gradients, "activations": activation_bytes(settings)}
+        lent = {"whole weights": float(number * shape.text_parameters)} if settings.cut else {}
+        phases["rollout"] = {**stays, **lent, "keys and values": cache, "activations": float(max(passing, logits))}
+    at_work = {"weights at work": at_work_bytes(settings)} if settings.cut else {}
+    phases["update"] = {**stays, **gradients, **at_work, "activations": activation_bytes(settings)}
     stepping = {"float32 gradients": STEP_BYTES * settings.trained / settings.gpus} if settings.masters else {}
     phases["step"] = {**stays, **gradients, **stepping}
     return phases
+
+
+def policy_bytes(settings: Settings) -> float:
+    """Bytes of a policy's weights without adapters: where they are cut up, a part of the language model's."""
+    shape, share = settings.shape, settings.gpus if settings.cut else 1
+    return settings.number_bytes * (shape.tower_parameters + shape.text_parameters / share)
+
+
+def trained_here(settings: Settings) -> float:
+    """Trained parameters on a GPU: where weights are cut up, a part of the language model's; all of the others."""
+    cut = 0 if settings.adapters or not settings.cut else min(settings.trained, settings.shape.text_parameters)
+    return settings.trained - cut + cut / settings.gpus
+
+
+def at_work_bytes(settings: Settings) -> float:
+    """Bytes of weights that are put together at a time: two blocks, embedding and head; gradients of a block and those.
+
+    The second block is fetched while the first is at work.
+    """
+    shape = settings.shape
+    ends = shape.head_weights * (1 if shape.tied else 2)
+    gradients = 0 if settings.adapters else shape.block_weights / shape.layers + ends
+    return float(settings.number_bytes * (2 * shape.block_weights / shape.layers + ends + gradients))
 
 
 def optimizer_bytes(settings: Settings) -> float:
     """Bytes of masters and moments on the GPU that keeps most of them, by an even share."""
     if settings.masters:
         return MASTER_BYTES * settings.trained / settings.gpus
-    return 2.0 * settings.number_bytes * settings.trained
+    return 2.0 * settings.number_bytes * trained_here(settings)
 
 
 def block_bytes(settings: Settings) -> int:

@@ -48,7 +48,7 @@ def _changes(settings: Settings, gpu: Gpu) -> Iterator[tuple[str, float]]:
         if bytes_then <= gpu.usable:
             yield " ".join(given), bytes_then
             return
-    for way in (_adapters, _more_gpus):
+    for way in (_adapters, _cut, _more_gpus):
         sized = ((said, peak(memory(changed))[1]) for said, changed in _alone_or_with(given, way(settings), way(lean)))
         fitting = next(((said, bytes_then) for said, bytes_then in sized if bytes_then <= gpu.usable), None)
         if fitting is not None:
@@ -83,8 +83,14 @@ def _adapters(settings: Settings) -> Changes:
         yield "policy/lora=r64", replace(settings, trained=trained, adapters=True, reference=False)
 
 
+def _cut(settings: Settings) -> Changes:
+    """Weights and gradients shared out, too."""
+    if not settings.cut and settings.gpus > 1:
+        yield "trainer=fsdp", replace(settings, cut=True)
+
+
 def _more_gpus(settings: Settings) -> Changes:
     gpus = 2 * settings.gpus
-    while settings.masters and gpus <= MOST_GPUS:  # only then they share anything
+    while (settings.masters or settings.cut) and gpus <= MOST_GPUS:  # only then they share anything
         yield f"gpus={gpus}", replace(settings, gpus=gpus)
         gpus *= 2

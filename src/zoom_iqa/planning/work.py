@@ -49,8 +49,8 @@ class Settings:
     """A stage as it is planned: ``trained`` parameters, numbers of ``number_bytes``, budgets as under ``machine``.
 
     ``masters`` says that the optimizer keeps float32 masters and moments and shares them out over the GPUs; otherwise
-    every GPU keeps two moments like the weights. ``reference`` is a second copy of the policy, and ``accumulate`` the
-    forward passes of ``work`` that a step adds up.
+    every GPU keeps two moments like the weights. ``cut`` says that weights and gradients are shared out too.
+    ``reference`` is a second copy of the policy, and ``accumulate`` the forward passes of ``work`` that a step adds up.
     """
 
     stage: str
@@ -61,6 +61,7 @@ class Settings:
     adapters: bool
     number_bytes: int
     masters: bool
+    cut: bool
     reference: bool
     samples: bool
     accumulate: int

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.parallel.placement import passes_more, within
 from zoom_iqa.policy.embedding import embed
 from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
 from zoom_iqa.policy.head import banned_bias, log_distributions, token_log_probs
@@ -32,6 +34,19 @@ class TokenLogProbs:
     logp_T: Tensor
     entropy_T: Tensor | None
     log_dist_SV: Tensor | None
+
+
+_ONE_TOKEN = PromptCompletion(
+    prompt=EncodedPrompt(
+        ids_L=torch.zeros(1, dtype=torch.long),
+        positions_3L=torch.zeros(3, 1, dtype=torch.long),
+        next_position=1,
+        images=(),
+        image_spans=(),
+    ),
+    prompt_key="idle",
+    completion_C=torch.zeros(1, dtype=torch.long),
+)
 
 
 class Likelihood:
@@ -54,10 +69,24 @@ class Likelihood:
         self._temperature = temperature
         self._features = features
         self._chunk = logit_chunk
-        self._bias_V = banned_bias(policy.banned_ids, head.weight)
+        self._bias_V: Tensor | None = None
 
     def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenLogProbs:
         """Score all tokens of ``samples`` in order; ``select_S`` are indices into them whose distribution is wanted."""
+        scored = within(self._policy.model, partial(self._score, samples, entropy=entropy, select_S=select_S))
+        return TokenLogProbs(*scored)
+
+    def passes_more(self, own: int) -> int:
+        """How many times ``idle`` must be called beside ``own`` passes to come, that all processes make as many."""
+        return passes_more(self._policy.model, own)
+
+    def idle(self) -> Tensor:
+        """A pass that only keeps other processes from waiting; its loss is 0."""
+        return self([_ONE_TOKEN], entropy=False, select_S=None).logp_T.sum() * 0.0
+
+    def _score(
+        self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         hidden_TH = self._hidden(samples)
         weight_VH = self._policy.model.lm_head.weight
         bias_V = self._bias_for(weight_VH)
@@ -75,7 +104,7 @@ class Likelihood:
         if select_S is not None:
             hidden_SH = hidden_TH[select_S.to(hidden_TH.device)]
             log_dist_SV = log_distributions(hidden_SH, weight_VH, bias_V, temperature=self._temperature)
-        return TokenLogProbs(logp_T, entropy_T, log_dist_SV)
+        return logp_T, entropy_T, log_dist_SV
 
     def finish_images(self, still_shown: Collection[str]) -> None:
         """After a backward: let gradients into the tower for images that no call to come shows, given their keys."""
@@ -84,9 +113,10 @@ class Likelihood:
 
     def _bias_for(self, weight_VH: Tensor) -> Tensor:
         """The bias that bans, made again only when the weights have moved or changed type."""
-        if (self._bias_V.device, self._bias_V.dtype) != (weight_VH.device, weight_VH.dtype):
-            self._bias_V = banned_bias(self._policy.banned_ids, weight_VH)
-        return self._bias_V
+        bias_V = self._bias_V
+        if bias_V is None or (bias_V.device, bias_V.dtype) != (weight_VH.device, weight_VH.dtype):
+            self._bias_V = bias_V = banned_bias(self._policy.banned_ids, weight_VH.detach())
+        return bias_V
 
     def next_tokens(self, prompts: Sequence[EncodedPrompt], ids: Sequence[int]) -> Tensor:
         """Log-probabilities (B, K), in nats and float32, of the K tokens ``ids`` after each prompt."""

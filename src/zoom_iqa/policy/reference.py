@@ -33,3 +33,11 @@ class StartAdaptersLikelihood:
         """Score; for passes without gradient."""
         with swapped_adapters(self._model, self._start):
             return self._likelihood(samples, entropy=entropy, select_S=select_S)
+
+    def passes_more(self, own: int) -> int:
+        """As the likelihood's."""
+        return self._likelihood.passes_more(own)
+
+    def idle(self) -> Tensor:
+        """As the likelihood's."""
+        return self._likelihood.idle()

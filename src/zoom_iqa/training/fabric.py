@@ -12,6 +12,7 @@ from lightning.fabric.accelerators import CPUAccelerator
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.launching import start_children
+from zoom_iqa.training.strategy import joining_strategy
 
 
 def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
@@ -21,7 +22,7 @@ def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
         ConfigError: the machine does not have what is asked for.
     """
     try:
-        fabric = L.Fabric(**settings)
+        fabric = L.Fabric(**{**settings, "strategy": joining_strategy(settings.get("strategy", "auto"))})
     except (ValueError, RuntimeError, TypeError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{where}: {said} (machine=cpu takes the processors)") from error

@@ -183,8 +183,8 @@ class GRPOModule(L.LightningModule):
         if settings.freeze_vision_tower:
             freeze_vision(policy)
         features = VisionCache(model=policy.model, capacity=settings.features_capacity)
-        self._engine = settings.engine(policy=policy, sampling=settings.sampling, features=features)
-        self._engines: dict[str, Engine] = {"policy": self._engine}
+        self._make_engine = partial(settings.engine, policy=policy, sampling=settings.sampling, features=features)
+        self._engines: dict[str, Engine] = {"policy": self._make_engine()}
         self._tower_learns = not vision_is_frozen(policy)
         self._vision = VisionGradients(model=policy.model, cache=features) if self._tower_learns else features
         self._clock = StepClock(phases=PHASES)
@@ -220,6 +220,8 @@ class GRPOModule(L.LightningModule):
 
     def configure_model(self) -> None:
         """Lay out the weights, before Lightning asks for an optimizer."""
+        if self._placement.lends_copies:
+            del self._engines["policy"]
         self._placement.place(self.model)
         if self._reference_policy is not None:
             self._placement.place(self._reference_policy.model)
@@ -276,8 +278,11 @@ class GRPOModule(L.LightningModule):
         """A group of rollouts for each image, by the policy as it is, with the seeds of this step and process."""
         self._vision.clear()  # of a step that did not come to its end
         self.model.eval()
-        with self._placement.lent(self.model):
-            self._engine.refresh()
+        with self._placement.lent(self._policy):
+            if "policy" in self._engines:
+                self._engines["policy"].refresh()
+            else:
+                self._engines["policy"] = self._make_engine()
             groups = collect_groups(
                 batch,
                 task=self._task,
@@ -286,6 +291,8 @@ class GRPOModule(L.LightningModule):
                 group_size=self._group_size,
                 seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
             )
+            if self._placement.lends_copies:
+                del self._engines["policy"]
         self.model.train()
         return groups
 

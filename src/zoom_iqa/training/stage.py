@@ -115,7 +115,7 @@ class Stage:
         return f"{said}; goes on from its checkpoint" if last.exists() or before(last).exists() else said
 
     def train(self, policy: Policy, folder: RunFolder, *, placement: Placement, loggers: Sequence[Logger]) -> None:
-        """Fit, or take the weights of a stage that is already done. Lightning leaves the policy on the CPU."""
+        """Fit, or take the weights of a stage that is already done. Then every process has the whole policy."""
         done, last = self._checkpoints(folder)
         if from_first(done.exists):
             from_first(lambda: _finished(done, last))
@@ -123,13 +123,15 @@ class Stage:
             return
         start = from_first(lambda: resumable(last))
         L.seed_everything(self.seed, verbose=False)
-        trainer = self._trainer(folder, last, loggers)
+        trainer = self._trainer(folder, last, loggers, placement)
         trainable = [parameter.requires_grad for parameter in policy.model.parameters()]
         module = self.recipe(policy=policy, placement=placement, steps=self.data.steps(world_size()))
         opened = module.opened(folder.logs(self.name)) if isinstance(module, WorksInFolder) else nullcontext()
         with worker_losses(), stepping(), opened:
             trainer.fit(module, datamodule=self.data, ckpt_path=start, weights_only=True)
+        policy.model.to(trainer.strategy.root_device)  # Lightning leaves it on the CPU, where a GPU's parts cannot meet
         trainer.save_checkpoint(done, weights_only=True)
+        placement.give_back(policy)
         if rank() == 0:
             remove(last)  # nothing is left to go on with
         for parameter, trained in zip(policy.model.parameters(), trainable, strict=True):
@@ -139,9 +141,9 @@ class Stage:
         place = folder.checkpoints(self.name)
         return place / CHECKPOINT_DONE, place / CHECKPOINT_LAST
 
-    def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Logger]) -> L.Trainer:
+    def _trainer(self, folder: RunFolder, last: Path, loggers: Sequence[Logger], placement: Placement) -> L.Trainer:
         logs = folder.logs(self.name)
-        joined: dict[str, Any] = {"strategy": PlacedStrategy()} if world_size() > 1 else {}
+        joined: dict[str, Any] = {"strategy": PlacedStrategy(placement)} if world_size() > 1 else {}
         trainer = self.trainer(
             **joined,
             max_epochs=1,

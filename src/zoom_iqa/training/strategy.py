@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
+from torch.optim import Optimizer
+
+from zoom_iqa.parallel.placement import FSDP, Placement, Replicated
+from zoom_iqa.parallel.processes import world_size
+from zoom_iqa.policy.parts import blocks, kept_whole
+from zoom_iqa.policy.policy import Policy
+
+
+def joining_strategy(strategy: Any) -> Any:
+    """Lightning's strategy that joins the processes for a ``trainer.strategy``."""
+    return "ddp" if strategy == FSDP else strategy
+
+
+def placement_of(strategy: Any) -> Placement:
+    """The places of weights for a ``trainer.strategy``, when the processes have joined; one alone has all."""
+    if strategy != FSDP or world_size() == 1:
+        return Replicated()
+    from zoom_iqa.parallel.sharded import Sharded  # FSDP takes a second to import
+
+    return Sharded(blocks=blocks, kept_whole=kept_whole)
+
+
+def lent(trainer: L.Trainer, policy: Policy) -> AbstractContextManager[None]:
+    """Within the block the policy that a trainer trains has whole weights. Every process must come here."""
+    strategy = trainer.strategy
+    return strategy.placement.lent(policy) if isinstance(strategy, PlacedStrategy) else nullcontext()
 
 
 class PlacedStrategy(DDPStrategy):
     """Lightning's data-parallel strategy without its wrapper, whose buckets are a second copy of all gradients.
 
-    Modules place their weights in ``configure_model`` and sum gradients in ``Placement.sum_clip_step``.
+    Modules place their weights in ``configure_model`` and sum gradients in ``Placement.sum_clip_step``; checkpoints
+    hold what the placement gives.
     """
+
+    def __init__(self, placement: Placement) -> None:
+        super().__init__()
+        self.placement = placement
 
     def configure_ddp(self) -> None:
         """Wrap nothing."""
+
+    def lightning_module_state_dict(self) -> dict[str, Any]:
+        """Whole weights."""
+        assert self.lightning_module is not None
+        return dict(self.placement.state_dict(self.lightning_module))
+
+    def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
+        """Take whole weights, strictly."""
+        assert self.lightning_module is not None
+        self.placement.load_state_dict(self.lightning_module, checkpoint["state_dict"])
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """States for whole weights."""
+        return self.placement.optimizer_state(
+            optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        )
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take states for whole weights."""
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            self.placement.load_optimizer_state(optimizer, state)

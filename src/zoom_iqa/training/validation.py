@@ -18,6 +18,7 @@ from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel.processes import rank, wait_for_all
 from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.strategy import lent
 
 LOGGED = (
     "pair_accuracy", "pair_accuracy_sd", "srcc", "plcc", "srcc_midpoint", "plcc_midpoint", "srcc_expected",
@@ -71,12 +72,13 @@ class BenchmarkEvaluation(L.Callback):
         step, done = batch_idx, batch_idx + 1
         if done % self._every and done != trainer.num_training_batches:
             return
-        figures = self._evaluate(trainer, pl_module, step)
-        for logger in trainer.loggers:
-            logger.log_metrics(figures, step=step)
-        for name, value in figures.items():
-            pl_module.log(name, value, on_step=True, on_epoch=False, logger=False, batch_size=1)
-        self._judge(trainer, pl_module, step, figures)
+        with lent(trainer, _policy(pl_module)):
+            figures = self._evaluate(trainer, pl_module, step)
+            for logger in trainer.loggers:
+                logger.log_metrics(figures, step=step)
+            for name, value in figures.items():
+                pl_module.log(name, value, on_step=True, on_epoch=False, logger=False, batch_size=1)
+            self._judge(trainer, pl_module, step, figures)
 
     def state_dict(self) -> dict[str, Any]:
         """State that a continued run needs."""

@@ -238,6 +238,9 @@ class Copying:
     def __call__(self, samples: Sequence[PromptCompletion], *, entropy: bool, select_S: Tensor | None) -> TokenLogProbs:
         return TokenLogProbs(torch.cat([self._logp(sample) for sample in samples]), None, None)
 
+    def passes_more(self, own: int) -> int:
+        return 0
+
     def _logp(self, sample: PromptCompletion) -> Tensor:
         pixels_PD = sample.prompt.images[-1].pixels_PD
         red, blue = pixels_PD[:, : pixels_PD.shape[1] // 3].mean(), pixels_PD[:, -pixels_PD.shape[1] // 3 :].mean()

@@ -25,9 +25,13 @@ from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
+from zoom_iqa.parallel.placement import Placement, Replicated
 from zoom_iqa.parallel.processes import current_reducer, rank, sum_gradients, wait_for_all, world_size
 from zoom_iqa.parallel.reducer import LocalReducer
+from zoom_iqa.parallel.sharded import Sharded
+from zoom_iqa.parallel.tensor_parts import is_cut
 from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.policy.parts import blocks, kept_whole
 
 IMAGES, GROUP = 4, 2
 
@@ -42,14 +46,22 @@ def rewards_of(groups: list[RolloutGroup]) -> Tensor:
 
 
 def update_on(
-    groups: list[RolloutGroup], advantages: Tensor, *, budget: int, old_logp: str = "sampled", off: float = 0.0
+    groups: list[RolloutGroup],
+    advantages: Tensor,
+    *,
+    budget: int,
+    old_logp: str = "sampled",
+    off: float = 0.0,
+    placement: Placement | None = None,
 ) -> dict[str, Any]:
     """Two steps on these rollouts, sampled ``off`` nats too low; gradients are those after the sum over processes."""
-    policy = copied(start_policy())
+    policy, reference = copied(start_policy()), copied(reference_policy())
+    for model in (policy.model, reference.model):
+        (placement or Replicated()).place(model)
     gradients: list[Tensor] = []
 
     def step(finite: bool) -> float:
-        sum_gradients(policy.model.parameters())
+        sum_gradients(parameter for parameter in policy.model.parameters() if not is_cut(parameter))
         gradients.append(flat_gradient(policy))
         descend(policy)
         return gradients[-1].norm().item()
@@ -72,13 +84,17 @@ def update_on(
     figures = update.run(
         table.with_signals({"sampled": table.signals["sampled"] - off}),
         likelihood=Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64),
-        reference=Likelihood(policy=reference_policy(), temperature=1.0, features=None, logit_chunk=64),
+        reference=Likelihood(policy=reference, temperature=1.0, features=None, logit_chunk=64),
         backward=lambda loss: loss.backward(),
         optimizer_step=step,
         step=0,
         reducer=current_reducer(),
     )
     return {"gradients": gradients, "weights": flat_weights(policy), "figures": figures}
+
+
+def cut() -> Sharded:
+    return Sharded(blocks=blocks, kept_whole=kept_whole)
 
 
 def collectives(number: int) -> dict[str, Any]:
@@ -114,6 +130,8 @@ def worker(number: int, port: int, folder: str) -> None:
         "update": update_on(own, advantages, budget=(1, 1_000_000)[number]),
         "one-sided": update_on(own, one_sided, budget=1_000_000),
         # one sampler is off by more than the tolerance of 0.4; the mean over both is below it
+        "update of parts": update_on(own, advantages, budget=(1, 1_000_000)[number], placement=cut()),
+        "one-sided update of parts": update_on(own, one_sided, budget=(1_000_000, 1)[number], placement=cut()),
         "one sampler off": update_on(own, advantages, budget=1_000_000, old_logp="measured", off=(0.0, 0.5)[number]),
         "both within": update_on(own, advantages, budget=1_000_000, old_logp="measured", off=(0.0, 0.3)[number]),
     }
@@ -163,10 +181,10 @@ def test_rewards_of_four_images_do_not_depend_on_who_holds_them(
     assert torch.equal(torch.cat([part["rewards"] for part in two]), expected)
 
 
-@pytest.mark.parametrize("case", ["update", "one-sided"])
+@pytest.mark.parametrize("case", ["update", "one-sided", "update of parts", "one-sided update of parts"])
 def test_an_update_is_that_of_one_process(case: str, two: list[dict[str, Any]], whole: list[RolloutGroup]) -> None:
     advantages = varied_advantages(IMAGES * GROUP)
-    if case == "one-sided":  # one process has nothing to learn from, and still takes part
+    if case.startswith("one-sided"):  # one process has nothing to learn from, and still takes part
         advantages[IMAGES * GROUP // 2 :] = 0
     expected = update_on(whole, advantages, budget=1_000_000)
     for part in two:

@@ -22,13 +22,13 @@ SMALL = PolicyShape(
 )  # fmt: skip
 WORK = Work(images=2, group=3, prompt=10, image_tokens=6, second_prompt=20, new_tokens=5)
 SETTINGS = Settings(
-    stage="grpo", shape=SMALL, work=WORK, gpus=2, trained=2608, adapters=False, number_bytes=2, masters=True,
+    stage="grpo", shape=SMALL, work=WORK, gpus=2, trained=2608, adapters=False, number_bytes=2, masters=True, cut=False,
     reference=True, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=100, token_budget=120,
     logit_chunk=10, steps=None,
 )  # fmt: skip
 H200_STEP = Settings(
     stage="grpo", shape=SHAPE_7B, gpus=1, trained=SHAPE_7B.text_parameters, adapters=False, number_bytes=2,
-    masters=False, reference=False, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=16384,
+    masters=False, cut=False, reference=False, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=16384,
     token_budget=262144, logit_chunk=1024, steps=None,
     work=Work(images=8, group=8, prompt=1650, image_tokens=1036, second_prompt=0, new_tokens=256),
 )  # fmt: skip
@@ -102,6 +102,33 @@ def test_adapters_keep_the_base_and_no_gradient_of_the_head() -> None:
     assert memory(settings)["update"]["weights"] == 2 * (SMALL.parameters + 240)
     assert update_products(settings) == 3 / 4 * update_products(SETTINGS)
     assert activation_bytes(replace(settings, checkpointing=False)) == 328 * 2 * 100 + 3 * 4 * 10 * 100
+
+
+def test_weights_that_are_cut_up_by_hand() -> None:
+    phases = memory(replace(SETTINGS, cut=True))
+    part = 2 * (SMALL.tower_parameters + 2824 / 2)  # the tower stays whole
+    assert phases["update"] == {
+        "weights": part,
+        "optimizer": 15_648,
+        "reference": part,
+        "gradients": 2 * 2608 / 2,
+        "weights at work": 2 * (2 * 576 + 1600 + 576 + 1600),  # two blocks, both ends; gradients of one and of those
+        "activations": activation_bytes(SETTINGS),
+    }
+    assert phases["rollout"]["whole weights"] == 2 * 2824
+    assert phases["step"]["gradients"] == 2608
+    adapted = memory(replace(SETTINGS, cut=True, trained=240, adapters=True, reference=False))["update"]
+    assert adapted["weights"] == part + 480
+    assert adapted["gradients"] == 480  # adapters stay whole
+    assert adapted["weights at work"] == 2 * (2 * 576 + 1600)
+    with_tower = replace(SETTINGS, cut=True, trained=2824 + 10, masters=False)
+    assert memory(with_tower)["update"]["gradients"] == 2 * (2824 / 2 + 10)
+    assert optimizer_bytes(with_tower) == 2 * 2 * (2824 / 2 + 10)
+
+
+def test_weights_are_cut_up_before_there_are_more_gpus() -> None:
+    without = replace(H200_STEP, masters=False, reference=True, gpus=8)
+    assert [change for change, _ in plan(without, GPUS["h100"]).changes][:2] == ["policy/lora=r64", "trainer=fsdp"]
 
 
 def test_work_of_the_products_and_of_the_memory_by_hand() -> None:

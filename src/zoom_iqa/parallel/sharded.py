@@ -1,0 +1,198 @@
+"""A policy's weights cut up over the processes of a run by FSDP2: each keeps, learns and steps its part of them.
+
+A layer is put together for its forward and backward pass and let go after it; gradients are summed over processes
+where a backward pass ends (ZeRO stage 3, arXiv 1910.02054). So all processes must make equally many passes. What is
+kept whole (adapters, a tower that is run as often as each process likes) is replicated.
+
+Engines are lent a twin of the model with whole weights, in which nothing is cut and any number of passes may be made.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.optim import Optimizer
+
+from zoom_iqa.parallel.placement import WITHIN, ModelOwner, Replicated
+from zoom_iqa.parallel.processes import current_reducer, is_first, sum_gradients, true_in_all, world_size
+from zoom_iqa.parallel.tensor_parts import is_cut, part_like, part_of, whole
+
+
+class Sharded:
+    """Every process holds a part of each weight but of those that ``kept_whole`` names; ``blocks`` come one by one.
+
+    Both are functions of a model: modules that are put together at a time, and parameters that are not cut.
+    """
+
+    lends_copies = True
+
+    def __init__(
+        self,
+        *,
+        blocks: Callable[[nn.Module], Iterable[nn.Module]],
+        kept_whole: Callable[[nn.Module], Iterable[nn.Parameter]],
+    ) -> None:
+        self._blocks, self._kept_whole = blocks, kept_whole
+        self._outlines: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
+
+    def place(self, model: nn.Module) -> None:
+        """Give every process the first one's weights, then its part of them."""
+        Replicated().place(model)
+        kept = set(self._kept_whole(model))
+        self._outlines[model] = _outline(model, kept)
+        device = next(model.parameters()).device
+        mesh = init_device_mesh(device.type, (world_size(),))
+        for module in (*self._blocks(model), model):
+            fully_shard(module, mesh=mesh, reshard_after_forward=True, ignored_params=kept)
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.set_gradient_divide_factor(1.0)  # losses are shares of the whole batch's: gradients add up
+                module.set_force_sum_reduction_for_comms(True)
+        setattr(model, WITHIN, MethodType(_do, model))
+        register_fsdp_forward_method(model, WITHIN)
+
+    @torch.no_grad()
+    def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
+        """As the protocol says; gradients of parts are sums already."""
+        trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        sum_gradients(parameter for parameter in trainable if not is_cut(parameter))
+        gradients = [parameter.grad for parameter in trainable if parameter.grad is not None]
+        norm = _norm(gradients)
+        good = true_in_all(finite and bool(norm.isfinite()))
+        if good:
+            factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
+            for gradient in gradients:
+                part_of(gradient).mul_(factor)
+            optimizer.step()
+        optimizer.zero_grad()
+        return float(norm) if good else None
+
+    @contextmanager
+    def lent(self, owner: ModelOwner) -> Iterator[None]:
+        """Within the block the owner's model is a whole twin."""
+        cut = owner.model
+        if cut not in self._outlines:  # not placed: before and after training it is whole
+            yield
+            return
+        with _filled(self._outlines[cut], cut) as twin:
+            owner.model = twin
+            try:
+                yield
+            finally:
+                owner.model = cut
+
+    def give_back(self, owner: ModelOwner) -> None:
+        """Let the owner have a whole model for good."""
+        outline = self._outlines.pop(owner.model, None)
+        if outline is not None:
+            _fill(outline, owner.model)
+            owner.model = outline.train(owner.model.training)
+
+    def state_dict(self, model: nn.Module) -> dict[str, Tensor]:
+        """Whole weights on the CPU; other processes than the first leave out what has to be put together."""
+        tied = {name: id(parameter) for name, parameter in model.named_parameters(remove_duplicate=False)}
+        state: dict[str, Tensor] = {}
+        met: dict[int, Tensor | None] = {}
+        for name, value in model.state_dict().items():
+            if not is_cut(value):
+                state[name] = value
+                continue
+            if tied[name] not in met:
+                tensor = whole(value)
+                met[tied[name]] = tensor.cpu() if is_first() else None
+            kept = met[tied[name]]
+            if kept is not None:
+                state[name] = kept
+        return state
+
+    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """As the protocol says."""
+        own = model.state_dict()
+        model.load_state_dict(
+            {name: part_like(value, own[name]) if name in own else value for name, value in state.items()}, strict=True
+        )
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """States of whole weights on the CPU; an optimizer that keeps parts by itself gives whole ones by itself."""
+        state = optimizer.state_dict()
+        if "state" not in state:
+            return state
+        found = {}
+        for number, values in state["state"].items():
+            found[number] = {name: whole(value).cpu() if is_cut(value) else value for name, value in values.items()}
+        return {**state, "state": found}
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Take the parts of whole states that this process keeps."""
+        if "state" in state:
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            taken = {
+                number: {name: part_like(value, parameters[number]) for name, value in values.items()}
+                for number, values in state["state"].items()
+            }
+            state = {**state, "state": taken}
+        optimizer.load_state_dict(dict(state))
+
+
+def _do(model: nn.Module, work: Callable[[], Any]) -> Any:
+    return work()
+
+
+def _norm(gradients: Iterable[Tensor]) -> Tensor:
+    """The norm of all gradients together; those of parts are everywhere other numbers, the rest the same."""
+    of_parts, of_wholes = torch.zeros(()), torch.zeros(())
+    for gradient in gradients:
+        squares = part_of(gradient).float().square().sum()
+        if is_cut(gradient):
+            of_parts = of_parts.to(squares.device) + squares
+        else:
+            of_wholes = of_wholes.to(squares.device) + squares
+    of_parts = current_reducer().sum(of_parts)
+    return (of_parts + of_wholes.to(of_parts.device)).sqrt()
+
+
+def _outline(model: nn.Module, kept: set[nn.Parameter]) -> nn.Module:
+    """A twin that shares the model's buffers and what is kept whole, and takes no memory for the rest."""
+    memo: dict[int, Any] = {id(tensor): tensor for tensor in (*kept, *model.buffers())}
+    for parameter in model.parameters():
+        empty = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
+        memo.setdefault(id(parameter), empty)
+    return copy.deepcopy(model, memo)
+
+
+@contextmanager
+def _filled(outline: nn.Module, cut: nn.Module) -> Iterator[nn.Module]:
+    """The outline with the weights of ``cut``, in its mode, for a while."""
+    filled = _fill(outline, cut)
+    try:
+        yield outline.train(cut.training)
+    finally:
+        for module, name, empty in filled:
+            setattr(module, name, empty)
+
+
+@torch.no_grad()
+def _fill(outline: nn.Module, cut: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
+    """Put whole weights in the places of empty ones, which are returned with their places; tied ones stay tied."""
+    parts = dict(cut.named_parameters(remove_duplicate=False))
+    wholes: dict[int, nn.Parameter] = {}
+    filled: list[tuple[nn.Module, str, nn.Parameter]] = []
+    for prefix, module in outline.named_modules():
+        for name, empty in list(module.named_parameters(recurse=False)):
+            if not empty.is_meta:
+                continue
+            if id(empty) not in wholes:
+                part = parts[f"{prefix}.{name}" if prefix else name]
+                wholes[id(empty)] = nn.Parameter(whole(part), requires_grad=part.requires_grad)
+            setattr(module, name, wholes[id(empty)])
+            filled.append((module, name, empty))
+    return filled

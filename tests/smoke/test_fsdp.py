@@ -1,0 +1,131 @@
+"""The main program in two processes, copied weights and cut ones: what one process learns, and how runs go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import Qwen2_5_VLForConditionalGeneration
+
+from support.placed_runs import Asked, run_in_two
+from support.small_run import answers_of, assert_same_end, metrics_of, save_policy, small_run, weights_of
+from zoom_iqa.base.errors import ConfigError
+
+# what an image's rollouts are must not depend on the process, nor rounding be blown up by a normalised step
+COMPARABLE = [
+    "rollout._target_=support.written_engine.KeyedEngine",
+    "prompts.questions=[Rate it.]",
+    "machine.micro_batch_tokens=500",  # as many forward passes in one process as in both are not to be expected
+    "sft.module.max_grad_norm=1000.0",  # clipping would hide a wrong factor
+    "grpo.module.max_grad_norm=1000.0",
+    "sft.steps=3",
+    "grpo.steps=3",
+    "data.test.size=5",
+    *(f"{stage}.module.optimizer._target_=torch.optim.SGD" for stage in ("sft", "grpo")),
+    *(f"~{stage}.module.optimizer.betas" for stage in ("sft", "grpo")),
+    *(f"{stage}.module.optimizer.lr=0.01" for stage in ("sft", "grpo")),
+]
+TWO = ["trainer.devices=2", "sft.data.batch_size=1", "grpo.data.batch_size=1"]
+ADAPTERS = [*COMPARABLE, "policy/lora=r8", "stages=[grpo]"]
+GOES_ON = [
+    "trainer=fsdp",
+    *TWO,
+    "sft.steps=2",
+    "sft.checkpoint_every=1",
+    "grpo.steps=3",
+    "grpo.checkpoint_every=1",
+    "data.test.size=3",
+    "data.val.size=3",
+    "machine.gradient_checkpointing=true",
+    "callbacks=validation",
+    "callbacks.validation.every=2",
+    "+callbacks.stop._target_=support.stop_at.StopAt",
+]
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
+    """The folder of runs of two processes; one is stopped in each stage, and gone on with."""
+    folder = tmp_path_factory.mktemp("runs")
+    comparable = [
+        Asked("ddp", [*COMPARABLE, *TWO, "trainer=ddp"]),
+        Asked("fsdp", [*COMPARABLE, *TWO, "trainer=fsdp"]),
+        Asked("adapters", [*ADAPTERS, *TWO, "trainer=fsdp"]),
+    ]
+    stopped = [Asked("stopped", GOES_ON, stop_at) for stop_at in ("sft:1", "grpo:2", None)]
+    run_in_two(folder, policy, [*comparable, Asked("whole", GOES_ON), *stopped])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
+    """The run of one process with batches as large as both have."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    small_run(folder, policy, *COMPARABLE, "sft.data.batch_size=2", "grpo.data.batch_size=2")
+    return folder
+
+
+def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+    return float(sum((one[name] - other[name]).square().sum() for name in other) ** 0.5)
+
+
+@pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
+def test_two_processes_learn_what_one_learns_from_batches_twice_as_large(
+    trainer: str, runs: Path, alone: Path, policy: Path
+) -> None:
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(policy)
+    before = {f"model.{name}": value for name, value in model.state_dict().items()}
+    nothing = {name: torch.zeros_like(value) for name, value in before.items()}
+    for stage in ("sft", "grpo"):
+        found, expected = weights_of(runs / trainer, stage), weights_of(alone, stage)
+        assert found.keys() == expected.keys()
+        moved, apart = distance(before, expected), distance(found, expected)
+        print(f"{trainer} {stage}: {apart / distance(nothing, expected):.1e} of the weights, {apart / moved:.1e} moved")
+        assert moved > 0.01
+        assert apart < 1e-5 * distance(nothing, expected)
+        assert apart < 1e-3 * moved
+        before = expected
+
+
+def test_adapters_beside_weights_that_are_cut_up(runs: Path, policy: Path, tmp_path: Path) -> None:
+    small_run(tmp_path / "run", policy, *ADAPTERS, "sft.data.batch_size=2", "grpo.data.batch_size=2")
+    found, expected = weights_of(runs / "adapters", "grpo"), weights_of(tmp_path / "run", "grpo")
+    assert found.keys() == expected.keys()
+    adapters = [name for name in expected if ".lora_" in name]
+    moved = sum(expected[name].square().sum() for name in adapters if ".lora_B" in name) ** 0.5  # which begins at 0
+    assert moved > 1e-3
+    assert distance(found, expected) < 1e-3 * moved
+    assert all(torch.equal(found[name], expected[name]) for name in expected if name not in adapters)
+
+
+@pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
+def test_images_are_shared_out_and_judged_once(trainer: str, runs: Path, alone: Path) -> None:
+    assert [metrics_of(runs / trainer)[stage]["n"] for stage in ("sft", "grpo")] == [5, 5]
+    for stage in ("sft", "grpo"):
+        ids = [answer["id"] for answer in answers_of(runs / trainer, stage)]
+        assert ids == [answer["id"] for answer in answers_of(alone, stage)]
+
+
+def test_one_whole_policy_is_left(runs: Path) -> None:
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(runs / "fsdp" / "policy")
+    trained = weights_of(runs / "fsdp", "grpo")
+    assert all(torch.equal(value, trained[f"model.{name}"]) for name, value in model.state_dict().items())
+
+
+def test_a_stopped_run_ends_as_one_that_was_not(runs: Path) -> None:
+    assert_same_end(runs / "stopped", runs / "whole")
+    assert sorted(path.name for path in (runs / "stopped/logs/grpo/best").iterdir()) == sorted(
+        path.name for path in (runs / "whole/logs/grpo/best").iterdir()
+    )
+
+
+def test_a_run_of_two_processes_is_no_run_of_one(runs: Path, policy: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds a run of another config.*processes: 2 there, 1 now"):
+        small_run(runs / "fsdp", policy, *COMPARABLE, *TWO[1:])
