@@ -230,7 +230,7 @@ def main() -> None:
     forwarded.count(log_probabilities, "update")
     for owner, name, phase in (
         (module, "collect", "rollout"),
-        (module._engine, "_admit", "prefill and vision"),
+        (module._engines["policy"], "_admit", "prefill and vision"),
         (grpo, "build_table", "prepare"),
         (policy, "encode", "prepare"),
         (Likelihood, "__call__", "forward"),

@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def report(arguments: Sequence[str]) -> str:
-    """What a command line asks for, as text: a table, or where a page lies; nothing where that was help.
+    """The answer to a command line, as text: a table, or where a page lies; nothing where that was help.
 
     Raises:
         ConfigError: an argument is wrong, or a page cannot be written.

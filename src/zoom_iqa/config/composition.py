@@ -102,7 +102,7 @@ def _unreadable(override: str) -> ConfigError | None:
 
 
 def _unknown_key(key: str, root: str, overrides: Sequence[str]) -> ConfigError | None:
-    """Which part of a key there is not, from the config that the other overrides make."""
+    """The part of a key that there is not, from the config that the other overrides make."""
     others = [_first_choice(override) for override in parsed(overrides) if override.key_or_group != key]
     try:
         node: Any = _composed(root, others)

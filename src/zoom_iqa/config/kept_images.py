@@ -18,7 +18,7 @@ from zoom_iqa.data.subset import FixedSubset
 
 
 def judged_images(config: Path) -> dict[str, Callable[[], Image | None]]:
-    """What loads the pixels of each image that a run has judged, by data set and id as in ``Example.name``.
+    """Loaders of the pixels of each image that a run has judged, by data set and id as in ``Example.name``.
 
     A loader returns None for a file that cannot be read any more.
 

@@ -43,7 +43,7 @@ REQUIRED: dict[str, Requirement] = {
     "logit_chunk": _COUNT,
 }
 OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _COUNT}
-"""What more an evaluation has there: how many processes share its images changes no result."""
+"""Further keys of an evaluation: how many processes share its images changes no result."""
 
 PROCESSES = ("accelerator", "strategy", "devices", "num_nodes")
 """The keys of a trainer that say which processes a run has."""

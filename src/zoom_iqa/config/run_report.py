@@ -85,7 +85,7 @@ def written(path: Path, page: str) -> Path:
 
 
 def _loaders(config: Path) -> tuple[Mapping[str, Callable[[], Image | None]], list[str]]:
-    """What loads the images that a run judged; none, and a note that says why, where they are not here."""
+    """Loaders of the images that a run judged; none, and a note that says why, where they are not here."""
     try:
         return judged_images(config), []
     except DataError as error:

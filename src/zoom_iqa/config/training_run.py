@@ -203,7 +203,7 @@ def _origin(stages: Mapping[str, Stage], evaluator: Evaluator) -> dict[str, Any]
 
 
 def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, origin: Mapping[str, Any]) -> StageFacts:
-    """What the loggers of a stage are told of its run."""
+    """Facts of a run that the loggers of a stage are told."""
     config: Any = OmegaConf.to_container(cfg)
     sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
     return StageFacts(

@@ -23,7 +23,7 @@ SLOTS = ("{rationale}", "{hints}")
 
 @dataclass(frozen=True, kw_only=True)
 class Rating:
-    """What a rater answered about a trajectory, as written."""
+    """A rater's answer about a trajectory, as written."""
 
     dataset: str
     id: str

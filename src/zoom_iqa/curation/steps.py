@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """What every step needs: images, engines by speaker, how many images at a time, and the seed of all that is drawn.
+    """The needs of every step: images, engines by speaker, images at a time, and the seed of all that is drawn.
 
     ``unanswered`` counts questions that a server gave no usable answer to; nothing is written of them, so that the
     same command asks again. ``cost`` says what was spent so far.

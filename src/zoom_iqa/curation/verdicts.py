@@ -1,4 +1,4 @@
-"""What each step says of a trajectory: kept, or refused and why. Pure: from records, without asking anyone."""
+"""The verdict of each step on a trajectory: kept, or refused and why. Pure: from records, without asking anyone."""
 
 from __future__ import annotations
 

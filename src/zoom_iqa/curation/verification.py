@@ -20,7 +20,7 @@ TESTS = ("rating", "box", "entropy")
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What was read of one answer: None for a rating that is unreadable, a box that is not asked for, and an entropy
+    """The reading of one answer: None for a rating that is unreadable, a box that is not asked for, and an entropy
     (mean over tokens, in nats) that the engine does not know.
     """
 
@@ -95,7 +95,7 @@ class VisualReliance:
 
 
 def answer_of(generation: Generation, reading: Reading) -> Answer:
-    """What VRF compares of an answer."""
+    """The parts of an answer that VRF compares."""
     boxes = [call.bbox for call in reading.calls if call.bbox is not None]
     entropies: Sequence[float] = generation.entropies or ()
     return Answer(

@@ -88,7 +88,7 @@ class CachedEngine:
         self._engine.submit(request)
 
     def step(self) -> list[Generation]:
-        """What was remembered, and what has come meanwhile, which is written down before it is given back."""
+        """Answers remembered, and those come meanwhile, which is written down before it is given back."""
         ready, self._ready = self._ready, []
         finished = [] if ready else self._engine.step()
         fresh = [(self._digests.pop(made.key), made) for made in finished]

@@ -12,7 +12,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.engine import Engine
 
 Cost = Callable[[], Mapping[str, float]]
-"""What was spent so far, by name; nothing where answers are free."""
+"""Amounts spent so far, by name; nothing where answers are free."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,7 @@ class MasterAdamW(Optimizer):
 
 
 def owners(sizes: list[int], processes: int) -> list[int]:
-    """Which process keeps the states of each parameter: largest first, always to the one with the least so far."""
+    """The process that keeps the states of each parameter: largest first, always to the one with the least so far."""
     load = [0] * processes
     owners = [0] * len(sizes)
     for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):

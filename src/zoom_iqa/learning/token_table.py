@@ -148,7 +148,7 @@ def _marks(
 
 
 def tokens_at(policy: Policy, ids: Sequence[int], spans: Sequence[Span]) -> list[bool]:
-    """Which tokens of a completion hold a character of ``spans``, places in the text that ``ids`` spell."""
+    """Tokens of a completion that hold a character of ``spans``, places in the text that ``ids`` spell."""
     return _touches(policy.token_bytes.spans(ids), spans)
 
 

@@ -59,7 +59,7 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Which of them this is."""
+    """This process's number among them."""
     return dist.get_rank() if world_size() > 1 else 0
 
 

@@ -1,4 +1,4 @@
-"""Which parts of a policy are trained."""
+"""Parts of a policy that are trained, and those that are not."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from zoom_iqa.evaluation.figures import ImageRatings, ratings_by_image
 from zoom_iqa.reports.runs import Figures, FinishedRun, read_run, require_figures
 
 LogRow = dict[str, float]
-"""What a stage logged at a step; ``step`` is one of the keys."""
+"""Figures that a stage logged at a step; ``step`` is one of the keys."""
 
 
 @dataclass(frozen=True, kw_only=True)

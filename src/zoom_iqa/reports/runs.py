@@ -37,7 +37,7 @@ class FinishedRun:
 
     @property
     def description(self) -> str:
-        """Which policy or peer was run, how often, and on how much."""
+        """The policy or peer that was run, how often, and on how much."""
         if "peer" in self.config:
             return f"{self.path}, peer {self.config['peer']['_target_'].rpartition('.')[2]}{self._limit}"
         policy = self.config["policy"]["path"]

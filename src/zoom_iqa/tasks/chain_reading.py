@@ -71,7 +71,7 @@ def _without_thoughts(text: str) -> str:
 
 
 def _payloads(text: str) -> Iterator[str | None]:
-    """What stands between the tags of each call, in order; None for a last one that is not closed."""
+    """The text between the tags of each call, in order; None for a last one that is not closed."""
     place = 0
     while (start := text.find("<zoom>", place)) >= 0:
         end = text.find("</zoom>", start)

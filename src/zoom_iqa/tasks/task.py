@@ -30,7 +30,7 @@ class Session(Protocol):
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What is complete of the trajectory."""
+        """The part of the trajectory that is complete."""
         ...
 
     def submit(self, generation: Generation) -> None:

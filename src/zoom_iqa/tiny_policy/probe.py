@@ -86,7 +86,7 @@ class VisionProbe(nn.Module):
 
 
 def cells_inside(views: Views) -> Tensor:
-    """Which cells (B, N) have their centre in the distorted region."""
+    """Cells (B, N) that have their centre in the distorted region."""
     height, width = views.pixels_BHW3.shape[1] // CELL, views.pixels_BHW3.shape[2] // CELL
     device = views.region_B4.device
     x = (torch.arange(width, device=device) + 0.5) / width

@@ -65,14 +65,14 @@ class BadSteps:
         print(f"warning: {self._stage} {printable(self._last)}; the step is left out ({limit})", file=sys.stderr)
 
     def take_too_many(self) -> str | None:
-        """What to say where there are too many in a row, which are then counted anew; None elsewhere."""
+        """A message where there are too many in a row, which are then counted anew; None elsewhere."""
         if self._in_a_row < self._max:
             return None
         count, self._in_a_row = self._in_a_row, 0
         return f"{self._stage}: {count} steps in a row came to nothing finite, the last at {printable(self._last)}"
 
     def state_dict(self) -> dict[str, Any]:
-        """What a continued run must know."""
+        """State that a continued run needs."""
         return {"in_a_row": self._in_a_row}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ class BadSteps:
 
 
 class EndOfBadSteps(L.Callback):
-    """Where a module has too many bad steps in a row, saves ``path``, whose weights none of them has touched, and ends.
+    """Saves ``path`` where a module has too many bad steps in a row, none of which has touched its weights, and ends.
 
     The module has its ``bad_steps``.
     """

@@ -1,4 +1,4 @@
-"""Which image belongs to train, val or test: as published, or drawn from a seed without ever dividing one content.
+"""Images divided into train, val and test: as published, or drawn from a seed without ever dividing one content.
 
 A seeded draw sorts contents by a hash of (seed, content), so it depends on nothing but the labels: not on the order
 of the file, the platform or a library's random generator.

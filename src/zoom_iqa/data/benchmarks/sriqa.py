@@ -94,7 +94,7 @@ def kind_of(first: str, second: str) -> str | None:
 
 
 def read_votes(root: Path, known: Mapping[str, str]) -> Votes:
-    """What people said of each pair; ``known`` names the images there are, with their photographs.
+    """People's votes on each pair; ``known`` names the images there are, with their photographs.
 
     As A-FINE's authors read them: the picture with the better label is preferred, equal labels are similar.
 

@@ -168,7 +168,7 @@ def _candidates(items: Sequence[Example], band: float) -> tuple[np.ndarray, np.n
 
 
 def _swaps(pairs: Sequence[Pair]) -> list[bool]:
-    """Which pairs are shown in the other order, so that the better image is as often first as second."""
+    """Pairs to be shown in the other order, so that the better image is as often first as second."""
     wanted = {"Image A": 0, "Image B": 0}
     swaps = []
     for number, pair in enumerate(pairs):

@@ -68,7 +68,7 @@ _PLAIN_PREFIXES = ("wildlife", "place", "animal", "farm", "music", "leaves")
 
 @dataclass(frozen=True)
 class Flaw:
-    """What a person sees to be wrong: KADID-10k's name of it, its level on 1-5, and whether it is in one part only."""
+    """The flaw that a person sees: KADID-10k's name of it, its level on 1-5, and whether it is in one part only."""
 
     distortion: str
     level: float

@@ -11,12 +11,12 @@ import numpy as np
 from zoom_iqa.base.defects import Defect
 
 HIDDEN = "hidden defects"
-"""What is looked for where nothing is known to be wrong."""
+"""The defect looked for where nothing is known to be wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a look has shown at a place: the defect, or that there is none."""
+    """The finding of a look at a place: the defect, or that there is none."""
 
     place: str
     defect: Defect | None
@@ -73,7 +73,7 @@ class FullChain:
     evidence_first = False
 
     def look(self, seen: Sequence[Finding], suspected: str, places: Sequence[str], rng: np.random.Generator) -> str:
-        """What was seen, then the suspicion and where it is to be settled."""
+        """The finding, then the suspicion and where it is to be settled."""
         where = " and the ".join(places)
         ask = _pick(
             (
@@ -88,7 +88,7 @@ class FullChain:
     def verdict(
         self, seen: Sequence[Finding], defect: Defect, severity: str, place: str | None, rng: np.random.Generator
     ) -> str:
-        """What was seen, then what it amounts to."""
+        """The finding, then what it amounts to."""
         if defect.family == "none":
             whole = _pick(
                 (

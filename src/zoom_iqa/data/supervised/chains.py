@@ -92,7 +92,7 @@ class ChainWriter:
         return Chain(tuple(texts))
 
     def _looks(self, truth: Truth, rng: np.random.Generator) -> list[Region]:
-        """Where to look, in order; a look that shows the region is the last."""
+        """The places to look at, in order; a look that shows the region is the last."""
         if truth.region is None:
             doubtful = truth.distortion is None or truth.level <= self._doubt_level
             if rng.random() >= (self._doubt_look_rate if doubtful else self._clear_look_rate):
@@ -137,7 +137,7 @@ class ChainWriter:
 
 
 def _finding(box: Region, truth: Truth, defect: Defect, severity: str) -> Finding:
-    """What a look shows: a defect all over is seen everywhere, one in a region where enough of it is shown."""
+    """The defect that a look shows: one all over is seen everywhere, one in a region where enough of it is shown."""
     there = truth.distortion is not None and (truth.region is None or coverage(truth.region, [box]) > ELSEWHERE)
     return Finding(place=place_of(box), defect=defect if there else None, severity=severity)
 

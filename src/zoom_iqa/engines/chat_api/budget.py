@@ -1,4 +1,4 @@
-"""What answers of a server may cost, and what they have cost."""
+"""Limits of the cost of a server's answers, and their cost so far."""
 
 from __future__ import annotations
 

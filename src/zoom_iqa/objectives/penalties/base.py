@@ -21,7 +21,7 @@ from zoom_iqa.parallel.reducer import Reducer
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PenaltyPlan:
-    """Which tokens are penalised, and how much.
+    """Tokens that are penalised, and how much.
 
     ``coefficient_M`` already holds coefficients and denominators of the whole batch: 0 means not selected.
     ``figures`` describe the selection over all processes, for the log.

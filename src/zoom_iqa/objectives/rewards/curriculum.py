@@ -133,7 +133,7 @@ class PerceptualCurriculum:
 
     @property
     def progress(self) -> Progress:
-        """Where the ladder stands."""
+        """The state of the ladder."""
         return self._progress
 
     def cost_of_few(self, images: int) -> str | None:

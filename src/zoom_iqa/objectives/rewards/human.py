@@ -70,7 +70,7 @@ class HumanTextTerm:
         self._measure, self._floor, self._text = measure, floor, text
 
     def present(self, inputs: RewardInputs) -> torch.Tensor:
-        """Which responses are about images that people wrote about, shape (B, G)."""
+        """Responses about images that people wrote about, shape (B, G)."""
         return torch.tensor([[one.example.human_text is not None for one in group] for group in inputs.records])
 
     def check_some(self, examples: Sequence[Example]) -> None:

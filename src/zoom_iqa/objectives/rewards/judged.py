@@ -48,7 +48,7 @@ class JudgedTerm:
         return torch.tensor(values, dtype=torch.float64)
 
     def present(self, inputs: RewardInputs) -> torch.Tensor:
-        """Which responses have the term, shape (B, G)."""
+        """Responses that have the term, shape (B, G)."""
         return torch.tensor([[self._value(record) is not None for record in group] for group in inputs.records])
 
     def _value(self, record: Record) -> float | None:

@@ -150,16 +150,16 @@ class ComparesImages(Protocol):
 
 @runtime_checkable
 class WarnsOfFew(Protocol):
-    """What a reward term is, too, if it works with few images at once, but badly."""
+    """A reward term that works with few images at once, but badly."""
 
     def cost_of_few(self, images: int) -> str | None:
-        """What it costs to have so many images in a step, over all processes; None where they are enough."""
+        """The cost of so many images in a step, over all processes; None where they are enough."""
         ...
 
 
 @runtime_checkable
 class NeedsLabels(Protocol):
-    """What a reward term is, too, if labels alone tell that it cannot be made."""
+    """A reward term of which labels alone may tell that it cannot be made."""
 
     def check_labels(self, examples: Sequence[Example]) -> None:
         """Raise ConfigError, with a remedy, where a label lacks what the term reads."""
@@ -168,16 +168,16 @@ class NeedsLabels(Protocol):
 
 @runtime_checkable
 class MayBeAbsent(Protocol):
-    """What a reward term is, too, if not every response has it: it is left out of means for the others."""
+    """A reward term that not every response has: it is left out of means for the others."""
 
     def present(self, inputs: RewardInputs) -> torch.Tensor:
-        """Which responses have it, shape (B, G)."""
+        """Responses that have it, shape (B, G)."""
         ...
 
 
 @runtime_checkable
 class NeedsSomeLabels(Protocol):
-    """What a reward term is, too, if it is absent where labels lack what it reads."""
+    """A reward term that is absent where labels lack what it reads."""
 
     def check_some(self, examples: Sequence[Example]) -> None:
         """Raise ConfigError, with a remedy, where it can be made of none, so that there is nothing to learn from it."""
@@ -186,7 +186,7 @@ class NeedsSomeLabels(Protocol):
 
 @runtime_checkable
 class ReadsProbe(Protocol):
-    """What a reward term is, too, if it reads the answers to a question about finished rollouts."""
+    """A reward term that reads the answers to a question about finished rollouts."""
 
     @property
     def probe(self) -> str:
@@ -278,7 +278,7 @@ class Rubric:
         return any(isinstance(term, ReadsProbe) and term.probe == probe for term in self._terms.values())
 
     def warnings(self, *, images: int) -> list[str]:
-        """What so few images in a step cost, over all processes, term by term."""
+        """The cost of so few images in a step, over all processes, term by term."""
         said = [term.cost_of_few(images) for term in self._terms.values() if isinstance(term, WarnsOfFew)]
         return [warning for warning in said if warning is not None]
 

@@ -54,7 +54,7 @@ def problem(text: str) -> str:
 
 
 def compared(left: Expected | None, right: Expected | None) -> str:
-    """Which of two images is judged better, once both are; their spreads say how sure that is."""
+    """The one of two images that is judged better, once both are; their spreads say how sure that is."""
     if left is None or right is None:
         return ""
     gap, spread = right.mean - left.mean, (left.std**2 + right.std**2) ** 0.5
