@@ -19,10 +19,10 @@ import torch
 from hydra.utils import instantiate
 
 from zoom_iqa.config.composition import composed
+from zoom_iqa.config.tiny_policy_run import untrained
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.photographs import photographs
 from zoom_iqa.data.embedded.pictures import FolderPictures, ShippedPictures
-from zoom_iqa.make_tiny_policy import untrained
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.peers.ridge import fit_ridge
 from zoom_iqa.policy.policy import Policy

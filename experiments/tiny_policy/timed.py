@@ -19,7 +19,7 @@ import torch
 from hydra.utils import instantiate
 
 from zoom_iqa.config.composition import composed
-from zoom_iqa.make_tiny_policy import untrained
+from zoom_iqa.config.tiny_policy_run import untrained
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tiny_policy.language import LanguageWarmup
 

@@ -54,7 +54,7 @@ def test_nothing_heavy_is_loaded_for_a_menu_or_the_help_of_options() -> None:
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("name", ["train", "evaluate", "evaluate_peer", "data", "curate", "judge", "export", "plan"])
+@pytest.mark.parametrize("name", sorted(menu.COMMANDS))
 def test_help_comes_before_what_takes_long_to_import(name: str, flag: str) -> None:
     """Modules are counted, since seconds depend on other work: torch and Lightning bring thousands."""
     code = (

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.plain_policy import plain_policy
 from zoom_iqa.config.composition import composed
-from zoom_iqa.make_tiny_policy import make
-from zoom_iqa.policy.loading import load_policy
+from zoom_iqa.config.tiny_policy_run import make
 
 SMALL = (
     "paths.photographs=null", "workers=0", "texts.rationales=60", "vocab_size=512", "vision_shape.width=32",
@@ -65,8 +65,5 @@ def _tower(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _weights(folder: Path) -> dict[str, np.ndarray]:
-    policy = load_policy(
-        path=str(folder), dtype="float32", attention="sdpa", min_pixels=None, max_pixels=None, image_cache=4,
-        lora=None, gradient_checkpointing=False,
-    )  # fmt: skip
+    policy = plain_policy(folder)
     return {name: value.numpy() for name, value in policy.model.state_dict().items()}

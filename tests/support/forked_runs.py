@@ -30,7 +30,7 @@ def forked(
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # as in a new process, whatever ran in this one
         signal_handling._SIGCHLD_handler_set = False
         first()
-        run_command(lambda: small_run(run_dir, policy, *settings) and None, help_text="", go_on=lambda: "AGAIN")
+        run_command(lambda: small_run(run_dir, policy, *settings) and None, go_on=lambda: "AGAIN")
         status = 0
     except SystemExit as ended:
         status = ended.code if isinstance(ended.code, int) else 1

@@ -22,7 +22,6 @@ from omegaconf.errors import OmegaConfBaseException
 from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError, ZoomIQAError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.config.composition import explained_error
-from zoom_iqa.config.help import asks_for_help
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, world_size
 from zoom_iqa.parallel.stopping import stoppable
@@ -44,11 +43,10 @@ _FLAGS = ("Only one of --run", "The --resolve flag")  # how Hydra begins what it
 def run_command(
     command: Callable[[], None],
     *,
-    help_text: str,
     config_name: str | None = None,
     go_on: Callable[[], str] | None = None,
 ) -> None:
-    """Run an entry point, or print its help; an error made on purpose is one line on stderr and exit status 2.
+    """Run an entry point; an error made on purpose is one line on stderr and exit status 2.
 
     ``config_name`` is the root config of a command that Hydra itself starts: it has Hydra's flags, and a wrong key is
     shown with the valid ones beside it. ``go_on`` makes the command that continues this one when it was stopped.
@@ -59,12 +57,9 @@ def run_command(
     patience_s = 0.0  # after an error others have nothing left to do
     try:
         with stoppable(), expected_errors(config_name, go_on=go_on):
-            if asks_for_help(sys.argv[1:]):
-                print(help_text, end="")
-            else:
-                if config_name is not None:
-                    _refuse_unknown_flags(sys.argv[1:])
-                command()
+            if config_name is not None:
+                _refuse_unknown_flags(sys.argv[1:])
+            command()
             sys.stdout.flush()
         patience_s = CHILDREN_END_S
     finally:

@@ -34,7 +34,7 @@ ROWS_SHOWN = 10
 def run() -> None:
     """The command, when its help was not asked for."""
     command = convert if sys.argv[1:2] == ["convert"] else check
-    run_command(lambda: command(sys.argv[1:]), help_text="")
+    run_command(lambda: command(sys.argv[1:]))
 
 
 def convert(arguments: Sequence[str]) -> None:
@@ -96,13 +96,6 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     check_read(cfg, read=(*own_labels.KEYS, "benchmarks"))
     require_benchmarks(cfg, CHECK_USAGE)
     return cfg
-
-
-def load_benchmark(name: str, overrides: Sequence[str]) -> Benchmark:
-    """The benchmark of conf/benchmark/<name>.yaml with values set by ``overrides`` (``benchmark.root=...``)."""
-    (node,) = compose_config([f"benchmark={name}", *overrides]).benchmarks.values()
-    benchmark: Benchmark = instantiate(node)
-    return benchmark
 
 
 def _of_benchmarks(override: str) -> str:

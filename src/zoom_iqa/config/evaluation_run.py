@@ -62,7 +62,7 @@ FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
 def run() -> None:
     """The command, when its help was not asked for: errors made on purpose end in one line and status 2."""
     go_on = command("zoom_iqa.evaluate", sys.argv[1:])  # the same goes on where it was stopped
-    run_command(_command, help_text="", go_on=lambda: go_on)
+    run_command(_command, go_on=lambda: go_on)
 
 
 def compose_config(arguments: Sequence[str]) -> DictConfig:

@@ -55,7 +55,7 @@ IDENTITY = ("benchmark", "split", "sampling", "prompt", "seed", "max_pixels", "u
 def run() -> None:
     """The command, when its help was not asked for: errors made on purpose end in one line and status 2."""
     go_on = command("zoom_iqa.judge", sys.argv[1:])
-    run_command(_command, help_text="", go_on=lambda: go_on)
+    run_command(_command, go_on=lambda: go_on)
 
 
 def compose_config(arguments: Sequence[str]) -> DictConfig:

@@ -28,7 +28,7 @@ def run_after_help(command: Callable[[], None]) -> None:
     """Run a command whose help was not asked for; errors made on purpose end in one line and status 2."""
     with quiet_interrupt():
         from zoom_iqa.config.commands import run_command  # imports torch
-    run_command(command, help_text="")
+    run_command(command)
 
 
 @contextmanager

@@ -13,9 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 
-NOT_KEPT = ("machine", "paths", "show_config")
-"""Keys that say nothing of what a run is; machine is kept apart."""
-
 Requirement = tuple[str, Callable[[Any], bool]]
 
 

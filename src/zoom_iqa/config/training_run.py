@@ -82,7 +82,7 @@ def _main(cfg: DictConfig) -> float | None:
 
 def run() -> None:
     """Train as the command line says: errors made on purpose end in one line and status 2."""
-    run_command(_main, help_text="", config_name="train")
+    run_command(_main, config_name="train")
 
 
 def train(cfg: DictConfig, run_dir: Path) -> float | None:

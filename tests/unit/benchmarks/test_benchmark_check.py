@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.config.data_commands import check, load_benchmark
+from zoom_iqa.config.data_commands import check
 from zoom_iqa.data.benchmarks.check import Report, inspect
 
 

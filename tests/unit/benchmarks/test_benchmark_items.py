@@ -12,10 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from PIL import Image
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError, DataError, ImageError
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.command_line import benchmark_names
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.datasets import BenchmarkImages, benchmark_images

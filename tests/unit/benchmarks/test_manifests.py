@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.benchmarks.manifest import Manifest
 

@@ -9,9 +9,9 @@ import openpyxl
 import pytest
 from scipy.io import savemat
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import Example
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 
 

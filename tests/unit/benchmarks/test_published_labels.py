@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks import Benchmark
 
 

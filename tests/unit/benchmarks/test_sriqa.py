@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hydra.errors import InstantiationException
 
+from support.loaded_benchmark import load_benchmark
 from support.made_sriqa import SCORES, make_sriqa, name_of, write_label, write_scores
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.targets import MIRRORED, Preference
 from zoom_iqa.base.types import Example
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.benchmarks.check import inspect
 from zoom_iqa.data.benchmarks.sriqa import kind_of, method_of
 from zoom_iqa.data.benchmarks.sriqa_pairs import SRIQAPairs

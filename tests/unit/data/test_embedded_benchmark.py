@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.embedded.benchmark import EmbeddedBenchmark
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.photographs import PIXELS, load_photograph, photographs

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.targets import CHOICES, MIRRORED, Choice, Preference
 from zoom_iqa.base.types import ImageRef, rated_example
-from zoom_iqa.config.data_commands import load_benchmark
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.pairs import EmbeddedPairBenchmark, EmbeddedPairs
 from zoom_iqa.data.pairs import Orders, PairRule, choice_between, image_id, pairs_within
