@@ -12,24 +12,12 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from support.placed_runs import COMPARABLE
 from support.small_run import SETTINGS, metrics_of, save_policy, small_run, weights_of
 
 TESTS = Path(__file__).resolve().parents[1]
 TWO = ["trainer=ddp", "trainer.devices=2"]
-# what an image's rollouts are must not depend on the process, nor rounding be blown up by a normalised step
-COMPARABLE = [
-    "rollout._target_=support.written_engine.KeyedEngine",
-    "prompts.questions=[Rate it.]",
-    "machine.micro_batch_tokens=1",
-    "sft.module.max_grad_norm=1000.0",  # clipping would hide a wrong factor
-    "grpo.module.max_grad_norm=1000.0",
-    "sft.steps=2",
-    "grpo.steps=2",
-    "data.test.size=5",
-    *(f"{stage}.module.optimizer._target_=torch.optim.SGD" for stage in ("sft", "grpo")),
-    *(f"~{stage}.module.optimizer.betas" for stage in ("sft", "grpo")),
-    *(f"{stage}.module.optimizer.lr=0.01" for stage in ("sft", "grpo")),
-]
+TWO_STEPS = [*COMPARABLE, "machine.micro_batch_tokens=1", "sft.steps=2", "grpo.steps=2"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +29,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     """Its default folder bears the time of the start, which differs between processes."""
     folder = tmp_path_factory.mktemp("ddp")
-    settings = [*SETTINGS, *COMPARABLE, *TWO, "sft.data.batch_size=1", "grpo.data.batch_size=1"]
+    settings = [*SETTINGS, *TWO_STEPS, *TWO, "sft.data.batch_size=1", "grpo.data.batch_size=1"]
     settings += [f"policy.path={policy}", f"paths.runs={folder}/runs"]
     settings += ["+callbacks.weights._target_=support.rank_weights.RankWeights", f"+callbacks.weights.folder={folder}"]
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
@@ -71,7 +59,7 @@ def test_two_processes_learn_what_one_learns_from_batches_twice_as_large(
     run: Path, policy: Path, tmp_path: Path
 ) -> None:
     alone = tmp_path / "alone"
-    small_run(alone, policy, *COMPARABLE, "sft.data.batch_size=2", "grpo.data.batch_size=2")
+    small_run(alone, policy, *TWO_STEPS, "sft.data.batch_size=2", "grpo.data.batch_size=2")
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(policy)
     before = {f"model.{name}": value for name, value in model.state_dict().items()}
     for stage in ("sft", "grpo"):

@@ -13,6 +13,19 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 
 
+# what an image's rollouts are must not depend on the process, nor rounding be blown up by a normalised step
+COMPARABLE = [
+    "rollout._target_=support.written_engine.KeyedEngine",
+    "prompts.questions=[Rate it.]",
+    "sft.module.max_grad_norm=1000.0",  # clipping would hide a wrong factor
+    "grpo.module.max_grad_norm=1000.0",
+    "data.test.size=5",
+    *(f"{stage}.module.optimizer._target_=torch.optim.SGD" for stage in ("sft", "grpo")),
+    *(f"~{stage}.module.optimizer.betas" for stage in ("sft", "grpo")),
+    *(f"{stage}.module.optimizer.lr=0.01" for stage in ("sft", "grpo")),
+]
+
+
 @dataclass(frozen=True)
 class Asked:
     """A run in the folder ``name``, of a config with these overrides; it ends at ``stop_at``, or where it should."""

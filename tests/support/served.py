@@ -14,10 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from zoom_iqa.policy.loading import load_policy
+from support.plain_policy import plain_policy
 from zoom_iqa.policy.lora import plain_state_dict
-from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.shipped import shipped_policy_folder
 from zoom_iqa.policy.widening import widened
 
 HEAD_WIDTH = 64
@@ -34,23 +32,9 @@ VLLM_VARIABLES = {
 }
 
 
-def shipped_policy() -> Policy:
-    """The shipped policy as it is."""
-    return load_policy(
-        path=str(shipped_policy_folder()),
-        dtype="float32",
-        attention="sdpa",
-        min_pixels=None,
-        max_pixels=None,
-        image_cache=64,
-        lora=None,
-        gradient_checkpointing=False,
-    )
-
-
 def write_for_servers(folder: Path) -> None:
     """The shipped policy with heads that vLLM's kernels know."""
-    policy = shipped_policy()
+    policy = plain_policy()
     policy.model = widened(policy.model, plain_state_dict(policy.model), head_width=HEAD_WIDTH)
     policy.save(folder)
 

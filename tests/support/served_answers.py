@@ -11,8 +11,8 @@ from support.chat_server import ChatApi, written
 from support.command_line import Ended
 from support.engine_runs import native
 from support.made_rollouts import rollout, step
+from support.plain_policy import plain_policy
 from support.random_policy import noise_image
-from support.served import shipped_policy
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec, record_of
 from zoom_iqa.base.sampling import SamplingParams
@@ -45,7 +45,7 @@ def served_and_native(
     base_url: str, model: str, log: Path, asked: Sequence[Request]
 ) -> tuple[dict[str, Generation], dict[str, Generation]]:
     """Greedy answers of the server, and of the native engine with the shipped policy and, as there, nothing banned."""
-    policy = shipped_policy()
+    policy = plain_policy()
     policy.banned_ids = ()
     with RequestLog(log) as kept:
         server = server_of(

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from support.served import shipped_policy
+from support.plain_policy import plain_policy
 from zoom_iqa.policy.policy import Policy
 
 
@@ -15,4 +15,4 @@ def shipped() -> Policy:
     """The shipped policy. Shared by the session: do not change its weights."""
     if find_spec("vllm") is None:
         pytest.skip("needs vLLM and its environment: make vllm-env, then make test-vllm")
-    return shipped_policy()
+    return plain_policy()

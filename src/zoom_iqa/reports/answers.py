@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from zoom_iqa.base.judgements import Evidence
@@ -98,9 +98,6 @@ def _expected(image: ImageRatings) -> float | None:
     if image.expected is not None:
         return image.expected
     return statistics.fmean(image.ratings) if len(image.ratings) > 1 else None
-
-
-Ranking = Callable[[ImageRatings], float | None]
 
 
 def _distance(image: ImageRatings) -> float | None:

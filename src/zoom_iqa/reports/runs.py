@@ -72,9 +72,10 @@ class FinishedRun:
         Raises:
             DataError: as there, or figures of ratings are missing.
         """
-        for name, figures in self.by_dataset.items():
+        found = self.by_dataset
+        for name, figures in found.items():
             require_figures(self.path, name, figures, EVERYWHERE)
-        return self.by_dataset
+        return found
 
 
 def read_run(path: Path) -> FinishedRun:

@@ -11,11 +11,11 @@ import yaml
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
 from support.command_line import run_module
+from support.plain_policy import plain_policy
 from support.small_run import composed, save_policy
 from zoom_iqa.base.errors import CheckpointError, ConfigError, PolicyError
 from zoom_iqa.config.exporting import export
 from zoom_iqa.config.machine import kept_config
-from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.lora import LoraSettings, adapter_weights
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.checkpoints import FORMAT
@@ -27,10 +27,7 @@ RANK, ALPHA = 4, 8
 def trained(start: Path, *, lora: bool) -> Policy:
     """The start with other weights, as training would leave them."""
     settings = LoraSettings(rank=RANK, alpha=ALPHA, targets=["q_proj", "down_proj"]) if lora else None
-    policy = load_policy(
-        path=str(start), dtype="float32", attention="sdpa", min_pixels=None, max_pixels=None, image_cache=4,
-        lora=settings, gradient_checkpointing=False,
-    )  # fmt: skip
+    policy = plain_policy(start, lora=settings)
     generator = torch.Generator().manual_seed(1)
     changed = adapter_weights(policy.model) if lora else dict(policy.model.named_parameters())
     for parameter in changed.values():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.plain_policy import plain_policy
 from zoom_iqa.base.errors import ConfigError, PolicyError
-from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.lora import (
     LoraSettings,
     adapter_weights,
@@ -67,16 +67,7 @@ def test_the_effective_weight_is_base_plus_scaled_product(adapted: Policy):
 
 def test_an_export_is_a_plain_policy_that_acts_the_same(adapted: Policy, tmp_path: Path):
     adapted.save(tmp_path / "policy")
-    loaded = load_policy(
-        path=str(tmp_path / "policy"),
-        dtype="float32",
-        attention="sdpa",
-        min_pixels=None,
-        max_pixels=None,
-        image_cache=4,
-        lora=None,
-        gradient_checkpointing=False,
-    )
+    loaded = plain_policy(tmp_path / "policy")
     assert not has_adapters(loaded.model)
     torch.testing.assert_close(_logits(loaded), _logits(adapted), atol=1e-4, rtol=1e-4)
     with pytest.raises(PolicyError, match="exists"):

@@ -13,14 +13,13 @@ import yaml
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
+from support.plain_policy import plain_policy
 from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import ImagePart, Message, Request, TextPart
 from zoom_iqa.engines.transformers_engine import TransformersEngine
 from zoom_iqa.policy.card import card_files
-from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.shipped import shipped_policy_folder
 from zoom_iqa.policy.vision_cache import VisionCache
 
 FIGURES = {"sft": {"srcc": 0.7024, "plcc": 0.7, "valid_rate": 1.0, "format_rate": 0.25, "n": 34, "other": 5}}
@@ -107,16 +106,7 @@ def test_a_card_of_a_policy_that_compares() -> None:
 def test_the_example_says_what_our_engine_says(
     count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    policy = load_policy(
-        path=str(shipped_policy_folder()),
-        dtype="float32",
-        attention="sdpa",
-        min_pixels=None,
-        max_pixels=None,
-        image_cache=4,
-        lora=None,
-        gradient_checkpointing=False,
-    )
+    policy = plain_policy()
     images = [noise_image(3, 256, 192), noise_image(4, 140, 112)][:count]
     paths = [str(tmp_path / f"photo{number}.png") for number in range(count)]
     for image, path in zip(images, paths, strict=True):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
+from support.plain_policy import plain_policy
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.policy.folder import check_folder
-from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.shipped import shipped_policy_folder
 
 NEEDED = (
@@ -32,16 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> None:
-    load_policy(
-        path=str(folder),
-        dtype="float32",
-        attention="sdpa",
-        min_pixels=None,
-        max_pixels=None,
-        image_cache=8,
-        lora=None,
-        gradient_checkpointing=False,
-    )
+    plain_policy(folder)
 
 
 def said_of(folder: Path) -> str:

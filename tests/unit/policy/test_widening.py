@@ -8,28 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.plain_policy import plain_policy
 from support.random_policy import turn1_prompt, turn2_prompt
 from zoom_iqa.base.errors import PolicyError
-from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.packing import PromptCompletion
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.shipped import shipped_policy_folder
 from zoom_iqa.policy.widening import Widening, head_width_of, widened
-
-
-def _shipped() -> Policy:
-    return load_policy(
-        path=str(shipped_policy_folder()),
-        dtype="float32",
-        attention="sdpa",
-        min_pixels=None,
-        max_pixels=None,
-        image_cache=8,
-        lora=None,
-        gradient_checkpointing=False,
-    )
 
 
 def _wide(policy: Policy, head_width: int) -> Policy:
@@ -58,24 +44,15 @@ def test_a_random_policy_computes_the_same(random_policy: Policy, head_width: in
 
 
 def test_the_shipped_policy_computes_the_same():
-    policy = _shipped()
+    policy = plain_policy()
     assert head_width_of(policy.model.config) == 40
     torch.testing.assert_close(_log_probs(_wide(policy, 64)), _log_probs(policy), rtol=1e-4, atol=1e-4)
 
 
 def test_a_wide_policy_is_kept_and_loaded(tmp_path: Path):
-    policy = _shipped()
+    policy = plain_policy()
     _wide(policy, 64).save(tmp_path / "wide")
-    loaded = load_policy(
-        path=str(tmp_path / "wide"),
-        dtype="float32",
-        attention="sdpa",
-        min_pixels=None,
-        max_pixels=None,
-        image_cache=8,
-        lora=None,
-        gradient_checkpointing=False,
-    )
+    loaded = plain_policy(tmp_path / "wide")
     torch.testing.assert_close(_log_probs(loaded), _log_probs(policy), rtol=1e-4, atol=1e-4)
 
 

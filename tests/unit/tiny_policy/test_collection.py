@@ -79,7 +79,10 @@ def test_the_middle_is_kept_at_four_to_three_and_reduced(package: Photograph, tm
 def test_what_is_there_is_not_fetched_again(package: Photograph, tmp_path: Path):
     collect(tmp_path, [package])
     (tmp_path / "packages" / "green_1_all.deb").unlink()
+    made = (tmp_path / "make" / "green.jpg").stat()
     collect(tmp_path, [package])
+    assert (tmp_path / "make" / "green.jpg").stat() == made
+    assert not list((tmp_path / "packages").iterdir())
 
 
 @pytest.mark.parametrize("field", ["package_sha256", "sha256"])
