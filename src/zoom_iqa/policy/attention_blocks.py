@@ -82,6 +82,13 @@ def attend_backward(
     )
 
 
+def merge(out_BHQD: Tensor, lse_BHQ: Tensor, more_BHQD: Tensor, more_lse_BHQ: Tensor) -> None:
+    """Add, in place, to what queries took from some keys what they take from others; -inf where that was nothing."""
+    share_BHQ1 = torch.sigmoid(more_lse_BHQ - lse_BHQ)[..., None].to(out_BHQD.dtype)
+    out_BHQD.lerp_(more_BHQD, share_BHQ1.expand_as(out_BHQD))
+    lse_BHQ.copy_(torch.logaddexp(lse_BHQ, more_lse_BHQ))
+
+
 def _scores(q_BHQD: Tensor, k_BHKD: Tensor, causal: bool, scale: float) -> Tensor:
     scores_BHQK = (q_BHQD @ k_BHKD.mT).to(torch.promote_types(q_BHQD.dtype, torch.float32)) * scale
     if causal:

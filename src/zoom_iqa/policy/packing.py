@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.policy.encoding import EncodedImage, EncodedPrompt
+from zoom_iqa.policy.packed_layout import CrossBlock, PackedLayout, Pattern, Run, merged_runs
 from zoom_iqa.policy.prefix_tree import Node, PrefixTree, TokenSequence, sequence_of
-from zoom_iqa.policy.shared_prefix import CrossBlock, PackedLayout, Run
 
 WORTH_SHARING = 32
 """Repeated tokens that cost as much as one more attention call a layer: measured, on a CPU two prompts of 300 tokens
@@ -42,8 +42,7 @@ class PackedSequences:
     ids_T: Tensor
     positions_3T: Tensor
     images: tuple[EncodedImage, ...]
-    runs: tuple[Run, ...]
-    blocks: tuple[CrossBlock, ...]
+    pattern: Pattern
     places: tuple[Tensor, ...]
 
 
@@ -51,7 +50,8 @@ class PackedSequences:
 class PackedBatch:
     """Everything on the CPU. ``images`` stand in the order of their tokens.
 
-    ``predicting_N``: for each completion token, in the order the samples came in, which packed token predicts it.
+    ``predicting_N``: for each completion token, in the order the samples came in, which of the tokens that the layout
+    wants predicts it.
     """
 
     ids_T: Tensor
@@ -68,8 +68,9 @@ def pack_samples(samples: Sequence[PromptCompletion]) -> PackedBatch:
     for sample, places_L in zip(samples, packed.places, strict=True):
         before = len(sample.prompt.ids_L) - 1
         predicting.append(places_L[before : before + len(sample.completion_C)])
-    layout = PackedLayout(packed.runs, packed.blocks)
-    return PackedBatch(packed.ids_T, packed.positions_3T, packed.images, layout, torch.cat(predicting))
+    wanted_W, predicting_N = torch.cat(predicting).unique(return_inverse=True)
+    layout = PackedLayout.of(packed.pattern, wanted_W)
+    return PackedBatch(packed.ids_T, packed.positions_3T, packed.images, layout, predicting_N)
 
 
 class PackedSize:
@@ -119,8 +120,10 @@ def pack_sequences(sequences: Sequence[TokenSequence]) -> PackedSequences:
         ids_T=torch.from_numpy(tokens_5T[0]),
         positions_3T=torch.from_numpy(tokens_5T[2:]),
         images=tuple(image for place in placed for node in place.branch.nodes for _, image in node.images),
-        runs=tuple(_runs(placed)),
-        blocks=tuple(CrossBlock(place.own, place.below) for place in placed if place.branch.below),
+        pattern=Pattern(
+            runs=merged_runs(Run(place.start, place.start, 1, place.branch.own) for place in placed),
+            blocks=tuple(CrossBlock(place.own, place.below) for place in placed if place.branch.below),
+        ),
         places=tuple(places[number] for number in range(len(sequences))),
     )
 
@@ -191,14 +194,3 @@ def _place(branches: Sequence[_Branch]) -> list[_Placed]:
             waiting.append((branch.below, start + branch.own, path_L))
             start += branch.whole
     return sorted(placed, key=lambda place: place.start)
-
-
-def _runs(placed: Sequence[_Placed]) -> list[Run]:
-    """Pieces that are equally long and side by side, as runs."""
-    runs: list[Run] = []
-    for place in placed:
-        if runs and runs[-1].length == place.branch.own and runs[-1].span.stop == place.start:
-            runs[-1] = Run(runs[-1].start, runs[-1].count + 1, runs[-1].length)
-        else:
-            runs.append(Run(place.start, 1, place.branch.own))
-    return runs

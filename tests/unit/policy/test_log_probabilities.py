@@ -12,6 +12,7 @@ from support.random_policy import TEXTS, build_random_policy, chain_prompt, turn
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import Message
 from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.packing import PromptCompletion, pack_samples
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
@@ -94,11 +95,17 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("make", [samples_of, chain_samples])
+@pytest.mark.parametrize("kind", ["as it is", "adapters"])
 def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence(
-    make: Callable[[Policy], list[PromptCompletion]],
+    make: Callable[[Policy], list[PromptCompletion]], kind: str
 ) -> None:
     policy = build_random_policy()
     samples = make(policy)
+    if kind == "adapters":
+        add_adapters(policy.model, LoraSettings(rank=2, alpha=4, targets=["q_proj", "k_proj", "o_proj", "up_proj"]))
+        for name, weight in policy.model.named_parameters():
+            if "lora_B" in name:
+                weight.data.normal_(std=0.1, generator=torch.Generator().manual_seed(len(name)))
     plain = [plain_scores(policy, sample) for sample in samples]
     expected_logp, expected_entropy = (torch.cat(part) for part in zip(*plain, strict=True))
     expected_loss = loss_of(expected_logp, expected_entropy)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from support.written_prompts import IMAGE_PAD, written_prompt
 from zoom_iqa.policy import packing
+from zoom_iqa.policy.packed_layout import CrossBlock, Pattern, Run
 from zoom_iqa.policy.packing import PackedBatch, PackedSize, PromptCompletion, pack_samples, sharing_order
-from zoom_iqa.policy.shared_prefix import CrossBlock, Run
 
 PIECES = st.lists(st.sampled_from([1, 2, "a", "b"]), min_size=1, max_size=7)
 COMPLETION = st.lists(st.integers(1, 2), min_size=1, max_size=5)
@@ -23,17 +23,17 @@ def samples_of(plan: list[tuple[list[int | str], list[int]]]) -> list[PromptComp
     return [PromptCompletion(written_prompt(p), str(p), torch.tensor(c)) for p, c in plan]
 
 
-def seen_by(batch: PackedBatch) -> list[list[int]]:
-    """For each packed token, in their order, the tokens that its run and the blocks let it see."""
-    seen: list[list[int]] = [[] for _ in batch.ids_T]
-    for block in batch.layout.blocks:
+def seen_by(pattern: Pattern, rows: int) -> list[list[int]]:
+    """For each row that attends the tokens, in their order, that its run and the blocks let it see."""
+    seen: list[list[int]] = [[] for _ in range(rows)]
+    for block in pattern.blocks:
         for query in range(block.queries.start, block.queries.stop):
             seen[query] += range(block.keys.start, block.keys.stop)
-    for run in batch.layout.runs:
+    for run in pattern.runs:
         for i in range(run.count * run.length):
-            piece = run.start + i - i % run.length
-            seen[run.start + i] += range(piece, run.start + i + 1)
-    return seen
+            piece = run.keys + i - i % run.length
+            seen[run.queries + i] += range(piece, run.keys + i + 1)
+    return [sorted(tokens) for tokens in seen]
 
 
 def images_by_token(batch: PackedBatch) -> dict[int, str]:
@@ -49,15 +49,19 @@ def test_every_token_sees_what_it_would_see_alone(worth: int, plan: list[tuple[l
     samples = samples_of(plan)
     with patch.object(packing, "WORTH_SHARING", worth):
         batch = pack_samples(samples)
-    seen, images = seen_by(batch), images_by_token(batch)
+    seen, images = seen_by(batch.layout.pattern, len(batch.ids_T)), images_by_token(batch)
+    predicting_N = batch.layout.wanted_W[batch.predicting_N]
+    assert sorted({*predicting_N.tolist()}) == batch.layout.wanted_W.tolist()
+    last = seen_by(batch.layout.last, len(batch.layout.wanted_W))
+    assert last == [seen[token] for token in batch.layout.wanted_W.tolist()]
     starts = [0, *torch.tensor([len(sample.completion_C) for sample in samples]).cumsum(0).tolist()]
     for number, (sample, start) in enumerate(zip(samples, starts, strict=False)):
         prompt = sample.prompt
-        predicting = batch.predicting_N[start : starts[number + 1]].tolist()
-        path = sorted(seen[predicting[-1]])
+        predicting = predicting_N[start : starts[number + 1]].tolist()
+        path = seen[predicting[-1]]
         assert batch.ids_T[path].tolist() == [*prompt.ids_L.tolist(), *sample.completion_C[:-1].tolist()]
         for i, token in enumerate(path):
-            assert sorted(seen[token]) == path[: i + 1]
+            assert seen[token] == path[: i + 1]
         assert predicting == path[len(prompt.ids_L) - 1 :]
         after = prompt.next_position + torch.arange(len(predicting) - 1)
         expected = torch.cat([prompt.positions_3L, after.expand(3, -1)], 1)
@@ -71,7 +75,7 @@ def test_every_token_sees_what_it_would_see_alone(worth: int, plan: list[tuple[l
     if worth == 1 and text_only:
         assert len(batch.ids_T) == len(distinct)
     if worth == 1000:  # still without samples that are wholly the beginning of others
-        assert batch.layout.blocks == ()
+        assert batch.layout.pattern.blocks == ()
 
 
 def test_equal_prompts_stand_once_and_short_common_beginnings_are_repeated() -> None:
@@ -87,9 +91,22 @@ def test_equal_prompts_stand_once_and_short_common_beginnings_are_repeated() -> 
     ids = batch.ids_T.tolist()
     short = [[7, 99, 99], [7, 99, 99, 6], [7, 99, 99, 1, 2, 3]]
     assert ids == [*short[0], *short[1], *short[2], *long, 99, 99, 3, 5]
-    assert batch.layout.runs == (Run(0, 1, 3), Run(3, 1, 4), Run(7, 1, 6), Run(13, 1, 34), Run(47, 2, 1))
-    assert batch.layout.blocks == (CrossBlock(slice(13, 47), slice(47, 49)),)
+    assert batch.layout.pattern.runs == (
+        Run(0, 0, 1, 3),
+        Run(3, 3, 1, 4),
+        Run(7, 7, 1, 6),
+        Run(13, 13, 1, 34),
+        Run(47, 47, 2, 1),
+    )
+    assert batch.layout.pattern.blocks == (CrossBlock(slice(13, 47), slice(47, 49)),)
     assert [image.key for image in batch.images] == ["b", "a", "a", "c"]
+
+
+def test_a_prompt_with_one_completion_is_one_causal_piece() -> None:
+    layout = pack_samples(samples_of([([7, "a", 8], [1, 2, 3])])).layout
+    assert (layout.pattern.runs, layout.pattern.blocks) == ((Run(0, 0, 1, 6),), ())
+    assert layout.wanted_W.tolist() == [3, 4, 5]
+    assert (layout.last.runs, layout.last.blocks) == ((Run(0, 3, 1, 3),), (CrossBlock(slice(0, 3), slice(0, 3)),))
 
 
 def test_turns_of_a_growing_conversation_cost_its_length() -> None:
@@ -106,9 +123,16 @@ def test_turns_of_a_growing_conversation_cost_its_length() -> None:
     batch = pack_samples(samples_of(plan))
     tokens = sum(2 if isinstance(piece, str) else 1 for pieces in (first, *conversations) for piece in pieces)
     assert len(batch.ids_T) == tokens
-    assert batch.layout.runs == (Run(0, 1, 42), Run(42, 2, (tokens - 42) // 2))
+    assert batch.layout.pattern.runs == (Run(0, 0, 1, 42), Run(42, 42, 2, (tokens - 42) // 2))
     assert [image.key for image in batch.images] == ["a", "b", "b", "b", "b"]
-    assert batch.ids_T[batch.predicting_N].reshape(6, 3)[:, 1].tolist() == [50, 51, 52, 60, 61, 62]
+    assert batch.ids_T[batch.layout.wanted_W[batch.predicting_N]].reshape(6, 3)[:, 1].tolist() == [
+        50,
+        51,
+        52,
+        60,
+        61,
+        62,
+    ]
 
 
 @given(plan=PLANS)

@@ -1,7 +1,8 @@
 """Prompts -> keys, values and first hidden states: each distinct prompt once, common beginnings once, without padding,
 and of a prompt that extends something stored only what is new.
 
-Legend: n prompts, T packed tokens, L tokens of a prompt, J key heads, P longest prompt, D head width, H hidden width.
+Legend: n prompts, T packed tokens, W of them last ones, L tokens of a prompt, J key heads, P longest prompt, D head
+width, H hidden width.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from torch import Tensor
 from zoom_iqa.engines.native.prefix_store import Piece, PrefixStore, limited
 from zoom_iqa.policy.embedding import embed
 from zoom_iqa.policy.encoding import EncodedPrompt
+from zoom_iqa.policy.packed_layout import CrossBlock, PackedLayout, PastBlock, Pattern, Run, merged_runs
 from zoom_iqa.policy.packing import WORTH_SHARING, PackedSequences, pack_sequences
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.prefix_tree import TokenSequence, sequence_of
-from zoom_iqa.policy.shared_prefix import CrossBlock, PackedLayout, PastBlock, Run, forward_packed
+from zoom_iqa.policy.shared_prefix import forward_packed
 from zoom_iqa.policy.vision_cache import VisionCache
 
 
@@ -72,20 +74,20 @@ def prefill(policy: Policy, prompts: Sequence[EncodedPrompt], features: VisionCa
     for number, past in enumerate(pasts):
         alike.setdefault(past, []).append(number)
     parts = [pack_sequences([_after(sequences[i], past) for i in numbers]) for past, numbers in alike.items()]
-    kept: dict[int, tuple[Tensor, Tensor]] = {}
-    layout = _layout(parts, list(alike), kept)
-    images = [image for part in parts for image in part.images]
-    ids_T = torch.cat([part.ids_T for part in parts]).to(policy.device)
-    embedded = embed(policy, ids_T, features(images) if images else [])
-    positions_3T = torch.cat([part.positions_3T for part in parts], 1)
-    hidden_TH = forward_packed(policy.model, embedded, positions_3T, layout)
     starts: dict[int, _Start] = {}
     for part, offset, (past, numbers) in zip(parts, _offsets(parts), alike.items(), strict=True):
         kvs = tuple(piece.kv for piece in past)
         starts |= {i: _Start(kvs, places_L + offset) for i, places_L in zip(numbers, part.places, strict=True)}
     ordered = tuple(starts[i] for i in range(len(prompts)))
-    last_n = torch.stack([start.places_L[-1] for start in ordered]).to(hidden_TH.device)
-    return Prefilled(hidden_TH[last_n], tuple(kept[i] for i in sorted(kept)), ordered)
+    last_W, of_prompt_n = torch.stack([start.places_L[-1] for start in ordered]).unique(return_inverse=True)
+    kept: dict[int, tuple[Tensor, Tensor]] = {}
+    layout = PackedLayout.of(_pattern(parts, list(alike)), last_W, kept=kept)
+    images = [image for part in parts for image in part.images]
+    ids_T = torch.cat([part.ids_T for part in parts]).to(policy.device)
+    embedded_TH = embed(policy, ids_T, features(images) if images else [])
+    positions_3T = torch.cat([part.positions_3T for part in parts], 1)
+    hidden_WH = forward_packed(policy.model, embedded_TH, positions_3T, layout)
+    return Prefilled(hidden_WH[of_prompt_n.to(hidden_WH.device)], tuple(kept[layer] for layer in sorted(kept)), ordered)
 
 
 def _past(sequence: TokenSequence, store: PrefixStore) -> tuple[Piece, ...]:
@@ -107,15 +109,16 @@ def _offsets(parts: Sequence[PackedSequences]) -> list[int]:
     return offsets
 
 
-def _layout(
-    parts: Sequence[PackedSequences], pasts: Sequence[tuple[Piece, ...]], kept: dict[int, tuple[Tensor, Tensor]]
-) -> PackedLayout:
+def _pattern(parts: Sequence[PackedSequences], pasts: Sequence[tuple[Piece, ...]]) -> Pattern:
+    """Who sees whom when the parts are laid end to end, each with its stored pieces before it."""
     runs: list[Run] = []
     blocks: list[CrossBlock] = []
     looking: dict[Piece, list[list[int]]] = {}  # by piece, the tokens that look back at it
     for part, past, offset in zip(parts, pasts, _offsets(parts), strict=True):
-        runs += [replace(run, start=run.start + offset) for run in part.runs]
-        blocks += [CrossBlock(_moved(block.keys, offset), _moved(block.queries, offset)) for block in part.blocks]
+        runs += [replace(run, queries=run.queries + offset, keys=run.keys + offset) for run in part.pattern.runs]
+        blocks += [
+            CrossBlock(_moved(block.keys, offset), _moved(block.queries, offset)) for block in part.pattern.blocks
+        ]
         for piece in past:
             spans = looking.setdefault(piece, [])
             if spans and spans[-1][1] == offset:
@@ -123,7 +126,7 @@ def _layout(
             else:
                 spans.append([offset, offset + len(part.ids_T)])
     past_blocks = tuple(PastBlock(piece.kv, slice(*span)) for piece, spans in looking.items() for span in spans)
-    return PackedLayout(tuple(runs), tuple(blocks), past_blocks, kept)
+    return Pattern(merged_runs(runs), tuple(blocks), past_blocks)
 
 
 def _moved(span: slice, offset: int) -> slice:

@@ -1,0 +1,69 @@
+"""The last decoder layer, for the tokens that predict something.
+
+Every token gives keys and values; but what the last layer makes of a token is read only where a completion's token is
+predicted, so queries, attention, the MLP and the last norm see those rows alone. Four fifths of a second turn's tokens
+are its prompt.
+
+Legend: T packed tokens, W wanted ones, H hidden width; before D, H query heads and J key-value heads of width D.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoom_iqa.policy.packed_layout import PackedLayout
+
+
+def install(text_model: Any) -> None:
+    """Let the last layer of a language model make what layouts want, and no more."""
+    layer = text_model.layers[-1]
+    kind = type(layer)
+    if not issubclass(kind, _LastLayer):
+        layer.__class__ = type(kind.__name__, (_LastLayer, kind), {})
+
+
+class _LastLayer(torch.nn.Module):
+    """Stands before a decoder layer's class, whose modules it calls: adapters and checkpointing work unchanged."""
+
+    input_layernorm: Any
+    self_attn: Any
+    post_attention_layernorm: Any
+    mlp: Any
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Hidden states (1, W, H); without a layout as transformers has it."""
+        layout: PackedLayout | None = kwargs.get("layout")
+        if layout is None:
+            whole: Tensor = super().forward(hidden_states, *args, **kwargs)
+            return whole
+        wanted_W = layout.wanted_W.to(hidden_states.device)
+        attended_WH = _attended(
+            self.self_attn, self.input_layernorm(hidden_states)[0], wanted_W, kwargs["position_embeddings"], layout
+        )
+        hidden_1WH = hidden_states.index_select(1, wanted_W) + attended_WH
+        hidden_1WH = hidden_1WH + self.mlp(self.post_attention_layernorm(hidden_1WH))
+        return hidden_1WH
+
+
+def _attended(
+    attention: Any, normed_TH: Tensor, wanted_W: Tensor, rotation: tuple[Tensor, Tensor], layout: PackedLayout
+) -> Tensor:
+    """As ``Qwen2_5_VLAttention.forward`` attends, with queries of the wanted rows alone."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb, eager_attention_forward
+
+    def heads(x_TH: Tensor) -> Tensor:
+        return x_TH.unflatten(-1, (-1, attention.head_dim)).transpose(0, 1)[None]
+
+    q_1HWD = heads(attention.q_proj(normed_TH.index_select(0, wanted_W)))
+    k_1JTD, v_1JTD = heads(attention.k_proj(normed_TH)), heads(attention.v_proj(normed_TH))
+    cos, sin = rotation
+    _, k_1JTD = apply_rotary_pos_emb(k_1JTD[:, :0], k_1JTD, cos, sin)
+    q_1HWD, _ = apply_rotary_pos_emb(q_1HWD, q_1HWD[:, :0], *(x.index_select(1, wanted_W) for x in rotation))
+    interface = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention_forward)
+    out_1WHD, _ = interface(attention, q_1HWD, k_1JTD, v_1JTD, None, scaling=attention.scaling, layout=layout)
+    attended_WH: Tensor = attention.o_proj(out_1WHD[0].flatten(1))
+    return attended_WH
