@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 Kernel = Literal["flash_cpu", "flash_cuda", "explicit"]
+SPLIT = 256  # longer causal blocks are cut on a CPU, where the kernel computes most of what lies above the diagonal
 
 
 def choose_kernel(query: Tensor, attention: str) -> Kernel:
@@ -32,6 +33,8 @@ def attend(
     kernel: Kernel, q_BHQD: Tensor, k_BHKD: Tensor, v_BHKD: Tensor, *, causal: bool, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Output (B, H, Q, D) and log-sum-exp (B, H, Q) in nats. ``causal`` needs as many queries as keys."""
+    if causal and kernel == "flash_cpu" and q_BHQD.shape[2] > SPLIT:
+        return _attend_in_halves(q_BHQD, k_BHKD, v_BHKD, scale)
     if kernel == "flash_cpu":
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             q_BHQD, k_BHKD, v_BHKD, 0.0, causal, scale=scale
@@ -59,6 +62,8 @@ def attend_backward(
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """This block's share of the gradients of queries, keys and values; ``out`` and ``lse`` are the merged ones."""
+    if causal and kernel == "flash_cpu" and q_BHQD.shape[2] > SPLIT:
+        return _attend_in_halves_backward(grad_BHQD, q_BHQD, k_BHKD, v_BHKD, out_BHQD, lse_BHQ, scale)
     if kernel == "flash_cpu":
         dq, dk, dv = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad_BHQD, q_BHQD, k_BHKD, v_BHKD, out_BHQD, lse_BHQ, 0.0, causal, scale=scale
@@ -80,6 +85,33 @@ def attend_backward(
         (slope_BHQK.mT @ q_BHQD.to(p_BHQK.dtype)).to(k_BHKD.dtype),
         (p_BHQK.mT @ grad).to(v_BHKD.dtype),
     )
+
+
+def _attend_in_halves(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """A causal block as two half as long, and the later queries' sight of the earlier keys, which needs no mask."""
+    (q1, q2), (k1, k2), (v1, v2) = _halves(q), _halves(k), _halves(v)
+    out1, lse1 = attend("flash_cpu", q1, k1, v1, causal=True, scale=scale)
+    out2, lse2 = attend("flash_cpu", q2, k2, v2, causal=True, scale=scale)
+    merge(out2, lse2, *attend("flash_cpu", q2, k1, v1, causal=False, scale=scale))
+    return torch.cat((out1, out2), 2), torch.cat((lse1, lse2), 2)
+
+
+def _attend_in_halves_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    (g1, g2), (q1, q2), (k1, k2), (v1, v2), (o1, o2), (l1, l2) = map(_halves, (grad, q, k, v, out, lse))
+    dq1, dk1, dv1 = attend_backward("flash_cpu", g1, q1, k1, v1, o1, l1, causal=True, scale=scale)
+    dq2, dk2, dv2 = attend_backward("flash_cpu", g2, q2, k2, v2, o2, l2, causal=True, scale=scale)
+    across = attend_backward("flash_cpu", g2, q2, k1, v1, o2, l2, causal=False, scale=scale)
+    for total, part in zip((dq2, dk1, dv1), across, strict=True):
+        total += part
+    return torch.cat((dq1, dq2), 2), torch.cat((dk1, dk2), 2), torch.cat((dv1, dv2), 2)
+
+
+def _halves(x_BHQ: Tensor) -> tuple[Tensor, Tensor]:
+    """The earlier and the later tokens, along the third axis."""
+    half = x_BHQ.shape[2] // 2
+    return x_BHQ[:, :, :half], x_BHQ[:, :, half:]
 
 
 def merge(out_BHQD: Tensor, lse_BHQ: Tensor, more_BHQD: Tensor, more_lse_BHQ: Tensor) -> None:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from support.random_policy import TEXTS, build_random_policy, chain_prompt, turn1_prompt, turn2_prompt
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import Message
+from zoom_iqa.policy import attention_blocks
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.packing import PromptCompletion, pack_samples
@@ -95,9 +96,9 @@ def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("make", [samples_of, chain_samples])
-@pytest.mark.parametrize("kind", ["as it is", "adapters"])
+@pytest.mark.parametrize("kind", ["as it is", "causal blocks cut over 16 tokens", "adapters"])
 def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence(
-    make: Callable[[Policy], list[PromptCompletion]], kind: str
+    make: Callable[[Policy], list[PromptCompletion]], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy = build_random_policy()
     samples = make(policy)
@@ -112,6 +113,8 @@ def test_scores_loss_and_gradients_equal_a_plain_forward_per_sequence(
     expected_loss.backward()
     expected_grad = gradients(policy)
 
+    if kind == "causal blocks cut over 16 tokens":
+        monkeypatch.setattr(attention_blocks, "SPLIT", 16)
     scores = Likelihood(policy=policy, temperature=TEMPERATURE, features=None, logit_chunk=7)(
         samples, entropy=True, select_S=torch.tensor([0, 13, 20])
     )

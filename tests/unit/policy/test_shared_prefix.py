@@ -7,6 +7,7 @@ import torch
 
 from support.random_policy import build_random_policy, turn1_prompt
 from zoom_iqa.base.errors import PolicyError
+from zoom_iqa.policy import attention_blocks
 from zoom_iqa.policy.attention_blocks import attend, attend_backward, choose_kernel
 from zoom_iqa.policy.log_probabilities import Likelihood
 from zoom_iqa.policy.packed_attention import PackedAttention
@@ -100,6 +101,14 @@ def both_ways(kernel: str, tokens: int, causal: bool) -> tuple[torch.Tensor, ...
 def test_kernels_agree(causal: bool) -> None:
     for flash, explicit in zip(both_ways("flash_cpu", 6, causal), both_ways("explicit", 6, causal), strict=True):
         torch.testing.assert_close(flash, explicit, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [16, 17, 33, 64, 101])
+def test_causal_blocks_in_halves_are_whole_ones(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
+    """Cut over 16 tokens, up to three times."""
+    monkeypatch.setattr(attention_blocks, "SPLIT", 16)
+    for halves, explicit in zip(both_ways("flash_cpu", tokens, True), both_ways("explicit", tokens, True), strict=True):
+        torch.testing.assert_close(halves, explicit, rtol=1e-5, atol=1e-5)
 
 
 def test_the_kernel_follows_device_type_and_config() -> None:
