@@ -11,7 +11,7 @@ PIP_SAYS := $(shell test -t 2 || echo -q)
 VLLM_ENV := .venv-vllm
 VLLM_BIN := $(VLLM_ENV)/bin
 
-.PHONY: help install demo test check docs format bench vllm-env test-serve test-vllm clean
+.PHONY: help install demo test check docs format bench bench-limits vllm-env test-serve test-vllm clean
 
 help:
 	@echo "make demo    install, then SFT -> GRPO -> evaluation of the tiny policy on the embedded set (CPU, minutes)"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-serve  curate and judge against real servers: vLLM's and that of transformers"
 	@echo "make test-vllm   compare rollout=vllm with the native engine"
 	@echo "make bench   install TRL too, then time a GRPO step of both"
+	@echo "make bench-limits  install, then each phase of a step beside what the machine's products allow"
 
 install: $(VENV)/installed-dev
 
@@ -48,6 +49,9 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python experiments/throughput/run.py
+
+bench-limits: $(VENV)/installed
+	$(BIN)/python experiments/throughput/limits.py
 
 vllm-env: $(VLLM_ENV)/installed
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import torch
 from chain import ChainTask
 from lightning.pytorch.loggers import CSVLogger
 from models import build_policy
+from needed import Needed
+from products import ProductCounter
 from torch.utils.data import DataLoader
 from workload import (
     Memory,
@@ -51,6 +54,7 @@ from zoom_iqa.objectives.rewards.rubric import RewardInputs
 from zoom_iqa.objectives.schedules import Constant, Schedule
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.policy.packed_layout import PackedLayout
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1
@@ -86,16 +90,20 @@ def _asking(generation: Generation) -> Generation:
 class Forwarded:
     """Tokens that pass through the language model, by what they are for, a dictionary a step."""
 
-    def __init__(self) -> None:
+    def __init__(self, needed: Needed) -> None:
         self.steps: list[dict[str, int]] = []
         self._now: dict[str, int] = {}
+        self._needed = needed
 
     def count(self, module: Any, purpose: str) -> None:
         call = module.forward_packed
 
-        def counted(model: Any, embedded_TH: torch.Tensor, *rest: Any) -> torch.Tensor:
+        def counted(
+            model: Any, embedded_TH: torch.Tensor, positions_3T: torch.Tensor, layout: PackedLayout
+        ) -> torch.Tensor:
             self._now[purpose] = self._now.get(purpose, 0) + len(embedded_TH)
-            found: torch.Tensor = call(model, embedded_TH, *rest)
+            self._needed.packed(layout, len(embedded_TH))
+            found: torch.Tensor = call(model, embedded_TH, positions_3T, layout)
             return found
 
         module.forward_packed = counted
@@ -204,6 +212,7 @@ def main() -> None:
     parser.add_argument("--share-growing", type=int, choices=(0, 1), default=1, help="0: equal prompts alone")
     parser.add_argument("--cuda-graphs", type=int, choices=(0, 1), default=0)
     parser.add_argument("--gradient-checkpointing", type=int, choices=(0, 1), default=0)
+    parser.add_argument("--count-products", type=int, choices=(0, 1), default=0, help="1: for limits.py; slower")
     parser.add_argument("--micro-batch-tokens", type=int, help="one prompt with its group if not given")
     args = parser.parse_args()
     single_thread()
@@ -225,7 +234,9 @@ def main() -> None:
     prompt_tokens = len(policy.encode(first).ids_L)
     one_group = prompt_tokens + work.group * rollout_tokens(work, args, policy, samples[0])
     module = build_module(work, args, policy, args.micro_batch_tokens or one_group)
-    phases, forwarded = Phases(args.clock), Forwarded()
+    phases = Phases(args.clock)
+    needed = Needed(policy.model.config, phases)
+    forwarded = Forwarded(needed)
     forwarded.count(prefill, "prefill")
     forwarded.count(log_probabilities, "update")
     for owner, name, phase in (
@@ -239,6 +250,7 @@ def main() -> None:
         (module, "_optimizer_step", "optimizer"),
     ):
         phases.wrap(owner, name, phase)
+    needed.watch()
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
             accelerator="auto", devices=1, max_epochs=1, logger=[CSVLogger(folder)], log_every_n_steps=1,
@@ -246,10 +258,12 @@ def main() -> None:
             default_root_dir=Path(folder), enable_checkpointing=False,
         )  # fmt: skip
         memory = Memory()
-        trainer.fit(module, datamodule=Images(samples, work.prompts))
+        products = ProductCounter(phases)
+        with products if args.count_products else nullcontext():
+            trainer.fit(module, datamodule=Images(samples, work.prompts))
     write_result(
         args, work, phases, memory, prompt_tokens=prompt_tokens, turns=args.chain or args.turns,
-        forwarded=forwarded.steps,
+        forwarded=forwarded.steps, needed=needed.by_phase(), products=[[*key, n] for key, n in products.counts.items()],
     )  # fmt: skip
 
 

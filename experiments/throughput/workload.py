@@ -112,6 +112,11 @@ class Phases:
 
         setattr(owner, name, timed)
 
+    @property
+    def current(self) -> str:
+        """The phase that runs."""
+        return self._stack[-1] if self._stack else "other"
+
     def lap(self) -> None:
         """End a step."""
         self._switch()
@@ -129,8 +134,7 @@ class Phases:
 
     def _switch(self) -> None:
         now = self._now()
-        phase = self._stack[-1] if self._stack else "other"
-        self._current[phase] = self._current.get(phase, 0.0) + now - self._since
+        self._current[self.current] = self._current.get(self.current, 0.0) + now - self._since
         self._since = now
 
 
@@ -168,8 +172,12 @@ def write_result(
     prompt_tokens: int,
     turns: int,
     forwarded: Sequence[Mapping[str, int]] = (),
+    **more: Any,
 ) -> None:
-    """Steps after the warm-up, their phases, memory, and the tokens a step handles; ``forwarded`` by what for."""
+    """Steps after the warm-up, their phases, memory, the tokens a step handles, and what else a side has to say.
+
+    ``forwarded`` are a step's tokens by what for.
+    """
     steps = phases.steps[args.warmup :]
     totals = [sum(step.values()) for step in steps]
     names = sorted({name for step in steps for name in step})
@@ -186,6 +194,7 @@ def write_result(
         "forwarded": {name: statistics.median(step[name] for step in forwarded[args.warmup :]) for name in forwarded[0]}
         if forwarded
         else {},
+        **more,
     }
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(result, indent=1))
