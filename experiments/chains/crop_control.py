@@ -14,8 +14,8 @@ import argparse
 import json
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,12 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from PIL import Image
 
 from zoom_iqa.base.records import record_of
-from zoom_iqa.base.regions import coverage
-from zoom_iqa.base.types import Ending, Generation, ImagePart, Message, Region, Rollout, Sample
+from zoom_iqa.base.types import Ending, Generation, ImagePart, Region, Rollout, Sample
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.training_run import check
-from zoom_iqa.data.supervised.chains import ELSEWHERE
+from zoom_iqa.evaluation.crop_places import PLACES, shown_at, with_last_images
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.objectives.rewards.evidence import looks_of, naming
 from zoom_iqa.policy.vision_cache import VisionCache
@@ -40,37 +38,6 @@ from zoom_iqa.tasks.sessions import QuestionSession, request_of
 
 BATCH = 64
 CENTRE = '<think>maybe centre</think><zoom>{"bbox_2d": [0.3, 0.3, 0.7, 0.7], "look_for": "hidden defects"}</zoom>'
-Place = Callable[[Region, Sample, np.random.Generator], Region | None]
-
-
-def asked(look: Region, sample: Sample, rng: np.random.Generator) -> Region | None:
-    return look
-
-
-def random_place(look: Region, sample: Sample, rng: np.random.Generator) -> Region | None:
-    width, height = look[2] - look[0], look[3] - look[1]
-    x, y = rng.uniform(0, 1 - width + 1e-9), rng.uniform(0, 1 - height + 1e-9)
-    return x, y, x + width, y + height
-
-
-def whole(look: Region, sample: Sample, rng: np.random.Generator) -> Region | None:
-    return 0.0, 0.0, 1.0, 1.0
-
-
-def missing(look: Region, sample: Sample, rng: np.random.Generator) -> Region | None:
-    """The place, of 64, that shows least of the region; None where each shows too much."""
-    found = [random_place(look, sample, rng) for _ in range(64)]
-    least = min((place for place in found if place), key=lambda place: coverage(region_of(sample), [place]))
-    return least if coverage(region_of(sample), [least]) <= ELSEWHERE else None
-
-
-def region(look: Region, sample: Sample, rng: np.random.Generator) -> Region | None:
-    return region_of(sample)
-
-
-PLACES: dict[str, Place] = {
-    "asked": asked, "random place": random_place, "whole image": whole, "place that misses": missing, "region": region,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,25 +80,6 @@ def setting(policy_path: str, images: int, *, local: float, pristine: float) -> 
     return Setting(instantiate(cfg.task), engine, [data[index] for index in range(len(data))])
 
 
-def shown(sample: Sample, place: Region, size: tuple[int, int]) -> ImagePart:
-    """The pixels of a place at the size of the crop that stood there."""
-    width, height = sample.image.size
-    box = (place[0] * width, place[1] * height, place[2] * width, place[3] * height)
-    return ImagePart.of(sample.image.resize(size, resample=Image.Resampling.LANCZOS, box=box))
-
-
-def exchanged(prompt: Sequence[Message], crops: Sequence[ImagePart]) -> tuple[Message, ...]:
-    """The prompt with other pictures behind its first one."""
-    left = iter(crops)
-    return (
-        prompt[0],
-        *(
-            replace(message, parts=tuple(next(left) if isinstance(p, ImagePart) else p for p in message.parts))
-            for message in prompt[1:]
-        ),
-    )
-
-
 def crops_of(rollout: Rollout) -> list[ImagePart]:
     messages = rollout.steps[-1].request.prompt[1:]
     return [part for message in messages for part in message.parts if isinstance(part, ImagePart)]
@@ -139,7 +87,12 @@ def crops_of(rollout: Rollout) -> list[ImagePart]:
 
 def asked_again(rollout: Rollout, crops: Sequence[ImagePart], name: str) -> QuestionSession:
     request = request_of(
-        exchanged(rollout.steps[-1].request.prompt, crops), example=rollout.example, index=0, seed=0, turn=1, name=name
+        with_last_images(rollout.steps[-1].request.prompt, crops),
+        example=rollout.example,
+        index=0,
+        seed=0,
+        turn=1,
+        name=name,
     )
     return QuestionSession(example=rollout.example, index=0, request=request, read=read_chain_turn)
 
@@ -159,10 +112,11 @@ def regional(policy_path: str, images: int) -> dict[str, Any]:
         alone: list[tuple[int, int, QuestionSession]] = []
         for number, (sample, rollout) in enumerate(chosen):
             rng, looks, crops = np.random.default_rng(number), looks_of(record_of(rollout)), crops_of(rollout)
-            places = [place_of(look, sample, rng) for look in looks]
+            places = [place_of(look, region_of(sample), rng) for look in looks]
             if None in places:
                 continue
-            others = [shown(sample, p, c.image.size) for p, c in zip(places, crops, strict=True) if p is not None]
+            put = zip(places, crops, strict=True)
+            others = [shown_at(sample.image, place, crop.image.size) for place, crop in put if place is not None]
             sessions.append(asked_again(rollout, crops if name == "asked" else others, "again"))
             kept.append(number)
             if len(crops) > 1 and name == "random place":

@@ -7,12 +7,16 @@ import json
 import sys
 from pathlib import Path
 
-COLUMNS = ("n", "srcc", "plcc", "plcc_logistic4", "krcc", "rmse", "unique_score_ratio", "valid_rate", "crop_rate")
-RESULTS = Path(__file__).with_name("results.csv")
+COLUMNS = (
+    "n", "srcc", "srcc_single", "srcc_expected", "rating_variance", "plcc", "plcc_logistic4", "krcc", "rmse",
+    "unique_score_ratio", "valid_rate", "crop_rate",
+)  # fmt: skip
+"""Figures of single answers and of expected ratings are those of policies alone, and of runs that measured them."""
+HERE = Path(__file__).parent
 
 
-def main(runs: Path) -> None:
-    with RESULTS.open("w", newline="") as file:
+def main(runs: Path, results: Path) -> None:
+    with results.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("run", *COLUMNS, "srcc_low", "srcc_high"))
         for path in sorted(runs.glob("*/livewild_jpeg/scores.csv")):
@@ -21,10 +25,10 @@ def main(runs: Path) -> None:
             bounds = (
                 (interval["low"], interval["high"]) if isinstance(interval, dict) and "low" in interval else ("", "")
             )
-            row = [path.parents[1].name, *(figures.get(name) for name in COLUMNS), *bounds]
+            row = [path.parents[1].name, *(figures.get(name, "") for name in COLUMNS), *bounds]
             writer.writerow([f"{value:.4f}" if isinstance(value, float) else value for value in row])
-    print(RESULTS.read_text())
+    print(results.read_text())
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), HERE / (sys.argv[2] if len(sys.argv) > 2 else "results.csv"))

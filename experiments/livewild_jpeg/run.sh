@@ -1,24 +1,60 @@
 #!/usr/bin/env bash
-# Every row of README.md: ZOOM_IQA_DATA=/folder/that/holds/livec experiments/livewild_jpeg/run.sh
+# Every row of README.md: ZOOM_IQA_DATA=/folder/that/holds/livec experiments/livewild_jpeg/run.sh [SEED ...]
+# LIVEWILD_SPLIT=livewild_scenes takes the split by scene and writes results_livewild_scenes.csv; LIVEWILD_ARMS names
+# some of the arms, LIVEWILD_MORE adds overrides to every training. What is finished is not made again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${ZOOM_IQA_DATA:?set it to the folder that holds livec}"
-python=.venv/bin/python
-runs=runs/livewild_jpeg
+python=${PYTHON:-.venv/bin/python}
+split=${LIVEWILD_SPLIT:-held_out}
+read -ra arms <<<"${LIVEWILD_ARMS:-peers grpo}"
+read -ra more <<<"${LIVEWILD_MORE:-}"
+if [ "$split" = held_out ]; then
+  runs=runs/livewild_jpeg results=results.csv
+else
+  runs=runs/$split results=results_$split.csv
+fi
+seeds=("$@")
+[ $# -gt 0 ] || seeds=(0 1 2)
 
 judge() { # policy, name of its row
-  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg samples_per_image=16 paths.run_dir=$runs/"$2"
+  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg benchmark/split="$split" samples_per_image=16 \
+    paths.run_dir="$runs/$2"
 }
 
-for peer in mean niqe brisque ridge ridge_tower; do
-  $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg paths.run_dir=$runs/$peer
+trained() { # stages, name of its row, overrides
+  local stages=$1 run=$runs/train/$2
+  shift 2
+  [ -d "$run/policy" ] || $python -m zoom_iqa.train +experiment=livewild_jpeg benchmark/split="$split" \
+    stages=["$stages"] paths.run_dir="$run" "$@" "${more[@]}"
+  judge "$run/policy" "$(basename "$run")"
+  $python experiments/livewild_jpeg/collect.py "$runs" "$results"
+}
+
+for arm in "${arms[@]}"; do
+  if [ "$arm" = peers ]; then
+    for peer in mean niqe brisque ridge ridge_tower; do
+      $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg benchmark/split="$split" \
+        paths.run_dir="$runs/$peer"
+    done
+    judge src/zoom_iqa/assets/tiny_policy zero_shot
+    continue
+  fi
+  for seed in "${seeds[@]}"; do
+    case $arm in
+    grpo)
+      trained sft "sft_seed$seed" seed="$seed"
+      trained grpo "grpo_seed$seed" seed="$seed" policy.path="$runs/train/sft_seed$seed/policy"
+      ;;
+    look_more) # half of SFT's trajectories look, so that GRPO has more looks to weigh
+      trained sft "sft_look_more_seed$seed" seed="$seed" data.trajectories.writer.crop_rate=0.5
+      trained grpo "look_more_seed$seed" seed="$seed" policy.path="$runs/train/sft_look_more_seed$seed/policy"
+      ;;
+    grpo_alone) # from the shipped policy, which looks where it suspects a defect: SFT here looks anywhere
+      trained grpo "grpo_alone_seed$seed" seed="$seed"
+      ;;
+    *) echo "$arm: give peers, grpo, look_more or grpo_alone" >&2 && exit 2 ;;
+    esac
+  done
 done
-judge src/zoom_iqa/assets/tiny_policy zero_shot
-for seed in 0 1 2; do
-  sft=$runs/train/sft_seed$seed grpo=$runs/train/grpo_seed$seed
-  $python -m zoom_iqa.train +experiment=livewild_jpeg stages=[sft] seed=$seed paths.run_dir=$sft
-  judge $sft/policy sft_seed$seed
-  $python -m zoom_iqa.train +experiment=livewild_jpeg stages=[grpo] policy.path=$sft/policy seed=$seed paths.run_dir=$grpo
-  judge $grpo/policy grpo_seed$seed
-done
-$python experiments/livewild_jpeg/collect.py $runs
+$python experiments/livewild_jpeg/collect.py "$runs" "$results"

@@ -234,6 +234,14 @@ WRONG = {
         ["+sft.trainer.num_nodes=2"],
         ["error: sft.trainer.num_nodes=2: ", "set trainer.num_nodes"],
     ),
+    "ratings of a generator": (
+        ["ratings=generator", "data.trajectories.ratings.slope=2"],
+        ["error: data.trajectories.ratings.slope=2 must be from 0 to 1"],
+    ),
+    "ratings that a set has none of": (
+        ["data=koniq10k", "ratings=generator"],
+        ["data.trajectories.ratings", "takes no such key"],
+    ),
     "resampling": (["resampling.bins=0"], ["grpo.data", "bins=0: give at least 1"]),
     "resampling's stages": (["resampling.exponents=[]"], ["grpo.data", "exponents=[]"]),
     "measurement": (["grpo.module.update.sampler_check.every=0"], ["update.sampler_check.every=0"]),

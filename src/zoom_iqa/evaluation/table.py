@@ -34,6 +34,7 @@ COMPARED = {
 
 SHARPNESS = {
     "SRCC": "srcc",
+    "SRCC single": "srcc_single",
     "SRCC expected": "srcc_expected",
     "RMSE": "rmse",
     "RMSE expected": "rmse_expected",

@@ -45,6 +45,18 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
     }
 
 
+def digit_measures(groups: Sequence[RolloutGroup], digits_T: torch.Tensor) -> Measures:
+    """Entropy at the digits of answers, of which ``digits_T`` (T,) marks those among all tokens, turn by turn.
+
+    It falls before scores collapse: the entropy of all tokens hardly shows it, as most of them belong to the form.
+    """
+    steps = [step for group in groups for rollout in group.rollouts for step in rollout.steps]
+    entropy_T = torch.tensor(
+        [entropy for step in steps for entropy in step.generation.sampled.entropies], dtype=torch.float64
+    )
+    return {"rollout/digit_entropy": mean_of(entropy_T[digits_T])}
+
+
 def _caption_measures(rollouts: Sequence[Rollout]) -> Measures:
     """Shares of captions by their kind, in tasks that ask for captions."""
     kinds = [rollout.steps[-1].reading.values.get("caption") for rollout in rollouts]

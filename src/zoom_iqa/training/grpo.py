@@ -32,6 +32,7 @@ from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
+from zoom_iqa.objectives.token_batch import NUMBERS
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import current_reducer, rank, world_size
 from zoom_iqa.parallel.reducer import Reducer
@@ -43,7 +44,7 @@ from zoom_iqa.policy.reference import StartAdaptersLikelihood, frozen_copy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.policy.vision_gradients import VisionGradients
 from zoom_iqa.rollout.collect import collect_groups
-from zoom_iqa.rollout.measures import reward_measures, rollout_measures
+from zoom_iqa.rollout.measures import digit_measures, reward_measures, rollout_measures
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.grades import JUDGE
@@ -264,7 +265,12 @@ class GRPOModule(L.LightningModule):
             images=len(batch), tokens={"generated_tokens": (generated, "rollout")}, processes=world_size()
         )
         watched = reduce_measures(
-            {**rollout_measures(groups), **reward_measures(rewards, advantages_BG)}, reducer=reducer
+            {
+                **rollout_measures(groups),
+                **digit_measures(groups, table.marks[NUMBERS]),
+                **reward_measures(rewards, advantages_BG),
+            },
+            reducer=reducer,
         )
         self._log(
             {**to_floats(watched), **learned, **self._rubric.advance(inputs), **self._spent_on_judge(reducer)},

@@ -99,6 +99,27 @@ def test_the_box_holds_the_region_to_the_last_decimal(name: str) -> None:
         assert bottom - slack <= y2 <= bottom + 0.1 + step
 
 
+def test_boxes_are_as_fine_as_was_asked_for() -> None:
+    """No jitter: the edges are the region's, rounded to two decimals where one is the prompts' own."""
+    truth = Truth(distortion="jpeg", level=5.0, region=(0.123, 0.25, 0.377, 0.501))
+    boxes = {}
+    for decimals in (None, 2):
+        writer = RationaleWriter(
+            prompts=load_prompts("compact"), doubt_level=2, doubt_crop_rate=0.3, clear_crop_rate=0.0, guess_pull=0.5,
+            guess_spread=0.3, box_jitter=0.0, box_decimals=decimals,
+        )  # fmt: skip
+        boxes[decimals] = tuple(parse_answer(writer.write(truth, 2.0, np.random.default_rng(0)).turn1).bbox)
+    assert boxes == {None: (0.1, 0.2, 0.4, 0.5), 2: (0.12, 0.25, 0.38, 0.5)}
+
+
+def test_decimals_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"box_decimals=0 must be a whole number of at least 1; null takes those"):
+        RationaleWriter(
+            prompts=load_prompts("compact"), doubt_level=2, doubt_crop_rate=0.3, clear_crop_rate=0.0, guess_pull=0.5,
+            guess_spread=0.3, box_jitter=0.0, box_decimals=0,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("distortion", "level", "region", "rate", "crops"),
     [

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from support.made_rollouts import group, rollout, step
 from zoom_iqa.base.types import ParseFailure, Reading, Rollout, RolloutGroup, rated_example
 from zoom_iqa.objectives.measures import to_floats
-from zoom_iqa.rollout.measures import rollout_measures
+from zoom_iqa.rollout.measures import digit_measures, rollout_measures
 from zoom_iqa.tasks.caption_reason import read_caption_reason
 
 
@@ -52,6 +53,23 @@ def test_probes_say_what_they_asked_and_what_it_cost() -> None:
             "probe/description_cost": 4 / 12,
         }
     )
+
+
+def test_the_entropy_at_digits_is_a_mean_over_the_marked_tokens_of_all_turns() -> None:
+    """Tokens in order: 0.5 0.1 | 0.3 | 0.9 0.7; of these the second, third and fifth are digits."""
+    example = rated_example(id="a", dataset="d", mos=3.0)
+    first, second, third = (
+        replace(made, generation=replace(made.generation, entropies=entropies))
+        for made, entropies in (
+            (step(3.0, token_ids=(1, 2)), (0.5, 0.1)),
+            (step(3.0, token_ids=(3,)), (0.3,)),
+            (step(3.0, token_ids=(4, 5)), (0.9, 0.7)),
+        )
+    )
+    groups = [RolloutGroup(example, (rollout(example, first, second), rollout(example, third)))]
+    marked = torch.tensor([False, True, True, False, True])
+    found = to_floats(digit_measures(groups, marked))
+    assert found == pytest.approx({"rollout/digit_entropy": (0.1 + 0.3 + 0.7) / 3})
 
 
 def described(reading: Reading) -> Rollout:

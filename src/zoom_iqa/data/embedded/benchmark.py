@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from zoom_iqa.data.embedded.photographs import FOLDER, PIXELS, SPLITS, load_phot
 class EmbeddedBenchmark:
     """Photographs of the package, distorted as KADID-10k does, at its five levels.
 
-    ``sizes`` are the images of each split; see :class:`~zoom_iqa.data.datasets.ImageBenchmark`.
+    ``sizes`` are the images of each split, and ``local_area`` the shares of the image that regions take, as in
+    :class:`~zoom_iqa.data.embedded.images.EmbeddedSet`; see :class:`~zoom_iqa.data.datasets.ImageBenchmark`.
 
     Raises:
         ConfigError: no such split.
@@ -31,6 +32,7 @@ class EmbeddedBenchmark:
     pristine_fraction: float
     evaluation_split: str
     source: Source
+    local_area: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         for split in (*self.sizes, self.evaluation_split):
@@ -62,6 +64,7 @@ class EmbeddedBenchmark:
             continuous_levels=False,
             augmented=False,
             references=None,
+            local_area=self.local_area,
         )
 
 

@@ -33,6 +33,7 @@ from zoom_iqa.data.embedded.photographs import SPLITS
 from zoom_iqa.data.embedded.pictures import Pictures, ShippedPictures
 from zoom_iqa.data.embedded.references import Flaw, synthetic_references
 from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
+from zoom_iqa.data.embedded.score_shape import POOL, Scores, shaped
 
 LabelSource = Literal["kadid mean", "region rule"]
 
@@ -41,6 +42,7 @@ LOCAL_NUMBERS = (1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 19, 21)
 
 LOCAL_LEVELS = (3, 4, 5)
 LOCAL_AREA = (0.10, 0.30)
+LARGEST_AREA = 0.60  # a side 1.6 times the other is then within the image
 
 SYNTHETIC = "synthetic"
 """The one choice of references there is: nobody wrote about these images."""
@@ -90,8 +92,10 @@ class EmbeddedSet(Dataset[Sample]):
     evenly over types, levels and photographs. ``continuous_levels`` draws levels between KADID-10k's five.
     ``procedural_fraction`` takes a dead-leaves scene in place of the photograph, and ``augmented`` flips, crops and
     changes the gamma of the picture before it is distorted: for training only. ``references`` "synthetic" gives them
-    texts as people might write them, None leaves them without. ``pictures`` are what is distorted; None takes the
-    shipped photographs of the split.
+    texts as people might write them, None leaves them without. ``local_area`` is the least and the largest share of the
+    image that a region takes, None ``LOCAL_AREA``. ``scores`` "koniq" draws recipes so that scores are distributed as
+    KonIQ-10k's, whereupon the fractions are those of what is drawn from; None leaves them as types and levels give
+    them. ``pictures`` are what is distorted; None takes the shipped photographs of the split.
 
     Raises:
         ConfigError: a name, fraction or size that cannot be, or training's enlargements asked for another split.
@@ -109,6 +113,8 @@ class EmbeddedSet(Dataset[Sample]):
         continuous_levels: bool,
         augmented: bool,
         references: str | None,
+        local_area: Sequence[float] | None = None,
+        scores: Scores | None = None,
         pictures: Pictures | None = None,
     ) -> None:
         if references not in (None, SYNTHETIC):
@@ -122,12 +128,15 @@ class EmbeddedSet(Dataset[Sample]):
         rng = np.random.default_rng(self._entropy)
         self._pictures = ShippedPictures(split=split) if pictures is None else pictures
         names = [self._pictures.names[i] for i in rng.permutation(len(self._pictures.names))]
-        local, pristine = round(size * local_fraction), round(size * pristine_fraction)
+        area, count = _area(local_area), size if scores is None else POOL * size
+        local, pristine = round(count * local_fraction), round(count * pristine_fraction)
         recipes = [
-            *_spread(names, DISTORTIONS, (1, 2, 3, 4, 5), size - local - pristine, continuous_levels, False, rng),
-            *_spread(names, _local_kinds(), LOCAL_LEVELS, local, continuous_levels, True, rng),
+            *_spread(names, DISTORTIONS, (1, 2, 3, 4, 5), count - local - pristine, continuous_levels, None, rng),
+            *_spread(names, _local_kinds(), LOCAL_LEVELS, local, continuous_levels, area, rng),
             *(_recipe(names[i % len(names)], None, 1.0, None) for i in range(pristine)),
         ]
+        if scores is not None:
+            recipes = shaped(recipes, [recipe.mos for recipe in recipes], scores=scores, size=size, rng=rng)
         procedural = set(rng.permutation(size)[: round(size * procedural_fraction)].tolist())
         order = rng.permutation(size)
         self.recipes = tuple(replace(recipes[i], procedural=i in procedural) for i in order)
@@ -217,12 +226,13 @@ def _spread(
     levels: Sequence[int],
     count: int,
     continuous: bool,
-    local: bool,
+    area: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> list[Recipe]:
     """``count`` recipes, (type, level) and photograph cycling side by side, so that a pair rarely comes up twice.
 
-    Continuous levels are drawn from equal slices of the range, one slice for each of ``levels``.
+    They are of regions that take such shares of the image, or all over it. Continuous levels are drawn from equal
+    slices of the range, one slice for each of ``levels``.
     """
     cells = [(kind, number) for kind in kinds for number in range(len(levels))]
     cells = [cells[i] for i in rng.permutation(len(cells))]
@@ -231,13 +241,20 @@ def _spread(
     for i in range(count):
         kind, slot = cells[i % len(cells)]
         level = round(levels[0] + span * (slot + rng.random()), 2) if continuous else float(levels[slot])
-        recipes.append(_recipe(names[i % len(names)], kind, level, _extent(rng) if local else None))
+        recipes.append(_recipe(names[i % len(names)], kind, level, None if area is None else _extent(area, rng)))
     return recipes
 
 
-def _extent(rng: np.random.Generator) -> tuple[float, float]:
-    """Width and height of a region as fractions: its area even in ``LOCAL_AREA``, its sides within a factor 1.6."""
-    area, stretch = rng.uniform(*LOCAL_AREA), 1.6 ** rng.uniform(-0.5, 0.5)
+def _area(given: Sequence[float] | None) -> tuple[float, float]:
+    area = LOCAL_AREA if given is None else tuple(given)
+    if len(area) != 2 or not 0 < area[0] <= area[1] <= LARGEST_AREA:
+        raise ConfigError(f"local_area={list(area)}: give the least and the largest share, up to {LARGEST_AREA}")
+    return area[0], area[1]
+
+
+def _extent(bounds: tuple[float, float], rng: np.random.Generator) -> tuple[float, float]:
+    """Width and height of a region as fractions: its area even within bounds, its sides within a factor 1.6."""
+    area, stretch = rng.uniform(*bounds), 1.6 ** rng.uniform(-0.5, 0.5)
     return float(np.sqrt(area) * stretch), float(np.sqrt(area) / stretch)
 
 

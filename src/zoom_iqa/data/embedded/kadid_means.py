@@ -62,4 +62,9 @@ def severity(kind: Distortion, level: float) -> float:
 
     Levels alone do not say it: 3 is the mildest of mean shift and contrast change, and 2 of darkening is not seen.
     """
-    return float(np.clip(1 + 4 * (PRISTINE_MOS - global_mos(kind, level)) / (PRISTINE_MOS - _WORST_MOS), 1, 5))
+    return float(np.clip(severity_at(global_mos(kind, level)), 1, 5))
+
+
+def severity_at(mos: float) -> float:
+    """Visible strength of a distortion all over an image of that mean score; below 1 and above 5 beyond the ends."""
+    return 1 + 4 * (PRISTINE_MOS - mos) / (PRISTINE_MOS - _WORST_MOS)

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoom_iqa.base.defects import DEFECTS, PRISTINE, SEVERITIES, Defect
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.ranges import require_not_negative, require_share
+from zoom_iqa.base.ranges import require_count_or_none, require_not_negative, require_share
 from zoom_iqa.base.types import Region, Truth
 from zoom_iqa.data.supervised.boxes import place_of, shown_as, widened, written
 from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
@@ -42,7 +42,8 @@ class RationaleWriter:
     a clear defect all over the image with ``clear_crop_rate``.
     ``guess_pull`` in [0, 1]: how far the first score of a trajectory that crops is drawn to the middle of the scale;
     ``guess_spread``: the standard deviation of its error, in MOS units. ``box_jitter``: the largest outward shift of a
-    box's edges, as a fraction of the image's sides.
+    box's edges, as a fraction of the image's sides; ``box_decimals``: the decimals of its coordinates, None those of
+    the prompt set.
 
     Raises:
         ConfigError: a number is out of range.
@@ -58,6 +59,7 @@ class RationaleWriter:
         guess_pull: float,
         guess_spread: float,
         box_jitter: float,
+        box_decimals: int | None = None,
     ) -> None:
         require_share("data.trajectories.writer.doubt_crop_rate", doubt_crop_rate)
         require_share("data.trajectories.writer.clear_crop_rate", clear_crop_rate)
@@ -65,8 +67,12 @@ class RationaleWriter:
         require_share("data.trajectories.writer.box_jitter", box_jitter)
         require_not_negative("data.trajectories.writer.doubt_level", doubt_level)
         require_not_negative("data.trajectories.writer.guess_spread", guess_spread)
+        require_count_or_none(
+            "data.trajectories.writer.box_decimals", box_decimals, none_means="takes those of the wording"
+        )
         self._prompts = prompts
         self._wording: Wording = TerseWording() if prompts.terse else FullWording()
+        self._decimals = self._wording.decimals if box_decimals is None else box_decimals
         self._doubt_level = doubt_level
         self._doubt_crop_rate = doubt_crop_rate
         self._clear_crop_rate = clear_crop_rate
@@ -110,12 +116,12 @@ class RationaleWriter:
         if region is None:
             x, y = rng.uniform(0.0, 0.5, size=2)
             region = (x, y, x + 0.5, y + 0.5)
-        return written(widened(region, by=self._box_jitter, rng=rng), decimals=self._wording.decimals)
+        return written(widened(region, by=self._box_jitter, rng=rng), decimals=self._decimals)
 
     def _output(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
         sections = zip(self._prompts.sections(turn), clauses, strict=True)
         thought = "\n".join(f"{name}: {clause}" for name, clause in sections)
-        corners = "0, 0, 0, 0" if box is None else shown_as(box, decimals=self._wording.decimals)
+        corners = "0, 0, 0, 0" if box is None else shown_as(box, decimals=self._decimals)
         tool = "final" if box is None else "crop"
         answer = f'{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}'
         return f"<think>{thought}</think><answer>{answer}</answer>"

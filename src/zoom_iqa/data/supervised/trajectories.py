@@ -49,10 +49,19 @@ class TrajectoryWriter(Protocol):
         ...
 
 
+class Rater(Protocol):
+    """Rates the images that trajectories are written about, other than people do."""
+
+    def told(self, example: Example, truth: Truth) -> tuple[Truth, float]:
+        """The defect and the rating on 1-5 that a trajectory tells."""
+        ...
+
+
 class WrittenTrajectories(Dataset[Trajectory]):
     """A trajectory of ``task`` for each image of an embedded set; what is drawn follows from (seed, index).
 
-    ``described`` adds the question about the description alone to some of them; None adds none.
+    ``ratings`` are those that trajectories tell; None tells the true ones. ``described`` adds the question about the
+    description alone to some of them; None adds none.
 
     Raises:
         ConfigError: there is no writer.
@@ -66,6 +75,7 @@ class WrittenTrajectories(Dataset[Trajectory]):
         writer: TrajectoryWriter | None,
         task: Task,
         seed: int,
+        ratings: Rater | None = None,
         described: DescribedTurn | None = None,
     ) -> None:
         check_examples(task, images.items())
@@ -75,7 +85,7 @@ class WrittenTrajectories(Dataset[Trajectory]):
                 "name a writer of your own"
             )
         self._images, self._writer, self._task, self._seed = images, writer, task, seed
-        self._described = described
+        self._ratings, self._described = ratings, described
 
     def __len__(self) -> int:
         return len(self._images)
@@ -86,13 +96,17 @@ class WrittenTrajectories(Dataset[Trajectory]):
 
     def __getitem__(self, index: int) -> Trajectory:
         sample = self._images[index]
-        assert sample.example.truth is not None, "the embedded set knows what it made"
+        example = sample.example
+        assert example.truth is not None, "the embedded set knows what it made"
         rng = np.random.default_rng((self._seed, index))
-        texts = self._writer.write(sample.example.truth, sample.example.mos, rng).texts
+        truth, mos = (
+            (example.truth, example.mos) if self._ratings is None else self._ratings.told(example, example.truth)
+        )
+        texts = self._writer.write(truth, mos, rng).texts
         turns = supervised_turns(self._task.rehearse(sample, rng), texts)
         if self._described is not None:
-            turns += self._described.turns(sample.example, texts, rng)
-        return Trajectory(sample.example, turns)
+            turns += self._described.turns(example, texts, rng)
+        return Trajectory(example, turns)
 
 
 class FileTrajectories(Dataset[Trajectory]):

@@ -1,0 +1,135 @@
+r"""Run folders of run.sh -> results.csv, a row a run, effects.csv, the paper's signs beside ours, and both as tables.
+
+    python experiments/ablation/collect.py runs/ablation [--resamples 1000]
+
+Without resamples only results.csv is written: that is what a study that goes on does after each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zoom_iqa.reports.published import DATASETS, PublishedRow, published_rows
+from zoom_iqa.reports.study import (
+    COLUMNS,
+    COMPARED,
+    Arms,
+    Difference,
+    arm_rows,
+    difference,
+    figure_of,
+    header,
+    markdown,
+    read_study,
+    said,
+)
+
+HERE = Path(__file__).parent
+PAPER = ("sft", "rank", "score", "score_rank", "kl_coverage", "progressive")
+"""Arms in the order of the paper's rows."""
+
+EFFECTS = (
+    ("rank reward alone", "rank", "sft"),
+    ("score reward alone", "score", "sft"),
+    ("score reward, beside rank", "kl_coverage", "rank"),
+    ("rank reward, beside score", "kl_coverage", "score"),
+    ("KL-Coverage", "kl_coverage", "score_rank"),
+    ("progressive re-sampling", "progressive", "kl_coverage"),
+    ("all of GRPO", "progressive", "sft"),
+)
+"""Effects that the paper's table shows: a row and the row without that part."""
+
+OWN = (
+    ("KL-Coverage, sampled against exact", "sampled", "kl_coverage"),
+    ("two updates a rollout against one", "two_updates", "kl_coverage"),
+    ("old anchor against reference, two updates", "old_anchor", "two_updates"),
+    ("plain KL against KL-Coverage", "kl_reference", "kl_coverage"),
+    ("plain KL against none", "kl_reference", "score_rank"),
+    ("KL-Cov against KL-Coverage, two updates", "kl_cov", "two_updates"),
+    ("Clip-Cov against none", "clip_cov", "score_rank"),
+    ("inverse frequency against natural", "inverse_frequency", "kl_coverage"),
+    ("progressive against inverse frequency", "progressive", "inverse_frequency"),
+    ("advantages without std", "no_std", "kl_coverage"),
+    ("token mean against sequence mean", "token_mean", "kl_coverage"),
+    ("tower trained", "tower", "kl_coverage"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--resamples", type=int, default=1000)
+    asked = parser.parse_args()
+    arms = read_study(asked.runs)
+    write_runs(arms, asked.out / "results.csv")
+    if not asked.resamples:
+        return
+    order = [*PAPER, *(arm for _, arm, _ in OWN)]
+    print(markdown(header("sft"), arm_rows(arms, "sft", order, n_resamples=asked.resamples)), end="\n\n")
+    rows = effects(arms, n_resamples=asked.resamples)
+    head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance", "signs"]
+    with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([head, *rows])
+    print(markdown(head, rows))
+
+
+def write_runs(arms: Arms, path: Path) -> None:
+    """A row a run."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["arm", "seed", *COLUMNS.values(), "images"])
+        for arm, runs in arms.items():
+            for seed, run in sorted(runs.items()):
+                figures = [f"{figure_of(run, key):.4f}" for key in COLUMNS.values()]
+                writer.writerow([arm, seed, *figures, len(run.images)])
+
+
+def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:
+    """The paper's effects with its signs and ours, then ours alone."""
+    published = dict(zip(PAPER, published_rows("table3"), strict=True))
+    rows = []
+    for title, arm, baseline in (*EFFECTS, *OWN):
+        found = {name: difference(arms, arm, baseline, name, n_resamples=n_resamples) for name in COMPARED}
+        koniq, mean = paper_effect(published, arm, baseline)
+        expected = found["srcc_expected"]
+        rows.append(
+            [
+                title,
+                *("" if value is None else f"{value:+.3f}" for value in (koniq, mean)),
+                *(said(found[name]) for name in ("srcc_expected", "srcc_single", "rating_variance")),
+                compared(koniq, expected),
+            ]
+        )
+    return rows
+
+
+def paper_effect(published: Mapping[str, PublishedRow], arm: str, baseline: str) -> tuple[float | None, float | None]:
+    """Differences of the published SRCC: on KonIQ-10k, and the mean over its seven sets."""
+    if arm not in published or baseline not in published:
+        return None, None
+    new, old = (srccs(published[name]) for name in (arm, baseline))
+    changes = [a - b for a, b in zip(new, old, strict=True)]
+    return changes[list(DATASETS).index("koniq")], statistics.fmean(changes)
+
+
+def srccs(row: PublishedRow) -> Sequence[float]:
+    return [float(srcc) for _, srcc in row.figures.values()]
+
+
+def compared(paper: float | None, ours: Difference | str) -> str:
+    """Whether the signs agree; ``0`` is a difference that the images cannot tell from none."""
+    if isinstance(ours, str):
+        return "not run"
+    if paper is None:
+        return ours.sign
+    theirs = "+" if paper > 0 else "-"
+    return f"theirs {theirs}, ours {ours.sign}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Every row of README.md: experiments/ablation/run.sh [SEED ...]
+# What is finished is not made again, and a run that was stopped goes on; results.csv grows as rows end.
+# ABLATION_ARMS names some of the arms, ABLATION_RUNS another folder, ABLATION_MORE adds overrides to every run.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python=${PYTHON:-.venv/bin/python}
+runs=${ABLATION_RUNS:-runs/ablation}
+read -ra more <<<"${ABLATION_MORE:-}"
+seeds=("$@")
+[ $# -gt 0 ] || seeds=(0 1 2 3 4)
+
+declare -A parts=(
+  # the paper's rows 2 to 6; its row 1 is SFT alone
+  [rank]="~reward.score"
+  [score]="~reward.rank"
+  [score_rank]="penalties=none"
+  [kl_coverage]=""
+  [progressive]="resampling=progressive"
+  # rows it lacks: the divergence, its anchor, other penalties
+  [sampled]="penalties.kl_coverage.divergence=sampled"
+  [two_updates]="grpo.module.update.epochs=2"
+  [old_anchor]="penalties.kl_coverage.anchor=old grpo.module.update.epochs=2"
+  [kl_reference]="penalties=kl_reference"
+  [kl_cov]="penalties=kl_cov grpo.module.update.epochs=2"
+  [clip_cov]="penalties=none filters=clip_cov"
+  # re-sampling, advantages, aggregation, the tower
+  [inverse_frequency]="resampling=inverse_frequency"
+  [no_std]="loss=no_std"
+  [token_mean]="loss=token_mean"
+  [tower]="grpo.module.freeze_vision_tower=false"
+)
+read -ra arms <<<"${ABLATION_ARMS:-rank score score_rank kl_coverage progressive sampled two_updates old_anchor \
+kl_reference kl_cov clip_cov inverse_frequency no_std token_mean tower}"
+
+common=(+experiment=generator_quickstart data.train.scores=koniq data.test.size=1360 "${more[@]}")
+
+for seed in "${seeds[@]}"; do
+  sft=$runs/sft_seed$seed # one for all rows of a seed
+  [ -d "$sft/policy" ] || $python -m zoom_iqa.train "${common[@]}" stages=[sft] seed="$seed" paths.run_dir="$sft"
+  for arm in "${arms[@]}"; do
+    run=$runs/${arm}_seed$seed
+    [ ! -d "$run/policy" ] || continue
+    read -ra overrides <<<"${parts[$arm]}"
+    $python -m zoom_iqa.train "${common[@]}" stages=[grpo] policy.path="$sft/policy" seed="$seed" \
+      paths.run_dir="$run" "${overrides[@]}"
+    $python experiments/ablation/collect.py "$runs" --resamples 0
+  done
+done
+$python experiments/ablation/collect.py "$runs"

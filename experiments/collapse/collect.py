@@ -1,0 +1,112 @@
+r"""Logs of run.sh -> over_time.csv (a row a window of rollouts), over_time.png, and README.md's table on the screen.
+
+    python experiments/collapse/collect.py runs/collapse [--window 25]
+
+Runs that go on are read as far as they have come. Validation figures are those of the window's last evaluation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from zoom_iqa.reports.contents import LogRow, logged
+from zoom_iqa.reports.study import markdown
+
+HERE = Path(__file__).parent
+MEANS = ("rollout/digit_entropy", "rollout/entropy", "rollout/distinct_ratings_per_image", "reward/total")
+LAST = ("val/held_out/unique_score_ratio", "val/held_out/srcc", "val/held_out/srcc_expected", "val/held_out/crop_rate")
+Window = dict[str, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--window", type=int, default=25, help="rollouts")
+    parser.add_argument("--out", type=Path, default=HERE)
+    asked = parser.parse_args()
+    found = {
+        folder.name: windows(logged(folder / "logs" / "grpo" / "metrics.csv"), asked.window)
+        for folder in sorted(asked.runs.glob("*_seed*"))
+    }
+    with (asked.out / "over_time.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["run", "rollouts", *MEANS, *LAST])
+        for name, rows in found.items():
+            writer.writerows(
+                [name, end, *(f"{row[key]:.4f}" if key in row else "" for key in (*MEANS, *LAST))]
+                for end, row in rows.items()
+            )
+    by_arm = over_seeds(found)
+    draw(by_arm, asked.out / "over_time.png")
+    print(markdown(["arm", "rollouts", "seeds", *MEANS, *LAST], table(by_arm)))
+
+
+def windows(rows: Sequence[LogRow], size: int) -> dict[int, Window]:
+    """Figures by the number of rollouts at the window's end: means over it, and the last evaluation in it."""
+    found: dict[int, Window] = {}
+    ends = sorted({(int(row["step"]) // size + 1) * size for row in rows})
+    for end in ends:
+        own = [row for row in rows if end - size <= row["step"] < end]
+        window = {key: statistics.fmean(values) for key in MEANS if (values := [row[key] for row in own if key in row])}
+        window |= {key: values[-1] for key in LAST if (values := [row[key] for row in own if key in row])}
+        found[end] = window
+    return found
+
+
+def over_seeds(found: Mapping[str, Mapping[int, Window]]) -> dict[str, dict[int, list[Window]]]:
+    """Windows of every seed by arm and end."""
+    by_arm: dict[str, dict[int, list[Window]]] = {}
+    for name, rows in found.items():
+        arm = re.sub(r"_seed\d+$", "", name)
+        for end, row in rows.items():
+            by_arm.setdefault(arm, {}).setdefault(end, []).append(row)
+    return by_arm
+
+
+def table(by_arm: Mapping[str, Mapping[int, Sequence[Window]]]) -> list[list[str]]:
+    """The first window of each arm, those at thirds, and the last."""
+    rows = []
+    for arm, ends in by_arm.items():
+        listed = sorted(ends)
+        for end in sorted({listed[round(place * (len(listed) - 1) / 3)] for place in range(4)}):
+            cells = [said([one[key] for one in ends[end] if key in one]) for key in (*MEANS, *LAST)]
+            rows.append([arm, str(end), str(len(ends[end])), *cells])
+    return rows
+
+
+def said(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    return f"{statistics.fmean(values):.3f}" + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> None:
+    shown = ("rollout/digit_entropy", "val/held_out/unique_score_ratio", "val/held_out/srcc_expected")
+    figure, panels = plt.subplots(1, len(shown), figsize=(13, 3.6))
+    for panel, key in zip(panels, shown, strict=True):
+        for arm, ends in by_arm.items():
+            points = [
+                (end, statistics.fmean(values))
+                for end, rows in sorted(ends.items())
+                if (values := [row[key] for row in rows if key in row])
+            ]
+            panel.plot([end for end, _ in points], [value for _, value in points], "-o", ms=3, label=arm)
+        panel.set(title=key, xlabel="rollouts")
+    panels[0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

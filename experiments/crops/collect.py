@@ -1,0 +1,206 @@
+r"""control.json files of run.sh -> places.csv, sizes.csv, looking.csv, and the tables of README.md on the screen.
+
+    python experiments/crops/collect.py runs/crops [--resamples 1000]
+
+Every figure is a mean over seeds. Brackets are 95 % intervals of a difference, photographs drawn with replacement, the
+same for both sides and for all seeds. Only images that every answer of a comparison rates take part in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoom_iqa.base.errors import UndefinedMetricError
+from zoom_iqa.evaluation.crop_places import PLACES
+from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
+from zoom_iqa.reports.study import markdown
+
+HERE = Path(__file__).parent
+SIZES = ((0.05, 0.10), (0.10, 0.15), (0.15, 0.30))
+"""Shares of the image that regions take."""
+OFTEN = ("never", "when asked", "always")
+Rows = Sequence[Mapping[str, Any]]
+Arms = Mapping[str, Mapping[int, Mapping[str, Any]]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--resamples", type=int, default=1000, help="0 leaves intervals out")
+    asked = parser.parse_args()
+    arms = read(asked.runs)
+    tables = {
+        "places.csv": places(arms, asked.resamples),
+        "sizes.csv": sizes(arms, asked.resamples),
+        "looking.csv": looking(arms, asked.resamples),
+    }
+    for name, (head, rows) in tables.items():
+        with (asked.out / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+        print(markdown(head, rows), end="\n\n")
+
+
+def read(runs: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """What was measured, by arm and seed."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for path in sorted(runs.glob("*_seed*/control.json")):
+        arm, _, seed = path.parent.name.rpartition("_seed")
+        if re.fullmatch(r"\d+", seed):
+            found.setdefault(arm, {})[int(seed)] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
+    """SRCC by the picture in the crop's place, and how often looks hit, beside chance."""
+    head = [
+        "arm",
+        "seeds",
+        "images",
+        *PLACES,
+        "asked minus random",
+        "region minus asked",
+        "looks that hit",
+        "by chance",
+    ]
+    return head, [
+        [
+            arm,
+            str(len(seeds)),
+            str(sum(len(kept(rows, PLACES)) for rows in (one["regional"] for one in seeds.values()))),
+            *(mean_srcc([one["regional"] for one in seeds.values()], name, PLACES) for name in PLACES),
+            compared([one["regional"] for one in seeds.values()], "asked", "random place", PLACES, resamples),
+            compared([one["regional"] for one in seeds.values()], "region", "asked", PLACES, resamples),
+            *(mean_of([row[key] for one in seeds.values() for row in one["regional"]]) for key in ("hit", "chance")),
+        ]
+        for arm, seeds in arms.items()
+    ]
+
+
+def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
+    """The same by the size of the region."""
+    head = ["arm", "region's area", "images", *PLACES, "asked minus random", "looks that hit", "by chance"]
+    rows = []
+    for arm, seeds in arms.items():
+        for low, high in SIZES:
+            own = [[row for row in one["regional"] if low <= row["area"] < high] for one in seeds.values()]
+            rows.append(
+                [
+                    arm,
+                    f"{low:.0%} to {high:.0%}",
+                    str(sum(len(kept(found, PLACES)) for found in own)),
+                    *(mean_srcc(own, name, PLACES) for name in PLACES),
+                    compared(own, "asked", "random place", PLACES, resamples),
+                    *(mean_of([row[key] for found in own for row in found]) for key in ("hit", "chance")),
+                ]
+            )
+    return head, rows
+
+
+def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
+    """SRCC of images of every kind never, when asked and always looking, and the cost of looking."""
+    head = [
+        "arm", *OFTEN, "asked minus never", "always minus asked", "looks, regional", "looks, others",
+        *(f"seconds, {name}" for name in OFTEN), "seconds per 0.01 SRCC",
+    ]  # fmt: skip
+    rows = []
+    for arm, seeds in arms.items():
+        own = [one["when"]["rows"] for one in seeds.values()]
+        seconds = {name: statistics.fmean(one["when"]["seconds"][name] for one in seeds.values()) for name in OFTEN}
+        gain = difference(own, "when asked", "never", OFTEN)
+        rows.append(
+            [
+                arm,
+                *(mean_srcc(own, name, OFTEN) for name in OFTEN),
+                compared(own, "when asked", "never", OFTEN, resamples),
+                compared(own, "always", "when asked", OFTEN, resamples),
+                *(
+                    mean_of([row["looked"] for found in own for row in found if row["regional"] is regional])
+                    for regional in (True, False)
+                ),
+                *(f"{seconds[name]:.3f}" for name in OFTEN),
+                price(seconds["when asked"] - seconds["never"], gain),
+            ]
+        )
+    return head, rows
+
+
+def kept(rows: Rows, names: Sequence[str] | Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The images that have a rating under every name."""
+    return [row for row in rows if all(row["ratings"].get(name) is not None for name in names)]
+
+
+def columns(rows: Rows, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ratings by name, and scores."""
+    return np.array([[row["ratings"][name] for row in rows] for name in names]), np.array([row["mos"] for row in rows])
+
+
+def srccs(ratings: NDArray[np.float64], mos: NDArray[np.float64]) -> NDArray[np.float64]:
+    return spearman_rows(ratings, np.broadcast_to(mos, ratings.shape))
+
+
+def mean_srcc(seeds: Sequence[Rows], name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
+    values = [srccs(*columns(own, [name]))[0] for rows in seeds if len(own := kept(rows, names)) > 2]
+    return mean_of(values, spread=True)
+
+
+def difference(seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any]) -> float:
+    """SRCC under one name minus that under another, mean over seeds; NaN where there are too few images."""
+    found = [srccs(*columns(own, [name, baseline])) for rows in seeds if len(own := kept(rows, names)) > 2]
+    return statistics.fmean(new - old for new, old in found) if found else math.nan
+
+
+def compared(
+    seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any], resamples: int
+) -> str:
+    """The difference with its interval; every seed has images of its own, as it looked at others."""
+    value = difference(seeds, name, baseline, names)
+    if math.isnan(value) or not resamples:
+        return "" if math.isnan(value) else f"{value:+.3f}"
+    tables = [(own, *columns(own, [name, baseline])) for rows in seeds if len(own := kept(rows, names)) > 2]
+    photographs = sorted({row["photograph"] for own, _, _ in tables for row in own})
+    members = [
+        [[number for number, row in enumerate(own) if row["photograph"] == one] for one in photographs]
+        for own, _, _ in tables
+    ]
+
+    def changed(drawn: NDArray[np.int64]) -> float:
+        changes = []
+        for (_, ratings, mos), places_of in zip(tables, members, strict=True):
+            rows = [number for photograph in drawn for number in places_of[photograph]]
+            new, old = srccs(ratings[:, rows], mos[rows]) if len(rows) > 2 else (math.nan, math.nan)
+            changes.append(new - old)
+        return statistics.fmean(changes)
+
+    try:
+        found = statistic_interval(name, changed, len(photographs), n_resamples=resamples, seed=0)
+    except UndefinedMetricError:
+        return f"{value:+.3f}"
+    return f"{value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def mean_of(values: Sequence[float], *, spread: bool = False) -> str:
+    if not values:
+        return ""
+    said = f" ± {statistics.stdev(values):.3f}" if spread and len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{said}"
+
+
+def price(seconds: float, gain: float) -> str:
+    """CPU seconds an image that a hundredth of SRCC costs; there is no price where nothing is gained."""
+    return f"{seconds / (100 * gain):.3f}" if gain > 0 else "no gain"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+r"""Run folders of run.sh -> results.csv (a row a run), and one table over all three systems on the screen.
+
+python experiments/three_systems/collect.py runs/three_systems [--resamples 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+from pathlib import Path
+
+from zoom_iqa.reports.study import (
+    COLUMNS,
+    Arms,
+    StudyRun,
+    difference,
+    figure_of,
+    markdown,
+    over_seeds,
+    read_study,
+    said,
+)
+
+HERE = Path(__file__).parent
+SYSTEMS = {"zoom": "two turns", "chain": "chain of looks", "human": "human-like"}
+OWN = {
+    "looks an image": "looks_per_image",
+    "region covered by evidence": "evidence_coverage",
+    "defect named": "defect_accuracy",
+    "SRCC from the words alone": "srcc_description",
+}
+"""Figures that some systems alone have."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--resamples", type=int, default=1000)
+    asked = parser.parse_args()
+    arms = read_study(asked.runs)
+    columns = [*COLUMNS.values(), *OWN.values(), "tokens"]
+    with (asked.out / "results.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["arm", "seed", *columns, "images"])
+        for arm, runs in arms.items():
+            for seed, run in sorted(runs.items()):
+                figures = [f"{value:.4f}" for value in (*(figure_of(run, key) for key in columns[:-1]), tokens(run))]
+                writer.writerow([arm, seed, *figures, len(run.images)])
+    if asked.resamples:
+        head, rows = table(arms, asked.resamples)
+        print(markdown(head, rows))
+
+
+def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
+    """A row for each system and stage: what GRPO adds to its SFT, and what a system adds to two turns."""
+    head = [
+        "system", "stage", "seeds", *COLUMNS, *OWN, "tokens an answer", "expected, over its SFT",
+        "expected, over two turns",
+    ]  # fmt: skip
+    rows = []
+    for system, title in SYSTEMS.items():
+        for stage in ("sft", "grpo"):
+            arm = f"{system}_{stage}"
+            if arm not in arms:
+                continue
+            own = list(arms[arm].values())
+            found = [
+                "" if other == arm else said(difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples))
+                for other in (f"{system}_sft", f"zoom_{stage}")
+            ]
+            figures = [over_seeds(own, key).replace("nan", "") for key in (*COLUMNS.values(), *OWN.values())]
+            spent = f"{statistics.fmean(tokens(run) for run in own):.0f}"
+            rows.append([title, stage, str(len(own)), *figures, spent, *found])
+    return head, rows
+
+
+def tokens(run: StudyRun) -> float:
+    """Tokens that an answer takes, all of its turns together."""
+    answers = [one for image in run.images.values() for one in image.trajectories]
+    return statistics.fmean(sum(step.tokens for step in one.steps) for one in answers)
+
+
+if __name__ == "__main__":
+    main()

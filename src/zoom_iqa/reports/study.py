@@ -1,0 +1,221 @@
+"""Arms of a study over seeds: figures of each, and paired differences of two arms with intervals over photographs.
+
+A study is a folder of runs named ARM_seedN, of training or of an evaluation. Every arm answers the same images several
+times, so that an image's answers, their mean and its photograph are drawn together.
+
+Legend: K answers of an image, n images.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoom_iqa.base.errors import DataError, UndefinedMetricError
+from zoom_iqa.base.records import Record
+from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED, ImageRatings
+from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
+from zoom_iqa.reports.contents import read_contents
+from zoom_iqa.reports.runs import Figures
+
+Matrix = NDArray[np.float64]
+_NAMED = re.compile(r"(?P<arm>.+)_seed(?P<seed>\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRun:
+    """The last evaluation of one run: its figures, and the images as it answered them, by their ids."""
+
+    figures: Figures
+    images: Mapping[str, ImageRatings]
+
+
+Arms = Mapping[str, Mapping[int, StudyRun]]
+"""Runs by arm and seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A figure of an arm minus that of another, the mean over the seeds of both, and its interval over photographs."""
+
+    value: float
+    interval: Interval
+    seeds: int
+    images: int
+
+    @property
+    def sign(self) -> str:
+        """``+`` or ``-`` where the interval leaves out zero, else ``0``: the images cannot tell the arms apart."""
+        return "+" if self.interval.low > 0 else "-" if self.interval.high < 0 else "0"
+
+
+def read_study(runs: Path) -> dict[str, dict[int, StudyRun]]:
+    """The finished runs below a folder, by arm and seed; those that are not finished are left out.
+
+    Raises:
+        DataError: none has ended, or a file of one is damaged.
+    """
+    found: dict[str, dict[int, StudyRun]] = {}
+    for folder in sorted(runs.glob("*_seed*")):
+        named = _NAMED.fullmatch(folder.name)
+        if named is None or not _ended(folder):
+            continue
+        judged = read_contents(folder).judged[-1]
+        images = {image.trajectories[0].example.id: image for image in judged.images}
+        found.setdefault(named["arm"], {})[int(named["seed"])] = StudyRun(figures=judged.figures, images=images)
+    if not found:
+        raise DataError(f"{runs}: no run named ARM_seedN has ended below it; run the study first")
+    return found
+
+
+def _ended(folder: Path) -> bool:
+    """Whether a training run has kept its policy, or an evaluation its figures."""
+    trained = (folder / "checkpoints").exists()
+    return (folder / "policy").exists() if trained else (folder / "metrics.json").exists()
+
+
+def single_srcc(ratings_Kn: Matrix, mos_n: Matrix) -> float:
+    """SRCC of single answers: the mean over the K answers of each image."""
+    return float(spearman_rows(ratings_Kn, np.broadcast_to(mos_n, ratings_Kn.shape)).mean())
+
+
+def mean_srcc(ratings_Kn: Matrix, mos_n: Matrix) -> float:
+    """SRCC of the means of an image's K values."""
+    return float(spearman_rows(ratings_Kn.mean(0, keepdims=True), mos_n[None])[0])
+
+
+def variance_within(ratings_Kn: Matrix, mos_n: Matrix) -> float:
+    """Variance of an image's K answers, mean over images."""
+    return float(ratings_Kn.var(0, ddof=1).mean())
+
+
+Statistic = Callable[[Matrix, Matrix], float]
+COMPARED: Mapping[str, tuple[str, Statistic]] = {
+    "srcc_single": ("rating", single_srcc),
+    "srcc_expected": ("expected", mean_srcc),
+    "rating_variance": ("rating", variance_within),
+}
+"""Figures whose differences have intervals: the value of an answer that they are of, and the figure."""
+
+
+def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples: int) -> Difference | str:
+    """A figure of ``COMPARED`` of ``arm`` minus that of ``baseline``, or the reason that there is none.
+
+    It is over the seeds that both have, and the images that all of their answers rate. Photographs are drawn with
+    replacement, the same for both arms and all seeds; the spread over seeds is another figure.
+    """
+    seeds = sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {})))
+    if not seeds:
+        return f"{arm} and {baseline} share no finished seed"
+    value, statistic = COMPARED[figure]
+    pairs = [(arms[arm][seed].images, arms[baseline][seed].images) for seed in seeds]
+    rated = [(_values(new, value), _values(old, value)) for new, old in pairs]
+    both = set.intersection(*(set(one) for pair in rated for one in pair))
+    shown = pairs[0][0]
+    ids = [name for name in shown if name in both]
+    if not ids:
+        return f"no image was rated by every answer of {arm} and {baseline}"
+    examples = [shown[name].trajectories[0].example for name in ids]
+    mos_n = np.array([example.mos for example in examples])
+    matrices = [(_matrix(new, ids), _matrix(old, ids)) for new, old in rated]
+
+    def changed(rows: NDArray[np.int64]) -> float:
+        mos = mos_n[rows]
+        return statistics.fmean(statistic(new[:, rows], mos) - statistic(old[:, rows], mos) for new, old in matrices)
+
+    try:
+        interval = statistic_interval(
+            figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
+            clusters=[example.reference_id or example.id for example in examples],
+        )  # fmt: skip
+    except UndefinedMetricError as error:
+        return error.reason
+    return Difference(value=changed(np.arange(len(ids))), interval=interval, seeds=len(seeds), images=len(ids))
+
+
+def _values(images: Mapping[str, ImageRatings], value: str) -> dict[str, list[float]]:
+    """The values of an image's answers, of the images of which every answer has one."""
+    found = {}
+    for name, image in images.items():
+        known = [number for one in image.trajectories if (number := _value(one, value)) is not None]
+        if len(known) == len(image.trajectories):
+            found[name] = known
+    return found
+
+
+def _value(record: Record, value: str) -> float | None:
+    if value == "rating":
+        return record.rating
+    return None if record.expected is None else record.expected.mean
+
+
+def _matrix(values: Mapping[str, Sequence[float]], ids: Sequence[str]) -> Matrix:
+    return np.array([values[name] for name in ids]).T
+
+
+COLUMNS = {
+    "SRCC of single answers": "srcc_single",
+    "SRCC of expected ratings": "srcc_expected",
+    "variance within images": "rating_variance",
+    "unique scores / truth's": "unique_to_truth",
+    "crop rate": "crop_rate",
+    "well-formed": "format_rate",
+}
+
+
+def figure_of(run: StudyRun, key: str) -> float:
+    """A figure of a run, NaN where it is not defined."""
+    if key == "unique_to_truth":
+        return figure_of(run, "unique_score_ratio") / figure_of(run, "unique_mos_ratio")
+    found: Any = run.figures.get(key)
+    return float(found) if isinstance(found, int | float) else math.nan
+
+
+def over_seeds(runs: Iterable[StudyRun], key: str) -> str:
+    """Mean and standard deviation over seeds."""
+    values = [figure_of(run, key) for run in runs]
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}"
+
+
+def said(found: Difference | str) -> str:
+    """A difference as tables print it; empty where there is none."""
+    if isinstance(found, str):
+        return ""
+    return f"{found.value:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}]"
+
+
+def arm_rows(arms: Arms, baseline: str, order: Sequence[str], *, n_resamples: int) -> list[list[str]]:
+    """A row an arm: seeds, figures over seeds, and the gains of single answers and expected ratings on ``baseline``."""
+    names = [*(name for name in order if name in arms), *(name for name in arms if name not in order)]
+    return [
+        [
+            name,
+            str(len(arms[name])),
+            *(over_seeds(arms[name].values(), key) for key in COLUMNS.values()),
+            *(
+                "" if name == baseline else said(difference(arms, name, baseline, figure, n_resamples=n_resamples))
+                for figure in ("srcc_single", "srcc_expected")
+            ),
+        ]
+        for name in names
+    ]
+
+
+def header(baseline: str) -> list[str]:
+    """The names of the columns of ``arm_rows``."""
+    return ["arm", "seeds", *COLUMNS, f"single, over {baseline}", f"expected, over {baseline}"]
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for a README."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,235 @@
+"""Studies in experiments/: their scripts make runs that there can be, skip what is finished, collect what has ended."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig
+
+from support.made_run_folder import answer, run_folder
+from support.small_run import composed
+from support.study_scripts import EXPERIMENTS, load_script
+from zoom_iqa.base.judgements import RatingDistribution
+from zoom_iqa.base.records import Record
+from zoom_iqa.config.training_run import check
+from zoom_iqa.policy.shipped import shipped_policy_folder
+
+STUB = """#!/usr/bin/env bash
+printf '%q ' "$@" >>"$STUDY_LOG"
+echo >>"$STUDY_LOG"
+for argument in "$@"; do
+  case $argument in
+  paths.run_dir=*) mkdir -p "${argument#paths.run_dir=}/policy" ;;
+  esac
+done
+"""
+STUDIES = {
+    # study: arms of one seed, with the SFT runs they begin from
+    "ablation": ("ABLATION_RUNS", 1 + 15),
+    "collapse": ("COLLAPSE_RUNS", 1 + 4),
+    "crops": ("CROPS_RUNS", 2 * 3),
+    "three_systems": ("SYSTEMS_RUNS", 2 * 3),
+}
+
+
+def commands(study: str, variable: str, folder: Path) -> list[list[str]]:
+    """The commands of a study for one seed, none of which is run."""
+    stub = folder / "python"
+    stub.write_text(STUB)
+    stub.chmod(stub.stat().st_mode | stat.S_IXUSR)
+    log = folder / "log"
+    log.write_text("")
+    settings = {"PYTHON": str(stub), "STUDY_LOG": str(log), variable: str(folder / "runs")}
+    settings["COLLAPSE_SFT"] = str(folder / "sft")
+    ended = subprocess.run(
+        [str(EXPERIMENTS / study / "run.sh"), "7"],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return [shlex.split(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, DictConfig]]:
+    """The configs of a study's runs by their arms, made once; a second call of the script must train nothing."""
+
+    @functools.cache
+    def configs(study: str) -> dict[str, DictConfig]:
+        variable, folder = STUDIES[study][0], tmp_path_factory.mktemp(study)
+        found = {}
+        for line in commands(study, variable, folder):
+            for run in [Path(one) for one in line if one.startswith("paths.run_dir=")]:
+                assert run.name.endswith("_seed7")
+                found[run.name.removesuffix("_seed7")] = composed(
+                    *(one for one in line[2:] if not one.startswith("policy.path="))
+                )
+        assert not [line for line in commands(study, variable, folder) if "zoom_iqa.train" in line]
+        return found
+
+    return configs
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_runs_can_be_and_what_is_finished_is_not_made_again(
+    study: str, made: Callable[[str], dict[str, DictConfig]]
+) -> None:
+    found = made(study)
+    assert len(found) == STUDIES[study][1]
+    for cfg in found.values():
+        check(cfg)
+        assert cfg.seed == 7
+
+
+def test_arms_differ_from_their_baseline_in_what_their_names_say(made: Callable[[str], dict[str, DictConfig]]) -> None:
+    found = made("ablation")
+    assert all("ratings" in cfg.data.trajectories for cfg in found.values())
+    assert {cfg.data.train.scores for cfg in found.values()} == {"koniq"}
+    assert sorted(found["rank"].reward) == ["format", "rank"]
+    assert sorted(found["score"].reward) == ["format", "score"]
+    assert found["score"].reward.score.sigma == 0.7
+    assert list(found["score_rank"].penalties) == []
+    assert found["old_anchor"].penalties.kl_coverage.anchor == "old"
+    assert found["old_anchor"].grpo.module["update"].epochs == 2
+    assert list(found["clip_cov"].filters) == ["clip_cov"]
+    assert found["tower"].grpo.module.freeze_vision_tower is False
+
+
+def records(spread: float, seed: int, *, images: int = 24) -> list[Record]:
+    """Two answers to images of six photographs, off by a spread."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for index in (0, 1):
+        for number in range(images):
+            mos = 1.2 + 3.6 * number / images
+            rating = float(np.clip(mos + spread * rng.standard_normal(), 1, 5))
+            one = answer(f"i{number}", mos, rating, index=index)
+            object.__setattr__(one.example, "reference_id", f"p{number % 6}")
+            object.__setattr__(one, "expected", RatingDistribution(mean=rating, std=0.1, mass=1.0))
+            made.append(one)
+    return made
+
+
+def ended(folder: Path, stage: str, spread: float, seed: int, **contents: Any) -> None:
+    run = run_folder(folder, {stage: records(spread, seed)}, **contents)
+    (run / "checkpoints").mkdir()
+    (run / "policy").mkdir()
+
+
+def collected(study: str, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["collect.py", *arguments])
+    load_script(f"{study}/collect.py").main()
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_ablation_prints_the_papers_signs_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended(tmp_path / "sft_seed0", "sft", 1.6, 0)
+    ended(tmp_path / "rank_seed0", "grpo", 0.2, 0)
+    collected("ablation", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "100")
+    effects = {row["effect"]: row for row in rows_of(tmp_path / "effects.csv")}
+    alone = effects["rank reward alone"]
+    assert alone["paper, KonIQ"] == "+0.081"  # 0.887 - 0.806
+    assert alone["paper, mean of 7"] == "+0.057"  # of 0.081 0.045 0.078 0.021 0.065 0.042 0.065
+    assert alone["signs"] == "theirs +, ours +"
+    assert effects["KL-Coverage"]["signs"] == "not run"
+    assert effects["tower trained"]["paper, KonIQ"] == ""
+    assert len(rows_of(tmp_path / "results.csv")) == 2
+    assert "| rank | 1 |" in capsys.readouterr().out
+
+
+def test_collapse_is_followed_over_windows_of_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two windows of two rollouts: entropies 1, 3 and 2, 2; the second evaluation alone lies in the second."""
+    logs = [
+        {"step": 0, "rollout/digit_entropy": 1.0},
+        {"step": 1, "rollout/digit_entropy": 3.0, "val/held_out/srcc": 0.5},
+        {"step": 2, "rollout/digit_entropy": 2.0},
+        {"step": 3, "rollout/digit_entropy": 2.0, "val/held_out/srcc": 0.6},
+    ]
+    run_folder(tmp_path / "with_seed0", {"grpo": records(0.5, 0)}, logs={"grpo": logs})
+    collected("collapse", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--window", "2")
+    found = [
+        (row["rollouts"], row["rollout/digit_entropy"], row["val/held_out/srcc"])
+        for row in rows_of(tmp_path / "over_time.csv")
+    ]
+    assert found == [("2", "2.0000", "0.5000"), ("4", "2.0000", "0.6000")]
+    assert (tmp_path / "over_time.png").stat().st_size > 1000
+
+
+def test_the_three_systems_stand_in_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, arm in enumerate(("zoom_sft", "zoom_grpo", "chain_sft")):
+        ended(tmp_path / f"{arm}_seed0", arm.partition("_")[2], 1.5 - 0.6 * number, number)
+    collected("three_systems", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "50")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [
+        ["| two turns", "sft"],
+        ["| two turns", "grpo"],
+        ["| chain of looks", "sft"],
+    ]
+    assert len(rows_of(tmp_path / "results.csv")) == 3
+
+
+def test_the_crop_control_measures_every_place_and_collects_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shipped policy on a few images; nothing here depends on how well it judges."""
+    control = tmp_path / "usual_sft_seed0" / "control.json"
+    arguments = ["--regional", "10", "--images", "6", "--out", str(control), "benchmark.local_area=[0.05,0.30]"]
+    monkeypatch.setattr(sys, "argv", ["crop_control.py", str(shipped_policy_folder()), *arguments])
+    script = load_script("crops/crop_control.py")
+    script.main()
+    found = json.loads(control.read_text())
+    for row in found["regional"]:
+        assert set(row["ratings"]) <= set(script.PLACES)
+        assert {"asked", "random place", "whole image", "region"} <= set(row["ratings"])
+        assert 0.04 < row["area"] < 0.31
+    assert len(found["when"]["rows"]) == 6
+    for row in found["when"]["rows"]:
+        assert set(row["ratings"]) == {"never", "when asked", "always"}
+        if not row["looked"]:
+            assert row["ratings"]["never"] == row["ratings"]["when asked"]
+    seconds = found["when"]["seconds"]
+    assert 0 < seconds["never"] <= 1.5 * seconds["when asked"] <= 1.5 * seconds["always"]
+    collected("crops", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "0")
+    (looking,) = rows_of(tmp_path / "looking.csv")
+    assert looking["arm"] == "usual_sft"
+    assert "| usual_sft |" in capsys.readouterr().out
+
+
+def test_a_difference_between_places_is_paired_over_photographs() -> None:
+    """Asked ranks all images as people do, a random place the other way round: every resample differs by 2."""
+    script = load_script("crops/collect.py")
+    rows = [
+        {
+            "photograph": f"p{number // 2}",
+            "mos": 1.0 + 0.2 * number,
+            "ratings": dict.fromkeys(script.PLACES, 1.0 + 0.2 * number) | {"random place": 5.0 - 0.2 * number},
+        }
+        for number in range(12)
+    ]
+    assert script.difference([rows], "asked", "random place", script.PLACES) == pytest.approx(2.0)
+    said = script.compared([rows, rows], "asked", "random place", script.PLACES, 200)
+    assert said == "+2.000 [+2.000, +2.000]"
+    assert script.price(0.05, 0.02) == "0.025"
+    assert script.price(0.05, -0.02) == "no gain"

@@ -1,0 +1,159 @@
+"""Arms of a study: figures over seeds, and paired differences whose intervals draw photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from support.made_run_folder import UNREADABLE, Rating, answer, run_folder
+from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.judgements import RatingDistribution
+from zoom_iqa.base.records import Record
+from zoom_iqa.reports.study import (
+    Difference,
+    arm_rows,
+    difference,
+    figure_of,
+    header,
+    markdown,
+    mean_srcc,
+    over_seeds,
+    read_study,
+    said,
+    single_srcc,
+    variance_within,
+)
+
+MOS = np.linspace(1.2, 4.8, 24)
+PHOTOGRAPHS = [f"p{number // 4}" for number in range(24)]
+
+
+def records(ratings_Kn: Sequence[Sequence[Rating]], expected_n: Sequence[float]) -> list[Record]:
+    """K answers to 24 images of six photographs."""
+    made = []
+    for index, row in enumerate(ratings_Kn):
+        for number, rating in enumerate(row):
+            one = answer(f"i{number}", float(MOS[number]), rating, index=index)
+            example = replace(one.example, reference_id=PHOTOGRAPHS[number])
+            made.append(
+                replace(
+                    one, example=example, expected=RatingDistribution(mean=float(expected_n[number]), std=0.1, mass=1.0)
+                )
+            )
+    return made
+
+
+def noisy(spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    expected = np.clip(MOS + spread * rng.standard_normal(24), 1, 5)
+    return np.clip(expected + spread * rng.standard_normal((3, 24)), 1, 5), expected
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two arms of two seeds each, of which one is better, an arm with an unreadable answer; a run that has not ended,
+    and another file.
+    """
+    tmp_path = tmp_path_factory.mktemp("study")
+    for arm, spread in (("sft", 1.5), ("grpo", 0.4)):
+        for seed in (0, 1):
+            ratings, expected = noisy(spread, 10 * seed + len(arm))
+            path = run_folder(tmp_path / f"{arm}_seed{seed}", {arm: records(ratings.tolist(), expected.tolist())})
+            (path / "checkpoints").mkdir()
+            (path / "policy").mkdir()
+    ratings, expected = noisy(0.4, 4)
+    rows: list[list[Rating]] = ratings.tolist()
+    rows[1][5] = UNREADABLE
+    run_folder(tmp_path / "holed_seed0", {"grpo": records(rows, expected.tolist())})
+    unfinished = run_folder(tmp_path / "other_seed0", {"grpo": records(*map(np.ndarray.tolist, noisy(1, 3)))})
+    (unfinished / "checkpoints").mkdir()
+    (tmp_path / "results.csv").write_text("")
+    return tmp_path
+
+
+def test_finished_runs_are_read_by_arm_and_seed(folder: Path) -> None:
+    arms = read_study(folder)
+    assert {arm: sorted(runs) for arm, runs in arms.items()} == {"grpo": [0, 1], "holed": [0], "sft": [0, 1]}
+    assert list(arms["sft"][0].images) == [f"i{number}" for number in range(24)]
+
+
+def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no run named ARM_seedN has ended"):
+        read_study(tmp_path)
+
+
+def test_figures_of_a_matrix() -> None:
+    """Two answers to three images: ranks of the first are those of the truth, of the second reversed."""
+    ratings, mos = np.array([[1.0, 2.0, 3.0], [3.0, 2.5, 2.0]]), np.array([1.0, 3.0, 4.0])
+    assert single_srcc(ratings, mos) == pytest.approx(0.0)
+    assert mean_srcc(ratings, mos) == pytest.approx(stats.spearmanr([2.0, 2.25, 2.5], mos).statistic)
+    assert variance_within(ratings, mos) == pytest.approx((2.0 + 0.125 + 0.5) / 3)
+
+
+def test_a_difference_is_the_mean_over_seeds_of_the_figures_difference(folder: Path) -> None:
+    arms = read_study(folder)
+    found = difference(arms, "grpo", "sft", "srcc_expected", n_resamples=200)
+    assert isinstance(found, Difference)
+    by_hand = [
+        stats.spearmanr(noisy(0.4, 10 * seed + 4)[1], MOS).statistic
+        - stats.spearmanr(noisy(1.5, 10 * seed + 3)[1], MOS).statistic
+        for seed in (0, 1)
+    ]
+    assert found.value == pytest.approx(np.mean(by_hand), abs=1e-6)
+    assert (found.seeds, found.images, found.interval.units) == (2, 24, 6)
+    assert found.interval.low < found.value < found.interval.high
+    assert found.sign == "+"
+    swapped = difference(arms, "sft", "grpo", "srcc_expected", n_resamples=200)
+    assert isinstance(swapped, Difference)
+    assert (swapped.value, swapped.sign) == (pytest.approx(-found.value), "-")
+
+
+def test_an_arm_does_not_differ_from_itself(folder: Path) -> None:
+    found = difference(read_study(folder), "sft", "sft", "rating_variance", n_resamples=50)
+    assert isinstance(found, Difference)
+    assert (found.value, found.interval.low, found.interval.high, found.sign) == (0, 0, 0, "0")
+
+
+def test_images_with_an_unreadable_answer_are_left_out_of_both_arms(folder: Path) -> None:
+    found = difference(read_study(folder), "holed", "sft", "srcc_single", n_resamples=50)
+    assert isinstance(found, Difference)
+    kept = [number for number in range(24) if number != 5]
+    by_hand = [
+        np.mean([stats.spearmanr(row[kept], MOS[kept]).statistic for row in noisy(spread, seed)[0]])
+        for spread, seed in ((0.4, 4), (1.5, 3))
+    ]
+    assert found.value == pytest.approx(by_hand[0] - by_hand[1], abs=1e-6)
+    assert (found.seeds, found.images) == (1, 23)
+
+
+def test_arms_without_a_seed_in_common_have_no_difference(folder: Path) -> None:
+    assert (
+        difference(read_study(folder), "grpo", "none", "srcc_single", n_resamples=50)
+        == "grpo and none share no finished seed"
+    )
+    assert said("no reason") == ""
+
+
+def test_the_ratio_of_unique_scores_is_that_to_the_truths(folder: Path) -> None:
+    """24 opinion scores, all different: the ratio is the share of distinct first ratings."""
+    run = read_study(folder)["sft"][0]
+    distinct = len({round(rating, 2) for rating in noisy(1.5, 3)[0][0]})
+    assert figure_of(run, "unique_to_truth") == pytest.approx(distinct / 24)
+
+
+def test_a_table_has_a_row_an_arm_in_the_order_that_was_asked_for(folder: Path) -> None:
+    arms = read_study(folder)
+    rows = arm_rows(arms, "sft", ("sft", "absent"), n_resamples=50)
+    assert [row[:2] for row in rows] == [["sft", "2"], ["grpo", "2"], ["holed", "1"]]
+    assert all(len(row) == len(header("sft")) for row in rows)
+    assert rows[0][-2:] == ["", ""]
+    assert rows[1][-1].startswith("+0.")
+    singles = [figure_of(run, "srcc_single") for run in arms["grpo"].values()]
+    assert rows[1][2] == over_seeds(arms["grpo"].values(), "srcc_single")
+    assert rows[1][2].startswith(f"{np.mean(singles):.3f} ± {np.std(singles, ddof=1):.3f}")
+    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
