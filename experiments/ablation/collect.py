@@ -44,6 +44,8 @@ EFFECTS = (
 """Effects that the paper's table shows: a row and the row without that part."""
 
 OWN = (
+    ("SFT at temperature 0.7 against 1", "sft_cool", "sft"),
+    ("GRPO against SFT at temperature 0.7", "kl_coverage", "sft_cool"),
     ("KL-Coverage, sampled against exact", "sampled", "kl_coverage"),
     ("two updates a rollout against one", "two_updates", "kl_coverage"),
     ("old anchor against reference, two updates", "old_anchor", "two_updates"),
@@ -82,11 +84,11 @@ def write_runs(arms: Arms, path: Path) -> None:
     """A row a run."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", *COLUMNS.values(), "images"])
+        writer.writerow(["arm", "seed", *COLUMNS.values(), "n"])
         for arm, runs in arms.items():
             for seed, run in sorted(runs.items()):
                 figures = [f"{figure_of(run, key):.4f}" for key in COLUMNS.values()]
-                writer.writerow([arm, seed, *figures, len(run.images)])
+                writer.writerow([arm, seed, *figures, run.figures["n"]])
 
 
 def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every row of README.md: experiments/ablation/run.sh [SEED ...]
 # What is finished is not made again, and a run that was stopped goes on; results.csv grows as rows end.
-# ABLATION_ARMS names some of the arms, ABLATION_RUNS another folder, ABLATION_MORE adds overrides to every run.
+# ABLATION_ARMS names some of the arms, ABLATION_RUNS another folder, ABLATION_IMAGES the number of test images,
+# ABLATION_MORE adds overrides to every training.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
@@ -33,11 +34,15 @@ declare -A parts=(
 read -ra arms <<<"${ABLATION_ARMS:-rank score score_rank kl_coverage progressive sampled two_updates old_anchor \
 kl_reference kl_cov clip_cov inverse_frequency no_std token_mean tower}"
 
-common=(+experiment=generator_quickstart data.train.scores=koniq data.test.size=1360 "${more[@]}")
+common=(+experiment=generator_quickstart data.train.scores=koniq data.test.size="${ABLATION_IMAGES:-1360}" "${more[@]}")
 
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed # one for all rows of a seed
   [ -d "$sft/policy" ] || $python -m zoom_iqa.train "${common[@]}" stages=[sft] seed="$seed" paths.run_dir="$sft"
+  cool=$runs/sft_cool_seed$seed # SFT drawn less at random: what repeats itself more gains in single answers too
+  [ -e "$cool/metrics.json" ] || $python -m zoom_iqa.evaluate policy.path="$sft/policy" benchmark=embedded \
+    benchmarks.embedded.sizes.test="${ABLATION_IMAGES:-1360}" samples_per_image=4 \
+    evaluator.sampling.temperature=0.7 seed="$seed" paths.run_dir="$cool"
   for arm in "${arms[@]}"; do
     run=$runs/${arm}_seed$seed
     [ ! -d "$run/policy" ] || continue

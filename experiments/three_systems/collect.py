@@ -40,14 +40,13 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     asked = parser.parse_args()
     arms = read_study(asked.runs)
-    columns = [*COLUMNS.values(), *OWN.values(), "tokens"]
+    columns = [*COLUMNS.values(), *OWN.values()]
     with (asked.out / "results.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", *columns, "images"])
+        writer.writerow(["arm", "seed", *columns, "n"])
         for arm, runs in arms.items():
             for seed, run in sorted(runs.items()):
-                figures = [f"{value:.4f}" for value in (*(figure_of(run, key) for key in columns[:-1]), tokens(run))]
-                writer.writerow([arm, seed, *figures, len(run.images)])
+                writer.writerow([arm, seed, *(f"{figure_of(run, key):.4f}" for key in columns), run.figures["n"]])
     if asked.resamples:
         head, rows = table(arms, asked.resamples)
         print(markdown(head, rows))

@@ -72,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, 
     def configs(study: str) -> dict[str, DictConfig]:
         variable, folder = STUDIES[study][0], tmp_path_factory.mktemp(study)
         found = {}
-        for line in commands(study, variable, folder):
+        for line in (line for line in commands(study, variable, folder) if "zoom_iqa.train" in line):
             for run in [Path(one) for one in line if one.startswith("paths.run_dir=")]:
                 assert run.name.endswith("_seed7")
                 found[run.name.removesuffix("_seed7")] = composed(

@@ -13,6 +13,7 @@ import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED, ImageRatings
 from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
 from zoom_iqa.reports.contents import read_contents
-from zoom_iqa.reports.runs import Figures
+from zoom_iqa.reports.runs import Figures, read_run
 
 Matrix = NDArray[np.float64]
 _NAMED = re.compile(r"(?P<arm>.+)_seed(?P<seed>\d+)")
@@ -32,10 +33,20 @@ _NAMED = re.compile(r"(?P<arm>.+)_seed(?P<seed>\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRun:
-    """The last evaluation of one run: its figures, and the images as it answered them, by their ids."""
+    """The last evaluation of the run in a folder: its figures, and its answers, which are read when asked for."""
 
+    path: Path
     figures: Figures
-    images: Mapping[str, ImageRatings]
+
+    @cached_property
+    def images(self) -> Mapping[str, ImageRatings]:
+        """The images as the run answered them, by their ids.
+
+        Raises:
+            DataError: the file of answers is absent or damaged.
+        """
+        judged = read_contents(self.path).judged[-1]
+        return {image.trajectories[0].example.id: image for image in judged.images}
 
 
 Arms = Mapping[str, Mapping[int, StudyRun]]
@@ -68,9 +79,8 @@ def read_study(runs: Path) -> dict[str, dict[int, StudyRun]]:
         named = _NAMED.fullmatch(folder.name)
         if named is None or not _ended(folder):
             continue
-        judged = read_contents(folder).judged[-1]
-        images = {image.trajectories[0].example.id: image for image in judged.images}
-        found.setdefault(named["arm"], {})[int(named["seed"])] = StudyRun(figures=judged.figures, images=images)
+        figures = list(read_run(folder).metrics.values())[-1]
+        found.setdefault(named["arm"], {})[int(named["seed"])] = StudyRun(path=folder, figures=figures)
     if not found:
         raise DataError(f"{runs}: no run named ARM_seedN has ended below it; run the study first")
     return found
@@ -195,7 +205,7 @@ def said(found: Difference | str) -> str:
 
 def arm_rows(arms: Arms, baseline: str, order: Sequence[str], *, n_resamples: int) -> list[list[str]]:
     """A row an arm: seeds, figures over seeds, and the gains of single answers and expected ratings on ``baseline``."""
-    names = [*(name for name in order if name in arms), *(name for name in arms if name not in order)]
+    names = dict.fromkeys([*(name for name in order if name in arms), *arms])
     return [
         [
             name,

@@ -148,7 +148,7 @@ def test_the_ratio_of_unique_scores_is_that_to_the_truths(folder: Path) -> None:
 
 def test_a_table_has_a_row_an_arm_in_the_order_that_was_asked_for(folder: Path) -> None:
     arms = read_study(folder)
-    rows = arm_rows(arms, "sft", ("sft", "absent"), n_resamples=50)
+    rows = arm_rows(arms, "sft", ("sft", "absent", "sft"), n_resamples=50)
     assert [row[:2] for row in rows] == [["sft", "2"], ["grpo", "2"], ["holed", "1"]]
     assert all(len(row) == len(header("sft")) for row in rows)
     assert rows[0][-2:] == ["", ""]
