@@ -233,3 +233,13 @@ def test_a_difference_between_places_is_paired_over_photographs() -> None:
     assert said == "+2.000 [+2.000, +2.000]"
     assert script.price(0.05, 0.02) == "0.025"
     assert script.price(0.05, -0.02) == "no gain"
+
+
+def test_real_photographs_have_expected_ratings_where_they_were_measured(tmp_path: Path) -> None:
+    for name, figures in (("niqe", {"srcc": 0.5}), ("grpo_seed0", {"srcc": 0.6, "srcc_expected": 0.625})):
+        (tmp_path / name / "livewild_jpeg").mkdir(parents=True)
+        (tmp_path / name / "livewild_jpeg" / "scores.csv").write_text("")
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"livewild_jpeg": figures}))
+    load_script("livewild_jpeg/collect.py").main(tmp_path, tmp_path / "results.csv")
+    found = {row["run"]: row["srcc_expected"] for row in rows_of(tmp_path / "results.csv")}
+    assert found == {"grpo_seed0": "0.6250", "niqe": ""}
