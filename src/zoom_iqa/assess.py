@@ -15,10 +15,10 @@ from typing import Annotated
 import typer
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.help import choices, photograph
+from zoom_iqa.config.help import photograph, rating_tasks
 from zoom_iqa.config.late import run_after_help
-from zoom_iqa.config.options import run_options
-from zoom_iqa.policy.shipped import ADVICE
+from zoom_iqa.config.options import named_as_options, run_options
+from zoom_iqa.policy.shipped import advice
 
 SUMMARY = "Rates photographs on 1-5, 5 best, and says why: a card for each, or JSON or CSV."
 EXAMPLE = f"zoom-iqa assess {photograph('coffee')}"
@@ -37,7 +37,7 @@ def _options(
     policy: Annotated[
         str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {choices('task')}")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {rating_tasks()}")] = None,
     protocol: Annotated[
         str | None, typer.Option(metavar="NAME", help="strict, or released: the authors' prompts and reading")
     ] = None,
@@ -61,9 +61,12 @@ def _options(
         from zoom_iqa.config.assessor import Assessor
         from zoom_iqa.reports.assessing import assess_files
 
-        assessor = Assessor(policy, samples=samples, task=task, protocol=protocol, device=device, batch_size=batch_size)
+        with named_as_options():
+            assessor = Assessor(
+                policy, samples=samples, task=task, protocol=protocol, device=device, batch_size=batch_size
+            )
         if assessor.is_shipped:
-            print(ADVICE, file=sys.stderr)
+            print(advice(task), file=sys.stderr)
         if assess_files(files, assessor=assessor, form=forms[0] if forms else "cards", overlays=overlay):
             sys.exit(1)
 

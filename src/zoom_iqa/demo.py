@@ -15,10 +15,10 @@ from typing import Annotated
 import typer
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.help import choices
+from zoom_iqa.config.help import rating_tasks
 from zoom_iqa.config.late import run_after_help
-from zoom_iqa.config.options import run_options
-from zoom_iqa.policy.shipped import ADVICE
+from zoom_iqa.config.options import named_as_options, run_options
+from zoom_iqa.policy.shipped import advice
 from zoom_iqa.reports.demo.port import check_port
 
 SUMMARY = "Serves a page to this machine: drop an image, and watch it being looked at and rated."
@@ -38,7 +38,7 @@ def _options(
     policy: Annotated[
         str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
     ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {choices('task')}")] = None,
+    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {rating_tasks()}")] = None,
     protocol: Annotated[
         str | None, typer.Option(metavar="NAME", help="strict, or released: the authors' prompts and reading")
     ] = None,
@@ -55,9 +55,10 @@ def _options(
             from zoom_iqa.reports.demo.page import page
             from zoom_iqa.reports.demo.serving import serve
 
-            assessor = Assessor(policy, task=task, protocol=protocol, device=device)
+            with named_as_options():
+                assessor = Assessor(policy, task=task, protocol=protocol, device=device)
             if assessor.is_shipped:
-                print(ADVICE, file=sys.stderr)
+                print(advice(task), file=sys.stderr)
             name = SHIPPED if assessor.is_shipped else str(policy)
             serve(page(assessor, policy=name, folder=Path(folder)), port=port)
 

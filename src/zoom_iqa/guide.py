@@ -20,8 +20,8 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import photograph
 from zoom_iqa.config.late import run_after_help
-from zoom_iqa.config.options import run_options
-from zoom_iqa.policy.shipped import ADVICE
+from zoom_iqa.config.options import named_as_options, run_options
+from zoom_iqa.policy.shipped import advice
 from zoom_iqa.tasks.guidance import TARGETS
 
 if TYPE_CHECKING:
@@ -78,15 +78,19 @@ def _options(
         from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
         from zoom_iqa.evaluation.refinement import refine
         from zoom_iqa.reports.before_after import before_after_page
-        from zoom_iqa.reports.files import format_of, write_image, write_page
+        from zoom_iqa.reports.files import check_place, format_of, write_image, write_page
         from zoom_iqa.reports.guiding import guidance_fields, guidance_text, refinement_fields
 
         format_of(restored)
+        for file in (restored, page) if edits else ():
+            if file is not None:
+                check_place(file)
         before = load_image(image, max_pixels=None)
         count = None if tokenizer is None else token_counter(tokenizer)
-        assessor = Assessor(policy, protocol=protocol, samples=samples, device=device)
+        with named_as_options():
+            assessor = Assessor(policy, protocol=protocol, samples=samples, device=device)
         if assessor.is_shipped:
-            print(ADVICE, file=sys.stderr)
+            print(advice(None), file=sys.stderr)
         editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=count)
         assessment = replace(assessor.assess(before), source=image)
         made = guidance_of(assessment, target=TARGETS[target], count=count)

@@ -191,7 +191,7 @@ def _rendered(table: Table, form: str) -> str:
 
 
 def _written(page: Path) -> str:
-    return f"{page} ({page.stat().st_size / 1e6:.1f} MB)\n"
+    return f"{page} ({page.stat().st_size / 1e6:.1f} MB)\n" if page.is_file() else ""
 
 
 def _named(argument: str) -> tuple[str, Path]:

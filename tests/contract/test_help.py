@@ -51,8 +51,22 @@ def test_help_fits_a_screen_and_shows_a_command(command: str, flag: str, typed: 
     assert module_of(example_of(ended.out))[0] == COMMANDS[command]
 
 
+@pytest.mark.parametrize("command", ["assess", "guide"])
+def test_help_fits_from_a_folder_below_any_other(
+    command: str, typed: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path.joinpath(*"abcdefghij")
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)  # the photograph of the example has its longest name here
+    ended = typed(COMMANDS[command], "--help")
+    name = max(example_of(ended.out), key=len)
+    assert Path(name).is_file()
+    assert max(map(len, ended.out.splitlines())) <= max(COLUMNS, len(f"  zoom-iqa {command} {name} \\"))
+    assert len(ended.out.splitlines()) <= LINES
+
+
 def example_of(text: str) -> list[str]:
-    (example,) = re.findall(r"^example:\n  (.*)$", text, re.MULTILINE)
+    (example,) = re.findall(r"^example:\n  ((?:.*\\\n)*.*)$", text, re.MULTILINE)
     return shlex.split(example)
 
 

@@ -1,12 +1,14 @@
 """Files and folders that appear whole: written beside their place, moved there at the end; no reader sees half of one.
 
-Until then they have one hidden name, so that what a killed process left is found and removed.
+Until then they have one hidden name, so that what a killed process left is found and removed. A link stays a link, and
+the file it leads to is replaced. Pipes and devices, such as /dev/stdout, are written to as they are.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,6 +89,11 @@ def _as_the_umask_says(folder: Path) -> None:
 
 @contextmanager
 def _moved(path: Path, before: Path | None = None) -> Iterator[Path]:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with named_errors(path):
+            yield path  # a file moved to its place would remove the device
+        return
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     partial = _partial(path)
     try:
         with named_errors(path):
@@ -115,4 +122,5 @@ def _keep(path: Path, before: Path) -> None:
 
 def _to_disk(file: TextIO | BinaryIO) -> None:
     file.flush()
-    os.fsync(file.fileno())
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        os.fsync(file.fileno())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import transformers
@@ -11,17 +12,25 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError, PolicyError, ZoomIQAError
 from zoom_iqa.config.checks import check_config, check_read, hint
 from zoom_iqa.config.command_line import with_policy
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.go_on import quoted
-from zoom_iqa.config.help import choices
+from zoom_iqa.config.help import OF_PAIRS, choices, rating_tasks
 from zoom_iqa.config.machine import check_machine
 from zoom_iqa.evaluation.assessor import ImageAssessor
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shipped import shipped_policy_folder
 
+_NAMES = {
+    "policy.path=": "policy=",
+    "machine.evaluation_batch_size=": "batch_size=",
+    "machine.workers=": "workers=",
+    "prompts=official": "protocol=released",
+    "prompts=full": "protocol=strict",
+}
+"""Values of the config in errors, and the arguments here that set them."""
 READ_HERE = ("machine", "size", "device", "policy", "assessor", "stop_strings")
 
 
@@ -54,16 +63,17 @@ class Assessor(ImageAssessor):
             "policy.path": None if policy is None else quoted(str(policy)),
             "samples": samples,
             "sampling": "protocol" if samples is not None and samples > 1 else None,
-            "task": _choice("task", task),
-            "protocol": _choice("protocol", protocol),
+            "task": _task(task),
+            "protocol": _choice("protocol", protocol, choices("protocol").split()),
             "device": device,
             "machine.evaluation_batch_size": batch_size,
             "machine.workers": workers,
         }
-        cfg = assessor_config([f"{key}={value}" for key, value in given.items() if value is not None])
-        device_named = _device(cfg.device)
-        parts = instantiate(cfg.assessor)
-        made: Policy = instantiate(cfg.policy)
+        with _named_as_arguments():
+            cfg = assessor_config([f"{key}={value}" for key, value in given.items() if value is not None])
+            device_named = _device(cfg.device)
+            parts = instantiate(cfg.assessor)
+            made: Policy = instantiate(cfg.policy)
         made.model.to(device_named)
         self.is_shipped = str(cfg.policy.path) == str(shipped_policy_folder())
         super().__init__(policy=made, **parts.keywords)
@@ -87,8 +97,36 @@ def assessor_config(overrides: Sequence[str]) -> DictConfig:
     return cfg
 
 
-def _choice(group: str, name: str | None) -> str | None:
-    names = choices(group).split()
+@contextmanager
+def _named_as_arguments() -> Iterator[None]:
+    """Within the block an error names arguments of Assessor where it named values of the config."""
+    try:
+        yield
+    except HydraException as error:
+        if not isinstance(error.__cause__, ZoomIQAError):
+            raise
+        raise _renamed(error.__cause__) from error
+    except ZoomIQAError as error:
+        raise _renamed(error) from error
+
+
+def _renamed(error: ZoomIQAError) -> ZoomIQAError:
+    message = str(error)
+    for key, argument in _NAMES.items():
+        message = message.replace(key, argument)
+    return type(error)(message) if isinstance(error, ConfigError | PolicyError) else error
+
+
+def _task(name: str | None) -> str | None:
+    if name == OF_PAIRS:
+        raise ConfigError(
+            f"task={name} asks about two images, and one is rated here; python -m zoom_iqa.evaluate task={name} "
+            f"benchmark=embedded_pairs asks about pairs. Valid here: {rating_tasks()}"
+        )
+    return _choice("task", name, rating_tasks().split())
+
+
+def _choice(group: str, name: str | None, names: Sequence[str]) -> str | None:
     if name is not None and name not in names:
         raise ConfigError(f"{group}={name}: there is no such choice{hint(name, names)}")
     return name
@@ -99,6 +137,9 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device={name}: there is no such device; give auto, cpu, cuda or cuda:N") from error
+    try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, ValueError) as error:  # AssertionError: torch was built without CUDA
         reason = str(error).splitlines()[0]

@@ -116,7 +116,7 @@ def _unknown_key(key: str, root: str, overrides: Sequence[str]) -> ConfigError |
         if not isinstance(node, DictConfig):
             return ConfigError(f"{'.'.join(parts[:depth])} is a value and holds no key {part}")
         if part not in node:
-            valid = [str(name) for name in node]
+            valid = [str(name) for name in node if not str(name).startswith("_")]
             return ConfigError(f"{'.'.join(parts[: depth + 1])}: there is no such key{hint(part, valid)}")
         node = node._get_node(part)
     return None

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.checks import check_config, check_read
+from zoom_iqa.config.checks import check_config, check_read, hint
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed, parsed, prefix_of
@@ -90,7 +90,9 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: an argument is wrong, or no benchmark is named.
     """
-    cfg = composed("check", with_benchmarks([_of_benchmarks(override) for override in overrides_of(arguments)]))
+    overrides = overrides_of(arguments)
+    _refuse_unknown_keys(overrides)
+    cfg = composed("check", with_benchmarks([_of_benchmarks(override) for override in overrides]))
     own_labels.check(cfg)
     check_config(cfg)
     check_read(cfg, read=(*own_labels.KEYS, "benchmarks"))
@@ -98,12 +100,30 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     return cfg
 
 
+def _refuse_unknown_keys(overrides: Sequence[str]) -> None:
+    """Pass overrides whose keys the root has or a benchmark: an error names a key as it was typed.
+
+    Raises:
+        ConfigError: there is no such key.
+    """
+    given = parsed(overrides)
+    typed = [one.key_or_group for one in given if not prefix_of(one) and not _is_of_the_root(one.key_or_group)]
+    names = [str(one.input_line) for one in given if one.key_or_group in (*OF_THE_ROOT, "hydra.searchpath")]
+    for node in composed("check", with_benchmarks(names)).benchmarks.values() if typed else ():
+        for key in typed:
+            if key.partition(".")[0] not in node:
+                valid = [*OF_THE_ROOT, *(str(name) for name in node if not str(name).startswith("_"))]
+                raise ConfigError(f"{key}: there is no such key{hint(key, valid)}")
+
+
+def _is_of_the_root(key: str) -> bool:
+    return key in OF_THE_ROOT or key.startswith(("benchmark.", "benchmark/", "benchmarks.", "hydra."))
+
+
 def _of_benchmarks(override: str) -> str:
     """An override as it is, or of the benchmarks where it is not one of the root's."""
     ((key, prefix),) = ((one.key_or_group, prefix_of(one)) for one in parsed([override]))
-    if key in OF_THE_ROOT or key.startswith(("benchmark.", "benchmark/", "benchmarks.", "hydra.")):
-        return override
-    return f"{prefix}benchmark.{override.removeprefix(prefix)}"
+    return override if _is_of_the_root(key) else f"{prefix}benchmark.{override.removeprefix(prefix)}"
 
 
 def _check_one(benchmark: Benchmark) -> bool:

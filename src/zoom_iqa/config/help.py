@@ -19,6 +19,8 @@ JUDGE_USAGE = "zoom-iqa judge [NAME=]PREDICTIONS ... judge.model=NAME benchmark=
 CHECK_USAGE = "python -m zoom_iqa.data check benchmark=NAME[,NAME...] [root=FOLDER] [key=value ...]"
 """Usages that errors repeat."""
 
+OF_PAIRS = "compare"
+"""The task that asks about two images."""
 WIDTH = 80
 _LEAST_INDENT = 16
 _FAMILY = 4  # names that begin alike are shown as one from so many on
@@ -38,7 +40,16 @@ def help_of(usage: str, *, summary: str, given: Mapping[str, str], example: str)
         for key, meaning in given.items()
     ]
     usage = textwrap.fill(f"usage: {usage}", WIDTH, subsequent_indent=" " * 7, break_on_hyphens=False)
-    return "\n".join([usage, "", textwrap.fill(summary, WIDTH), "", *rows, "", "example:", f"  {example}", ""])
+    shown = _folded(f"  {example}")
+    return "\n".join([usage, "", textwrap.fill(summary, WIDTH), "", *rows, "", "example:", shown, ""])
+
+
+def _folded(command: str) -> str:
+    """A command in lines that a shell reads as one; cut before options alone, since names may hold spaces."""
+    if len(command) <= WIDTH:
+        return command
+    first, *options = command.split(" --")
+    return " \\\n      --".join([first, *options])
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:
@@ -52,6 +63,11 @@ def choices(group: str) -> str:
     sizes = Counter(name.partition("_")[0] for name in names)
     shown = (f"{first}_*" if sizes[first := name.partition("_")[0]] >= _FAMILY else name for name in names)
     return " ".join(dict.fromkeys(shown))
+
+
+def rating_tasks() -> str:
+    """The names of conf/task/*.yaml that rate one image."""
+    return " ".join(name for name in choices("task").split() if name != OF_PAIRS)
 
 
 def photograph(name: str) -> str:

@@ -5,15 +5,17 @@ Nothing here imports torch, so that help comes at once.
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError, PolicyError
 from zoom_iqa.config.help import help_of
 
 
@@ -66,6 +68,19 @@ def one_of(option: str, value: str, choices: Collection[str]) -> str:
     if value not in choices:
         raise ConfigError(f"{option} {value}: choose one of {', '.join(choices)}")
     return value
+
+
+_ARGUMENT = re.compile(r"(?<![\w.])(policy|samples|task|protocol|device|batch_size)=")
+
+
+@contextmanager
+def named_as_options() -> Iterator[None]:
+    """Within the block an error about an argument of ``Assessor`` names it as it is typed: ``--samples 0``."""
+    try:
+        yield
+    except (ConfigError, PolicyError) as error:
+        said = _ARGUMENT.sub(lambda match: f"--{match[1].replace('_', '-')} ", str(error))
+        raise type(error)(said) from error
 
 
 def _settings(summary: str, example: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.config.checks import interpolated
+from zoom_iqa.config.location import conf_dir
 
 SUFFIXES = (".csv", ".jsonl", ".json")
 KEYS = ("manifest", "range", "direction")
@@ -22,12 +23,13 @@ def check(cfg: DictConfig) -> None:
 
     Raises:
         ConfigError: it is not the name of a file that can be a manifest, there is no such file, nothing reads it, it
-            is not given where it is needed, or the range is none.
+            is not given where it is needed, the range is none, or a scale is given and nothing reads that.
     """
     file, is_read = cfg.manifest, "manifest" in interpolated(OmegaConf.to_container(cfg, resolve=False))
     if file is None and is_read:
         raise ConfigError("manifest is not given: name a file with an image and a score column, manifest=FILE")
     if file is None:
+        _refuse_alone(cfg)
         return
     if not is_read:
         raise ConfigError(f"manifest={file}: nothing reads it with this data; add data=manifest")
@@ -42,17 +44,28 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"range={cfg.range} must be the lowest and the highest score there can be, as range=[0,100]")
 
 
+def _refuse_alone(cfg: DictConfig) -> None:
+    read = set(interpolated(OmegaConf.to_container(cfg, resolve=False)))
+    for key in _changed(cfg):
+        if key not in read:
+            raise ConfigError(f"{key}={cfg[key]}: nothing reads it without labels of your own; add manifest=FILE")
+
+
+def _changed(cfg: DictConfig) -> list[str]:
+    """What was given of the scale."""
+    default = OmegaConf.load(conf_dir() / "data/parts/own_labels.yaml")
+    return [key for key in KEYS[1:] if cfg[key] != default[key]]
+
+
 def _is_finite(end: object) -> bool:
     return isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
 
 
 def say_what_is_assumed(cfg: DictConfig) -> None:
-    """A line on stderr: on which scale the scores of a manifest are taken to be, and how to say otherwise."""
+    """A line on stderr: on which scale the scores of a manifest are taken to be, and how to say so where nobody did."""
     if cfg.manifest is None:
         return
     low, high = cfg.range
-    print(
-        f"{printable(cfg.manifest)}: scores are taken as {low:g} to {high:g}, {cfg.direction.replace('_', ' ')} "
-        "(others: range=[0,100] direction=lower_is_better)",
-        file=sys.stderr,
-    )
+    others = "" if _changed(cfg) else " (others: range=[0,100] direction=lower_is_better)"
+    scale = f"{low:g} to {high:g}, {cfg.direction.replace('_', ' ')}"
+    print(f"{printable(cfg.manifest)}: scores are taken as {scale}{others}", file=sys.stderr)

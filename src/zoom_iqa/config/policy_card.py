@@ -32,5 +32,6 @@ def policy_card(
         figures=figures,
         prompt=prompt,
         max_new_tokens=cfg.max_new_tokens,
+        upright=cfg.upright,
         config_yaml=config_yaml,
     )

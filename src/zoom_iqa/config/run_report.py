@@ -7,12 +7,12 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from zoom_iqa.base.atomic_files import whole_text_file
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.config.kept_images import judged_images
 from zoom_iqa.reports.compare_page import compared, comparison_page, disagreed, wanted_of
 from zoom_iqa.reports.contents import RunContents, kept_rollouts, read_contents
+from zoom_iqa.reports.files import check_place, write_page
 from zoom_iqa.reports.pictures import pictures_within
 from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
 
@@ -23,34 +23,39 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
     """Write the page of the run in ``folder``, there or to ``output``; returns where it is.
 
     Raises:
-        ConfigError: nothing can be written there.
+        OutputError: nothing can be written there.
         DataError: the folder is not a run's, a file of it is damaged, or it has no figures yet.
     """
+    output = folder / REPORT if output is None else output
     contents = read_contents(folder)
+    check_place(output)
     _require_ratings(contents)
     loaders, notes = _loaders(folder / "config.yaml")
     wanted = wanted_pictures(contents, loaders)
     with ProgressLine("pictures", total=len(wanted)) as line:
         pictures = pictures_within(PICTURE_CHARACTERS, wanted, advance=line.advance) if wanted else {}
     page = page_of(contents, kept_rollouts(folder), pictures, notes)
-    return written(output or folder / REPORT, page)
+    write_page(page, output)
+    return output
 
 
 def write_comparison(named: Sequence[tuple[str, Path]], output: Path) -> Path:
     """Write the page of several runs side by side to ``output``; returns where it is.
 
     Raises:
-        ConfigError: nothing can be written there.
+        OutputError: nothing can be written there.
         DataError: a folder is not a run's, or the runs do not go together.
     """
     runs = compared(named)
+    check_place(output)
     for run in runs:
         _require_ratings(run.contents)
     rows = disagreed(runs)
     loaders, notes = _loaders(named[0][1] / "config.yaml")
     wanted = wanted_of(rows, loaders)
     pictures = pictures_within(PICTURE_CHARACTERS // 2, wanted) if wanted else {}
-    return written(output, comparison_page(runs, rows, pictures, notes))
+    write_page(comparison_page(runs, rows, pictures, notes), output)
+    return output
 
 
 def _require_ratings(contents: RunContents) -> None:
@@ -68,20 +73,6 @@ def runs_in(folder: Path) -> list[Path]:
     if (folder / "config.yaml").is_file():
         return [folder]
     return sorted(path.parent for path in folder.rglob("metrics.json") if (path.parent / "config.yaml").is_file())
-
-
-def written(path: Path, page: str) -> Path:
-    """Write a page; returns ``path``.
-
-    Raises:
-        ConfigError: nothing can be written there.
-    """
-    try:
-        with whole_text_file(path) as file:
-            file.write(page)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}; give another file with --output") from error
-    return path
 
 
 def _loaders(config: Path) -> tuple[Mapping[str, Callable[[], Image | None]], list[str]]:

@@ -22,6 +22,11 @@ def image_paths(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(path for name in names for path in _meant(name)))
 
 
+def holds_images(folder: Path) -> bool:
+    """Whether a folder stands for any image."""
+    return any(_is_taken(path, folder) for path in folder.rglob("*"))
+
+
 def _meant(name: str) -> list[str]:
     path = Path(name)
     if path.is_dir():
@@ -33,9 +38,9 @@ def _meant(name: str) -> list[str]:
 
 
 def _below(folder: Path) -> list[str]:
-    inside = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return [
-        str(path)
-        for path in inside
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    return [str(path) for path in sorted(path for path in folder.rglob("*") if _is_taken(path, folder))]
+
+
+def _is_taken(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden

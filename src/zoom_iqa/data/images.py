@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import struct
 import threading
+import warnings
 import zlib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from zoom_iqa.base.errors import ImageError
 from zoom_iqa.base.lfs import LFS_SAID, is_lfs_pointer
+from zoom_iqa.data.image_paths import holds_images
 from zoom_iqa.tasks.tools.crop import MAX_ASPECT, viewable
 
 MAX_DECODED_PIXELS = 120_000_000
@@ -27,6 +29,8 @@ MAX_DECODED_PIXELS = 120_000_000
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
 """By Pillow's names; a JPEG with more pictures behind the first (MPO) is a JPEG."""
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata: they name no file, and no pixel is wrong
 
 _WHITE = (255, 255, 255)
 _LIMIT_LOCK = threading.Lock()  # Pillow's limit is global: two threads would restore each other's
@@ -85,7 +89,8 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error
     except IsADirectoryError as error:
-        raise ImageError(f"{path}: this is a folder without images; name an image") from error
+        inside = "with" if holds_images(path) else "without"
+        raise ImageError(f"{path}: this is a folder {inside} images; name an image") from error
     except UnidentifiedImageError as error:
         if is_lfs_pointer(path):
             raise ImageError(f"{path} {LFS_SAID}") from error

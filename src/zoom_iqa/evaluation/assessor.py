@@ -191,6 +191,9 @@ def _sampled(source: Source, *, max_pixels: int | None, upright: bool) -> Sample
 
 
 def _view(source: Source, *, max_pixels: int | None, upright: bool) -> ImagePart:
+    if not isinstance(source, str | PathLike | Image):
+        kind = type(source).__name__
+        raise ImageError(f"{kind}: give the name of a file, or an image of Pillow, such as Image.fromarray(array)")
     if isinstance(source, Image):
         part = ImagePart.of(shown_image(source, max_pixels=max_pixels, upright=upright))
     else:
@@ -202,4 +205,4 @@ def _view(source: Source, *, max_pixels: int | None, upright: bool) -> ImagePart
 
 
 def _name(source: Source) -> str:
-    return UNNAMED if isinstance(source, Image) else str(source)
+    return str(source) if isinstance(source, str | PathLike) else UNNAMED

@@ -71,6 +71,8 @@ class ZoomIQAScore(Metric):
 
 def _as_bytes(images: Tensor) -> np.ndarray:
     """(B, H, W, 3) of 8 bits."""
+    if not isinstance(images, Tensor):
+        raise ImageError(f"images are a {type(images).__name__}; give a tensor (batch, 3, height, width)")
     if images.ndim != 4 or images.shape[1] != 3:
         raise ImageError(f"images have shape {tuple(images.shape)}; give (batch, 3, height, width)")
     if images.dtype != torch.uint8:

@@ -65,7 +65,7 @@ import sys
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import {pillow}
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 FOLDER = Path(__file__).parent
@@ -75,7 +75,7 @@ model = AutoModelForImageTextToText.from_pretrained(FOLDER, dtype="auto").eval()
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 processor = AutoImageProcessor.from_pretrained(FOLDER)
 
-photos = [ImageOps.exif_transpose(Image.open(path)).convert("RGB") for path in sys.argv[1:]]
+photos = [{opened}.convert("RGB") for path in sys.argv[1:]]  # {turned}
 inputs = processor(images=photos, return_tensors="pt")
 places = [int(grid.prod()) // processor.merge_size**2 for grid in inputs["image_grid_thw"]]  # image tokens
 prompt = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
@@ -88,6 +88,13 @@ with torch.inference_mode():
 print(tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 '''
 
+_UPRIGHT = {
+    "pillow": "Image, ImageOps",
+    "opened": "ImageOps.exif_transpose(Image.open(path))",
+    "turned": "upright, as in the run: EXIF says how",
+}
+_AS_STORED = {"pillow": "Image", "opened": "Image.open(path)", "turned": "as stored, whatever EXIF says: as in the run"}
+
 
 def card_files(
     *,
@@ -98,12 +105,13 @@ def card_files(
     figures: Mapping[str, Mapping[str, Any]],
     prompt: Sequence[Message],
     max_new_tokens: int,
+    upright: bool,
     config_yaml: str,
 ) -> dict[str, str]:
     """Model card, example and config of the run, by file name.
 
     ``start`` is what was trained, ``figures`` are those of every stage on ``dataset``, and ``prompt`` is the first
-    turn's, which the example asks with.
+    turn's, which the example asks with. The example turns photographs as EXIF says where the run does (``upright``).
     """
     compares = any("accuracy" in found for found in figures.values())
     kept = _OF_CHOICES if compares else _FIGURES
@@ -130,7 +138,12 @@ def card_files(
     shown = json.dumps([_plain(message) for message in prompt], indent=4, ensure_ascii=False)
     return {
         CARD: card,
-        EXAMPLE: _EXAMPLE.format(messages=shown, max_new_tokens=max_new_tokens, photos=photos),
+        EXAMPLE: _EXAMPLE.format(
+            messages=shown,
+            max_new_tokens=max_new_tokens,
+            photos=photos,
+            **(_UPRIGHT if upright else _AS_STORED),
+        ),
         CONFIG: config_yaml,
     }
 

@@ -103,6 +103,8 @@ def _locate(path: str) -> str:
     """A folder as it is, a hub id by its local snapshot or by download; PolicyError in one line otherwise."""
     if Path(path).is_dir():
         return path
+    if Path(path).is_file():
+        raise PolicyError(f"policy.path={path}: this is a file; give the folder that holds {FOLDER_HOLDS}")
     if not _HUB_ID.fullmatch(path):
         raise PolicyError(f"policy.path={path}: there is no such folder; give one that holds {FOLDER_HOLDS}")
     from huggingface_hub import snapshot_download

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from zoom_iqa.base.errors import ConfigError, OutputError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 QUALITY = 95
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def format_of(path: Path) -> str:
@@ -25,6 +27,18 @@ def format_of(path: Path) -> str:
     if suffix not in FORMATS:
         raise ConfigError(f"{path}: a picture is written as one of {', '.join(FORMATS)}; name a file with such an end")
     return FORMATS[suffix]
+
+
+def check_place(path: Path) -> None:
+    """Pass a name that a file can have, before the work that fills it.
+
+    Raises:
+        OutputError: it is a folder's, or there is no folder to put it in.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} cannot be written: it is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it or name another place")
 
 
 def write_image(image: Image.Image, path: Path) -> None:
@@ -59,4 +73,5 @@ def told_if_unwritable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; make room or name another place") from error
+        remedy = "make room or name another place" if error.errno in _NO_ROOM else "name another place"
+        raise OutputError(f"{path} cannot be written: {error.strerror}; {remedy}") from error

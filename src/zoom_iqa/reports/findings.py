@@ -205,8 +205,8 @@ def _looks(judged: Judged) -> list[Finding]:
     return [
         Finding(
             "plain",
-            f"{judged.name}: after a closer look the rating was nearer to the opinion score {found.helped:,} times, "
-            f"farther {found.hurt:,} times, the same {found.same:,} times. Ratings before a look are trained to be "
+            f"{judged.name}: after a closer look the rating was nearer to the opinion score for {found.helped:,} "
+            f"images, farther for {found.hurt:,}, the same for {found.same:,}. Ratings before a look are trained to be "
             "worse, so this alone does not show that looking helps.",
         )
     ]

@@ -86,14 +86,14 @@ def _turns(fields: dict[str, Any]) -> list[str]:
     for number, turn in enumerate(fields["turns"], 1):
         tried = ", ".join(f"{name} {_shown(mean)}" for name, mean in turn["tried"].items())
         outcome = f"kept {turn['kept']}" if turn["kept"] else "none is better"
-        outcome += "" if turn["read"] is None else f" (read again {turn['read']:.2f})"
+        outcome += "" if turn["read"] is None else f" (the best of them, read again: {turn['read']:.2f})"
         lines.append(f"turn {number}: {tried}: {outcome}")
     before, after = _shown(fields["read_before"]), _shown(fields["read_after"])
     kept = any(turn["kept"] for turn in fields["turns"])
     moved = (
         f"expected rating, read again, {before} before, {after} after"
         if kept
-        else "the input itself, nothing was better"
+        else f"the input itself (read again: {before}), nothing was better"
     )
     return [*lines, f"written to {fields['output']}: {moved}"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -131,7 +131,7 @@ class OverlayFolder:
 
     def __init__(self, folder: Path, *, view: Callable[[str], Image.Image]) -> None:
         self._folder, self._view = folder, view
-        self._names: Counter[str] = Counter()
+        self._taken: set[str] = set()
         with told_if_unwritable(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -143,8 +143,9 @@ class OverlayFolder:
             OutputError: the file cannot be written.
         """
         stem = Path(assessment.source).stem
-        self._names[stem] += 1
-        number = self._names[stem]
-        path = self._folder / f"{stem if number == 1 else f'{stem}-{number}'}.png"
+        numbered = (f"{stem}-{number}" for number in count(2))
+        name = next(name for name in chain([stem], numbered) if name not in self._taken)
+        self._taken.add(name)
+        path = self._folder / f"{name}.png"
         picture = overlay(self._view(assessment.source), assessment)
         write_image(picture, path)

@@ -138,3 +138,40 @@ def test_halves_are_removed_wherever_they_are(tmp_path: Path) -> None:
     kept.touch()
     remove_parts(tmp_path)
     assert list((tmp_path / "a").iterdir()) == [kept]
+
+
+@pytest.mark.parametrize(("writer", "written"), KINDS)
+def test_a_pipe_is_written_to_and_stays_a_pipe(writer: Any, written: Any, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with writer(pipe) as file:
+        file.write(written)
+    got = os.read(reader, 100)
+    os.close(reader)
+    assert got == (written if isinstance(written, bytes) else written.encode())
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def test_a_full_device_is_said_and_stays_a_device() -> None:
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught, whole_text_file(full) as file:
+        file.write("text")
+    assert caught.value.filename == str(full)
+    assert full.is_char_device()
+
+
+@pytest.mark.parametrize(("writer", "written"), KINDS)
+def test_a_link_stays_and_the_file_it_leads_to_is_replaced(writer: Any, written: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "file", tmp_path / "link"
+    link.symlink_to(target)
+    for _ in range(2):  # the file is not there yet, then it is
+        with writer(link) as file:
+            file.write(written)
+        assert link.is_symlink()
+        assert content(target, written) == written
+    assert {path.name for path in tmp_path.rglob("*")} == {"there", "file", "link"}

@@ -125,7 +125,9 @@ def test_turned_and_upright_copies_of_one_photograph_are_the_same(tmp_path):
 
 def test_an_unknown_split_is_a_finding(tmp_path):
     write(tmp_path, ["a.png,10,,r1,train", "b.png,20,,r2,trian"])
-    assert findings(report(tmp_path))["rows without a known split"][0] == ("m.csv:3: b.png has split trian",)
+    assert findings(report(tmp_path))["rows without a known split (train, val, test)"][0] == (
+        "m.csv:3: b.png has split trian",
+    )
 
 
 def test_printed_report_and_exit_status(tmp_path, capsys):

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zoom_iqa
 from support.command_line import Ended, run_main
 from support.random_policy import noise_image
 from zoom_iqa import assess
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError, ImageError, PolicyError
 from zoom_iqa.config.assessor import Assessor
 from zoom_iqa.evaluation.assessment import Outcome
 from zoom_iqa.evaluation.assessor import ImageAssessor
@@ -98,14 +99,17 @@ def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: R
     [
         ((), "no image is named"),
         (("x.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
-        (("x.jpg", "--samples", "0"), "samples=0 of an assessment must be at least 1"),
+        (("x.jpg", "--samples", "0"), "--samples 0 of an assessment must be at least 1"),
         (("x.jpg", "--samples", "many"), "--samples"),
-        (("x.jpg", "--task", "zom"), "task=zom: there is no such choice; did you mean zoom?"),
-        (("x.jpg", "--protocol", "official"), "protocol=official: there is no such choice"),
-        (("x.jpg", "--protocol", "released"), "the package zoomiqa is not installed"),
-        (("x.jpg", "--device", "tpu:0"), "device=tpu:0 cannot be used here"),
-        (("x.jpg", "--batch-size", "0"), "machine.evaluation_batch_size=0 must be a whole number of at least 1"),
-        (("x.jpg", "--policy", "nowhere"), "policy.path=nowhere: there is no such folder"),
+        (("x.jpg", "--task", "zom"), "--task zom: there is no such choice; did you mean zoom?"),
+        (("x.jpg", "--protocol", "official"), "--protocol official: there is no such choice"),
+        (("x.jpg", "--protocol", "released"), "--protocol released: the package zoomiqa is not installed"),
+        (("x.jpg", "--protocol", "released"), "or use --protocol strict"),
+        (("x.jpg", "--task", "compare"), "--task compare asks about two images, and one is rated here"),
+        (("x.jpg", "--policy", "coffee.jpg"), "--policy coffee.jpg: this is a file; give the folder that holds"),
+        (("x.jpg", "--device", "tpu:0"), "--device tpu:0: there is no such device; give auto, cpu, cuda or cuda:N"),
+        (("x.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),
+        (("x.jpg", "--policy", "nowhere"), "--policy nowhere: there is no such folder"),
         (("x.jpg", "--overlay", "coffee.jpg"), "coffee.jpg cannot be written: File exists"),
         (("x.jpg", "--jsn"), "--json"),
     ],
@@ -123,7 +127,7 @@ def test_a_policy_of_another_kind_is_one_line(folder: Path, run: Run) -> None:
     (Path("other") / "config.json").write_text('{"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}')
     ended = run("coffee.jpg", "--policy", "other")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
-    assert "policy.path=other" in ended.err
+    assert "error: --policy other: " in ended.err
 
 
 def test_a_stop_keeps_what_is_done(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,3 +163,11 @@ def test_in_python_one_line_gives_a_rating(folder: Path) -> None:
     assert other.assess("coffee.jpg").records == found.records
     with pytest.raises(ConfigError, match="samples=0"):
         Assessor(samples=0)
+    with pytest.raises(ConfigError, match=r"^batch_size=0 must be a whole number of at least 1"):
+        Assessor(batch_size=0)
+    with pytest.raises(ConfigError, match=r"^protocol=released: .* not installed.* use protocol=strict$"):
+        Assessor(protocol="released")
+    with pytest.raises(PolicyError, match=r"^policy=/nowhere: there is no such folder"):
+        Assessor("/nowhere")
+    with pytest.raises(ImageError, match=r"^ndarray: give the name of a file, or an image of Pillow"):
+        assessor.assess(np.zeros((4, 4, 3), np.uint8))  # type: ignore[arg-type]

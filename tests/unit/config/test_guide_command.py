@@ -98,7 +98,10 @@ def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
         (("coffee.jpg", "--loop", "1", "--output", "x.doc"), "x.doc: a picture is written as one of .png, .jpg"),
         (("coffee.jpg", "--tokenizer", "nowhere"), "--tokenizer nowhere: no tokenizer could be loaded from it"),
         (("coffee.jpg", "--apply", "nowhere"), "this target has no pipeline of diffusers; use --apply embedded"),
-        (("noisy.png", "--loop", "1", "--output", "gone/x.png"), "gone/x.png cannot be written: No such file"),
+        (
+            ("noisy.png", "--loop", "1", "--output", "gone/x.png"),
+            "gone/x.png cannot be written: there is no folder gone; make it",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(arguments: tuple[str, ...], said: str, folder: Path, run: Run) -> None:

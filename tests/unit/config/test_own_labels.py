@@ -106,7 +106,7 @@ def test_the_check(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(folder, "mine.csv", times=20)
     check(["check", f"manifest={path}", "range=[0,100]", "direction=lower_is_better"])
     said = capsys.readouterr()
-    assert said.err.startswith(f"{path}: scores are taken as 0 to 100, lower is better (others: range=[0,100] ")
+    assert said.err.startswith(f"{path}: scores are taken as 0 to 100, lower is better\n")
     assert "20 to 100 of 0 to 100, lower is better; on 1-5: 1.00 to 4.20" in said.out
     assert "verdict    sound" in said.out
 
@@ -162,6 +162,21 @@ def test_mistakes_are_one_line(case: str, folder: Path) -> None:
     with pytest.raises(ConfigError, match=f"^{said}") as refused:
         check(["check", *(argument.format(path) for argument in arguments)])
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["range=[0,100]", "direction=lower_is_better"])
+@pytest.mark.parametrize("root", ["check", "evaluate", "evaluate_peer", "train"])
+def test_a_scale_without_labels_of_ones_own_is_refused(root: str, given: str) -> None:
+    with pytest.raises(ConfigError, match=r"nothing reads it without labels of your own; add manifest=FILE"):
+        own_labels.check(composed(root, [given]))
+
+
+def test_a_misspelt_key_is_named_as_it_was_typed(folder: Path) -> None:
+    path = write(folder, "mine.csv")
+    said = r"^rnage: there is no such key; did you mean range\? Valid: benchmark, direction, .*, manifest, .*split$"
+    with pytest.raises(ConfigError, match=said) as caught:
+        check(["check", f"manifest={path}", "rnage=[0,100]"])
+    assert "_target_" not in str(caught.value)
 
 
 def test_a_manifest_that_training_does_not_read_is_refused(folder: Path) -> None:

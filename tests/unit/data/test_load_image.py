@@ -83,6 +83,14 @@ def test_damaged_exif_decides_nothing(tmp_path: Path, suffix: str, kind: str) ->
     np.testing.assert_array_equal(load(damaged), load(plain))
 
 
+def test_damaged_exif_says_nothing_beside_the_results(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.jpg"
+    quadrants().save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff" + b"\xff" * 40)
+    program = "import sys; from zoom_iqa.data.images import load_image; load_image(sys.argv[1], max_pixels=None)"
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
 def test_flipped_bytes_of_exif_leave_the_pixels(tmp_path: Path, suffix: str) -> None:

@@ -32,7 +32,9 @@ def policy() -> Policy:
     return build_random_policy()
 
 
-def files_for(*images: Image.Image, start: str = "/models/tiny", is_hub_id: bool = False) -> dict[str, str]:
+def files_for(
+    *images: Image.Image, start: str = "/models/tiny", is_hub_id: bool = False, upright: bool = True
+) -> dict[str, str]:
     return card_files(
         name="quickstart",
         start=start,
@@ -41,6 +43,7 @@ def files_for(*images: Image.Image, start: str = "/models/tiny", is_hub_id: bool
         figures=FIGURES,
         prompt=prompt_of(*images),
         max_new_tokens=12,
+        upright=upright,
         config_yaml="seed: 0\n",
     )
 
@@ -94,6 +97,7 @@ def test_a_card_of_a_policy_that_compares() -> None:
         figures=figures,
         prompt=prompt_of(*images),
         max_new_tokens=12,
+        upright=True,
         config_yaml="",
     )["README.md"]
     assert "names the better of two images, and says why" in card
@@ -128,6 +132,19 @@ def test_the_example_says_what_our_engine_says(
     assert said == ours.text + "\n"
     shown = ["text", "image"] if count == 1 else ["text", "text", "image", "text", "image"]
     assert [part["type"] for part in made["MESSAGES"][0]["content"]] == shown
+
+
+@pytest.mark.parametrize(("upright", "size"), [(True, (28, 56)), (False, (56, 28))])
+def test_the_example_turns_photographs_where_the_run_did(
+    upright: bool, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a viewer turns it by a quarter
+    noise_image(3, 56, 28).save(tmp_path / "photo.jpg", exif=exif)
+    plain_policy().save(tmp_path / "policy", files=files_for(noise_image(3, 56, 28), upright=upright))
+    monkeypatch.setattr(sys, "argv", ["example.py", str(tmp_path / "photo.jpg")])
+    made = runpy.run_path(str(tmp_path / "policy" / "example.py"))
+    assert [photo.size for photo in made["photos"]] == [size]
 
 
 def test_what_transformers_loads_of_it(policy: Policy, tmp_path: Path) -> None:

@@ -71,6 +71,9 @@ def test_in_a_browser_a_multirun_is_all_its_runs(runs: list[Path], tmp_path: Pat
         assert page.locator("#scatters .js-plotly-plot").count() == 3
         assert page.locator("#training .js-plotly-plot").count() == 2  # reward and rate
         assert covered_titles(page) == []
+        assert (
+            page.locator("#training .js-plotly-plot").nth(1).locator(".points path").count() == 6
+        )  # none is a line alone
         assert page.locator("#training .legendtext").first.text_content() == "a<b>"
         assert page.locator("#rows tbody tr").first.locator("th").text_content() == "i9"
         page.get_by_text("values in which their configs differ").click()

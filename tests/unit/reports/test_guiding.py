@@ -73,7 +73,7 @@ def test_text_for_people() -> None:
         "call:",
         f"  {FIELDS['call']}",
         "repairs of the embedded restorer: deblur, sharpen",
-        "turn 1: deblur 2.50, sharpen unreadable: kept deblur (read again 2.40)",
+        "turn 1: deblur 2.50, sharpen unreadable: kept deblur (the best of them, read again: 2.40)",
         "written to b.png: expected rating, read again, 2.00 before, 2.40 after",
     ]
 
@@ -83,7 +83,7 @@ def test_no_gain_and_no_issue_are_said() -> None:
     assert (fields["gain"], fields["read_after"]) == (0.0, 2.0)
     text = guidance_text(fields, MADE)
     assert "none is better" in text
-    assert "written to b.png: the input itself, nothing was better" in text
+    assert "written to b.png: the input itself (read again: 2.00), nothing was better" in text
     silent = assessment(answer(2.0, text="\x1b[2J no thought"))
     made = guidance_of(silent, target=TARGETS["dreamclear"])
     said = guidance_text(guidance_fields(silent, made, repairs_of(silent), target="dreamclear", counted_by=None), made)

@@ -15,7 +15,7 @@ from PIL import Image
 from support.browser import covered_titles, opened
 from support.made_assessments import chain_answer
 from support.made_run_folder import UNREADABLE, answer, run_folder
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import DataError, OutputError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import rated_example
 from zoom_iqa.report import report
@@ -140,8 +140,10 @@ def test_the_command_writes_it_into_the_folder(made: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_one_line(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot be written: No such file or directory; give another file"):
+    with pytest.raises(OutputError, match=r"page.html cannot be written: there is no folder .*absent; make it or name"):
         report(["run", str(made), "--output", str(tmp_path / "absent" / "page.html")])
+    with pytest.raises(OutputError, match=r"cannot be written: it is a folder; name a file"):
+        report(["run", str(made), "--output", str(tmp_path)])
 
 
 def test_a_folder_without_answers_says_what_is_missing(tmp_path: Path) -> None:

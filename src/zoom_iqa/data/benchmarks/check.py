@@ -16,6 +16,7 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks.benchmark import Benchmark, duplicate_ids, missing_files, outside_range
 from zoom_iqa.data.benchmarks.label import Label
+from zoom_iqa.data.benchmarks.splits import SPLITS
 from zoom_iqa.data.images import load_image
 from zoom_iqa.tasks.tools.crop import MAX_ASPECT, viewable
 
@@ -88,7 +89,7 @@ def _(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
     try:
         splits = benchmark.split.assign(labels)
     except DataError as error:
-        findings.append(Finding("rows without a known split", error.rows, True))
+        findings.append(Finding(f"rows without a known split ({', '.join(SPLITS)})", error.rows, True))
         splits = [None] * len(labels)
     findings.append(Finding("references in more than one split", tuple(divided_contents(labels, splits)), True))
     items = [benchmark.item(label, split) for label, split in zip(labels, splits, strict=True)]

@@ -12,7 +12,7 @@ function plain(text) {
 
 function axis(title, more) {
   return Object.assign({ title: { text: title, font: { size: 12 } }, gridcolor: "#edf1f5", zerolinecolor: "#dde3e9",
-    linecolor: "#dde3e9", automargin: true }, more);
+    linecolor: "#dde3e9", automargin: true, exponentformat: "e" }, more); // 1e-4, not 100µ
 }
 
 function layout(title, x, y, more) {
@@ -126,10 +126,20 @@ function drawExpected(place, judged) {
     axis("expected rating"), axis("single answer")));
 }
 
-function drawCurves(place, chart) {
+/* Figures over steps. Few steps have markers: a figure logged once has no line. The legend takes no room from the plot. */
+function drawLines(place, chart, lineOf) {
   const traces = chart.series.map((series, index) => ({ type: "scatter",
     mode: series.steps.length < 40 ? "lines+markers" : "lines", x: series.steps, y: series.values,
-    name: plain(series.name), line: { color: COLORS[index % COLORS.length], width: 1.8 }, marker: { size: 4 } }));
+    name: plain(series.name), line: { width: 1.7, ...lineOf(series, index) }, marker: { size: 4 } }));
+  const entry = 44 + 6.5 * Math.max(...chart.series.map((series) => series.name.length));
+  const columns = Math.max(1, Math.floor((place.clientWidth - 52 - BAR) / entry));
+  const top = Math.max(58, 36 + 16 * Math.ceil(traces.length / columns));
+  place.style.height = `${212 + top}px`;
   draw(place, traces, layout(plain(chart.title), axis(""), axis(plain(chart.unit)),
-    { hovermode: "x unified", showlegend: true, margin: { l: 52, r: BAR, t: traces.length > 3 ? 88 : 58, b: 30 } }));
+    { hovermode: "x unified", showlegend: true, margin: { l: 52, r: BAR, t: top, b: 30 } }));
+}
+
+function drawCurves(place, chart) {
+  drawLines(place, chart, (series, index) => ({ color: COLORS[index % COLORS.length],
+    dash: index < COLORS.length ? "solid" : "dot" }));
 }

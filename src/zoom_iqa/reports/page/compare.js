@@ -30,18 +30,11 @@ function drawPoints(place, run) {
   ], layout(`${plain(run.name)}: SRCC ${number}`, axis("mean opinion score", { range: [0.9, 5.1] }), axis("rating", scale)));
 }
 
-function drawLines(place, chart) {
-  draw(place, chart.series.map((series) => ({ type: "scatter", mode: "lines", x: series.steps, y: series.values,
-    name: plain(series.name), line: { color: colorOf.get(series.name), width: 1.6 } })),
-  layout(plain(chart.title), axis(""), axis(plain(chart.unit)), { hovermode: "x unified", showlegend: true,
-    margin: { l: 52, r: BAR, t: chart.series.length > 3 ? 88 : 58, b: 30 } }));
-}
-
 function showCharts(place) {
   if (!DATA.charts.length) return place.append(element("p", { class: "quiet", text: "These runs have logged no training." }));
   const spots = DATA.charts.map(() => element("div", { class: "chart" }));
   place.append(element("div", { class: "charts small" }, ...spots.map((spot) => element("figure", {}, spot))));
-  spots.forEach((spot, index) => drawLines(spot, DATA.charts[index]));
+  spots.forEach((spot, index) => drawLines(spot, DATA.charts[index], (series) => ({ color: colorOf.get(series.name) })));
 }
 
 function showDisagreed(place) {

@@ -51,7 +51,7 @@ function showRollouts(place) {
       ...terms.map((term) => (term in rollout.rewards ? rollout.rewards[term].toFixed(3) : ""))];
     const text = element("td", { class: "text" }, element("details", {}, element("summary", { text: "text" }),
       element("pre", { text: rollout.texts.join("\n\n") })));
-    body.append(element("tr", {}, ...cells.map((cell) => element("td", { text: cell })), text));
+    body.append(element("tr", {}, ...cells.map((cell, place) => element(place === 1 ? "th" : "td", { text: cell })), text));
   }
   table.append(body);
   place.append(element("div", { class: "scroll" }, table));
