@@ -120,8 +120,7 @@ def _renamed(error: ZoomIQAError) -> ZoomIQAError:
 def _task(name: str | None) -> str | None:
     if name == OF_PAIRS:
         raise ConfigError(
-            f"task={name} asks about two images, and one is rated here; python -m zoom_iqa.evaluate task={name} "
-            f"benchmark=embedded_pairs asks about pairs. Valid here: {rating_tasks()}"
+            f"task={name} asks about two images, as zoom_iqa.evaluate does; for one give {rating_tasks()}"
         )
     return _choice("task", name, rating_tasks().split())
 

@@ -19,15 +19,21 @@ RateSchedule = Schedule | Callable[..., Schedule]
 
 
 def check_optimizer(optimizer: OptimizerFactory) -> None:
-    """Try the settings on one number, so that a wrong one shows before there is a model.
+    """Try the settings on one number, a step included, so that a wrong one shows before there is a model.
 
     Raises:
-        ConfigError: the optimizer refuses a setting.
+        ConfigError: the optimizer refuses a setting, or the number is not finite after its first step.
     """
+    number = nn.Parameter(torch.ones(1))
+    number.grad = torch.ones(1)
     try:
-        optimizer([nn.Parameter(torch.zeros(1))])
+        optimizer([number]).step()
     except (ValueError, TypeError) as error:
         raise ConfigError(f"module.optimizer: {error}") from error
+    except RuntimeError as error:  # of a value that float32 does not hold
+        raise ConfigError(f"module.optimizer: no step can be made ({error}); lower lr or weight_decay") from error
+    if not number.isfinite().all():
+        raise ConfigError("module.optimizer: a weight of 1 is not finite after one step; lower lr or weight_decay")
 
 
 def check_rate(schedule: RateSchedule, *, where: str) -> None:

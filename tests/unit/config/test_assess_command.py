@@ -105,7 +105,10 @@ def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: R
         (("x.jpg", "--protocol", "official"), "--protocol official: there is no such choice"),
         (("x.jpg", "--protocol", "released"), "--protocol released: the package zoomiqa is not installed"),
         (("x.jpg", "--protocol", "released"), "or use --protocol strict"),
-        (("x.jpg", "--task", "compare"), "--task compare asks about two images, and one is rated here"),
+        (
+            ("x.jpg", "--task", "compare"),
+            "--task compare asks about two images, as zoom_iqa.evaluate does; for one give",
+        ),
         (("x.jpg", "--policy", "coffee.jpg"), "--policy coffee.jpg: this is a file; give the folder that holds"),
         (("x.jpg", "--device", "tpu:0"), "--device tpu:0: there is no such device; give auto, cpu, cuda or cuda:N"),
         (("x.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),

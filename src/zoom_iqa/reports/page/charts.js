@@ -133,7 +133,7 @@ function drawLines(place, chart, lineOf) {
     name: plain(series.name), line: { width: 1.7, ...lineOf(series, index) }, marker: { size: 4 } }));
   const entry = 44 + 6.5 * Math.max(...chart.series.map((series) => series.name.length));
   const columns = Math.max(1, Math.floor((place.clientWidth - 52 - BAR) / entry));
-  const top = Math.max(58, 36 + 16 * Math.ceil(traces.length / columns));
+  const top = Math.max(58, 42 + 16 * Math.ceil(traces.length / columns));
   place.style.height = `${212 + top}px`;
   draw(place, traces, layout(plain(chart.title), axis(""), axis(plain(chart.unit)),
     { hovermode: "x unified", showlegend: true, margin: { l: 52, r: BAR, t: top, b: 30 } }));
