@@ -21,7 +21,7 @@ COMMANDS = {
     "report": "a run as one page; the paper's tables with rows of yours",
     "export": "a run's policy as a folder that transformers loads",
     "plan": "what fits on which GPUs, and how long a step takes",
-    "data": "check a benchmark's copy on this disk",
+    "data": "check a benchmark's copy here, or convert published texts",
     "make_tiny_policy": "make the small policy shipped with the package again",
 }
 """Module and summary of each command; a line here is all that a new one needs."""

@@ -43,14 +43,20 @@ def call_kind(kinds: Mapping[str, Kind], arguments: Sequence[str], *, name: str,
     """The result of the kind that ``arguments`` name first, for those after it; None where help was printed instead.
 
     Raises:
-        ConfigError: there is no such kind, or an argument is wrong.
+        ConfigError: there is no such kind or none is named, or an argument is wrong.
     """
+    shown = f"zoom-iqa {name}"
+    if not arguments:
+        raise ConfigError(f"{shown}: name one of {', '.join(kinds)} (--help says what each is)")
+    if arguments[0] not in kinds and not arguments[0].startswith("-"):
+        from zoom_iqa.config.checks import hint  # imports Hydra
+
+        raise ConfigError(f"{shown} {arguments[0]}: there is no such kind{hint(arguments[0], kinds)}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None, cls=_Kinds)
     for word, kind in kinds.items():
         app.command(word, cls=_OneScreen, context_settings=_settings(kind.summary, kind.example))(kind.function)
     command = typer.main.get_command(app)
     command.context_settings.update(_settings(summary, example))
-    shown = f"zoom-iqa {name}"
     try:
         result = command.main(args=list(arguments), prog_name=shown, standalone_mode=False)
     except typer.TyperException as error:

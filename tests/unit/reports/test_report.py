@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.report import report
 from zoom_iqa.reports.ablation import EXPERIMENTS, parts_of
@@ -294,3 +294,16 @@ def test_renderings_of_one_table() -> None:
     assert r"50 \% | $\pm$ & 0.5 \\" in lines
     with pytest.raises(ValueError, match="as many cells"):
         TextTable(title="", header=["a"], names=1, rows=[["a", "b"]], notes=[])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rnu"], "zoom-iqa report rnu: there is no such kind; did you mean run? Valid: compare, human, judges, "),
+        ([], "zoom-iqa report: name one of run, compare, table1"),
+    ],
+)
+def test_a_kind_that_there_is_not_shows_those_that_there_are(arguments: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        report(arguments)
+    assert str(caught.value).startswith(said)
