@@ -77,6 +77,8 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
     if max_pixels < 1:
         raise ImageError(f"max_pixels={max_pixels} for {path}: give at least 1")
     try:
+        if not path.is_file() and not path.is_dir() and path.exists():
+            raise ImageError(f"{path}: a pipe or a device is no image; save what comes from it as a file")
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty; fetch it again")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import subprocess
@@ -287,6 +288,12 @@ def test_unreadable_files_are_named(tmp_path: Path, content: bytes, reason: str)
     path.write_bytes(content)
     with pytest.raises(ImageError, match=rf"bad\.jpg.*({reason})"):
         load_image(path, max_pixels=PIXELS)
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ImageError, match=r"pipe\.jpg: a pipe or a device is no image"):
+        load(tmp_path / "pipe.jpg")
 
 
 def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
