@@ -111,9 +111,9 @@ def _refuse_unknown_keys(overrides: Sequence[str]) -> None:
     names = [str(one.input_line) for one in given if one.key_or_group in (*OF_THE_ROOT, "hydra.searchpath")]
     for node in composed("check", with_benchmarks(names)).benchmarks.values() if typed else ():
         for key in typed:
-            if key.partition(".")[0] not in node:
+            if (part := key.partition(".")[0]) not in node:
                 valid = [*OF_THE_ROOT, *(str(name) for name in node if not str(name).startswith("_"))]
-                raise ConfigError(f"{key}: there is no such key{hint(key, valid)}")
+                raise ConfigError(f"{part}: there is no such key{hint(part, valid)}")
 
 
 def _is_of_the_root(key: str) -> bool:
