@@ -18,6 +18,7 @@ from zoom_iqa.reports.preference_panels import accuracy_panel, choices_panel, ki
 OVERVIEW = "overview.png"
 OWN, PEOPLE, QUIET = "#0b7285", "#d9480f", "#adb5bd"
 SHARES = {"rollout/crop_rate": "crop", "rollout/format_rate": "format", "rollout/valid_rate": "valid"}
+LINES = ((OWN, "-"), (PEOPLE, "-"), (QUIET, ":"))  # rates that are equal, as at 1, show both
 LEARNING = {"reward/total": OWN, "sft/nll": "#868e96"}
 SIZE_INCHES, DOTS_PER_INCH = (12.0, 6.8), 100
 
@@ -129,16 +130,19 @@ def _learning(axes: Axes, logs: Mapping[str, Sequence[LogRow]]) -> None:
 
 def _shares(axes: Axes, logs: Mapping[str, Sequence[LogRow]]) -> None:
     for rows in logs.values():
-        for (key, title), color in zip(SHARES.items(), (OWN, PEOPLE, QUIET), strict=True):
-            _line(axes, rows, key, title, color)
+        for (key, title), (color, style) in zip(SHARES.items(), LINES, strict=True):
+            _line(axes, rows, key, title, color, style=style)
     _named(axes, "rollouts", "step", "share")
     _legend(axes)
 
 
-def _line(axes: Axes, rows: Sequence[LogRow], key: str, title: str, color: str, *, begins: float = 0.0) -> None:
+def _line(
+    axes: Axes, rows: Sequence[LogRow], key: str, title: str, color: str, *, begins: float = 0.0, style: str = "-"
+) -> None:
     having = [row for row in rows if key in row]
     if having:
-        axes.plot([begins + row["step"] for row in having], [row[key] for row in having], color=color, label=title)
+        steps, values = [begins + row["step"] for row in having], [row[key] for row in having]
+        axes.plot(steps, values, color=color, linestyle=style, label=title)
 
 
 def _legend(axes: Axes) -> None:
