@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -53,7 +54,7 @@ def _refuse_alone(cfg: DictConfig) -> None:
 
 def _changed(cfg: DictConfig) -> list[str]:
     """What was given of the scale."""
-    default = OmegaConf.load(conf_dir() / "data/parts/own_labels.yaml")
+    default: Any = OmegaConf.load(conf_dir() / "data/parts/own_labels.yaml")
     return [key for key in KEYS[1:] if cfg[key] != default[key]]
 
 

@@ -81,9 +81,10 @@ def _correlations(axes: Axes, judged: Sequence[Judged]) -> None:
             color=color,
             label=f"{key.upper()}{' (raw)' if key == 'plcc' else ''}",
         )
-        side = {"xytext": (6 * (2 * shift - 1), 0), "ha": "left" if shift else "right"}  # away from the other's point
+        away, side = 6 * (2 * shift - 1), ("right", "left")[shift]  # from the other's point
         for place, value in zip(places, values, strict=True):
-            axes.annotate(f"{value:.3f}", (place, value), textcoords="offset points", fontsize=8, **side)
+            label = f"{value:.3f}"
+            axes.annotate(label, (place, value), xytext=(away, 0), textcoords="offset points", fontsize=8, ha=side)
     axes.set_xticks(range(len(judged)), [one.name for one in judged], parse_math=False)
     axes.set_xlim(-0.5, len(judged) - 0.5)
     _named(axes, "agreement, 95 % intervals", "", "")
