@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def test_ours_counts_every_token(kind: str, tmp_path: Path) -> None:
         "A",
         *(f"--{name}={value}" for name, value in SMALL.items()),
         *kind.split(),
+        "--count-products=1",
         "--out",
         str(out),
     ]
@@ -33,3 +35,8 @@ def test_ours_counts_every_token(kind: str, tmp_path: Path) -> None:
     assert result["forwarded"].keys() == {"prefill", "update"}
     assert result["forwarded"]["update"] >= 2 * 2 * 11 * int(kind[-1])  # a last token predicts nothing
     assert {"rollout", "forward", "backward"} <= set(result["phases_s"])
+    made: Counter[str] = Counter()
+    for phase, batch, rows, inner, columns, share, count in result["products"]:
+        made[phase] += 2 * batch * rows * inner * columns * share * count
+    for phase in ("rollout", "prefill and vision", "forward"):  # two counts: from the config, and of what kernels got
+        assert made[phase] == pytest.approx(result["needed"][phase], rel=0.02), phase
