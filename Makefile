@@ -7,15 +7,18 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # in a terminal pip shows what it loads; in a log a line for every package would bury the rest
 PIP_SAYS := $(shell test -t 2 || echo -q)
 
+KILLS ?= 100
+
 # vLLM's environment is its own: it pins torch, transformers and 180 others (constraints-vllm.txt)
 VLLM_ENV := .venv-vllm
 VLLM_BIN := $(VLLM_ENV)/bin
 
-.PHONY: help install demo test check docs format bench bench-limits vllm-env test-serve test-vllm clean
+.PHONY: help install demo test test-kill check docs format bench bench-limits vllm-env test-serve test-vllm clean
 
 help:
 	@echo "make demo    install, then SFT -> GRPO -> evaluation of the tiny policy on the embedded set (CPU, minutes)"
 	@echo "make test    install, then run the tests"
+	@echo "make test-kill   install, then end runs of every kind at KILLS=100 random moments and compare what they come to"
 	@echo "make check   install, then lint, type check, import contract and a strict build of the docs"
 	@echo "make docs    install, then the pages of docs/ and the API reference into build/site"
 	@echo "make vllm-env    install vLLM for CPUs and zoom_iqa into .venv-vllm, 3.5 GB"
@@ -32,6 +35,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q -n 2
+
+test-kill: $(VENV)/installed-dev
+	$(BIN)/python tests/kill/run.py --kills $(KILLS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

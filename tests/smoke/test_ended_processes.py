@@ -76,6 +76,20 @@ def test_asked_in_one_both_stop_and_one_that_dies_is_named(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.parametrize("at_fault", [0, 1])
+def test_an_error_in_one_ends_both(at_fault: int, tmp_path: Path) -> None:
+    """The other waits in a collective; its process is gone within a minute, and none is left."""
+    run = tmp_path / "run"
+    process = started(run, "+callbacks.fault._target_=support.fault_at.FaultAt", f"+callbacks.fault.rank={at_fault}")
+    at_work(process, run)
+    child, begin = child_of(process), time.monotonic()
+    (run / "now").touch()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (1, 2)
+    assert "a fault on purpose" in said
+    assert within(60 - (time.monotonic() - begin), lambda: not alive(child))
+
+
 def test_none_outlives_the_first(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = started(run, "machine.workers=1")

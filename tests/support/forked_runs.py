@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from torch.utils.data._utils import signal_handling
@@ -16,7 +17,12 @@ from zoom_iqa.config.commands import run_command
 
 
 def forked(
-    run_dir: Path, policy: Path, *settings: str, first: Callable[[], object] = lambda: None, said: Path | None = None
+    run_dir: Path,
+    policy: Path,
+    *settings: str,
+    first: Callable[[], object] = lambda: None,
+    said: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> int:
     """A process that does ``first`` and makes the run, with its stderr in ``said``; its number."""
     pid = os.fork()
@@ -27,6 +33,7 @@ def forked(
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
         sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     try:
+        os.environ |= environment or {}
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # as in a new process, whatever ran in this one
         signal_handling._SIGCHLD_handler_set = False
         first()
@@ -39,6 +46,23 @@ def forked(
             traceback.print_exc()
         sys.stderr.flush()
         os._exit(status)
+
+
+def forked_pair(
+    run_dir: Path,
+    policy: Path,
+    *settings: str,
+    first: Callable[[], object] = lambda: None,
+    said: Sequence[Path | None] = (None, None),
+) -> list[int]:
+    """Two processes that make one run, as a launcher would start them; ``settings`` name a trainer for both."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    return [
+        forked(run_dir, policy, *settings, first=first, said=said[rank], environment={**place, "LOCAL_RANK": str(rank)})
+        for rank in (0, 1)
+    ]
 
 
 def ended(pid: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from omegaconf import DictConfig
 from support.random_policy import build_random_policy
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.training_run import train
+from zoom_iqa.parallel.pieces import put_together
+from zoom_iqa.training.checkpoints import load_checkpoint
 
 SETTINGS = [
     "machine.workers=0",
@@ -58,7 +61,11 @@ def metrics_of(run_dir: Path) -> dict[str, dict[str, Any]]:
 
 
 def weights_of(run_dir: Path, stage: str) -> dict[str, torch.Tensor]:
-    return torch.load(run_dir / "checkpoints" / stage / "done.ckpt", weights_only=True)["state_dict"]
+    """Whole ones, also of a checkpoint in pieces."""
+    found: dict[str, torch.Tensor] = put_together(load_checkpoint(run_dir / "checkpoints" / stage / "done.ckpt"))[
+        "state_dict"
+    ]
+    return found
 
 
 def answers_of(run_dir: Path, stage: str) -> list[dict[str, Any]]:
@@ -76,9 +83,18 @@ def rows(run_dir: Path, stage: str) -> list[dict[str, str]]:
         return [{key: row[key] for key in row if not key.startswith(COSTS)} for row in csv.DictReader(file)]
 
 
+def records_of(run_dir: Path, stage: str) -> list[str]:
+    """The kept rollouts of a stage as they were written, of which only the time they took differs between runs."""
+    path = run_dir / "logs" / stage / "rollouts.jsonl"
+    return (
+        [re.sub(r'"seconds": ?[0-9.e-]+', "", line) for line in path.read_text().splitlines()] if path.exists() else []
+    )
+
+
 def assert_same_end(run: Path, finished: Path) -> None:
-    """Both runs have come to the same weights, answers, figures and logs, to the last bit."""
+    """Both runs have come to the same weights, answers, figures, records and logs, to the last bit."""
     for stage in ("sft", "grpo"):
+        assert records_of(run, stage) == records_of(finished, stage)
         found, expected = weights_of(run, stage), weights_of(finished, stage)
         assert found.keys() == expected.keys()
         assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -47,6 +47,13 @@ def run_files(folder: Path) -> list[Path]:
     return found
 
 
+def steps_and_ids(folder: Path, *, axis: str, figure: str) -> tuple[list[int], set[str]]:
+    """The steps at which a figure was logged, by all runs below a folder, ended or killed, and the runs' ids."""
+    found = sorted(path for path in folder.rglob("run-*.wandb") if "latest-run" not in path.parts)
+    rows = [row for path in found for row in history(path) if figure in row]
+    return [row[axis] for row in rows], {path.stem.removeprefix("run-") for path in found}
+
+
 def _values(items: Any) -> dict[str, Any]:
     return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
@@ -59,6 +66,8 @@ def _raw(data: bytes) -> Iterator[bytes]:
             place += left
             continue
         length, kind = int.from_bytes(data[place + 4 : place + 6], "little"), data[place + 6]
+        if place + RECORD_HEADER + length > len(data) or kind == 0:
+            return  # a writer that was killed
         part = data[place + RECORD_HEADER : place + RECORD_HEADER + length]
         assert kind in (FULL, FIRST, MIDDLE, LAST), kind
         parts = part if kind in (FULL, FIRST) else parts + part

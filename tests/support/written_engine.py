@@ -118,6 +118,21 @@ class ChainEngine(WrittenEngine):
         return chain_text(turn <= looks, number // 2), chain_text(turn <= looks, number // 1000)
 
 
+class DescribedChainEngine(ChainEngine):
+    """Of chains, and of a description's rating alone."""
+
+    def texts(self, request: Request) -> tuple[str, str]:
+        if not request.key.endswith("described"):
+            return super().texts(request)
+        number = self.number(request)
+        first, second = (1 + number // part % 401 / 100 for part in (2, 1000))
+        return tuple(f'<think>x</think><answer>{{"rating": {rating:.2f}}}</answer>' for rating in (first, second))  # type: ignore[return-value]
+
+
+class KeyedChainEngine(DescribedChainEngine, KeyedEngine):
+    """Chains that are the same for an image in whichever process it is asked about."""
+
+
 def chain_text(looks: bool, number: int) -> str:
     """A turn that looks at one of two places, or an answer."""
     box = ("[0.0, 0.0, 0.5, 0.5]", "[0.4, 0.4, 1.0, 1.0]")[number % 2]
