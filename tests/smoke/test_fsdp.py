@@ -10,8 +10,9 @@ from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from support.placed_runs import COMPARABLE, Asked, run_in_two
-from support.small_run import answers_of, assert_same_end, metrics_of, save_policy, small_run, weights_of
+from support.small_run import answers_of, assert_same_end, metrics_of, rows, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.exporting import export
 
 THREE_STEPS = [
     *COMPARABLE,
@@ -21,6 +22,23 @@ THREE_STEPS = [
 ]
 TWO = ["trainer.devices=2", "sft.data.batch_size=1", "grpo.data.batch_size=1"]
 ADAPTERS = [*THREE_STEPS, "policy/lora=r8", "stages=[grpo]"]
+# a ladder, a bonus for looks, tokens filtered by what they depend on, a question about words alone, 3 images over 2
+CHAINS = [
+    "+experiment=deepsight_quickstart",
+    *(setting for setting in THREE_STEPS if not setting.startswith(("prompts.", "rollout."))),
+    "rollout._target_=support.written_engine.KeyedChainEngine",
+    "chain_prompts.questions=[Rate it.]",
+    "probes=description",
+    "described_prompts.questions=[Rate it.]",
+    "+reward/terms@reward.self_consistency=self_consistency",
+    "sft.images=null",
+    "grpo.images=null",
+    "grpo.steps=2",
+    "sft.steps=1",
+    "data.train.local_fraction=0.97",
+    "data.train.procedural_fraction=1.0",
+    "data.test.size=3",
+]
 GOES_ON = [
     "trainer=fsdp",
     *TWO,
@@ -30,7 +48,7 @@ GOES_ON = [
     "grpo.checkpoint_every=1",
     "data.test.size=3",
     "data.val.size=3",
-    "machine.gradient_checkpointing=true",
+    "machine.gradient_checkpointing=offloaded",
     "callbacks=validation",
     "callbacks.validation.every=2",
     "+callbacks.stop._target_=support.stop_at.StopAt",
@@ -50,6 +68,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
         Asked("ddp", [*THREE_STEPS, *TWO, "trainer=ddp"]),
         Asked("fsdp", [*THREE_STEPS, *TWO, "trainer=fsdp"]),
         Asked("adapters", [*ADAPTERS, *TWO, "trainer=fsdp"]),
+        Asked("chains ddp", [*CHAINS, *TWO, "trainer=ddp"]),
+        Asked("chains fsdp", [*CHAINS, *TWO, "trainer=fsdp"]),
     ]
     stopped = [Asked("stopped", GOES_ON, stop_at) for stop_at in ("sft:1", "grpo:2", None)]
     run_in_two(folder, policy, [*comparable, Asked("whole", GOES_ON), *stopped])
@@ -86,6 +106,30 @@ def test_two_processes_learn_what_one_learns_from_batches_twice_as_large(
         before = expected
 
 
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
+    folder = tmp_path_factory.mktemp("chains") / "run"
+    small_run(folder, policy, *CHAINS, "sft.data.batch_size=2", "grpo.data.batch_size=2")
+    return folder
+
+
+@pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
+def test_ladders_filters_and_probes_see_the_images_of_all_processes(trainer: str, runs: Path, chains: Path) -> None:
+    run = runs / f"chains {trainer}"
+    nothing = {name: torch.zeros_like(value) for name, value in weights_of(chains, "grpo").items()}
+    for stage in ("sft", "grpo"):
+        found, expected = weights_of(run, stage), weights_of(chains, stage)
+        assert distance(found, expected) < 1e-5 * distance(nothing, expected)
+        assert [answer["id"] for answer in answers_of(run, stage)] == [a["id"] for a in answers_of(chains, stage)]
+    figures = ("curriculum/", "evidence/", "reward/", "rollout/", "policy/kl_coverage")
+    for found, expected in zip(rows(run, "grpo"), rows(chains, "grpo"), strict=True):
+        named = [name for name in expected if name.startswith(figures) and expected[name]]
+        assert {"curriculum/name", "evidence/kept", "reward/self_consistency"} <= set(named)
+        assert {name: float(found[name]) for name in named} == pytest.approx(
+            {name: float(expected[name]) for name in named}, rel=1e-3, abs=1e-5
+        )
+
+
 def test_adapters_beside_weights_that_are_cut_up(runs: Path, policy: Path, tmp_path: Path) -> None:
     small_run(tmp_path / "run", policy, *ADAPTERS, "sft.data.batch_size=2", "grpo.data.batch_size=2")
     found, expected = weights_of(runs / "adapters", "grpo"), weights_of(tmp_path / "run", "grpo")
@@ -109,6 +153,29 @@ def test_one_whole_policy_is_left(runs: Path) -> None:
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(runs / "fsdp" / "policy")
     trained = weights_of(runs / "fsdp", "grpo")
     assert all(torch.equal(value, trained[f"model.{name}"]) for name, value in model.state_dict().items())
+
+
+def test_each_process_has_a_file_of_its_parts(runs: Path) -> None:
+    place = runs / "fsdp" / "checkpoints" / "grpo"
+    names = sorted(path.name for path in place.iterdir())
+    assert [name.rpartition(".")[2] for name in names] == ["ckpt", "1-of-2", "2-of-2"]
+    main, first, second = (place / name for name in names)
+    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(runs / "fsdp" / "policy")
+    cut = sum(value.numel() for value in model.model.language_model.parameters()) * 4
+    assert first.stat().st_size > cut / 3
+    assert second.stat().st_size > cut / 3
+    assert first.stat().st_size < 2 * cut / 3
+    assert main.stat().st_size < cut / 2 + sum(value.numel() for value in model.model.visual.parameters()) * 4
+
+
+def test_an_export_merges_the_parts(runs: Path, tmp_path: Path) -> None:
+    export(runs / "fsdp", tmp_path / "out", adapter=False)
+    found, expected = (
+        Qwen2_5_VLForConditionalGeneration.from_pretrained(folder).state_dict()
+        for folder in (tmp_path / "out", runs / "fsdp" / "policy")
+    )
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_a_stopped_run_ends_as_one_that_was_not(runs: Path) -> None:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.parallel.pieces import Part
 from zoom_iqa.parallel.processes import rank, world_size
-from zoom_iqa.parallel.tensor_parts import is_cut, joined, part_like, part_of
+from zoom_iqa.parallel.tensor_parts import is_cut, part_as, part_like, part_of
 
 
 class MasterAdamW(Optimizer):
@@ -57,7 +58,9 @@ class MasterAdamW(Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Masters and moments of all processes, on the CPU of the first; every process must call it."""
+        """Masters and moments on the CPU: of cut parameters this process's parts, of whole ones those of all processes
+        in the first. Every process must call it.
+        """
         states = [self._collect(i) for i in range(len(self._parameters))]
         return {"states": states, "lr": self.param_groups[0]["lr"]}
 
@@ -90,18 +93,18 @@ class MasterAdamW(Optimizer):
             if world_size() > 1 and not is_cut(parameter):
                 dist.broadcast(parameter.data, src=self._owners[i])
 
-    def _collect(self, index: int) -> dict[str, Tensor]:
-        """One parameter's master and moments, brought to the first process."""
+    def _collect(self, index: int) -> dict[str, Tensor | Part]:
+        """One parameter's master and moments, brought to the first process where it is not cut."""
         own = self._masters.get(index)
         state = {} if own is None else {"master": own, **self._inner.state.get(own, {})}
         parameter = self._parameters[index]
-        state = {
-            key: (value if key == "step" else joined(value.detach(), parameter)).cpu() for key, value in state.items()
-        }
+        if is_cut(parameter):
+            return {key: value.cpu() if key == "step" else part_as(value, parameter) for key, value in state.items()}
+        found: dict[str, Tensor | Part] = {key: value.detach().cpu() for key, value in state.items()}
         owner = self._owners[index]
-        if world_size() == 1 or owner == 0 or is_cut(parameter):
-            return state
-        box = [state if rank() == owner else None]
+        if world_size() == 1 or owner == 0:
+            return found
+        box = [found if rank() == owner else None]
         dist.broadcast_object_list(box, src=owner)
         return box[0] if rank() == 0 and box[0] is not None else {}
 

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zoom_iqa.parallel.pieces import Part, Pieces, put_together
 from zoom_iqa.parallel.processes import current_reducer, sum_gradients, true_in_all, world_size
 
 FSDP = "fsdp"
@@ -80,20 +81,23 @@ class Placement(Protocol):
         """After training: the owner's model has whole weights from now on, and may be placed again."""
         ...
 
-    def state_dict(self, model: nn.Module) -> dict[str, Tensor]:
-        """The whole weights by name, at least in the first process."""
+    def state_dict(self, model: nn.Module) -> Mapping[str, Tensor | Part]:
+        """The weights by name: whole ones at least in the first process, of those that are cut up its part in each."""
         ...
 
-    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Take whole weights, strictly: RuntimeError names a tensor that is missing, left over or of another shape."""
+    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor | Pieces]) -> None:
+        """Take such weights with the parts of all, of any placement and number of processes, strictly.
+
+        RuntimeError names a tensor that is missing, left over or of another shape.
+        """
         ...
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """The optimizer's state for whole weights, at least in the first process: it fits any placement."""
+        """The optimizer's state, of what is whole and what is cut up as ``state_dict``."""
         ...
 
     def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-        """Take such a state."""
+        """Take such a state with the parts of all."""
         ...
 
 
@@ -133,9 +137,9 @@ class Replicated:
         """The model's own."""
         return dict(model.state_dict())
 
-    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor | Pieces]) -> None:
         """As the protocol says."""
-        model.load_state_dict(dict(state), strict=True)
+        model.load_state_dict(put_together(state), strict=True)
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The optimizer's own."""
@@ -143,4 +147,4 @@ class Replicated:
 
     def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         """As the optimizer takes it."""
-        optimizer.load_state_dict(dict(state))
+        optimizer.load_state_dict(put_together(state))

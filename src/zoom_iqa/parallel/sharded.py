@@ -22,9 +22,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.optim import Optimizer
 
+from zoom_iqa.parallel.pieces import Part, Pieces
 from zoom_iqa.parallel.placement import WITHIN, ModelOwner, Replicated
-from zoom_iqa.parallel.processes import current_reducer, is_first, sum_gradients, true_in_all, world_size
-from zoom_iqa.parallel.tensor_parts import is_cut, part_like, part_of, whole
+from zoom_iqa.parallel.processes import current_reducer, sum_gradients, true_in_all, world_size
+from zoom_iqa.parallel.tensor_parts import is_cut, part_like, part_of, saved, whole
 
 
 class Sharded:
@@ -97,24 +98,16 @@ class Sharded:
             _fill(outline, owner.model)
             owner.model = outline.train(owner.model.training)
 
-    def state_dict(self, model: nn.Module) -> dict[str, Tensor]:
-        """Whole weights on the CPU; other processes than the first leave out what has to be put together."""
+    def state_dict(self, model: nn.Module) -> dict[str, Tensor | Part]:
+        """This process's parts, and what is whole in all."""
+        met: dict[int, Tensor | Part] = {}
         tied = {name: id(parameter) for name, parameter in model.named_parameters(remove_duplicate=False)}
-        state: dict[str, Tensor] = {}
-        met: dict[int, Tensor | None] = {}
-        for name, value in model.state_dict().items():
-            if not is_cut(value):
-                state[name] = value
-                continue
-            if tied[name] not in met:
-                tensor = whole(value)
-                met[tied[name]] = tensor.cpu() if is_first() else None
-            kept = met[tied[name]]
-            if kept is not None:
-                state[name] = kept
-        return state
+        return {
+            name: met.setdefault(tied[name], saved(value)) if is_cut(value) else value
+            for name, value in model.state_dict().items()
+        }
 
-    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor | Pieces]) -> None:
         """As the protocol says."""
         own = model.state_dict()
         model.load_state_dict(
@@ -122,17 +115,17 @@ class Sharded:
         )
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """States of whole weights on the CPU; an optimizer that keeps parts by itself gives whole ones by itself."""
+        """This process's parts of states; an optimizer that keeps parts by itself gives them by itself."""
         state = optimizer.state_dict()
         if "state" not in state:
             return state
         found = {}
         for number, values in state["state"].items():
-            found[number] = {name: whole(value).cpu() if is_cut(value) else value for name, value in values.items()}
+            found[number] = {name: saved(value) if is_cut(value) else value for name, value in values.items()}
         return {**state, "state": found}
 
     def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-        """Take the parts of whole states that this process keeps."""
+        """Take the parts that this process keeps."""
         if "state" in state:
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             taken = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,10 +22,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
 from zoom_iqa.base.atomic_files import whole_binary_file
-from zoom_iqa.base.errors import BudgetError, CheckpointError, ServerError, StoppedError
+from zoom_iqa.base.errors import AnswersError, CheckpointError, StoppedError
 from zoom_iqa.base.tensor_names import require_fit
-from zoom_iqa.parallel.processes import world_size
+from zoom_iqa.parallel.pieces import Part, Pieces, pieced, put_together
+from zoom_iqa.parallel.processes import from_first, rank, wait_for_all, world_size
 from zoom_iqa.parallel.stopping import agreed_stop
+from zoom_iqa.training.checkpoint_pieces import NAMES, parts_in, piece_names, remove_unnamed, save_piece
 
 FORMAT = 1
 """Raised when what a checkpoint holds changes its names or meaning."""
@@ -51,25 +54,28 @@ class StageCheckpoint(Checkpoint):
             raise StoppedError(asked)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Save where a server's answers have come to an end: the step in hand has changed nothing yet.
-
-        In one process alone, as the others of several do not know and would be waited for: they have their last one.
-        """
-        if isinstance(exception, BudgetError | ServerError) and world_size() == 1:
+        """Save where answers have come to an end: the step in hand has changed nothing, and all processes agree."""
+        if isinstance(exception, AnswersError):
             trainer.save_checkpoint(self._path, weights_only=False)
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Lightning's way to files: beside the target and moved there, the one before kept, and nothing run when loaded.
+    """Lightning's way to files: beside the target and moved there, the last ``keep`` kept, and nothing run when loaded.
 
     Lightning's own goes through memory and the folder for temporary files, from where a move is a copy.
     """
+
+    def __init__(self, *, keep: int) -> None:
+        super().__init__()
+        self._keep = keep
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_binary_file(target, before=before(target)) as file:
+        if target.exists():
+            self._make_room(target)
+        with whole_binary_file(target, before=before(target) if self._keep > 1 else None) as file:
             try:
                 torch.save({**checkpoint, _FORMAT_KEY: FORMAT}, file)
             except RuntimeError as error:
@@ -78,33 +84,71 @@ class CheckpointFiles(TorchCheckpointIO):
                 raise
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Load tensors and plain values."""
-        return load_checkpoint(Path(path))
+        """Load tensors, pieces of them and plain values; one process alone has whole tensors."""
+        if world_size() == 1:
+            return put_together(load_checkpoint(Path(path)))
+        return load_checkpoint(Path(path), mmap=True)  # of the pieces each reads its own
+
+    def save_in_pieces(self, checkpoint: dict[str, Any], parts: Mapping[str, Tensor], path: Path) -> None:
+        """Save ``parts`` of every process, then in the first the ``checkpoint`` that names them; all must call it."""
+        token = from_first(lambda: uuid.uuid4().hex[:8])
+        names = piece_names(path, token=token, processes=world_size())
+        save_piece(path.with_name(names[rank()]), parts)
+        wait_for_all()
+        if rank() == 0:
+            self.save_checkpoint({**checkpoint, NAMES: names}, path)
+            _remove_unnamed(path.parent)
+
+    def _make_room(self, target: Path) -> None:
+        """Move those before one place further; the last of as many as are kept makes way."""
+        for number in range(self._keep - 1, 1, -1):
+            newer = before(target, number - 1)
+            if newer.exists():
+                os.replace(newer, before(target, number))
 
 
-def before(path: Path) -> Path:
-    """The place of the checkpoint that ``path`` has replaced."""
-    return path.with_name(f"{path.stem}-before{path.suffix}")
+def before(path: Path, number: int = 1) -> Path:
+    """The place of the checkpoint that ``path`` has replaced, or of one from before that, ``number`` saves back."""
+    return path.with_name(f"{path.stem}-before{'' if number == 1 else f'-{number}'}{path.suffix}")
+
+
+def all_before(path: Path) -> list[Path]:
+    """The checkpoints from before ``path`` that are there, the newest first."""
+    found = path.parent.glob(f"{path.stem}-before*{path.suffix}")
+    return sorted(found, key=lambda kept: (len(kept.name), kept.name))
 
 
 def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
-    """Tensors and plain values of a checkpoint, on the CPU; no code of it is run.
+    """Tensors and plain values of a checkpoint, on the CPU; no code of it is run. Tensors that were cut up are Pieces.
 
     Raises:
-        CheckpointError: it holds something else, or is of another version.
+        CheckpointError: it holds something else, or is of another version, or a file that it names is missing.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path} is no checkpoint of tensors and plain values ({said}); {_ANEW}") from error
+    state = _loaded(path, mmap=mmap)
     found = state.get(_FORMAT_KEY) if isinstance(state, dict) else None
     if found != FORMAT:
         raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT}; {_ANEW}")
-    return state
+    names = state.pop(NAMES, [])
+    if not names:
+        return dict(state)
+    try:
+        files = [parts_in(_loaded(path.with_name(str(name)), mmap=mmap)) for name in names]
+        return dict(pieced(state, files))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} is in pieces, of which {error.filename} is missing; put it back") from error
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} and the files beside it do not belong together ({error}); {_ANEW}") from error
 
 
-def shapes_of(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+def _loaded(path: Path, *, mmap: bool) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path} is no checkpoint of tensors and plain values ({said}); {_ANEW}") from error
+
+
+def shapes_of(state: Mapping[str, Tensor | Pieces | Part]) -> dict[str, tuple[int, ...]]:
     """The shape of each tensor."""
     return {name: tuple(value.shape) for name, value in state.items()}
 
@@ -120,25 +164,27 @@ def require_fitting(module: nn.Module, checkpoint: Mapping[str, Any]) -> None:
 
 
 def resumable(path: Path) -> Path | None:
-    """The checkpoint to go on from, looked at: ``path``; where it is damaged, the one before, which takes its place.
+    """The checkpoint to go on from, looked at: ``path``; where it is damaged, the newest whole one from before it,
+    which takes its place.
 
     None where there is none. For the first process alone.
 
     Raises:
         CheckpointError: none that is there is whole.
     """
-    kept = before(path)
+    kept = all_before(path)
     if not path.exists():
-        if not kept.exists():
+        if not kept:
             return None
-        os.replace(kept, path)
+        os.replace(kept.pop(0), path)
     damage = damage_of(path)
     if damage is None:
         return path
-    if not kept.exists() or damage_of(kept) is not None:
+    whole = next((older for older in kept if damage_of(older) is None), None)
+    if whole is None:
         raise CheckpointError(f"{path} is damaged ({damage}), and no whole one from before is there; {_ANEW}")
-    print(f"warning: {path} is damaged ({damage}); going on from the one before, {kept.name}", file=sys.stderr)
-    os.replace(kept, path)
+    print(f"warning: {path} is damaged ({damage}); going on from one before, {whole.name}", file=sys.stderr)
+    os.replace(whole, path)
     return path
 
 
@@ -154,13 +200,42 @@ def require_whole(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a checkpoint and the one before it."""
-    for left in (path, before(path)):
+    """Remove a checkpoint and those before it."""
+    for left in (path, *all_before(path)):
         left.unlink(missing_ok=True)
+    _remove_unnamed(path.parent)
+
+
+def _remove_unnamed(folder: Path) -> None:
+    named = {name for path in folder.glob("*.ckpt") for name in _named_in(path)}
+    remove_unnamed(folder, named=named)
+
+
+def _named_in(path: Path) -> list[str]:
+    """The files that a checkpoint names; none for one that cannot be read."""
+    try:
+        state = _loaded(path, mmap=True)
+    except CheckpointError:
+        return []
+    return [str(name) for name in state.get(NAMES, [])] if isinstance(state, dict) else []
 
 
 def damage_of(path: Path) -> str | None:
-    """The fault of the file, by the checksums it holds; None for a whole one. All of it is read."""
+    """The fault of a checkpoint, by the checksums that it and the files it names hold; None for a whole one.
+
+    All of it is read.
+    """
+    damage = _damage_of_file(path)
+    if damage is not None:
+        return damage
+    for piece in map(path.with_name, _named_in(path)):
+        damage = _damage_of_file(piece) if piece.exists() else "it is missing"
+        if damage is not None:
+            return f"{piece.name}: {damage}"
+    return None
+
+
+def _damage_of_file(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             record = archive.testzip()

@@ -26,13 +26,14 @@ from zoom_iqa.training.bad_steps import EndOfBadSteps
 from zoom_iqa.training.checkpoints import (
     CheckpointFiles,
     StageCheckpoint,
-    before,
+    all_before,
     load_checkpoint,
     remove,
     require_whole,
     resumable,
     shapes_of,
 )
+from zoom_iqa.training.lost_images import EndOfLostImages
 from zoom_iqa.training.stage_data import StageData
 from zoom_iqa.training.strategy import PlacedStrategy
 
@@ -90,6 +91,7 @@ class Stage:
     callbacks: Sequence[L.Callback]
     images: int
     checkpoint_every: int
+    keep_checkpoints: int
     seed: int
 
     def __post_init__(self) -> None:
@@ -112,7 +114,7 @@ class Stage:
         epochs = steps * images / samples
         each = f"{images} images" if processes == 1 else f"{images} images ({processes} processes)"
         said = f"{steps:,} steps of {each}: {steps * images:,} images, {epochs:.2f} epochs of {samples:,}"
-        return f"{said}; goes on from its checkpoint" if last.exists() or before(last).exists() else said
+        return f"{said}; goes on from its checkpoint" if last.exists() or all_before(last) else said
 
     def train(self, policy: Policy, folder: RunFolder, *, placement: Placement, loggers: Sequence[Logger]) -> None:
         """Fit, or take the weights of a stage that is already done. Then every process has the whole policy."""
@@ -150,10 +152,11 @@ class Stage:
             logger=list(loggers),
             callbacks=[
                 *self.callbacks,
+                EndOfLostImages(path=last, limit=self.data.max_lost_images),
                 EndOfBadSteps(path=last),
                 StageCheckpoint(path=last, every=self.checkpoint_every),
             ],
-            plugins=[CheckpointFiles()],
+            plugins=[CheckpointFiles(keep=self.keep_checkpoints)],
             enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in self.callbacks),
             use_distributed_sampler=False,  # StageData shares the samples out
             log_every_n_steps=1,  # modules log by themselves

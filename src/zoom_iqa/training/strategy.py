@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,6 +12,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer
 
+from zoom_iqa.parallel.pieces import split
 from zoom_iqa.parallel.placement import FSDP, Placement, Replicated
 from zoom_iqa.parallel.processes import world_size
 from zoom_iqa.policy.parts import blocks, kept_whole
@@ -52,22 +54,31 @@ class PlacedStrategy(DDPStrategy):
         """Wrap nothing."""
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
-        """Whole weights."""
+        """Weights as the placement gives them."""
         assert self.lightning_module is not None
         return dict(self.placement.state_dict(self.lightning_module))
 
+    def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
+        """In the first process; parts that each process has of something in a file of its own."""
+        main, parts = split(checkpoint)
+        if parts:
+            files: Any = self.checkpoint_io
+            files.save_in_pieces(main, parts, Path(filepath))
+        else:
+            super().save_checkpoint(main, filepath, storage_options)
+
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Take whole weights, strictly."""
+        """Take them, strictly."""
         assert self.lightning_module is not None
         self.placement.load_state_dict(self.lightning_module, checkpoint["state_dict"])
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        """States for whole weights."""
+        """States as the placement gives them."""
         return self.placement.optimizer_state(
             optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
         )
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take states for whole weights."""
+        """Take them."""
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             self.placement.load_optimizer_state(optimizer, state)

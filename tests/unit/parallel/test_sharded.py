@@ -18,6 +18,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from zoom_iqa.learning.master_adamw import MasterAdamW
+from zoom_iqa.parallel.pieces import Pieces, pieced, put_together, split
 from zoom_iqa.parallel.placement import Placement, Replicated, passes_more, within
 from zoom_iqa.parallel.sharded import Sharded
 from zoom_iqa.parallel.tensor_parts import is_cut, whole
@@ -100,7 +101,7 @@ def of_process(number: int) -> dict[str, Any]:
         found["shared"] = owner.model.tower.weight is model.tower.weight
     found["back"] = owner.model is model
     state, moments = copy.deepcopy(placement.state_dict(model)), placement.optimizer_state(optimizer)
-    found |= {"state": state, "moments": copy.deepcopy(moments)}
+    found |= {"state": state, "moments": copy.deepcopy(moments), "pieces": from_pieces(state, moments)}
     # weights and states of one that was whole fit in, and learning goes on
     start = torch.load(Path(found_in[0]) / "whole.pt", weights_only=True)
     try:
@@ -118,6 +119,20 @@ def of_process(number: int) -> dict[str, Any]:
     placement.place(owner.model)  # a second stage
     found["placed again"] = placement.state_dict(owner.model)
     return found | with_masters(number, start)
+
+
+def from_pieces(state: Any, moments: Any) -> dict[str, Any]:
+    """What another model and optimizer take of the pieces of all: the same as these, cut alike, and from their own."""
+    main, own = split({"state": state, "moments": moments})
+    files: list[Any] = [None, None]
+    dist.all_gather_object(files, own)
+    found = pieced(main, files)
+    placement, model = sharded(), Toy()
+    placement.place(model)
+    optimizer = ADAMW(trained(model))
+    placement.load_state_dict(model, found["state"])
+    placement.load_optimizer_state(optimizer, found["moments"])
+    return {"state": placement.state_dict(model), "moments": placement.optimizer_state(optimizer)}
 
 
 def left_out(placement: Placement, model: Toy, optimizer: Any, number: int) -> list[Any]:
@@ -141,7 +156,7 @@ def with_masters(number: int, start: dict[str, Any]) -> dict[str, Any]:
     own = ([0, 1], [2])[number]
     learned(placement, model, optimizer, own, more=passes_more(model, len(own)))
     masters = placement.optimizer_state(optimizer)
-    return {"masters": masters if number == 0 else None, "mastered": placement.state_dict(model)}
+    return {"masters": masters, "mastered": placement.state_dict(model)}
 
 
 found_in: list[str] = []
@@ -197,6 +212,12 @@ def two(tmp_path_factory: pytest.TempPathFactory, alone: Alone) -> list[dict[str
     return [torch.load(folder / f"{number}.pt", weights_only=False) for number in (0, 1)]
 
 
+def joined(two: list[dict[str, Any]], key: str) -> Any:
+    """Something that both processes have saved, as it is read again."""
+    (main, first), (_, second) = (split(found[key]) for found in two)
+    return put_together(pieced(main, [first, second]))
+
+
 def test_each_process_has_its_part_of_all_but_the_tower(two: list[dict[str, Any]]) -> None:
     for found in two:
         assert found["cut"] == {
@@ -212,12 +233,13 @@ def test_steps_are_those_of_one_process(two: list[dict[str, Any]], alone: Alone)
         assert found["norms"] == pytest.approx(alone.norms, rel=1e-6)
         assert found["norms"] == two[0]["norms"]
     assert alone.norms[0] > 0.5, "clipped"
-    torch.testing.assert_close(two[0]["state"], alone.weights, rtol=1e-5, atol=1e-6)
-    assert set(two[1]["state"]) == {"tower.weight"}, "the first process has the rest"
+    torch.testing.assert_close(joined(two, "state"), alone.weights, rtol=1e-5, atol=1e-6)
+    assert [found["state"]["embedding.weight"].value.shape[0] for found in two] == [3, 2]
+    assert joined(two, "state").keys() == alone.weights.keys()
 
 
 def test_the_state_of_an_optimizer_is_that_of_one_process(two: list[dict[str, Any]], alone: Alone) -> None:
-    found = two[0]["moments"]
+    found = joined(two, "moments")
     assert found["param_groups"] == alone.moments["param_groups"]
     torch.testing.assert_close(found["state"], alone.moments["state"], rtol=1e-4, atol=1e-6)
 
@@ -232,8 +254,25 @@ def test_a_lent_model_is_whole_and_one_process_may_use_it_alone(two: list[dict[s
 
 
 def test_whole_weights_and_states_are_taken_and_learned_from(two: list[dict[str, Any]], alone: Alone) -> None:
-    torch.testing.assert_close(two[0]["went on"], alone.went_on, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(joined(two, "went on"), alone.went_on, rtol=1e-5, atol=1e-6)
     assert all("more" in found["strict"] for found in two)
+
+
+def test_pieces_are_taken_as_they_were_given(two: list[dict[str, Any]]) -> None:
+    again = [found["pieces"] for found in two]
+    torch.testing.assert_close(joined(again, "state"), joined(two, "state"), rtol=0, atol=0)
+    torch.testing.assert_close(joined(again, "moments"), joined(two, "moments"), rtol=0, atol=0)
+
+
+def test_one_process_takes_the_pieces_of_two(two: list[dict[str, Any]], alone: Alone) -> None:
+    (main, first), (_, second) = (split({"w": found["state"], "m": found["moments"]}) for found in two)
+    found, model = pieced(main, [first, second]), Toy()
+    optimizer = ADAMW(trained(model))
+    assert any(isinstance(value, Pieces) for value in found["w"].values())
+    Replicated().load_state_dict(model, found["w"])
+    Replicated().load_optimizer_state(optimizer, found["m"])
+    torch.testing.assert_close(dict(model.state_dict()), alone.weights, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(optimizer.state_dict()["state"], alone.moments["state"], rtol=1e-4, atol=1e-6)
 
 
 def test_where_one_process_has_no_finite_number_none_steps(two: list[dict[str, Any]]) -> None:
@@ -244,9 +283,9 @@ def test_a_model_that_is_given_back_is_whole_and_may_be_placed_again(two: list[d
     for found in two:
         assert found["plain"]
         torch.testing.assert_close(found["given"], alone.went_on, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(two[0]["placed again"], alone.went_on, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(joined(two, "placed again"), alone.went_on, rtol=1e-5, atol=1e-6)
 
 
 def test_masters_are_parts_and_saved_whole(two: list[dict[str, Any]], alone: Alone) -> None:
-    torch.testing.assert_close(two[0]["mastered"], alone.mastered, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(two[0]["masters"]["states"], alone.masters_after["states"], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(joined(two, "mastered"), alone.mastered, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(joined(two, "masters")["states"], alone.masters_after["states"], rtol=1e-4, atol=1e-6)

@@ -12,10 +12,13 @@ import pytest
 import torch
 
 from zoom_iqa.base.errors import CheckpointError, StoppedError
+from zoom_iqa.parallel.pieces import Part, split
 from zoom_iqa.training import checkpoints
+from zoom_iqa.training.checkpoint_pieces import NAMES, piece_names, save_piece
 from zoom_iqa.training.checkpoints import (
     CheckpointFiles,
     StageCheckpoint,
+    all_before,
     before,
     damage_of,
     load_checkpoint,
@@ -67,13 +70,13 @@ class Payload:
         return Path.touch, (Path("ran"),)
 
 
-def saved(path: Path, *values: float) -> None:
+def saved(path: Path, *values: float, keep: int = 2) -> None:
     for value in values:
-        CheckpointFiles().save_checkpoint({"state": torch.full((50_000,), value), "step": int(value)}, path)
+        CheckpointFiles(keep=keep).save_checkpoint({"state": torch.full((50_000,), value), "step": int(value)}, path)
 
 
 def test_a_run_killed_while_it_saves_keeps_the_checkpoint_before(tmp_path: Path) -> None:
-    files, path = CheckpointFiles(), tmp_path / "new" / "last.ckpt"
+    files, path = CheckpointFiles(keep=2), tmp_path / "new" / "last.ckpt"
     saved(path, 1.0)
     with pytest.raises(KeyboardInterrupt):
         files.save_checkpoint({"state": torch.zeros(3), "rest": Unpicklable()}, path)
@@ -86,11 +89,28 @@ def test_a_run_killed_while_it_saves_keeps_the_checkpoint_before(tmp_path: Path)
     assert list(path.parent.iterdir()) == []
 
 
+def test_the_last_so_many_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "last.ckpt"
+    saved(path, *range(1, 13), keep=11)
+    places = [path, *all_before(path)]
+    assert [load_checkpoint(place)["step"] for place in places] == list(range(12, 1, -1))
+    assert places[-1].name == "last-before-10.ckpt"
+    for place in places[:4]:
+        place.write_bytes(b"")
+    assert resumable(path) == path
+    assert load_checkpoint(path)["step"] == 8
+    assert "going on from one before, last-before-4.ckpt" in capsys.readouterr().err
+    remove(path)
+    assert list(tmp_path.iterdir()) == []
+    saved(path, 1.0, 2.0, keep=1)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_nothing_in_it_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state": Payload()}, "last.ckpt")
     with pytest.raises(CheckpointError, match=r"last.ckpt is no checkpoint of tensors and plain values") as refused:
-        CheckpointFiles().load_checkpoint("last.ckpt", weights_only=False)
+        CheckpointFiles(keep=2).load_checkpoint("last.ckpt", weights_only=False)
     assert "\n" not in str(refused.value)
     assert not Path("ran").exists()
 
@@ -177,3 +197,54 @@ def test_where_none_is_whole_it_is_one_line(kept: str, tmp_path: Path) -> None:
     ) as e:
         resumable(path)
     assert "\n" not in str(e.value)
+
+
+def saved_in_pieces(path: Path, value: float) -> None:
+    """As two processes would."""
+    names = piece_names(path, token=f"t{value:.0f}", processes=2)
+    rows = [Part(torch.full((count, 4), value), (5, 4)) for count in (3, 2)]
+    given = [split({"state_dict": {"w": part}, "step": int(value)}) for part in rows]
+    for name, (_, parts) in zip(names, given, strict=True):
+        save_piece(path.with_name(name), parts)
+    CheckpointFiles(keep=2).save_checkpoint({**given[0][0], NAMES: names}, path)
+
+
+def test_one_in_pieces_is_read_whole_and_goes_with_its_files(tmp_path: Path) -> None:
+    path, files = tmp_path / "last.ckpt", CheckpointFiles(keep=2)
+    for value in (1.0, 2.0, 3.0):
+        saved_in_pieces(path, value)
+    assert load_checkpoint(path)["state_dict"]["w"].shape == (5, 4)
+    assert torch.equal(files.load_checkpoint(path)["state_dict"]["w"], torch.full((5, 4), 3.0))
+    assert torch.equal(files.load_checkpoint(before(path))["state_dict"]["w"], torch.full((5, 4), 2.0))
+    (tmp_path / "done.ckpt.t9.1-of-2").write_bytes(b"of a run that was killed before its last file")
+    saved(tmp_path / "done.ckpt", 4.0)
+    before(path).unlink()
+    remove(tmp_path / "other.ckpt")
+    kept = sorted(left.name for left in tmp_path.iterdir())
+    assert kept == ["done.ckpt", "last.ckpt", "last.ckpt.t3.1-of-2", "last.ckpt.t3.2-of-2"]
+    remove(path)
+    assert [left.name for left in tmp_path.iterdir()] == ["done.ckpt"]
+
+
+@pytest.mark.parametrize("fault", ["zeroed", "missing", "of another save"])
+def test_a_damaged_piece_gives_way_to_the_checkpoint_before(
+    fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "last.ckpt"
+    for value in (1.0, 2.0):
+        saved_in_pieces(path, value)
+    piece = tmp_path / "last.ckpt.t2.2-of-2"
+    if fault == "of another save":
+        save_piece(piece, {"/elsewhere": torch.ones(2)})
+        with pytest.raises(CheckpointError, match="do not belong together"):
+            load_checkpoint(path)
+        return
+    if fault == "zeroed":
+        zeroed(piece, piece.stat().st_size // 2, 64)
+    else:
+        piece.unlink()
+        with pytest.raises(CheckpointError, match=r"in pieces, of which .*t2\.2-of-2 is missing"):
+            load_checkpoint(path)
+    assert resumable(path) == path
+    assert "last.ckpt is damaged (last.ckpt.t2.2-of-2: " in capsys.readouterr().err
+    assert CheckpointFiles(keep=2).load_checkpoint(path)["step"] == 1
