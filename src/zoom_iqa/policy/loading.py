@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from zoom_iqa.base.errors import ConfigError, PolicyError
 from zoom_iqa.policy.folder import FOLDER_HOLDS, check_folder
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
+from zoom_iqa.policy.offloading import offload_checkpoints
 from zoom_iqa.policy.policy import Policy
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -28,13 +29,14 @@ def load_policy(
     max_pixels: int | None,
     image_cache: int,
     lora: LoraSettings | None,
-    gradient_checkpointing: bool,
+    gradient_checkpointing: bool | Literal["offloaded"],
 ) -> Policy:
     """Load model, tokenizer and image processor from one place.
 
     ``min_pixels`` and ``max_pixels`` bound the image area the tower sees (None keeps the processor's own bound);
     ``attention`` is ``sdpa``, ``eager`` or ``flash_attention_2``; ``lora`` adds adapters that alone are trained;
-    ``gradient_checkpointing`` recomputes activations in the backward pass.
+    ``gradient_checkpointing`` recomputes activations in the backward pass; offloaded, what is kept for that lies in the
+    machine's memory.
 
     Raises:
         ConfigError: ``image_cache`` or a bound of the image area is below 1, or ``attention`` is none of the three or
@@ -56,7 +58,12 @@ def load_policy(
     source = _locate(path)
     check_folder(Path(source), name=f"policy.path={path}")
     loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-        source, dtype=DTYPES[dtype], attn_implementation=attention, output_loading_info=True, use_safetensors=True
+        source,
+        dtype=DTYPES[dtype],
+        attn_implementation=attention,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are in the report, and refused
+        use_safetensors=True,
     )
     model, report = loaded
     _check_report(report, path)
@@ -64,6 +71,8 @@ def load_policy(
         add_adapters(model, lora)
     if gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if gradient_checkpointing == "offloaded":
+        offload_checkpoints(model)
     tokenizer = AutoTokenizer.from_pretrained(source)
     processor = load_image_processor(source, min_pixels=min_pixels, max_pixels=max_pixels)
     policy = Policy(model=model, tokenizer=tokenizer, image_processor=processor, image_cache=image_cache)

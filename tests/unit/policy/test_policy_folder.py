@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from support.plain_policy import plain_policy
 from zoom_iqa.base.errors import PolicyError
@@ -142,3 +144,29 @@ def test_a_template_in_the_tokenizers_config_will_do(folder: Path) -> None:
 def test_a_folder_that_is_not_there_holds_no_config(folder: Path) -> None:
     with pytest.raises(PolicyError, match=r"^there: the folder has no config\.json"):
         check_folder(folder / "none", name="there")
+
+
+FILED, TENSOR = "model.norm.weight", "model.language_model.norm.weight"
+"""A tensor's name in the file, and in the model."""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state.pop(FILED), f"1 missing keys such as {TENSOR}"),
+        (lambda state: state.update(more=torch.zeros(5)), "1 unexpected keys such as more"),
+        (
+            lambda state: state.update({f"{FILED}s": state.pop(FILED)}),
+            f"1 missing keys such as {TENSOR}; 1 unexpected keys such as {TENSOR}s",
+        ),
+        (lambda state: state.update({FILED: torch.zeros(3)}), f"1 mismatched keys such as ('{TENSOR}', "),
+    ],
+    ids=["missing", "extra", "renamed", "reshaped"],
+)
+def test_a_tensor_that_does_not_fit_is_named(
+    change: Callable[[dict[str, Tensor]], None], said: str, folder: Path
+) -> None:
+    state = load_file(folder / "model.safetensors")
+    change(state)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    assert f"policy.path={folder}: weights do not fit the model: {said}" in said_of(folder)
