@@ -44,6 +44,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Sample, TextPart, rated_example
 from zoom_iqa.data.collation import as_list
 from zoom_iqa.engines.native.engine import NativeEngine
+from zoom_iqa.engines.patient import Patience
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -178,6 +179,7 @@ def build_module(work: Workload, args: argparse.Namespace, policy: Policy, micro
             sampler_check=SamplerCheck(tolerance=0.0, every=1),  # not used by sampled
         ),
         engine=lambda **parts: engine(token_budget=1_000_000, join_share=0.5, cuda_graphs=graphs, **parts),
+        patience=Patience(timeout_s=float("inf"), attempts=1, wait_s=0.0),
         sampling=sampling,
         features_capacity=65536,
         logit_chunk=1024,
@@ -241,7 +243,7 @@ def main() -> None:
     forwarded.count(log_probabilities, "update")
     for owner, name, phase in (
         (module, "collect", "rollout"),
-        (module._engines["policy"], "_admit", "prefill and vision"),
+        (module._engines["policy"].engine, "_admit", "prefill and vision"),
         (grpo, "build_table", "prepare"),
         (policy, "encode", "prepare"),
         (Likelihood, "__call__", "forward"),

@@ -282,6 +282,13 @@ WRONG = {
         ["data.trajectories.writer.guess_spread=-1 must"],
     ),
     "checkpoints": (["sft.checkpoint_every=0"], ["sft.checkpoint_every=0"]),
+    "kept checkpoints": (["grpo.keep_checkpoints=0"], ["grpo.keep_checkpoints=0 must be at least 1"]),
+    "lost images": (["sft.data.max_lost_images=-1"], ["max_lost_images=-1 must be 0"]),
+    "gradient checkpointing": (
+        ["machine.gradient_checkpointing=offload"],
+        ["machine.gradient_checkpointing=offload must be true, false or offloaded"],
+    ),
+    "patience": (["machine.engine_timeout_s=0"], ["machine.engine_timeout_s=0 must be above 0"]),
     "rank of one image": (["grpo.data.batch_size=1"], ["grpo.data.batch_size=1", "at least 2"]),
     "mini-batches": (["grpo.module.update.mini_batches=1000"], ["update.mini_batches=1000", "192 trajectories"]),
     "manifest of nothing": (["manifest=m.csv"], ["error: manifest=m.csv: nothing reads it", "add data=manifest"]),

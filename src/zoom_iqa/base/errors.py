@@ -104,11 +104,19 @@ class ProcessError(ZoomIQAError):
     """A process that this one depends on has died."""
 
 
-class ServerError(ZoomIQAError):
+class AnswersError(ZoomIQAError):
+    """Answers that are needed do not come; all that was done before them can be saved and gone on with."""
+
+
+class LateError(AnswersError):
+    """An engine has not answered in time, however often it was asked."""
+
+
+class ServerError(AnswersError):
     """A server that answers requests cannot be used: it is gone, or refuses every request."""
 
 
-class BudgetError(ZoomIQAError):
+class BudgetError(AnswersError):
     """Requests, tokens or money allowed for a server's answers are spent."""
 
 

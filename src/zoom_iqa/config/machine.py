@@ -22,7 +22,9 @@ def _whole(value: Any, least: int) -> bool:
 
 _COUNT: Requirement = ("a whole number of at least 1", lambda value: _whole(value, 1))
 _COUNT_OR_NONE: Requirement = ("a whole number of at least 0", lambda value: _whole(value, 0))
+_SECONDS: Requirement = ("a number of at least 0", lambda value: isinstance(value, int | float) and value >= 0)
 _FLAG: Requirement = ("true or false", lambda value: isinstance(value, bool))
+_RECOMPUTED: Requirement = ("true, false or offloaded", lambda value: isinstance(value, bool) or value == "offloaded")
 _SHARE: Requirement = ("a number from 0 to 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1)
 _LIGHTNING: Requirement = ("as Lightning takes it", lambda value: value is not None)  # which checks it
 
@@ -35,9 +37,12 @@ REQUIRED: dict[str, Requirement] = {
     "cuda_graphs": _FLAG,
     "features_capacity": _COUNT_OR_NONE,
     "image_cache": _COUNT,
-    "gradient_checkpointing": _FLAG,
+    "gradient_checkpointing": _RECOMPUTED,
     "micro_batch_tokens": _COUNT,
     "logit_chunk": _COUNT,
+    "engine_timeout_s": _SECONDS,
+    "engine_attempts": _COUNT,
+    "engine_wait_s": _SECONDS,
 }
 OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _COUNT}
 """Further keys of an evaluation: how many processes share its images changes no result."""

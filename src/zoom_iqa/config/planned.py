@@ -85,7 +85,7 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         reference=samples and lora is None and instantiate(node.module["update"]).needs_reference,
         samples=samples,
         accumulate=node.data.accumulate,
-        checkpointing=cfg.machine.gradient_checkpointing,
+        checkpointing=bool(cfg.machine.gradient_checkpointing),
         micro_batch_tokens=cfg.machine.micro_batch_tokens,
         token_budget=cfg.machine.token_budget,
         logit_chunk=cfg.machine.logit_chunk,

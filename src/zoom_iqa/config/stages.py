@@ -34,6 +34,7 @@ def make_stage(name: str, cfg: DictConfig) -> Stage:
         callbacks=[instantiate(callback) for callback in cfg.callbacks.values()],
         images=node.data.batch_size,
         checkpoint_every=node.checkpoint_every,
+        keep_checkpoints=node.keep_checkpoints,
         seed=cfg.seed,
     )
 
@@ -46,8 +47,9 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
             given = f"{name}.trainer.{key}={node.trainer[key]}"
             raise ConfigError(f"{given}: all stages run in the same processes; set trainer.{key} instead")
     trainer = DictConfig({**cfg.trainer, **node.trainer, "strategy": joining_strategy(cfg.trainer.strategy)})
-    if not isinstance(node.checkpoint_every, int) or node.checkpoint_every < 1:
-        raise ConfigError(f"{name}.checkpoint_every={node.checkpoint_every} must be at least 1")
+    for key in ("checkpoint_every", "keep_checkpoints"):
+        if not isinstance(node[key], int) or node[key] < 1:
+            raise ConfigError(f"{name}.{key}={node[key]} must be at least 1")
     check_target(f"{name}.trainer", trainer)
     for key, instead in (("accumulate_grad_batches", "sft.accumulate"), ("gradient_clip_val", "module.max_grad_norm")):
         if trainer.get(key) is not None:

@@ -65,7 +65,7 @@ READ_HERE = (
     "paths.runs",
     "paths.run_dir",
 )
-READ_OF_STAGES = ("checkpoint_every", "trainer", "steps", "epochs", "images", "accumulate")
+READ_OF_STAGES = ("checkpoint_every", "keep_checkpoints", "trainer", "steps", "epochs", "images", "accumulate")
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")

@@ -12,10 +12,17 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from zoom_iqa.base.errors import ZoomIQAError
 from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.viewable import LostImage, Replaced
+
+
+class Batch(list[Any]):
+    """Samples; ``lost`` are images that could not be read, in the places of which others are."""
+
+    lost: tuple[LostImage, ...] = ()
 
 
 class SampleLoader(DataLoader[Any]):
-    """Batches are lists of ``batch_size`` samples, made in ``workers`` processes (0: in this one).
+    """Batches are lists of ``batch_size`` samples, each a Batch, made in ``workers`` processes (0: in this one).
 
     Raises:
         ZoomIQAError: when a batch is asked for of which a sample could not be made, with that sample's message.
@@ -53,8 +60,14 @@ class _Handed(Dataset[Any]):
             return error
 
 
-def _made(batch: Sequence[Any]) -> Sequence[Any]:
-    for sample in batch:
+def _made(samples: Sequence[Any]) -> Batch:
+    batch = Batch()
+    lost: list[LostImage] = []
+    for sample in samples:
         if isinstance(sample, ZoomIQAError):
             raise sample
+        if isinstance(sample, Replaced):
+            lost.extend(sample.lost)
+        batch.append(sample.sample if isinstance(sample, Replaced) else sample)
+    batch.lost = tuple(lost)
     return batch

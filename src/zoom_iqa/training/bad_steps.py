@@ -17,6 +17,7 @@ import torch
 from zoom_iqa.base.atomic_files import named_errors
 from zoom_iqa.base.errors import ConfigError, TrainingError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.parallel.agreement import gathered_lines
 from zoom_iqa.parallel.processes import rank
 from zoom_iqa.parallel.reducer import Reducer
 
@@ -115,13 +116,6 @@ def check_max_bad_steps(stage: str, value: int) -> None:
     """
     if value < 1:
         raise ConfigError(f"{stage}.module.max_bad_steps={value} must be at least 1")
-
-
-def gathered_lines(lines: Sequence[str], reducer: Reducer) -> list[str]:
-    """The lines of all processes, in rank order; every process must call it."""
-    text = "".join(printable(line) + "\n" for line in lines)
-    encoded, _ = reducer.gather(torch.tensor(list(text.encode()), dtype=torch.uint8))
-    return bytes(encoded.tolist()).decode().split("\n")[:-1]
 
 
 def _shown(ids: Sequence[str]) -> str:

@@ -25,6 +25,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, RolloutGroup, Sample
 from zoom_iqa.curation.judge_probe import Judge
 from zoom_iqa.engines.engine import Engine
+from zoom_iqa.engines.patient import Patience, PatientEngine
 from zoom_iqa.engines.speaker import Cost
 from zoom_iqa.learning.step_clock import StepClock, TimedLikelihood
 from zoom_iqa.learning.token_table import build_table
@@ -33,6 +34,7 @@ from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
 from zoom_iqa.objectives.token_batch import NUMBERS
+from zoom_iqa.parallel.agreement import agreed_answers
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import current_reducer, rank, world_size
 from zoom_iqa.parallel.reducer import Reducer
@@ -82,6 +84,7 @@ class GRPORecipe:
     advantage: GroupAdvantages
     update: PolicyUpdate
     engine: Callable[..., Any]
+    patience: Patience
     sampling: SamplingParams
     features_capacity: int
     logit_chunk: int
@@ -184,7 +187,8 @@ class GRPOModule(L.LightningModule):
         if settings.freeze_vision_tower:
             freeze_vision(policy)
         features = VisionCache(model=policy.model, capacity=settings.features_capacity)
-        self._make_engine = partial(settings.engine, policy=policy, sampling=settings.sampling, features=features)
+        make = partial(settings.engine, policy=policy, sampling=settings.sampling, features=features)
+        self._make_engine = partial(PatientEngine, make, patience=settings.patience)
         self._engines: dict[str, Engine] = {"policy": self._make_engine()}
         self._tower_learns = not vision_is_frozen(policy)
         self._vision = VisionGradients(model=policy.model, cache=features) if self._tower_learns else features
@@ -240,7 +244,7 @@ class GRPOModule(L.LightningModule):
         """One rollout and the updates made from it."""
         reducer = current_reducer()
         self._clock.start(self.device)
-        with self._clock.phase("rollout"):
+        with self._clock.phase("rollout"), agreed_answers(reducer):
             groups = self.collect(batch)
         with self._clock.phase("reward"):
             inputs = RewardInputs.from_groups(groups, reducer=reducer)

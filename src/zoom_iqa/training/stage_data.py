@@ -30,6 +30,7 @@ class StageData(L.LightningDataModule):
     A batch is what a process learns from in a step: ``accumulate`` times ``batch_size`` samples.
 
     ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
+    More than ``max_lost_images`` that can be read no more are to end the stage.
 
     Raises:
         ConfigError: a number is too small, or the resampler refuses a setting.
@@ -45,6 +46,7 @@ class StageData(L.LightningDataModule):
         batch_size: int,
         accumulate: int,
         workers: int,
+        max_lost_images: int,
         seed: int,
     ) -> None:
         super().__init__()
@@ -53,9 +55,12 @@ class StageData(L.LightningDataModule):
                 raise ConfigError(f"{name}={value} must be at least 1")
         if workers < 0:
             raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
+        if max_lost_images < 0:
+            raise ConfigError(f"max_lost_images={max_lost_images} must be 0 (the first ends the stage) or more")
         validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
         self._length, self._batch_size, self._workers, self._seed = length, batch_size * accumulate, workers, seed
+        self.max_lost_images = max_lost_images
         self._stream(processes=1)  # made and dropped: wrong settings show before there is a policy
         self._resampler: Resampler | None = None
         self._restored: dict[str, Any] | None = None
@@ -87,7 +92,7 @@ class StageData(L.LightningDataModule):
         if rank() == 0 and self._resampler.weighted:
             print(f"re-sampling: {self._resampler.repeats_said()}", file=sys.stderr)
         return SampleLoader(
-            Viewable(self._dataset),
+            Viewable(self._dataset, most_lost=self.max_lost_images),
             batch_size=self._batch_size,
             workers=self._workers,
             sampler=_ProcessShare(self._resampler, length=self.steps(world_size()) * self._batch_size),

@@ -24,6 +24,7 @@ from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, RolloutGroup, Sample
+from zoom_iqa.engines.patient import Patience
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -74,6 +75,7 @@ def settings(**changed: Any) -> GRPORecipe:
         "advantage": GroupAdvantages(normalize_std=True, eps=1e-4),
         "update": update(),
         "engine": WrittenEngine,
+        "patience": Patience(timeout_s=math.inf, attempts=1, wait_s=0.0),
         "sampling": SAMPLING,
         "features_capacity": 10_000,
         "logit_chunk": 64,
@@ -310,10 +312,8 @@ def test_a_checkpoint_remembers_whether_the_sampler_is_trusted(
     engine: type[WrittenEngine], recomputed: float, random_policy: Policy
 ) -> None:
     def module() -> GRPOModule:
-        measured = update(old_logp="measured")
-        return settings(update=measured, engine=engine, optimizer=sgd(0.0))(
-            policy=own_copy(random_policy), placement=Replicated(), steps=1
-        )
+        recipe = settings(update=update(old_logp="measured"), engine=engine, optimizer=sgd(0.0))
+        return recipe(policy=own_copy(random_policy), placement=Replicated(), steps=1)
 
     stopped, continued, forgetful = module(), module(), module()
     fit(stopped, image_samples(2), batch_size=2)

@@ -54,6 +54,7 @@ def stage_data(
         batch_size=batch_size,
         accumulate=accumulate,
         workers=workers,
+        max_lost_images=1,
         seed=3,
     )
 
@@ -165,7 +166,16 @@ def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
             return [*super().items()[1:], rated_example(id="1", dataset="n", mos=float("nan"))]
 
     with pytest.raises(DataError) as refused:
-        StageData(dataset=Twice(4), resampling=Resampler, length=LENGTH, batch_size=1, accumulate=1, workers=0, seed=0)
+        StageData(
+            dataset=Twice(4),
+            resampling=Resampler,
+            length=LENGTH,
+            batch_size=1,
+            accumulate=1,
+            workers=0,
+            max_lost_images=0,
+            seed=0,
+        )
     assert refused.value.rows == (
         "row 0, n:1: the id comes 2 times",
         "row 3, n:1: mos=nan is not a number",

@@ -1,0 +1,77 @@
+"""A checkpoint whose tensors are not the policy's is refused and the tensor named: whole weights and adapters, in every
+stage, where a stage goes on and where it takes what a finished one has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from support.fitting import own_copy
+from support.plain_policy import plain_policy
+from support.small_run import composed, save_policy
+from zoom_iqa.base.errors import CheckpointError
+from zoom_iqa.config.stages import make_stage
+from zoom_iqa.parallel.placement import Replicated
+from zoom_iqa.policy.lora import LoraSettings
+from zoom_iqa.policy.policy import Policy
+from zoom_iqa.training.checkpoints import CheckpointFiles
+from zoom_iqa.training.stage import load_weights
+
+WHOLE = "model.model.language_model.norm.weight"
+ADAPTER = "model.model.language_model.layers.0.self_attn.q_proj.lora_A.default.weight"
+CHANGES: dict[str, tuple[Callable[[dict[str, Tensor], str], object], str]] = {
+    "missing": (lambda state, name: state.pop(name), "1 missing: {name}$"),
+    "extra": (lambda state, name: state.update({"model.more": torch.zeros(5)}), "1 left over: model.more$"),
+    "renamed": (
+        lambda state, name: state.update({f"{name}s": state.pop(name)}),
+        "1 renamed: {name} is there as {name}s$",
+    ),
+    "reshaped": (
+        lambda state, name: state.update({name: torch.zeros(3)}),
+        r"1 of another shape: {name} is \[3\] where",
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=[WHOLE, ADAPTER], ids=["whole", "adapters"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def policy(name: str, tmp_path_factory: pytest.TempPathFactory) -> Policy:
+    lora = LoraSettings(rank=2, alpha=2, targets=["q_proj"]) if name == ADAPTER else None
+    return plain_policy(save_policy(tmp_path_factory.mktemp("policy")), lora=lora)
+
+
+def broken(policy: Policy, change: str, name: str) -> tuple[dict[str, Tensor], str]:
+    state = {f"model.{key}": value for key, value in policy.model.state_dict().items()}
+    assert name in state
+    act, said = CHANGES[change]
+    act(state, name)
+    return state, f"its tensors do not fit the policy; {said.format(name=name)}"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_a_stage_that_goes_on(stage: str, change: str, policy: Policy, name: str) -> None:
+    recipe = make_stage(stage, composed("data.train.size=8")).recipe
+    module = recipe(policy=own_copy(policy), placement=Replicated(), steps=1)
+    state, said = broken(policy, change, name)
+    with pytest.raises(CheckpointError, match=f"the checkpoint to go on from: {said}"):
+        module.on_load_checkpoint({"state_dict": state})
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_stage_that_is_done(change: str, policy: Policy, name: str, tmp_path: Path) -> None:
+    state, said = broken(policy, change, name)
+    CheckpointFiles(keep=1).save_checkpoint({"state_dict": state}, tmp_path / "done.ckpt")
+    before = {key: value.clone() for key, value in policy.model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf"done\.ckpt: {said}"):
+        load_weights(policy, tmp_path / "done.ckpt", Replicated())
+    assert all(torch.equal(value, before[key]) for key, value in policy.model.state_dict().items())
