@@ -37,7 +37,9 @@ def main() -> None:
     policy = save_policy(folder)
     running = {name: Killing(KINDS[name], policy, folder / name, draw) for name in args.kinds}
     for number in range(args.kills):
-        running[args.kinds[number % len(args.kinds)]].kill()
+        name = args.kinds[number % len(args.kinds)]
+        running[name].kill()
+        print(f"kill {number + 1}, of {name}: {dict(running[name].counts)}", flush=True)
     for name, killing in running.items():
         killing.finish()
         print(f"{name}: {', '.join(f'{key} {count}' for key, count in sorted(killing.counts.items()))}", flush=True)
