@@ -24,7 +24,7 @@ from zoom_iqa.reports.study import markdown
 
 HERE = Path(__file__).parent
 MEANS = ("rollout/digit_entropy", "rollout/entropy", "rollout/distinct_ratings_per_image", "reward/total")
-LAST = ("val/held_out/unique_score_ratio", "val/held_out/srcc", "val/held_out/srcc_expected", "val/held_out/crop_rate")
+LAST = ("val/embedded/unique_score_ratio", "val/embedded/srcc", "val/embedded/srcc_expected", "val/embedded/crop_rate")
 Window = dict[str, float]
 
 
@@ -91,7 +91,7 @@ def said(values: Sequence[float]) -> str:
 
 
 def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> None:
-    shown = ("rollout/digit_entropy", "val/held_out/unique_score_ratio", "val/held_out/srcc_expected")
+    shown = ("rollout/digit_entropy", "val/embedded/unique_score_ratio", "val/embedded/srcc_expected")
     figure, panels = plt.subplots(1, len(shown), figsize=(13, 3.6))
     for panel, key in zip(panels, shown, strict=True):
         for arm, ends in by_arm.items():
