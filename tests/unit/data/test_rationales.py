@@ -181,7 +181,7 @@ def test_terse_texts_are_short() -> None:
     writer, rng = make_writer(load_prompts("compact"), doubt_crop_rate=1.0), np.random.default_rng(2)
     for _ in range(300):
         for text in writer.write(*draw_truth(rng), rng).texts:
-            assert len(re.findall(r"\w+", think_of(text))) <= 20
+            assert len(re.findall(r"\w+", think_of(text))) <= 24
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -201,6 +201,18 @@ def test_directions_are_positive_and_issues_name_the_defect(name: str) -> None:
             if truth.distortion:
                 defect = DEFECTS[truth.distortion]
                 assert defect.noun in issues.lower() or defect.phrase.lower() in issues.lower(), issues
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_directions_and_issues_are_about_a_region_and_the_decision_gives_the_rating(name: str) -> None:
+    region = re.compile(r"(upper|middle|lower) (left|centre|right)|centre|frame|subject and the background")
+    writer, rng = make_writer(load_prompts(name)), np.random.default_rng(6)
+    for _ in range(300):
+        for text in writer.write(*draw_truth(rng), rng).texts:
+            _, directions, issues, decision = think_of(text).split("\n")
+            assert region.search(directions), directions
+            assert region.search(issues), issues
+            assert f"{read_rating(text):.2f}" in decision, decision
 
 
 def test_every_distortion_has_words_of_its_own() -> None:
@@ -228,7 +240,9 @@ def test_an_unknown_distortion_is_refused() -> None:
 def test_places_are_named(region: tuple[float, float, float, float], place: str) -> None:
     writer = make_writer(load_prompts("compact"))
     truth = Truth(distortion="jpeg", level=5.0, region=region)
-    assert f"Decision: crop {place}</think>" in writer.write(truth, 2.0, np.random.default_rng(0)).turn1
+    text = writer.write(truth, 2.0, np.random.default_rng(0)).turn1
+    assert f"Improve: smooth surfaces, {place}\nAvoid: blocking, {place}\nDecision: score 2." in text
+    assert f", crop {place}</think>" in text
 
 
 @pytest.mark.parametrize(("mos", "pull", "word"), [(4.0, 1.0, "raised"), (4.0, 0.0, "kept"), (2.0, 1.0, "lowered")])
@@ -245,7 +259,7 @@ def test_the_second_turn_says_where_the_score_went(mos: float, pull: float, word
     truth = Truth(distortion="jpeg", level=5.0, region=(0, 0, 0.5, 0.5))
     turn2 = writer.write(truth, mos, np.random.default_rng(0)).turn2
     assert turn2 is not None
-    assert f"Final: score {word}</think>" in turn2
+    assert f"Final: {word}, score {mos:.2f}</think>" in turn2
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """How the four sections of a thought are put into words, at length for large policies and tersely for tiny ones.
 
-Directions use positive words only and never name a defect; issues name defects only.
+Directions use positive words only and never name a defect; issues name defects only. Both are about a region, and the
+decision gives the rating.
 """
 
 from __future__ import annotations
@@ -56,21 +57,27 @@ class TerseWording:
 
     def final(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that needs no closer look."""
-        return (*self._seen(facts), _pick(("no crop", "clear, no crop"), rng))
+        decision = _pick((f"score {facts.rating}, no crop", f"clear, score {facts.rating}"), rng)
+        return (*self._seen(facts), decision)
 
     def doubt(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that asks for a crop."""
         suspected = "hidden defects" if facts.pristine else facts.defect.noun
-        where = f" {facts.place}" if facts.local else ""
-        return f"maybe {suspected}{where}", facts.defect.ideal, suspected, f"crop {facts.place}"
+        return (
+            f"maybe {suspected}",
+            f"{facts.defect.ideal}, {facts.place}",
+            f"{suspected}, {facts.place}",
+            f"score {facts.guess}, crop {facts.place}",
+        )
 
     def settled(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 2."""
-        return (*self._seen(facts), f"score {_move(facts)}")
+        return (*self._seen(facts), f"{_move(facts)}, score {facts.rating}")
 
     def _seen(self, facts: Facts) -> tuple[str, str, str]:
         summary = facts.defect.noun if facts.pristine else f"{facts.severity} {facts.defect.noun}"
-        return summary, facts.defect.ideal, "nothing" if facts.pristine else facts.defect.noun
+        found = "nothing" if facts.pristine else facts.defect.noun
+        return summary, f"{facts.defect.ideal}, {facts.place}", f"{found}, {facts.place}"
 
 
 class FullWording:
