@@ -60,7 +60,7 @@ class ConfigError(ZoomIQAError):
 
 
 class PolicyError(ZoomIQAError):
-    """A policy's weights, tokenizer or processor cannot be loaded or do not fit each other."""
+    """A policy's weights, tokenizer or processor cannot be loaded, do not fit each other, or give no distribution."""
 
 
 class ImageError(ZoomIQAError):

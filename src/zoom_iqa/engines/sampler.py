@@ -8,12 +8,15 @@ Legend: R rows, H hidden width, V vocabulary, C tokens of a completion, K kept c
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.policy.head import banned_bias
 from zoom_iqa.policy.policy import Policy
@@ -63,10 +66,26 @@ def draw(logits_RV: Tensor, uniform_R: Tensor, sampling: SamplingParams) -> Draw
 
 
 def invert_cdf(p_RV: Tensor, uniform_R: Tensor) -> Tensor:
-    """The first index of each row whose cumulative probability exceeds its uniform number; its own is above 0."""
+    """The first index of each row whose cumulative probability exceeds its uniform number; its own is above 0.
+
+    A row that is not finite gets its last index, whose log-probability is not finite either: see ``check_drawn``.
+    """
     cumulative_RV = p_RV.cumsum(-1)
     target_R1 = uniform_R[:, None] * cumulative_RV[:, -1:]
-    return torch.searchsorted(cumulative_RV, target_R1, right=True)[:, 0]
+    return torch.searchsorted(cumulative_RV, target_R1, right=True)[:, 0].clamp_max(p_RV.shape[1] - 1)
+
+
+def check_drawn(logprobs: Sequence[float]) -> None:
+    """Pass the log-probabilities of a finished text that were drawn from distributions.
+
+    Raises:
+        PolicyError: one is no number, as where weights have grown too large.
+    """
+    if any(map(math.isnan, logprobs)):
+        raise PolicyError(
+            "the policy has no distribution over its next token (nan): its weights are damaged or have grown too "
+            "large; take an earlier checkpoint, or train at a lower lr"
+        )
 
 
 def truncate(logits_RV: Tensor, *, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:

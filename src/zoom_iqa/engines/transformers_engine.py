@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
-from zoom_iqa.engines.sampler import Sampler, uniform_draws
+from zoom_iqa.engines.sampler import Sampler, check_drawn, uniform_draws
 from zoom_iqa.engines.stopping import StopCheck
 from zoom_iqa.policy.embedding import embed
 from zoom_iqa.policy.policy import Policy
@@ -100,6 +100,7 @@ class TransformersEngine:
                 break
             if len(ids) < sampling.max_new_tokens:
                 yield None
+        check_drawn(logprobs)
         yield Generation(
             key=request.key,
             text=self._policy.decode(ids),

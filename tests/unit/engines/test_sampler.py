@@ -92,3 +92,9 @@ def test_truncated_draws_report_the_truncated_distribution(random_policy: Policy
     assert drawn.logp_R.tolist() == [0.0] * 3
     assert drawn.entropy_R.tolist() == [0.0] * 3
     assert (greedy.entropy_R > 0).all()
+
+
+def test_rows_beside_one_that_is_not_finite_are_drawn_as_ever() -> None:
+    p = torch.tensor([[0.25, 0.75], [torch.nan, torch.nan], [0.5, 0.5]])
+    assert invert_cdf(p, torch.tensor([0.3, 0.1, 0.7])).tolist() == [1, 1, 1]
+    assert invert_cdf(p, torch.tensor([0.2, 0.9, 0.4])).tolist() == [0, 1, 0]

@@ -25,7 +25,7 @@ from zoom_iqa.engines.native.prefill import Prefilled, prefill
 from zoom_iqa.engines.native.prefix_store import PrefixStore
 from zoom_iqa.engines.native.scheduler import Scheduler, WaitingGroup, by_kind, check_admission
 from zoom_iqa.engines.native.weights import read_weights
-from zoom_iqa.engines.sampler import Draw, Sampler
+from zoom_iqa.engines.sampler import Draw, Sampler, check_drawn
 from zoom_iqa.engines.stopping import StopCheck
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shared_prefix import install
@@ -228,6 +228,7 @@ class NativeEngine:
             if stopped or cohort.full:
                 self._keep(cohort, row)
                 ids, logprobs, entropies = cohort.finish(row)
+                check_drawn(logprobs)
                 found.append(
                     Generation(
                         key=request.key,

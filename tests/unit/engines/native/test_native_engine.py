@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -234,3 +235,15 @@ def test_an_idle_engine_returns_nothing(random_policy: Policy) -> None:
     engine = native(random_policy)
     assert not engine.busy
     assert engine.step() == []
+
+
+@pytest.mark.parametrize("sampled", [{}, {"greedy": True}, {"top_k": 5, "top_p": 0.9}], ids=str)
+@pytest.mark.parametrize("engine", [native, plain])
+def test_a_policy_whose_weights_are_not_finite_is_one_line(engine: Any, sampled: dict[str, Any]) -> None:
+    policy = build_random_policy()
+    with torch.no_grad():
+        policy.model.model.language_model.norm.weight.fill_(math.nan)
+    with pytest.raises(
+        PolicyError, match=r"no distribution over its next token \(nan\): .* take an earlier checkpoint"
+    ):
+        run(engine(policy, replace(SAMPLING, **sampled)), requests({"short": 2}))
