@@ -22,7 +22,7 @@ HELP = help_of(
         "benchmark, split": "whose images they are; the benchmark's evaluation split unless given",
         "KEY=VALUE": "repeats=3, controls=false, judge.budget.money=5, and whatever conf/judge.yaml has",
     },
-    example="zoom-iqa judge runs/a/predictions.jsonl judge.model=gpt-5-mini out=judged",
+    example="zoom-iqa judge predictions.jsonl judge.model=gemini-2.5-flash out=judged",
 )
 
 
