@@ -67,7 +67,7 @@ def test_help_fits_from_a_folder_below_any_other(
 
 def example_of(text: str) -> list[str]:
     (example,) = re.findall(r"^example:\n  ((?:.*\\\n)*.*)$", text, re.MULTILINE)
-    return shlex.split(example)
+    return shlex.split(example.replace("\\\n", " "))
 
 
 def module_of(example: list[str]) -> tuple[str, list[str]]:

@@ -53,6 +53,9 @@ PANELS = (
     Panel("Dependency on evidence", "", r".*/dependency_.*"),
     Panel("Probes: questions about finished rollouts", "", r"probe/.*"),
     Panel("Covariance of the chosen tokens", "nats x reward", r".*/selected_covariance"),
+    Panel("Requests to the judge, their tokens and money", "", r"judge/(requests|.*_tokens|money)"),
+    Panel("Answers asked about, and without grades", "share", r"judge/(asked|failed_.*)"),
+    Panel("Grades of the judge", "1-9", r"judge/.*"),
     Panel("Steps left out: not finite", "steps", r".*/skipped_steps"),
     Panel("Everything else", "", r".*"),
 )
