@@ -50,6 +50,7 @@ def main() -> None:
         samples_per_image=1,
         workers=0,
         seed=parts["seed"],
+        probes={},
     )
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["round", "what", "images", "wall_s", "cpu_s", "images_per_cpu_second"])

@@ -66,7 +66,8 @@ def made_module(filters: str, policy_path: str, steps: int) -> tuple[grpo.GRPOMo
     check(cfg)
     stage = make_stage("grpo", cfg)
     policy = instantiate(cfg.policy)
-    return stage.recipe(policy=policy, placement=Replicated(), steps=steps), stage.data
+    made: Any = stage.recipe(policy=policy, placement=Replicated(), steps=steps)
+    return made, stage.data
 
 
 def timed_steps(filters: str, policy_path: str, steps: int) -> list[dict[str, float]]:

@@ -27,7 +27,7 @@ from zoom_iqa.base.defects import DEFECTS, distortion_named
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.types import Mos
-from zoom_iqa.curate import compose_config
+from zoom_iqa.config.curation_run import compose_config
 from zoom_iqa.curation.agreement import NearMos
 from zoom_iqa.curation.verdicts import Verdict, VerdictCodec, by_example, chosen
 from zoom_iqa.curation.verification import Verification, VerificationCodec, VisualReliance

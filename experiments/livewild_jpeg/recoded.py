@@ -67,7 +67,7 @@ def numbers(ratings: Array, mos: Array, other: Array, figures: Mapping[str, Any]
     rated = ~np.isnan(ratings)
     both = rated & ~np.isnan(other)
     interval = bootstrap_interval(ratings[rated], mos[rated], metric="srcc", n_resamples=1000, seed=0)
-    values = [int(rated.sum()), srcc(ratings[rated], mos[rated]), interval.low, interval.high]
+    values: list[object] = [int(rated.sum()), srcc(ratings[rated], mos[rated]), interval.low, interval.high]
     values += [figures.get(key, "") for key in RATES]
     values += [against, float(abs(ratings - other)[both].mean()), srcc(ratings[both], other[both])]
     return [f"{value:.3f}" if isinstance(value, float) else value for value in values]

@@ -116,6 +116,7 @@ def embedded() -> Iterator[Case]:
         local_fraction=0.25,
         pristine_fraction=0.06,
         procedural_fraction=0.0,
+        references=None,
         continuous_levels=False,
         augmented=False,
     )
@@ -156,8 +157,10 @@ def psnr(one: Image.Image, other: Image.Image) -> float:
 
 
 def ssim(one: Image.Image, other: Image.Image) -> float:
-    tensors = [torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double() for image in (one, other)]
-    return float(structural_similarity_index_measure(*tensors, data_range=255.0))
+    first, second = (torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].double() for image in (one, other))
+    found = structural_similarity_index_measure(first, second, data_range=255.0)
+    assert isinstance(found, torch.Tensor)
+    return float(found)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from typing import Any
 
 import torch
 from run import CONVERSATIONS, run_side
@@ -44,7 +45,8 @@ def libraries() -> str:
     """Float32 products by the library that torch takes, and by oneDNN, which is then allowed to round to bfloat16."""
     a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
     exact = a.double() @ b.double()
-    matmul, usual = torch.backends.mkldnn.matmul, torch.backends.mkldnn.matmul.fp32_precision
+    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    usual = matmul.fp32_precision
     found = []
     for name, precision in (("as installed", usual), ("through oneDNN", "bf16")):
         matmul.fp32_precision = precision

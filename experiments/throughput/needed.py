@@ -8,7 +8,7 @@ Pairs are of a query and a key that it sees.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,11 +28,11 @@ class Needed:
 
     def __init__(self, config: Any, phases: Phases) -> None:
         self._config, self._phases = config, phases
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: defaultdict[tuple[str, str], float] = defaultdict(float)
 
     def by_phase(self) -> dict[str, float]:
         """Operations of each phase so far."""
-        total: Counter[str] = Counter()
+        total: defaultdict[str, float] = defaultdict(float)
         for (phase, kind), count in self._counts.items():
             total[phase] += count
             if phase == "forward":

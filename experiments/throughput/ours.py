@@ -13,7 +13,7 @@ import tempfile
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import chain
 import lightning as L
@@ -44,7 +44,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Sample, TextPart, rated_example
 from zoom_iqa.data.collation import as_list
 from zoom_iqa.engines.native.engine import NativeEngine
-from zoom_iqa.engines.patient import Patience
+from zoom_iqa.engines.patient import Patience, PatientEngine
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -243,7 +243,7 @@ def main() -> None:
     forwarded.count(log_probabilities, "update")
     for owner, name, phase in (
         (module, "collect", "rollout"),
-        (module._engines["policy"].engine, "_admit", "prefill and vision"),
+        (cast(PatientEngine, module._engines["policy"]).engine, "_admit", "prefill and vision"),
         (grpo, "build_table", "prepare"),
         (policy, "encode", "prepare"),
         (Likelihood, "__call__", "forward"),

@@ -54,7 +54,7 @@ def save_model(work: Workload, folder: str) -> Qwen2_5_VLProcessor:
     policy.model.config.architectures = ["Qwen2_5_VLForConditionalGeneration"]
     policy.model.save_pretrained(folder)
     # without torchvision there is no video processor; none is called here, but the constructor checks for one
-    Qwen2_5_VLProcessor.check_argument_for_proper_class = lambda self, name, value: None
+    Qwen2_5_VLProcessor.check_argument_for_proper_class = lambda *_: None  # type: ignore[method-assign]
     return Qwen2_5_VLProcessor(
         image_processor=policy.image_processor,
         tokenizer=policy.tokenizer,

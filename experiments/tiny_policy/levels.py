@@ -153,7 +153,8 @@ def main() -> None:
     with (asked.out / "levels.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for name, pictures in {"test": ShippedPictures(split="test"), "elsewhere": others}.items():
+        judged_on: dict[str, Pictures] = {"test": ShippedPictures(split="test"), "elsewhere": others}
+        for name, pictures in judged_on.items():
             images = a_set("test", pictures, asked.size, 0, False)
             path = asked.out / f"{name}.jsonl"
             records = instantiate(cfg.evaluator)(dataset=images).run(policy, path=path, title=name)
