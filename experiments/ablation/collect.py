@@ -21,11 +21,11 @@ from zoom_iqa.reports.study import (
     Difference,
     arm_rows,
     difference,
-    figure_of,
     header,
     markdown,
     read_study,
     said,
+    write_runs,
 )
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     asked = parser.parse_args()
     arms = read_study(asked.runs)
-    write_runs(arms, asked.out / "results.csv")
+    write_runs(arms, asked.out / "results.csv", list(COLUMNS.values()))
     if not asked.resamples:
         return
     order = [*PAPER, *(arm for _, arm, _ in OWN)]
@@ -78,17 +78,6 @@ def main() -> None:
     with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([head, *rows])
     print(markdown(head, rows))
-
-
-def write_runs(arms: Arms, path: Path) -> None:
-    """A row a run."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", *COLUMNS.values(), "n"])
-        for arm, runs in arms.items():
-            for seed, run in sorted(runs.items()):
-                figures = [f"{figure_of(run, key):.4f}" for key in COLUMNS.values()]
-                writer.writerow([arm, seed, *figures, run.figures["n"]])
 
 
 def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:

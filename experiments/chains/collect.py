@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from zoom_iqa.reports.rendering import mean_and_spread
 
 HERE = Path(__file__).parent
 COLUMNS = (
@@ -69,9 +70,7 @@ def _print(rows: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _spread(values: Sequence[Any]) -> str:
     numbers = [float(value) for value in values if isinstance(value, int | float)]
-    if not numbers:
-        return "undefined"
-    return f"{statistics.fmean(numbers):.3f}" + (f" ± {statistics.stdev(numbers):.3f}" if len(numbers) > 1 else "")
+    return mean_and_spread(numbers) if numbers else "undefined"
 
 
 if __name__ == "__main__":

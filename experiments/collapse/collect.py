@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from zoom_iqa.reports.contents import LogRow, logged
-from zoom_iqa.reports.study import markdown
+from zoom_iqa.reports.rendering import mean_and_spread
+from zoom_iqa.reports.study import arm_and_seed, markdown
 
 HERE = Path(__file__).parent
 MEANS = ("rollout/digit_entropy", "rollout/entropy", "rollout/distinct_ratings_per_image", "reward/total")
@@ -67,7 +67,7 @@ def over_seeds(found: Mapping[str, Mapping[int, Window]]) -> dict[str, dict[int,
     """Windows of every seed by arm and end."""
     by_arm: dict[str, dict[int, list[Window]]] = {}
     for name, rows in found.items():
-        arm = re.sub(r"_seed\d+$", "", name)
+        arm, _ = arm_and_seed(name) or (name, None)
         for end, row in rows.items():
             by_arm.setdefault(arm, {}).setdefault(end, []).append(row)
     return by_arm
@@ -79,15 +79,10 @@ def table(by_arm: Mapping[str, Mapping[int, Sequence[Window]]]) -> list[list[str
     for arm, ends in by_arm.items():
         listed = sorted(ends)
         for end in sorted({listed[round(place * (len(listed) - 1) / 3)] for place in range(4)}):
-            cells = [said([one[key] for one in ends[end] if key in one]) for key in (*MEANS, *LAST)]
+            values = [[one[key] for one in ends[end] if key in one] for key in (*MEANS, *LAST)]
+            cells = [mean_and_spread(found) if found else "" for found in values]
             rows.append([arm, str(end), str(len(ends[end])), *cells])
     return rows
-
-
-def said(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    return f"{statistics.fmean(values):.3f}" + (f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else "")
 
 
 def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> None:

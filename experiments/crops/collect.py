@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import math
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.evaluation.crop_places import PLACES
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
-from zoom_iqa.reports.study import markdown
+from zoom_iqa.reports.rendering import mean_and_spread
+from zoom_iqa.reports.study import arm_and_seed, markdown
 
 HERE = Path(__file__).parent
 SIZES = ((0.05, 0.10), (0.10, 0.15), (0.15, 0.30))
@@ -56,9 +56,10 @@ def read(runs: Path) -> dict[str, dict[int, dict[str, Any]]]:
     """What was measured, by arm and seed."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for path in sorted(runs.glob("*_seed*/control.json")):
-        arm, _, seed = path.parent.name.rpartition("_seed")
-        if re.fullmatch(r"\d+", seed):
-            found.setdefault(arm, {})[int(seed)] = json.loads(path.read_text(encoding="utf-8"))
+        named = arm_and_seed(path.parent.name)
+        if named is not None:
+            arm, seed = named
+            found.setdefault(arm, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
 
@@ -193,8 +194,7 @@ def compared(
 def mean_of(values: Sequence[float], *, spread: bool = False) -> str:
     if not values:
         return ""
-    said = f" ± {statistics.stdev(values):.3f}" if spread and len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{said}"
+    return mean_and_spread(values if spread else [statistics.fmean(values)])
 
 
 def price(seconds: float, gain: float) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import json
 import random
-import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from zoom_iqa.config.curation_run import compose_config
 from zoom_iqa.curation.agreement import NearMos
 from zoom_iqa.curation.verdicts import Verdict, VerdictCodec, by_example, chosen
 from zoom_iqa.curation.verification import Verification, VerificationCodec, VisualReliance
+from zoom_iqa.reports.rendering import mean_and_spread
 
 HERE = Path(__file__).parent
 SPREADS = ("0.0", "0.05", "0.1", "0.2")
@@ -102,7 +102,7 @@ def sft(runs: Path) -> None:
     _write("sft.csv", ["data", "seed", *figures], rows)
     for name in dict.fromkeys(row[0] for row in rows):
         columns = list(zip(*(row[2:] for row in rows if row[0] == name), strict=True))
-        said = [f"{figure} {_over_seeds(values)}" for figure, values in zip(figures, columns, strict=True)]
+        said = [f"{figure} {mean_and_spread(values)}" for figure, values in zip(figures, columns, strict=True)]
         print(f"{name} ({len(columns[0])} seeds): " + ", ".join(said))
 
 
@@ -212,12 +212,6 @@ def _trajectory(line: str) -> str:
     """The id without its turn."""
     name: str = json.loads(line)["id"]
     return name.rpartition("/")[0]
-
-
-def _over_seeds(values: Sequence[float]) -> str:
-    """The mean, and the standard deviation where there are several."""
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+from zoom_iqa.reports.rendering import mean_and_spread
 
 RESULTS = Path(__file__).with_name("results.csv")
 COLUMNS = {
@@ -64,9 +65,7 @@ def _row(path: Path) -> dict[str, Any]:
 
 def _spread(values: list[Any]) -> str:
     numbers = [value for value in values if isinstance(value, float)]
-    if not numbers:
-        return "undefined"
-    return f"{statistics.fmean(numbers):.3f}" + (f" ± {statistics.stdev(numbers):.3f}" if len(numbers) > 1 else "")
+    return mean_and_spread(numbers) if numbers else "undefined"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ python experiments/three_systems/collect.py runs/three_systems [--resamples 1000
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 from pathlib import Path
 
@@ -15,11 +14,11 @@ from zoom_iqa.reports.study import (
     Arms,
     StudyRun,
     difference,
-    figure_of,
     markdown,
     over_seeds,
     read_study,
     said,
+    write_runs,
 )
 
 HERE = Path(__file__).parent
@@ -40,13 +39,7 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=1000)
     asked = parser.parse_args()
     arms = read_study(asked.runs)
-    columns = [*COLUMNS.values(), *OWN.values()]
-    with (asked.out / "results.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", *columns, "n"])
-        for arm, runs in arms.items():
-            for seed, run in sorted(runs.items()):
-                writer.writerow([arm, seed, *(f"{figure_of(run, key):.4f}" for key in columns), run.figures["n"]])
+    write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
         head, rows = table(arms, asked.resamples)
         print(markdown(head, rows))

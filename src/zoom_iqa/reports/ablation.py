@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.evaluation.table import clipped_said
 from zoom_iqa.reports.published import DATASETS, PAPER, published_diversity, published_rows
-from zoom_iqa.reports.rendering import MEASURED, TextTable
+from zoom_iqa.reports.rendering import MEASURED, TextTable, mean_and_spread
 from zoom_iqa.reports.runs import FinishedRun, read_run
 
 PARTS = {
@@ -150,8 +149,7 @@ def _cell(values: Sequence[Any]) -> str:
     said = f" ({undefined} undefined)" if undefined else ""
     if not numbers:
         return "undefined" if values else ""  # a version that did not measure it
-    spread = f" ± {statistics.stdev(numbers):.3f}" if len(numbers) > 1 else ""
-    return f"{statistics.fmean(numbers):.3f}{spread}{said}"
+    return f"{mean_and_spread(numbers)}{said}"
 
 
 def _check_group(name: str, group: Sequence[FinishedRun]) -> None:

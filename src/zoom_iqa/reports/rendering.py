@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,12 @@ def markdown(table: TextTable) -> str:
     notes = [f"- {note}" for note in table.notes]
     body = [lines[0], _markdown_row(rule, widths, 0), *lines[1:]]
     return "\n".join([f"**{table.title}**", "", *body, "", *notes]) + "\n"
+
+
+def mean_and_spread(values: Sequence[float]) -> str:
+    """A cell: the mean, and the standard deviation where there are several."""
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.3f}{spread}"
 
 
 def comma_separated(table: TextTable) -> str:

@@ -8,6 +8,7 @@ Legend: K answers of an image, n images.
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 import statistics
@@ -25,10 +26,11 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED, ImageRatings
 from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
 from zoom_iqa.reports.contents import read_contents
+from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
 
 Matrix = NDArray[np.float64]
-_NAMED = re.compile(r"(?P<arm>.+)_seed(?P<seed>\d+)")
+_NAMED = re.compile(r"(.+)_seed(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +78,21 @@ def read_study(runs: Path) -> dict[str, dict[int, StudyRun]]:
     """
     found: dict[str, dict[int, StudyRun]] = {}
     for folder in sorted(runs.glob("*_seed*")):
-        named = _NAMED.fullmatch(folder.name)
+        named = arm_and_seed(folder.name)
         if named is None or not _ended(folder):
             continue
+        arm, seed = named
         figures = list(read_run(folder).metrics.values())[-1]
-        found.setdefault(named["arm"], {})[int(named["seed"])] = StudyRun(path=folder, figures=figures)
+        found.setdefault(arm, {})[seed] = StudyRun(path=folder, figures=figures)
     if not found:
         raise DataError(f"{runs}: no run named ARM_seedN has ended below it; run the study first")
     return found
+
+
+def arm_and_seed(name: str) -> tuple[str, int] | None:
+    """What the name of a run's folder says; None where it is not of the form ARM_seedN."""
+    named = _NAMED.fullmatch(name)
+    return None if named is None else (named[1], int(named[2]))
 
 
 def _ended(folder: Path) -> bool:
@@ -191,9 +200,17 @@ def figure_of(run: StudyRun, key: str) -> float:
 
 def over_seeds(runs: Iterable[StudyRun], key: str) -> str:
     """Mean and standard deviation over seeds."""
-    values = [figure_of(run, key) for run in runs]
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.3f}{spread}"
+    return mean_and_spread([figure_of(run, key) for run in runs])
+
+
+def write_runs(arms: Arms, path: Path, keys: Sequence[str]) -> None:
+    """A CSV file with a row a run: arm, seed, the figures named and the number of images."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["arm", "seed", *keys, "n"])
+        for arm, runs in arms.items():
+            for seed, run in sorted(runs.items()):
+                writer.writerow([arm, seed, *(f"{figure_of(run, key):.4f}" for key in keys), run.figures["n"]])
 
 
 def said(found: Difference | str) -> str:
