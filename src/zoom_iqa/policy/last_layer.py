@@ -14,15 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoom_iqa.policy.module_class import put_before
 from zoom_iqa.policy.packed_layout import PackedLayout
 
 
 def install(text_model: Any) -> None:
     """Let the last layer of a language model make what layouts want, and no more."""
-    layer = text_model.layers[-1]
-    kind = type(layer)
-    if not issubclass(kind, _LastLayer):
-        layer.__class__ = type(kind.__name__, (_LastLayer, kind), {})
+    put_before(text_model.layers[-1], _LastLayer)
 
 
 class _LastLayer(torch.nn.Module):

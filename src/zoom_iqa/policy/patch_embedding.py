@@ -11,13 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoom_iqa.policy.module_class import put_before
+
 
 def install(tower: Any) -> None:
     """Let a tower embed patches by a product."""
-    embedding = tower.patch_embed
-    kind = type(embedding)
-    if not issubclass(kind, _PatchProduct):
-        embedding.__class__ = type(kind.__name__, (_PatchProduct, kind), {})
+    put_before(tower.patch_embed, _PatchProduct)
 
 
 class _PatchProduct(torch.nn.Module):
