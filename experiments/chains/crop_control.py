@@ -15,44 +15,22 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from zoom_iqa.base.records import record_of
 from zoom_iqa.base.types import Ending, Generation, ImagePart, Region, Rollout, Sample
-from zoom_iqa.config.location import conf_dir
-from zoom_iqa.config.training_run import check
+from zoom_iqa.config.asked_policy import AskedPolicy, asked_policy
 from zoom_iqa.evaluation.crop_places import PLACES, shown_at, with_last_images
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.objectives.rewards.evidence import looks_of, naming
-from zoom_iqa.policy.vision_cache import VisionCache
-from zoom_iqa.rollout.collect import collect
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 from zoom_iqa.tasks.sessions import QuestionSession, request_of
 
-BATCH = 64
 CENTRE = '<think>maybe centre</think><zoom>{"bbox_2d": [0.3, 0.3, 0.7, 0.7], "look_for": "hidden defects"}</zoom>'
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A policy's engine, the task and the images."""
-
-    task: Any
-    engine: Any
-    samples: Sequence[Sample]
-
-    def collected(self, sessions: Sequence[Any]) -> list[Rollout]:
-        found: list[Rollout] = []
-        for start in range(0, len(sessions), BATCH):
-            found += collect(sessions[start : start + BATCH], engines={"policy": self.engine})
-        return found
 
 
 def region_of(sample: Sample) -> Region:
@@ -61,23 +39,9 @@ def region_of(sample: Sample) -> Region:
     return sample.example.truth.region
 
 
-def setting(policy_path: str, images: int, *, local: float, pristine: float) -> Setting:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose(
-            "train",
-            overrides=[
-                "+experiment=deepsight_quickstart", "evaluator=greedy", f"policy.path={policy_path}",
-                f"benchmark.local_fraction={local}", f"benchmark.pristine_fraction={pristine}",
-                f"data.test.size={images}", "paths.run_dir=unused",
-            ],
-        )  # fmt: skip
-    check(cfg)
-    policy = instantiate(cfg.policy)
-    policy.model.eval()
-    features = VisionCache(model=policy.model, capacity=cfg.machine.features_capacity)
-    engine = instantiate(cfg.rollout)(policy=policy, sampling=instantiate(cfg.evaluator.sampling), features=features)
-    data = instantiate(cfg.data.test)
-    return Setting(instantiate(cfg.task), engine, [data[index] for index in range(len(data))])
+def asked(policy_path: str, images: int, *, local: float, pristine: float) -> AskedPolicy:
+    chosen = [f"benchmark.local_fraction={local}", f"benchmark.pristine_fraction={pristine}"]
+    return asked_policy("deepsight_quickstart", policy_path, [*chosen, f"data.test.size={images}"])
 
 
 def crops_of(rollout: Rollout) -> list[ImagePart]:
@@ -98,8 +62,8 @@ def asked_again(rollout: Rollout, crops: Sequence[ImagePart], name: str) -> Ques
 
 
 def regional(policy_path: str, images: int) -> dict[str, Any]:
-    given = setting(policy_path, images, local=1.0, pristine=0.0)
-    rollouts = given.collected([given.task.open(sample, index=0, seed=0) for sample in given.samples])
+    given = asked(policy_path, images, local=1.0, pristine=0.0)
+    rollouts = given.collected(given.opened())
     chosen = [
         (sample, rollout)
         for sample, rollout in zip(given.samples, rollouts, strict=True)
@@ -172,8 +136,8 @@ def _row(rollouts: Sequence[Rollout]) -> dict[str, Any]:
 
 
 def pristine(policy_path: str, images: int) -> dict[str, Any]:
-    given = setting(policy_path, images, local=0.0, pristine=1.0)
-    first = given.collected([given.task.open(sample, index=0, seed=0) for sample in given.samples])
+    given = asked(policy_path, images, local=0.0, pristine=1.0)
+    first = given.collected(given.opened())
     looked = [rollout.rating for rollout in first if rollout.cropped and isinstance(rollout.rating, float)]
     at_once = [
         (sample, rollout.rating)
@@ -184,6 +148,7 @@ def pristine(policy_path: str, images: int) -> dict[str, Any]:
     for sample, _ in at_once:
         session = given.task.open(sample, index=0, seed=0)
         request = session.next_request()
+        assert request is not None, "a first turn asks"
         session.submit(Generation(request.key, CENTRE, (), (), (), "stop"))
         sessions.append(session)
     after = given.collected(sessions)

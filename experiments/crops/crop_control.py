@@ -22,22 +22,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 
 from zoom_iqa.base.regions import area
 from zoom_iqa.base.types import Ending, Generation, ImagePart, Region, Request, Rollout, Sample
-from zoom_iqa.config.location import conf_dir
-from zoom_iqa.config.training_run import check
+from zoom_iqa.config.asked_policy import AskedPolicy, asked_policy
 from zoom_iqa.evaluation.crop_places import PLACES, shown_at, with_last_images
 from zoom_iqa.evaluation.looks import chance_of_a_hit
 from zoom_iqa.objectives.rewards.evidence import hits
-from zoom_iqa.policy.vision_cache import VisionCache
-from zoom_iqa.rollout.collect import collect
 from zoom_iqa.tasks.reading import read_zoom_turn
 from zoom_iqa.tasks.sessions import QuestionSession, request_of
 
-BATCH = 64
 BOX, TOOL = re.compile(r'("bbox_2d"\s*:\s*)\[[^\]]*\]'), re.compile(r'("tool"\s*:\s*)"\w+"')
 CENTRE = "[0.3, 0.3, 0.7, 0.7]"
 Answer = float | None
@@ -45,54 +39,36 @@ Answer = float | None
 
 @dataclass(frozen=True)
 class Setting:
-    """A policy's engine, its task and the prompts' sections, and the images."""
+    """A policy with its images, its answers timed."""
 
-    task: Any
-    engine: Any
-    features: VisionCache
-    sections: Sequence[Sequence[str]]
-    samples: Sequence[Sample]
+    asked: AskedPolicy
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self.asked.samples
 
     def collected(self, sessions: Sequence[Any]) -> tuple[list[Rollout], float]:
         """The rollouts, and the CPU seconds of this thread that they took, every image seen for the first time."""
-        found: list[Rollout] = []
-        self.features.clear()
+        self.asked.features.clear()
         begun = time.thread_time()
-        for start in range(0, len(sessions), BATCH):
-            found += collect(sessions[start : start + BATCH], engines={"policy": self.engine})
-        return found, time.thread_time() - begun
-
-    def opened(self) -> list[Any]:
-        return [self.task.open(sample, index=0, seed=0) for sample in self.samples]
+        return self.asked.collected(sessions), time.thread_time() - begun
 
     def question(self, sample: Sample, request: Request, turn: int) -> QuestionSession:
         """One turn alone, read as the protocol reads it."""
+        prompts = self.asked.cfg.prompts
+        sections = (prompts.sections_turn1, prompts.sections_turn2)[turn - 1]
         return QuestionSession(
             example=sample.example,
             index=0,
             request=request,
-            read=lambda text: read_zoom_turn(text, sections=self.sections[turn - 1], final_only=turn == 2),
+            read=lambda text: read_zoom_turn(text, sections=sections, final_only=turn == 2),
         )
 
 
 def setting(policy_path: str, images: int, overrides: Sequence[str], *, local: float) -> Setting:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose(
-            "train",
-            overrides=[
-                "+experiment=quickstart", "evaluator=greedy", f"policy.path={policy_path}",
-                f"benchmark.local_fraction={local}", f"data.test.size={images}", "paths.run_dir=unused",
-                *(["benchmark.pristine_fraction=0"] if local == 1 else []), *overrides,
-            ],
-        )  # fmt: skip
-    check(cfg)
-    policy = instantiate(cfg.policy)
-    policy.model.eval()
-    features = VisionCache(model=policy.model, capacity=cfg.machine.features_capacity)
-    engine = instantiate(cfg.rollout)(policy=policy, sampling=instantiate(cfg.evaluator.sampling), features=features)
-    data = instantiate(cfg.data.test)
-    sections = (cfg.prompts.sections_turn1, cfg.prompts.sections_turn2)
-    return Setting(instantiate(cfg.task), engine, features, sections, [data[index] for index in range(len(data))])
+    chosen = [f"benchmark.local_fraction={local}", f"data.test.size={images}"]
+    pristine = ["benchmark.pristine_fraction=0"] if local == 1 else []
+    return Setting(asked_policy("quickstart", policy_path, [*chosen, *pristine, *overrides]))
 
 
 def rating_of(rollout: Rollout) -> Answer:
@@ -111,7 +87,7 @@ def labels(sample: Sample) -> dict[str, Any]:
 
 def regional(given: Setting) -> list[dict[str, Any]]:
     """A row for each image of one region that was looked at: its ratings with each picture in the crop's place."""
-    rollouts, _ = given.collected(given.opened())
+    rollouts, _ = given.collected(given.asked.opened())
     chosen: list[tuple[Sample, Rollout, Region, Region]] = []
     for sample, rollout in zip(given.samples, rollouts, strict=True):
         truth = sample.example.truth
@@ -146,12 +122,12 @@ def regional(given: Setting) -> list[dict[str, Any]]:
 
 def when_to_look(given: Setting) -> dict[str, Any]:
     """Ratings of images of every kind never looking, when asked and always, and the seconds an image takes."""
-    rollouts, seconds_asked = given.collected(given.opened())
-    requests = [session.next_request() for session in given.opened()]
+    rollouts, seconds_asked = given.collected(given.asked.opened())
+    requests = [session.next_request() for session in given.asked.opened()]
     questions = [given.question(sample, one, 1) for sample, one in zip(given.samples, requests, strict=True)]
     _, seconds_never = given.collected(questions)
     forced, numbers = [], []
-    for number, (session, rollout) in enumerate(zip(given.opened(), rollouts, strict=True)):
+    for number, (session, rollout) in enumerate(zip(given.asked.opened(), rollouts, strict=True)):
         text = rollout.steps[0].generation.text
         if len(rollout.steps) == 1 and BOX.search(text) and TOOL.search(text):
             request = session.next_request()

@@ -70,7 +70,7 @@ class Killing:
 
     def __post_init__(self) -> None:
         begin, self._takes_s = time.monotonic(), END_S
-        assert self._end(self._start(self.folder / "finished")) == [0] * (1 + self.kind.two)
+        assert self._end(self._start(self._whole)) == [0] * (1 + self.kind.two)
         self._takes_s = time.monotonic() - begin
         self._number = 0
 
@@ -103,7 +103,7 @@ class Killing:
         self._compare()
 
     def _compare(self) -> None:
-        assert_same_end(self.run, self.folder / "finished")
+        assert_same_end(self.run, self._whole)
         left = [path for path in self.run.rglob("*") if path.name.startswith(".") or path.name.startswith("last")]
         assert not left
         best = [sorted(path.name for path in (run / "logs/grpo/best").iterdir()) for run in (self.run, self._whole)]
