@@ -19,11 +19,10 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 import zoom_iqa.training.grpo as grpo
-from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.composition import composed
 from zoom_iqa.config.stages import make_stage
 from zoom_iqa.config.training_run import check
 from zoom_iqa.learning.signals import SignalPasses
@@ -61,8 +60,7 @@ class Clock:
 def made_module(filters: str, policy_path: str, steps: int) -> tuple[grpo.GRPOModule, Any]:
     overrides = ["+experiment=deepsight_quickstart", f"filters={filters}", f"policy.path={policy_path}"]
     overrides += [f"grpo.steps={steps}", "grpo.images=null", "grpo.module.optimizer.lr=0", "stages=[grpo]"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("train", overrides=[*overrides, "paths.run_dir=unused", "machine.workers=0"])
+    cfg = composed("train", [*overrides, "paths.run_dir=unused", "machine.workers=0"])
     check(cfg)
     stage = make_stage("grpo", cfg)
     policy = instantiate(cfg.policy)

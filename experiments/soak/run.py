@@ -16,9 +16,8 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from hydra import compose, initialize_config_dir
 
-from zoom_iqa.config.location import conf_dir
+from zoom_iqa.config.composition import composed
 from zoom_iqa.config.training_run import train
 
 HERE = Path(__file__).parent
@@ -37,9 +36,7 @@ def soak(folder: Path, steps: int, results: Path) -> None:
         "machine.image_cache=32",  # full within the warm-up
         "+callbacks.watch._target_=watch.Watch", f"+callbacks.watch.path={results}", f"paths.run_dir={folder}/run",
     ]  # fmt: skip
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("train", overrides=overrides)
-    train(cfg, folder / "run")
+    train(composed("train", overrides), folder / "run")
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
