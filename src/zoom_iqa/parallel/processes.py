@@ -6,6 +6,7 @@ A run without an initialised process group is its own whole.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from zoom_iqa.base.errors import ZoomIQAError
 from zoom_iqa.parallel.reducer import LocalReducer, Reducer
 
 Made = TypeVar("Made")
+SETTLE_S = 0.1
 
 
 class DistributedReducer:
@@ -75,6 +77,16 @@ def wait_for_all() -> None:
     """Return when every process has come here, so that what the others wrote before is there."""
     if world_size() > 1:
         dist.barrier()
+
+
+def settle() -> None:
+    """Give gloo's threads a moment to drop the last collective's tensors; call it before this process ends.
+
+    They need the interpreter's lock for it, and a thread that asks for the lock of an interpreter that is ending
+    aborts the process (PyTorch pull request 179291), which then ends badly although its work was done.
+    """
+    if world_size() > 1:
+        time.sleep(SETTLE_S)
 
 
 def true_in_all(flag: bool) -> bool:

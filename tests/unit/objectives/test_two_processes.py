@@ -1,15 +1,14 @@
 """One process and two over gloo give the same rank rewards, the same plan of a penalty and the same figures."""
 
-import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from support.made_rollouts import group
 from support.token_batches import token_batch
+from support.two_processes import in_two
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.objectives.measures import mean_of, peak_of, reduce_measures, to_floats
 from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
@@ -45,20 +44,13 @@ def results(images, tokens: slice, reducer: Reducer) -> dict:
     }
 
 
-def worker(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def of_process(rank: int, folder: Path) -> dict[str, Any]:
     images, tokens = slice(*SHARES[rank]), slice(*TOKEN_SHARES[rank])
-    torch.save(results(IMAGES[images], tokens, DistributedReducer()), Path(folder) / f"{rank}.pt")
-    dist.destroy_process_group()
+    return results(IMAGES[images], tokens, DistributedReducer())
 
 
 def test_two_gloo_processes_equal_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
-    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1)]
+    parts = in_two(of_process, tmp_path)
     whole = results(IMAGES, slice(0, 100), LocalReducer())
     assert whole["rewards"].max() > 0
     assert torch.equal(torch.cat([part["rewards"] for part in parts]), whole["rewards"])

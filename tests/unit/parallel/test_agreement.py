@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
+from support.two_processes import in_two
 from zoom_iqa.base.errors import AnswersError, LateError, ServerError
 from zoom_iqa.parallel.agreement import agreed_answers, gathered_lines
 from zoom_iqa.parallel.processes import current_reducer
@@ -23,8 +21,7 @@ def test_one_alone_raises_what_it_met() -> None:
         pass
 
 
-def worker(number: int, port: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
+def of_process(number: int, folder: Path) -> dict[str, list[Any]]:
     met = []
     for at_fault in (None, 1):
         try:
@@ -34,16 +31,11 @@ def worker(number: int, port: int, folder: str) -> None:
         except AnswersError as error:
             met.append((type(error).__name__, str(error)))
     lines = gathered_lines([f"{number}\n{k}" for k in range(number)], current_reducer())
-    torch.save({"met": met, "lines": lines}, Path(folder) / f"{number}.pt")
-    dist.destroy_process_group()
+    return {"met": met, "lines": lines}
 
 
 def test_both_processes_end(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{number}.pt") for number in (0, 1))
+    first, second = in_two(of_process, tmp_path)
     assert first["met"] == [("AnswersError", "another process of this run: late in 1")]
     assert second["met"] == [("LateError", "late in 1")]
     assert first["lines"] == second["lines"] == ["1\\n0"]

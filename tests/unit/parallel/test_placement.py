@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
+from support.two_processes import in_two
 from zoom_iqa.parallel.placement import Replicated
 
 
@@ -22,8 +20,7 @@ def line(*weights: float) -> nn.Linear:
     return model
 
 
-def worker(number: int, port: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
+def of_process(number: int, folder: Path) -> dict[str, Any]:
     placement, model = Replicated(), line(1.0 + number, 2.0)
     placement.place(model)
     placed = model.weight.detach().clone()
@@ -37,17 +34,11 @@ def worker(number: int, port: int, folder: str) -> None:
         model.weight.grad = torch.tensor(gradient if number == 1 else [[1.0, 1.0]])
         norm = placement.sum_clip_step(model, optimizer, max_norm=1.0, finite=finite or number == 0)
         left_out.append((norm, model.weight.detach().clone(), model.weight.grad))
-    torch.save({**found, "left out": left_out}, Path(folder) / f"{number}.pt")
-    dist.destroy_process_group()
+    return {**found, "left out": left_out}
 
 
 def test_two_processes_start_alike_and_step_alike(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
-    for number in (0, 1):
-        found: dict[str, Any] = torch.load(tmp_path / f"{number}.pt")
+    for found in in_two(of_process, tmp_path):
         assert found["placed"].tolist() == [[1.0, 2.0]]
         assert found["norm"] == 5.0
         torch.testing.assert_close(found["weight"], torch.tensor([[1.0 - 0.6, 2.0 - 0.8]]))

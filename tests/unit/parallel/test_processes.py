@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 from support.naive_update import copied, descend, flat_gradient, flat_weights, reference_policy, relative, start_policy
+from support.two_processes import in_two
 from support.written_rollouts import varied_advantages, written_groups
 from zoom_iqa.base.types import RolloutGroup
+from zoom_iqa.config.commands import run_command
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.learning.update import PolicyUpdate
@@ -26,7 +25,7 @@ from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.parallel.placement import Placement, Replicated
-from zoom_iqa.parallel.processes import current_reducer, rank, sum_gradients, wait_for_all, world_size
+from zoom_iqa.parallel.processes import SETTLE_S, current_reducer, rank, sum_gradients, wait_for_all, world_size
 from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.parallel.sharded import Sharded
 from zoom_iqa.parallel.tensor_parts import is_cut
@@ -116,9 +115,7 @@ def collectives(number: int) -> dict[str, Any]:
     }
 
 
-def worker(number: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
+def of_process(number: int, folder: Path) -> dict[str, Any]:
     groups = written_groups(start_policy(), images=IMAGES, group_size=GROUP)
     own = groups[2 * number : 2 * number + 2]
     advantages = varied_advantages(IMAGES * GROUP).reshape(2, -1)[number]
@@ -136,19 +133,13 @@ def worker(number: int, port: int, folder: str) -> None:
         "both within": update_on(own, advantages, budget=1_000_000, old_logp="measured", off=(0.0, 0.3)[number]),
     }
     wait_for_all()
-    torch.save(results, Path(folder) / f"{number}.pt")
-    dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each of two processes found."""
-    folder = tmp_path_factory.mktemp("gloo")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{number}.pt", weights_only=False) for number in (0, 1)]
+    return in_two(of_process, tmp_path_factory.mktemp("gloo"))
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +203,14 @@ def test_one_process_is_its_own_whole() -> None:
     sum_gradients([parameter])
     wait_for_all()
     assert parameter.grad.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("processes", "slept"), [(1, []), (2, [SETTLE_S])])
+def test_only_processes_that_have_joined_settle(
+    processes: int, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("zoom_iqa.parallel.processes.world_size", lambda: processes)
+    monkeypatch.setattr("time.sleep", waits.append)
+    run_command(lambda: None)
+    assert waits == slept

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +13,9 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 
+from support.two_processes import in_two
 from zoom_iqa.learning.master_adamw import MasterAdamW
 from zoom_iqa.parallel.pieces import Pieces, pieced, put_together, split
 from zoom_iqa.parallel.placement import Placement, Replicated, passes_more, within
@@ -77,7 +76,7 @@ def trained(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def of_process(number: int) -> dict[str, Any]:
+def of_process(number: int, folder: Path) -> dict[str, Any]:
     placement, model = sharded(), Toy()
     if number == 1:
         for parameter in model.parameters():
@@ -103,7 +102,7 @@ def of_process(number: int) -> dict[str, Any]:
     state, moments = copy.deepcopy(placement.state_dict(model)), placement.optimizer_state(optimizer)
     found |= {"state": state, "moments": copy.deepcopy(moments), "pieces": from_pieces(state, moments)}
     # weights and states of one that was whole fit in, and learning goes on
-    start = torch.load(Path(found_in[0]) / "whole.pt", weights_only=True)
+    start = torch.load(folder / "whole.pt", weights_only=True)
     try:
         placement.load_state_dict(model, {**start["weights"], "more": torch.zeros(1)})
     except RuntimeError as error:
@@ -159,17 +158,6 @@ def with_masters(number: int, start: dict[str, Any]) -> dict[str, Any]:
     return {"masters": masters, "mastered": placement.state_dict(model)}
 
 
-found_in: list[str] = []
-
-
-def worker(number: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    found_in.append(folder)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
-    torch.save(of_process(number), Path(folder) / f"{number}.pt")
-    dist.destroy_process_group()
-
-
 @dataclass
 class Alone:
     """The same in one process."""
@@ -205,11 +193,7 @@ def alone() -> Alone:
 def two(tmp_path_factory: pytest.TempPathFactory, alone: Alone) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("sharded")
     torch.save({"weights": alone.weights, "moments": alone.moments, "masters": alone.masters}, folder / "whole.pt")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{number}.pt", weights_only=False) for number in (0, 1)]
+    return in_two(of_process, folder)
 
 
 def joined(two: list[dict[str, Any]], key: str) -> Any:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
+from support.two_processes import in_two
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.processes import current_reducer
 from zoom_iqa.parallel.reducer import LocalReducer
@@ -73,28 +70,22 @@ def test_a_count_below_one_is_refused() -> None:
         BadSteps(stage="sft", max_bad_steps=0)
 
 
-def worker(number: int, port: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=number, world_size=2)
+def of_process(number: int, folder: Path) -> str:
     steps, reducer = BadSteps(stage="grpo", max_bad_steps=2), current_reducer()
     for step, suspect in enumerate((number == 1, False)):
         ids = [f"d:{number}-{i}" for i in range(1 + number)]
         reason = "the loss" if suspect else "the gradient"
-        steps.bad(ids, reason=reason, suspect=suspect, step=step, folder=Path(folder), reducer=reducer)
-    torch.save(steps.take_too_many(), Path(folder) / f"{number}.pt")
-    dist.destroy_process_group()
+        steps.bad(ids, reason=reason, suspect=suspect, step=step, folder=folder, reducer=reducer)
+    return steps.take_too_many()
 
 
 def test_processes_agree(tmp_path: Path) -> None:
     """First the second process's loss is at fault, then nobody's: the norm of the sum is."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(worker, args=(port, str(tmp_path)), nprocs=2)
+    said = in_two(of_process, tmp_path)
     lines: list[dict[str, Any]] = [json.loads(line) for line in (tmp_path / BAD_STEPS).read_text().splitlines()]
     assert lines == [
         {"step": 0, "reasons": ["the loss"], "ids": ["d:1-0", "d:1-1"]},
         {"step": 1, "reasons": ["the gradient"], "ids": ["d:0-0", "d:1-0", "d:1-1"]},
     ]
-    said = [torch.load(tmp_path / f"{number}.pt") for number in (0, 1)]
     assert said[0] == said[1] != ""
     assert "2 steps in a row" in said[0]
