@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from support.chat_engine import FREE, answers, server_of
 from support.chat_server import ChatApi, written
 from support.command_line import Ended
@@ -18,8 +20,10 @@ from zoom_iqa.base.records import RecordCodec, record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Request, TextPart, rated_example
 from zoom_iqa.engines.chat_api.budget import Ledger
-from zoom_iqa.engines.chat_api.engine import ChatEngine
+from zoom_iqa.engines.chat_api.engine import ALTERNATIVES, ChatEngine
 from zoom_iqa.engines.chat_api.request_log import RequestLog
+from zoom_iqa.policy.embedding import embed
+from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.tasks.task import prompt_key
 
 GREEDY = SamplingParams(
@@ -54,6 +58,22 @@ def served_and_native(
         engine = ChatEngine(server=server, sampling=GREEDY, ledger=Ledger(FREE, before=kept.spent), log=kept)
         served = answers(engine, *asked)
     return served, answers(native(policy, GREEDY), *asked)
+
+
+@torch.no_grad()
+def listed_entropies(request: Request, ids: Sequence[int]) -> torch.Tensor:
+    """Entropies in nats where ``ids`` stand, of the distribution whose alternatives are listed, all others as one."""
+    policy = plain_policy()
+    prompt = policy.encode(request.prompt)
+    whole = prompt.continued(ids)
+    features = VisionCache(model=policy.model, capacity=10_000)(prompt.images) if prompt.images else ()
+    out = policy.model.model.language_model(
+        inputs_embeds=embed(policy, whole.ids_L, features)[None], position_ids=whole.positions_3L[:, None]
+    )
+    logits_CV = policy.model.lm_head(out.last_hidden_state[0, len(prompt.ids_L) - 1 : -1])
+    p_CK = logits_CV.softmax(-1).topk(ALTERNATIVES).values
+    rest_C1 = (1 - p_CK.sum(-1, keepdim=True)).clamp_min(0)
+    return torch.special.entr(torch.cat([p_CK, rest_C1], 1)).sum(-1)
 
 
 def curated_twice(command: Callable[..., Ended], base_url: str, model: str) -> dict[str, object]:
