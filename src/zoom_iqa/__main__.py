@@ -20,6 +20,7 @@ COMMANDS = {
     "judge": "have a model grade what systems wrote about images",
     "report": "a run as one page; the paper's tables with rows of yours",
     "export": "a run's policy as a folder that transformers loads",
+    "serve": "vLLM for the rollouts of runs with rollout=vllm_server",
     "plan": "what fits on which GPUs, and how long a step takes",
     "data": "check a benchmark's copy here, or convert published texts",
     "make_tiny_policy": "make the small policy shipped with the package again",

@@ -132,7 +132,7 @@ def test_the_glossary_has_every_letter_of_shapes_in_every_room_that_uses_it() ->
     used = {
         (letter, path.relative_to(PACKAGE).parts[0])
         for path in PACKAGE.glob("*/**/*.py")
-        for axes in AXES.findall(path.read_text(encoding="utf-8"))
+        for axes in AXES.findall(path.read_text(encoding="utf-8").replace("do_POST", ""))  # a name of http.server's
         for letter in axes
         if letter.isupper()
     }

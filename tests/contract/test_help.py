@@ -23,6 +23,7 @@ COMMANDS = {
     "guide": "zoom_iqa.guide",
     "demo": "zoom_iqa.demo",
     "export": "zoom_iqa.export",
+    "serve": "zoom_iqa.serve",
     "plan": "zoom_iqa.plan",
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
 }

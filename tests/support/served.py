@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -51,6 +52,13 @@ def vllm_server(folder: Path, log: Path) -> Iterator[str]:
 
 
 @contextmanager
+def rollout_server(log: Path, *settings: str) -> Iterator[str]:
+    """zoom_iqa.serve with the shipped policy; its address."""
+    with _started([sys.executable, "-m", "zoom_iqa.serve", "port=0", *settings], log) as process:
+        yield _printed_address(process, log)
+
+
+@contextmanager
 def transformers_server(folder: Path, log: Path) -> Iterator[str]:
     """The server that transformers brings; its model's name is the folder."""
     program = str(Path(sys.executable).parent / "transformers")
@@ -61,19 +69,32 @@ def transformers_server(folder: Path, log: Path) -> Iterator[str]:
 @contextmanager
 def _process(command: Sequence[str], log: Path) -> Iterator[str]:
     port = _free_port()
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)],
-            stdout=said,
-            stderr=said,
-            env={**os.environ, **VLLM_VARIABLES},
-            start_new_session=True,
-        )
-    try:
+    with _started([*command, "--host", "127.0.0.1", "--port", str(port)], log) as process:
         _wait_for(f"http://127.0.0.1:{port}", process, log)
         yield f"http://127.0.0.1:{port}/v1"
+
+
+@contextmanager
+def _started(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            command, stdout=said, stderr=said, env={**os.environ, **VLLM_VARIABLES}, start_new_session=True
+        )
+    try:
+        yield process
     finally:
         _end(process)
+
+
+def _printed_address(process: subprocess.Popen[bytes], log: Path) -> str:
+    last = time.monotonic() + STARTS_WITHIN_S
+    while time.monotonic() < last:
+        found = re.search(r"^rollouts of .* at (http://\S+)$", log.read_text(), re.MULTILINE)
+        if found:
+            return found[1]
+        assert process.poll() is None, f"the server ended with status {process.returncode}:\n{log.read_text()[-4000:]}"
+        time.sleep(0.2)
+    raise AssertionError(f"the server prints no address in {STARTS_WITHIN_S} s:\n{log.read_text()[-4000:]}")
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

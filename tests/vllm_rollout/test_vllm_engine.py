@@ -9,70 +9,29 @@ import pytest
 import torch
 
 from support.engine_runs import SAMPLING, native, run
-from support.random_policy import chain_prompt, turn1_prompt, turn2_prompt
-from support.vllm_runs import RECIPE, copy_of, in_vllm
+from support.random_policy import chain_prompt, turn1_prompt
+from support.vllm_runs import GREEDY, RECIPE, WAYS, assert_alike, changed, copy_of, in_vllm, mixed_requests
 from zoom_iqa.base.errors import ConfigError, PolicyError, SessionError
-from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.policy.lora import LoraSettings, adapter_weights, add_adapters
 from zoom_iqa.policy.policy import Policy
 
-GREEDY = replace(SAMPLING, greedy=True)
-WAYS: dict[str, SamplingParams | None] = {
-    "engine's": None,
-    "short": replace(SAMPLING, max_new_tokens=3),
-    "long": replace(SAMPLING, max_new_tokens=60, stop_strings=()),
-    "stops early": replace(SAMPLING, stop_strings=("a", "e")),
-    "cool": replace(SAMPLING, temperature=0.5),
-    "truncated": replace(SAMPLING, top_p=0.9, top_k=20),
-    "greedy": GREEDY,
-}
-
-
-def requests() -> list[Request]:
-    """Three seeds of a first turn in every way, and of a second turn with two images in some."""
-    wanted = [
-        Request(f"a/{way}/{i}", "a", turn1_prompt(0), 10 * n + i, sampling=sampling)
-        for i in range(3)
-        for n, (way, sampling) in enumerate(WAYS.items())
-    ]
-    return wanted + [Request(f"b/{way}", "b", turn2_prompt(1), 7, sampling=WAYS[way]) for way in ("long", "greedy")]
-
-
-def assert_alike(found: dict[str, Generation], expected: dict[str, Generation]) -> None:
-    """The same tokens; log-probabilities and entropies within 2e-4 nats or 1e-3 of each other."""
-    assert found.keys() == expected.keys()
-    for key, made in found.items():
-        assert made.token_ids == expected[key].token_ids, key
-        assert (made.text, made.finish) == (expected[key].text, expected[key].finish), key
-        for name in ("logprobs", "entropies"):
-            torch.testing.assert_close(
-                torch.tensor(getattr(made, name)), torch.tensor(getattr(expected[key], name)), rtol=1e-3, atol=2e-4
-            )
-
-
-def changed(policy: Policy, scale: float = 1.5) -> Policy:
-    other = copy_of(policy)
-    for layer in other.model.model.language_model.layers:
-        layer.mlp.down_proj.weight.data *= scale
-    return other
-
 
 def test_tokens_and_numbers_are_those_of_the_native_engine(shipped: Policy) -> None:
     engine = in_vllm(shipped, SAMPLING)
-    found = run(engine, requests())
-    assert_alike(found, run(native(shipped), requests()))
+    found = run(engine, mixed_requests())
+    assert_alike(found, run(native(shipped), mixed_requests()))
     assert max(len(found[f"a/short/{i}"].token_ids or ()) for i in range(3)) == 3
     assert len({found[f"a/long/{i}"].token_ids for i in range(3)}) > 1  # seeds count
     assert engine.probe_gap < 1e-4
 
 
 def test_what_else_runs_does_not_matter(shipped: Policy) -> None:
-    together = run(in_vllm(shipped, SAMPLING), requests())
+    together = run(in_vllm(shipped, SAMPLING), mixed_requests())
     engine = in_vllm(shipped, SAMPLING)
     engine.refresh()  # nothing of the other run is cached
-    alone = {key: made for request in requests()[:5] for key, made in run(engine, [request]).items()}
+    alone = {key: made for request in mixed_requests()[:5] for key, made in run(engine, [request]).items()}
     assert_alike(alone, {key: together[key] for key in alone})
 
 
@@ -116,7 +75,7 @@ def test_adapters_are_pushed_merged(shipped: Policy) -> None:
     for name, weight in adapter_weights(policy.model).items():
         if "lora_B" in name:
             weight.data = 0.1 * torch.randn(weight.shape, generator=generator)
-    wanted = requests()[:7]
+    wanted = mixed_requests()[:7]
     found = run(in_vllm(policy, SAMPLING), wanted)
     assert_alike(found, run(native(policy), wanted))
     assert found["a/long/0"].logprobs != run(native(shipped), wanted)["a/long/0"].logprobs
@@ -125,7 +84,7 @@ def test_adapters_are_pushed_merged(shipped: Policy) -> None:
 def test_engines_take_turns_each_with_its_own_weights(shipped: Policy) -> None:
     other = changed(shipped)
     first, second = in_vllm(shipped, SAMPLING), in_vllm(other, SAMPLING)
-    wanted = requests()[:7]
+    wanted = mixed_requests()[:7]
     for _ in range(2):
         assert_alike(run(first, wanted), run(native(shipped), wanted))
         assert_alike(run(second, wanted), run(native(other), wanted))

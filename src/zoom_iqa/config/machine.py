@@ -23,6 +23,9 @@ def _whole(value: Any, least: int) -> bool:
 _COUNT: Requirement = ("a whole number of at least 1", lambda value: _whole(value, 1))
 _COUNT_OR_NONE: Requirement = ("a whole number of at least 0", lambda value: _whole(value, 0))
 _SECONDS: Requirement = ("a number of at least 0", lambda value: isinstance(value, int | float) and value >= 0)
+_POSITIVE: Requirement = ("a number above 0", lambda value: isinstance(value, int | float) and value > 0)
+_TEXT: Requirement = ("a text", lambda value: isinstance(value, str))
+_TEXT_OR_NONE: Requirement = ("a text or null", lambda value: value is None or isinstance(value, str))
 _FLAG: Requirement = ("true or false", lambda value: isinstance(value, bool))
 _RECOMPUTED: Requirement = ("true, false or offloaded", lambda value: isinstance(value, bool) or value == "offloaded")
 _SHARE: Requirement = ("a number from 0 to 1", lambda value: isinstance(value, int | float) and 0 <= value <= 1)
@@ -43,6 +46,10 @@ REQUIRED: dict[str, Requirement] = {
     "engine_timeout_s": _SECONDS,
     "engine_attempts": _COUNT,
     "engine_wait_s": _SECONDS,
+    "vllm_url": _TEXT,
+    "vllm_push_folder": _TEXT_OR_NONE,
+    "vllm_lost_after_s": _POSITIVE,
+    "vllm_stalled_after_s": _POSITIVE,
 }
 OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _COUNT}
 """Further keys of an evaluation: how many processes share its images changes no result."""

@@ -52,5 +52,5 @@ def test_an_environment_without_vllm_is_told_how_to_get_it(random_policy: Policy
 
 def test_several_processes_are_refused(random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "world_size", lambda: 2)
-    with pytest.raises(ConfigError, match="rollout=vllm runs in one process; use rollout=native with trainer=ddp"):
+    with pytest.raises(ConfigError, match="rollout=vllm runs in one process; use rollout=vllm_server or"):
         _made(random_policy)

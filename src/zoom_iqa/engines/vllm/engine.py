@@ -14,7 +14,9 @@ from PIL import Image
 from zoom_iqa.base.errors import ConfigError, PolicyError, SessionError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Request, TextPart
-from zoom_iqa.engines.vllm.served import Completion, ServedModel, ServingSettings
+from zoom_iqa.engines.sampler import check_drawn
+from zoom_iqa.engines.vllm.served import ServedModel, ServingSettings
+from zoom_iqa.engines.vllm.serving import Completion, OtherWeightsError, Served, ServedRequest
 from zoom_iqa.parallel.processes import world_size
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.log_probabilities import Likelihood
@@ -58,15 +60,23 @@ class VllmEngineRecipe:
         """
         if world_size() > 1:
             raise ConfigError(
-                "rollout=vllm runs in one process; use rollout=native with trainer=ddp, or trainer=single_device"
+                "rollout=vllm runs in one process; use rollout=vllm_server or rollout=native with trainer=ddp"
             )
         return VllmEngine(
             policy=policy,
             sampling=sampling,
             features=features,
-            served=_served(policy, self._settings()),
+            served=self.served(policy),
             probe_tolerance=self.probe_tolerance,
         )
+
+    def served(self, policy: Policy) -> ServedModel:
+        """The model of this process, for policies of the shape of ``policy``.
+
+        Raises:
+            ConfigError: vLLM is not installed, or serves a policy of another shape.
+        """
+        return _served(policy, self._settings())
 
     def _settings(self) -> ServingSettings:
         return ServingSettings(
@@ -100,8 +110,8 @@ class VllmEngine:
     the last push's distance in nats, ``cached_tokens`` how many prompt tokens were not computed again so far.
 
     Raises:
-        PolicyError: in ``refresh`` and ``submit``, when vLLM does not answer as the policy does.
-        SessionError: in both, when it is busy with requests of other weights.
+        PolicyError: when vLLM does not answer as the policy does, or the policy has no distribution.
+        SessionError: in ``refresh`` and ``submit``, when it is busy with requests of other weights.
     """
 
     def __init__(
@@ -110,7 +120,7 @@ class VllmEngine:
         policy: Policy,
         sampling: SamplingParams,
         features: VisionCache,
-        served: ServedModel,
+        served: Served,
         probe_tolerance: float,
     ) -> None:
         self.sampling = sampling
@@ -119,23 +129,26 @@ class VllmEngine:
         self._policy, self._features, self._served = policy, features, served
         self._probe_tolerance = probe_tolerance
         self._prompts: dict[str, EncodedPrompt] = {}
+        self._early: list[Generation] = []  # that a probe's wait has brought
 
     @property
     def busy(self) -> bool:
         """Whether requests are unfinished."""
-        return bool(self._prompts)
+        return bool(self._prompts or self._early)
 
     @torch.no_grad()
     def submit(self, request: Request) -> None:
         """Queue a request; ConfigError when it is longer than the model served takes."""
         if self._served.holder is not self:
             self.refresh()
-        self._add(request)
+        while not self._added(request):
+            self._push()
 
     @torch.no_grad()
     def step(self) -> list[Generation]:
-        """Draw one token for every running row; what finished by it."""
-        return [self._generation(made) for made in self._served.step()] if self._prompts else []
+        """Go on with every running row; what finished by it."""
+        early, self._early = self._early, []
+        return early + [self._generation(made) for made in self._served.step()] if self._prompts else early
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -144,26 +157,33 @@ class VllmEngine:
             raise SessionError("vLLM gets other weights while requests are unfinished; finish them before")
         self._features.clear()
         self._served.wake()
-        self._served.push(plain_state_dict(self._policy.model).items())
-        self._served.holder = None
-        self._verify()
-        self._served.holder = self
+        self._push()
 
     def release(self) -> None:
-        """Give memory back, where vLLM sleeps between rollouts."""
+        """Give back what is not needed between rollouts; where weights go with it, they are pushed anew."""
         if self._served.sleep():
             self._served.holder = None
 
-    def _add(self, request: Request) -> None:
+    def _push(self) -> None:
+        self._served.holder = None
+        while True:
+            self._served.push(plain_state_dict(self._policy.model))
+            if self._added(Request(PROBE, PROBE, _probe_prompt(), seed=0, sampling=PROBE_SAMPLING)):
+                break
+        self._verify()
+        self._served.holder = self
+
+    def _added(self, request: Request) -> bool:
+        """Whether it was queued: not so when a shared model has got weights of another trainer since."""
         prompt = self._policy.encode(request.prompt)
-        self._served.add(
-            request.key,
-            prompt,
-            self._features(prompt.images) if prompt.images else (),
-            sampling=self.sampling if request.sampling is None else request.sampling,
-            seed=request.seed,
-        )
+        sampling = self.sampling if request.sampling is None else request.sampling
+        features = self._features(prompt.images) if prompt.images else ()
+        try:
+            self._served.add(ServedRequest.of(request.key, prompt, features, sampling=sampling, seed=request.seed))
+        except OtherWeightsError:
+            return False
         self._prompts[request.key] = prompt
+        return True
 
     def _generation(self, made: Completion) -> Generation:
         prompt = self._prompts.pop(made.key)
@@ -172,25 +192,24 @@ class VllmEngine:
                 f"{made.key}: vLLM reads the prompt as {len(made.prompt_ids)} tokens that differ from the policy's "
                 f"{len(prompt.ids_L)}; use rollout=native"
             )
-        logprobs, entropies = self._served.drawing.take(made.key, made.ids)
+        check_drawn(made.logprobs)
         self.cached_tokens += made.cached_tokens
         return Generation(
             key=made.key,
             text=self._policy.decode(made.ids),
             token_ids=tuple(made.ids),
-            logprobs=logprobs,
-            entropies=entropies,
+            logprobs=made.logprobs,
+            entropies=made.entropies,
             finish="stop" if made.stopped else "length",
             prompt=prompt,
         )
 
     def _verify(self) -> None:
         """Compare a greedy answer's log-probabilities with those that the policy gives its tokens."""
-        self._add(Request(PROBE, PROBE, _probe_prompt(), seed=0, sampling=PROBE_SAMPLING))
-        finished: list[Generation] = []
-        while not finished:
-            finished = self.step()
-        (made,) = finished
+        while PROBE in self._prompts:
+            self._early += self.step()
+        (made,) = (found for found in self._early if found.key == PROBE)
+        self._early.remove(made)
         drawn = made.sampled
         likelihood = Likelihood(policy=self._policy, temperature=1.0, features=self._features, logit_chunk=PROBE_CHUNK)
         assert isinstance(made.prompt, EncodedPrompt)

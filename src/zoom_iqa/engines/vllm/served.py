@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError, ServerError, SessionError
-from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.vllm.drawing import Drawing
-from zoom_iqa.policy.encoding import EncodedPrompt
+from zoom_iqa.engines.vllm.serving import Completion, ServedRequest, of_language, require_fitting
 from zoom_iqa.policy.head import banned_bias
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.widening import Widening, head_width_of
@@ -56,17 +55,6 @@ class ServingSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"rollout.{name}={value} must be at least 1")
-
-
-@dataclass(frozen=True, eq=False)
-class Completion:
-    """The tokens that were generated for a request, and why they end: by a stop or at the limit."""
-
-    key: str
-    prompt_ids: list[int]
-    ids: list[int]
-    stopped: bool
-    cached_tokens: int
 
 
 class ServedModel:
@@ -134,9 +122,9 @@ class ServedModel:
         """Whether requests are unfinished."""
         return bool(self._keys)
 
-    def push(self, named: Iterable[tuple[str, Tensor]]) -> None:
+    def push(self, named: Mapping[str, Tensor]) -> None:
         """Take the language model's weights by transformers' names, and forget what older ones have made."""
-        language = ((name, weight) for name, weight in named if not name.startswith("model.visual."))
+        language = of_language(named)
         wide = language if self._widening is None else self._widening.weights(language)
         self._llm.collective_rpc(_reload, args=(wide,))
         if not self._llm.reset_prefix_cache():
@@ -144,37 +132,31 @@ class ServedModel:
         self._llm.llm_engine.reset_encoder_cache()
         self.pushes += 1
 
-    def add(
-        self, key: str, prompt: EncodedPrompt, features: Sequence[Tensor], *, sampling: SamplingParams, seed: int
-    ) -> None:
-        """Queue a request; ``features`` are those of its images in order: tokens x hidden width.
+    def add(self, request: ServedRequest) -> None:
+        """Queue a request.
 
         Raises:
             ConfigError: prompt and completion at its limit exceed ``context_tokens``.
         """
-        needed = len(prompt.ids_L) + sampling.max_new_tokens
-        if needed > self.context_tokens:
-            raise ConfigError(
-                f"{key}: {len(prompt.ids_L)} prompt tokens and {sampling.max_new_tokens} new ones exceed "
-                f"rollout.context_tokens={self.context_tokens}; lower max_new_tokens, or raise it if the policy allows"
-            )
-        self.drawing.start(key, sampling=sampling, seed=seed)
+        require_fitting(request, context_tokens=self.context_tokens)
+        self.drawing.start(request.key, sampling=request.sampling, seed=request.seed)
         params = self._make_params(
             temperature=0.0,
-            max_tokens=sampling.max_new_tokens,
-            stop=list(sampling.stop_strings),
+            max_tokens=request.sampling.max_new_tokens,
+            stop=list(request.sampling.stop_strings),
             include_stop_str_in_output=True,
             stop_token_ids=self._stop_ids,
-            extra_args={"key": key},
+            extra_args={"key": request.key},
         )
-        (number,) = self._llm.enqueue([self._as_vllm(prompt, features)], [params], use_tqdm=False)
-        self._keys[number.partition("-")[0]] = key  # vLLM adds random letters, and leaves them out of its output
+        (number,) = self._llm.enqueue([self._as_vllm(request)], [params], use_tqdm=False)
+        self._keys[number.partition("-")[0]] = request.key  # vLLM adds random letters, and leaves them out of outputs
 
     def step(self) -> list[Completion]:
         """One token further for the requests that run; those that are complete.
 
         Raises:
             ServerError: one has ended before its end.
+            SessionError: one has other tokens than were drawn.
         """
         finished = [output for output in self._llm.llm_engine.step() if output.finished]
         return [self._completion(output) for output in finished]
@@ -194,26 +176,31 @@ class ServedModel:
         made, key = output.outputs[0], self._keys.pop(output.request_id)
         if made.finish_reason not in ("stop", "length"):
             raise ServerError(f"{key}: vLLM ends with finish_reason={made.finish_reason}; use rollout=native")
+        ids = list(made.token_ids)
+        logprobs, entropies = self.drawing.take(key, ids)
         return Completion(
             key,
             list(output.prompt_token_ids),
-            list(made.token_ids),
+            ids,
+            logprobs,
+            entropies,
             made.finish_reason == "stop",
             output.num_cached_tokens or 0,
         )
 
-    def _as_vllm(self, prompt: EncodedPrompt, features: Sequence[Tensor]) -> dict[str, Any]:
+    def _as_vllm(self, request: ServedRequest) -> dict[str, Any]:
         """Each image as one placeholder, which vLLM repeats itself."""
-        if not features:
-            return {"prompt_token_ids": prompt.ids_L.tolist()}
-        inside = {place for start, end in prompt.image_spans for place in range(start + 1, end)}
-        ids = [token for place, token in enumerate(prompt.ids_L.tolist()) if place not in inside]
+        if not request.images:
+            return {"prompt_token_ids": request.ids}
+        inside = {place for image in request.images for place in range(image.span[0] + 1, image.span[1])}
+        ids = [token for place, token in enumerate(request.ids) if place not in inside]
+        features = [image.features_MH for image in request.images]
         states = features if self._widening is None else [self._widening.states(image) for image in features]
         data = {
-            "image_embeds": torch.cat(list(states)).to("cpu", self._dtype),
-            "image_grid_thw": torch.tensor([image.grid for image in prompt.images]),
+            "image_embeds": torch.cat(states).to("cpu", self._dtype),
+            "image_grid_thw": torch.tensor([image.grid for image in request.images]),
         }
-        keys = [f"{image.key}@{self.pushes}" for image in prompt.images]
+        keys = [f"{image.key}@{self.pushes}" for image in request.images]
         return {"prompt_token_ids": ids, "multi_modal_data": {"image": data}, "multi_modal_uuids": {"image": keys}}
 
 

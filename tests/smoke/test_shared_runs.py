@@ -1,0 +1,109 @@
+"""Runs that sample from a server: two processes that share it, a server that is killed, and one that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from support.forked_runs import ended, forked, forked_pair
+from support.plain_policy import plain_policy
+from support.shared_models import WrittenServed, forked_server
+from support.small_run import assert_same_end, save_policy
+from zoom_iqa.engines.vllm.shared.model import SharedModel
+from zoom_iqa.training.grpo import GRPOModule
+
+TWO = ("trainer=ddp", "trainer.devices=2")
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_policy(tmp_path_factory.mktemp("policy"))
+
+
+@pytest.fixture
+def server(policy: Path) -> Iterator[tuple[int, str]]:
+    with forked_server(lambda: made(policy)) as there:
+        yield there
+
+
+def made(policy: Path) -> tuple[WrittenServed, object]:
+    loaded = plain_policy(policy)
+    return WrittenServed(loaded), loaded
+
+
+def asking(url: str, folder: Path) -> tuple[str, ...]:
+    folder.mkdir(exist_ok=True)
+    return (
+        "~rollout._partial_",
+        "rollout._target_=zoom_iqa.engines.vllm.shared.recipe.VllmServerRecipe",
+        "+rollout={url:${machine.vllm_url},push_folder:${machine.vllm_push_folder},probe_tolerance:1e-3,"
+        "lost_after_s:${machine.vllm_lost_after_s},stalled_after_s:${machine.vllm_stalled_after_s}}",
+        f"machine.vllm_url='{url}'",
+        f"machine.vllm_push_folder={folder}",
+        "machine.vllm_lost_after_s=2",
+        "machine.vllm_stalled_after_s=5",
+    )
+
+
+def before_step(number: int, act: object) -> object:
+    """A change to GRPO that does something before one of its steps, in the process of rank 0."""
+    step = GRPOModule.training_step
+
+    def changed(self: GRPOModule, batch: object, batch_idx: int) -> None:
+        if batch_idx == number and os.environ.get("LOCAL_RANK", "0") == "0":
+            act()  # type: ignore[operator]
+        step(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    return lambda: setattr(GRPOModule, "training_step", changed)
+
+
+def last_line(said: Path) -> str:
+    text = said.read_text()
+    assert "Traceback" not in text, text
+    return text.splitlines()[-1]
+
+
+def test_two_processes_share_a_server_and_stop_together_when_it_dies(
+    policy: Path, server: tuple[int, str], tmp_path: Path
+) -> None:
+    whole, run, said = tmp_path / "whole", tmp_path / "run", [tmp_path / f"said{rank}" for rank in (0, 1)]
+    pushed = tmp_path / "pushed"
+    assert [ended(pid) for pid in forked_pair(whole, policy, *asking(server[1], pushed), *TWO, said=said)] == [0, 0]
+    with forked_server(lambda: made(policy)) as (server_pid, url):
+        kill = before_step(2, lambda: os.kill(server_pid, signal.SIGKILL))
+        begin = time.monotonic()
+        pids = forked_pair(run, policy, *asking(url, pushed), *TWO, first=kill, said=said)  # type: ignore[arg-type]
+        assert [ended(pid) for pid in pids] == [2, 2]
+        assert time.monotonic() - begin < 60
+    assert all(f"machine.vllm_url={url}: no answer within 2 s" in last_line(path) for path in said)
+    assert torch.load(run / "checkpoints/grpo/last.ckpt", weights_only=True)["rollout_step"] == 2
+    assert [ended(pid) for pid in forked_pair(run, policy, *asking(server[1], pushed), *TWO, said=said)] == [0, 0]
+    assert_same_end(run, whole)
+    assert not list(pushed.iterdir())
+
+
+def test_a_server_that_hangs_stops_a_run_saved(policy: Path, tmp_path: Path) -> None:
+    run, said = tmp_path / "run", tmp_path / "said"
+
+    def hang(model: SharedModel) -> None:
+        served: Any = model._served
+        step = served.step
+
+        def changed() -> object:
+            if served.pushes == 3:  # of the evaluation of SFT and two steps of GRPO
+                time.sleep(3600)
+            return step()
+
+        served.step = changed
+
+    with forked_server(lambda: made(policy), before=hang) as (_, url):
+        assert ended(forked(run, policy, *asking(url, tmp_path / "pushed"), said=said)) == 2
+    assert last_line(said).startswith(f"error: machine.vllm_url={url}: its model has made no step for ")
+    assert torch.load(run / "checkpoints/grpo/last.ckpt", weights_only=True)["rollout_step"] == 2
