@@ -6,21 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from support.placed_runs import COMPARABLE, Asked, run_in_two
+from support.placed_runs import GOES_ON, THREE_STEPS, TWO, Asked, distance, run_in_two
 from support.small_run import answers_of, assert_same_end, metrics_of, rows, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.exporting import export
 
-THREE_STEPS = [
-    *COMPARABLE,
-    "machine.micro_batch_tokens=500",  # as many forward passes in one process as in both are not to be expected
-    "sft.steps=3",
-    "grpo.steps=3",
-]
-TWO = ["trainer.devices=2", "sft.data.batch_size=1", "grpo.data.batch_size=1"]
 ADAPTERS = [*THREE_STEPS, "policy/lora=r8", "stages=[grpo]"]
 # a ladder, a bonus for looks, tokens filtered by what they depend on, a question about words alone, 3 images over 2
 CHAINS = [
@@ -38,20 +30,6 @@ CHAINS = [
     "data.train.local_fraction=0.97",
     "data.train.procedural_fraction=1.0",
     "data.test.size=3",
-]
-GOES_ON = [
-    "trainer=fsdp",
-    *TWO,
-    "sft.steps=2",
-    "sft.checkpoint_every=1",
-    "grpo.steps=3",
-    "grpo.checkpoint_every=1",
-    "data.test.size=3",
-    "data.val.size=3",
-    "machine.gradient_checkpointing=offloaded",
-    "callbacks=validation",
-    "callbacks.validation.every=2",
-    "+callbacks.stop._target_=support.stop_at.StopAt",
 ]
 
 
@@ -71,8 +49,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
         Asked("chains ddp", [*CHAINS, *TWO, "trainer=ddp"]),
         Asked("chains fsdp", [*CHAINS, *TWO, "trainer=fsdp"]),
     ]
-    stopped = [Asked("stopped", GOES_ON, stop_at) for stop_at in ("sft:1", "grpo:2", None)]
-    run_in_two(folder, policy, [*comparable, Asked("whole", GOES_ON), *stopped])
+    goes_on = [*GOES_ON, "trainer=fsdp"]
+    stopped = [Asked("stopped", goes_on, stop_at) for stop_at in ("sft:1", "grpo:2", None)]
+    run_in_two(folder, policy, [*comparable, Asked("whole", goes_on), *stopped])
     return folder
 
 
@@ -82,10 +61,6 @@ def alone(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     folder = tmp_path_factory.mktemp("alone") / "run"
     small_run(folder, policy, *THREE_STEPS, "sft.data.batch_size=2", "grpo.data.batch_size=2")
     return folder
-
-
-def distance(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
-    return float(sum((one[name] - other[name]).square().sum() for name in other) ** 0.5)
 
 
 @pytest.mark.parametrize("trainer", ["ddp", "fsdp"])

@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -24,6 +28,31 @@ COMPARABLE = [
     *(f"~{stage}.module.optimizer.betas" for stage in ("sft", "grpo")),
     *(f"{stage}.module.optimizer.lr=0.01" for stage in ("sft", "grpo")),
 ]
+THREE_STEPS = [
+    *COMPARABLE,
+    "machine.micro_batch_tokens=500",  # as many forward passes in one process as in both are not to be expected
+    "sft.steps=3",
+    "grpo.steps=3",
+]
+TWO = ["trainer.devices=2", "sft.data.batch_size=1", "grpo.data.batch_size=1"]
+GOES_ON = [
+    *TWO,
+    "sft.steps=2",
+    "sft.checkpoint_every=1",
+    "grpo.steps=3",
+    "grpo.checkpoint_every=1",
+    "data.test.size=3",
+    "data.val.size=3",
+    "machine.gradient_checkpointing=offloaded",
+    "callbacks=validation",
+    "callbacks.validation.every=2",
+    "+callbacks.stop._target_=support.stop_at.StopAt",
+]
+
+
+def distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """The norm of the difference of weights."""
+    return float(sum((one[name] - other[name]).square().sum() for name in other) ** 0.5)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.composition import composed
-from zoom_iqa.parallel.placement import FSDP
+from zoom_iqa.config.zero import check_learnable
+from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES
 from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
 from zoom_iqa.planning.work import Settings, Work
 
@@ -60,6 +61,8 @@ def settings_of(cfg: DictConfig, *, gpus: int, new_tokens: int | None) -> list[S
 def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: int, new_tokens: int) -> Settings:
     if not isinstance(cfg.get(name), DictConfig) or "module" not in cfg[name]:
         raise ConfigError(f"stages: no stage is named {name!r}")
+    check_learnable(cfg, name)
+    zero = ZERO_STAGES.get(cfg.trainer.strategy, 0) if gpus > 1 else 0
     node, samples, lora = cfg[name], "engine" in cfg[name].module, cfg.policy.lora
     image = shape.image_tokens(pixels)
     work = Work(
@@ -80,8 +83,9 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         trained=whole if lora is None else shape.adapter_parameters(rank=lora.rank, targets=list(lora.targets)),
         adapters=lora is not None,
         number_bytes=NUMBER_BYTES[cfg.policy.dtype],
-        cut=gpus > 1 and cfg.trainer.strategy == FSDP,
-        masters=node.module.optimizer._target_ == MASTERS,
+        cut=gpus > 1 and (cfg.trainer.strategy == FSDP or zero == 3),
+        zero=zero,
+        masters=node.module.optimizer._target_ == MASTERS or zero > 0,
         reference=samples and lora is None and instantiate(node.module["update"]).needs_reference,
         samples=samples,
         accumulate=node.data.accumulate,

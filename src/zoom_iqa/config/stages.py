@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import check_target
 from zoom_iqa.config.machine import PROCESSES
+from zoom_iqa.config.zero import check_installed, check_learnable
 from zoom_iqa.training.stage import Stage
 from zoom_iqa.training.strategy import joining_strategy
 
@@ -51,6 +52,8 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
         if not isinstance(node[key], int) or node[key] < 1:
             raise ConfigError(f"{name}.{key}={node[key]} must be at least 1")
     check_target(f"{name}.trainer", trainer)
+    check_installed(cfg)
+    check_learnable(cfg, name)
     for key, instead in (("accumulate_grad_batches", "sft.accumulate"), ("gradient_clip_val", "module.max_grad_norm")):
         if trainer.get(key) is not None:
             raise ConfigError(f"{name}.trainer.{key}: modules clip and accumulate by themselves; set {instead}")

@@ -41,6 +41,12 @@ class MasterAdamW(Optimizer):
         }
         self._inner = AdamW(list(self._masters.values()), lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay)
 
+    def without_masters(self) -> AdamW:
+        """The same steps on the same parameters, of which something else keeps the masters."""
+        settings = self._inner.defaults
+        lr = self.param_groups[0]["lr"]
+        return AdamW(self._parameters, lr=lr, betas=settings["betas"], weight_decay=settings["weight_decay"])
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Step the owned masters and bring every process's weights up to date."""

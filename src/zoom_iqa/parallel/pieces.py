@@ -1,4 +1,4 @@
-"""A tensor that is cut up along its first axis over the processes of a run, as each saves it and as all load it."""
+"""A tensor that is cut up, along its first axis or flat, over processes, as each saves it and as all load it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MARK, _SHAPE = "zoom_iqa_piece", "shape"
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """This process's rows of a tensor of ``shape``."""
+    """This process's rows of a tensor of ``shape``, or its numbers in their order: a tensor of one axis."""
 
     value: Tensor
     shape: tuple[int, ...]
@@ -22,14 +22,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """The rows of all processes, in rank order, which are put together only where they are wanted as one."""
+    """The rows or numbers of all processes, in rank order, which are put together only where they are wanted as one."""
 
     parts: tuple[Tensor, ...]
     shape: tuple[int, ...]
 
     def whole(self) -> Tensor:
         """The tensor."""
-        return torch.cat(list(self.parts))
+        return torch.cat(list(self.parts)).reshape(self.shape)
 
 
 def split(tree: Any, *, at: str = "") -> tuple[Any, dict[str, Tensor]]:

@@ -19,6 +19,8 @@ from zoom_iqa.parallel.processes import current_reducer, sum_gradients, true_in_
 
 FSDP = "fsdp"
 """The value of ``trainer.strategy`` that cuts weights up; Lightning's own strategy of this name refuses CPUs."""
+ZERO_STAGES = {"deepspeed_zero2": 2, "deepspeed_zero3": 3}
+"""The values of ``trainer.strategy`` that leave weights to DeepSpeed, and their stages of ZeRO (arXiv 1910.02054)."""
 WITHIN = "zoom_iqa_within"
 """The method of a model whose weights are cut up that puts them together for a work."""
 Made = TypeVar("Made")
@@ -58,6 +60,10 @@ class Placement(Protocol):
         """Lay the weights out, all processes starting from those of the first; before there is an optimizer."""
         ...
 
+    def learns(self, model: nn.Module, optimizer: Optimizer) -> Optimizer:
+        """Let an optimizer of a placed model step its weights as they lie: the one to schedule, step and save, once."""
+        ...
+
     def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
         """Sum gradients over the processes, scale them to a norm of at most ``max_norm``, step, and clear them.
 
@@ -88,7 +94,8 @@ class Placement(Protocol):
     def load_state_dict(self, model: nn.Module, state: Mapping[str, Tensor | Pieces]) -> None:
         """Take such weights with the parts of all, of any placement and number of processes, strictly.
 
-        RuntimeError names a tensor that is missing, left over or of another shape.
+        Before ``learns``, where weights are then DeepSpeed's. RuntimeError names a tensor that is missing, left over or
+        of another shape.
         """
         ...
 
@@ -113,6 +120,10 @@ class Replicated:
             return
         for tensor in (*model.parameters(), *model.buffers()):
             dist.broadcast(tensor.detach(), src=0)
+
+    def learns(self, model: nn.Module, optimizer: Optimizer) -> Optimizer:
+        """It steps whole weights."""
+        return optimizer
 
     def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
         """As the protocol says. A process without anything to learn takes part with zeros."""

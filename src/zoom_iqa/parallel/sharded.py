@@ -9,7 +9,6 @@ Engines are lent a twin of the model with whole weights, in which nothing is cut
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MethodType
@@ -26,6 +25,7 @@ from zoom_iqa.parallel.pieces import Part, Pieces
 from zoom_iqa.parallel.placement import WITHIN, ModelOwner, Replicated
 from zoom_iqa.parallel.processes import current_reducer, sum_gradients, true_in_all, world_size
 from zoom_iqa.parallel.tensor_parts import is_cut, part_like, part_of, saved, whole
+from zoom_iqa.parallel.twins import fill, filled, outline
 
 
 class Sharded:
@@ -49,7 +49,7 @@ class Sharded:
         """Give every process the first one's weights, then its part of them."""
         Replicated().place(model)
         kept = set(self._kept_whole(model))
-        self._outlines[model] = _outline(model, kept)
+        self._outlines[model] = outline(model, kept)
         device = next(model.parameters()).device
         mesh = init_device_mesh(device.type, (world_size(),))
         for module in (*self._blocks(model), model):
@@ -60,6 +60,10 @@ class Sharded:
                 module.set_force_sum_reduction_for_comms(True)
         setattr(model, WITHIN, MethodType(_do, model))
         register_fsdp_forward_method(model, WITHIN)
+
+    def learns(self, model: nn.Module, optimizer: Optimizer) -> Optimizer:
+        """It steps the parts."""
+        return optimizer
 
     @torch.no_grad()
     def sum_clip_step(self, model: nn.Module, optimizer: Optimizer, *, max_norm: float, finite: bool) -> float | None:
@@ -84,7 +88,7 @@ class Sharded:
         if cut not in self._outlines:  # not placed: before and after training it is whole
             yield
             return
-        with _filled(self._outlines[cut], cut) as twin:
+        with filled(self._outlines[cut], cut, whole) as twin:
             owner.model = twin
             try:
                 yield
@@ -93,10 +97,10 @@ class Sharded:
 
     def give_back(self, owner: ModelOwner) -> None:
         """Let the owner have a whole model for good."""
-        outline = self._outlines.pop(owner.model, None)
-        if outline is not None:
-            _fill(outline, owner.model)
-            owner.model = outline.train(owner.model.training)
+        twin = self._outlines.pop(owner.model, None)
+        if twin is not None:
+            fill(twin, owner.model, whole)
+            owner.model = twin.train(owner.model.training)
 
     def state_dict(self, model: nn.Module) -> dict[str, Tensor | Part]:
         """This process's parts, and what is whole in all."""
@@ -151,41 +155,3 @@ def _norm(gradients: Iterable[Tensor]) -> Tensor:
             of_wholes = of_wholes.to(squares.device) + squares
     of_parts = current_reducer().sum(of_parts)
     return (of_parts + of_wholes.to(of_parts.device)).sqrt()
-
-
-def _outline(model: nn.Module, kept: set[nn.Parameter]) -> nn.Module:
-    """A twin that shares the model's buffers and what is kept whole, and takes no memory for the rest."""
-    memo: dict[int, Any] = {id(tensor): tensor for tensor in (*kept, *model.buffers())}
-    for parameter in model.parameters():
-        empty = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=False)
-        memo.setdefault(id(parameter), empty)
-    return copy.deepcopy(model, memo)
-
-
-@contextmanager
-def _filled(outline: nn.Module, cut: nn.Module) -> Iterator[nn.Module]:
-    """The outline with the weights of ``cut``, in its mode, for a while."""
-    filled = _fill(outline, cut)
-    try:
-        yield outline.train(cut.training)
-    finally:
-        for module, name, empty in filled:
-            setattr(module, name, empty)
-
-
-@torch.no_grad()
-def _fill(outline: nn.Module, cut: nn.Module) -> list[tuple[nn.Module, str, nn.Parameter]]:
-    """Put whole weights in the places of empty ones, which are returned with their places; tied ones stay tied."""
-    parts = dict(cut.named_parameters(remove_duplicate=False))
-    wholes: dict[int, nn.Parameter] = {}
-    filled: list[tuple[nn.Module, str, nn.Parameter]] = []
-    for prefix, module in outline.named_modules():
-        for name, empty in list(module.named_parameters(recurse=False)):
-            if not empty.is_meta:
-                continue
-            if id(empty) not in wholes:
-                part = parts[f"{prefix}.{name}" if prefix else name]
-                wholes[id(empty)] = nn.Parameter(whole(part), requires_grad=part.requires_grad)
-            setattr(module, name, wholes[id(empty)])
-            filled.append((module, name, empty))
-    return filled

@@ -11,6 +11,8 @@ from zoom_iqa.planning.work import Settings
 Phases = dict[str, dict[str, float]]
 LOGIT_COPIES = 3
 """Rows of float32 logits at a time: logits, their log-softmax, its gradient."""
+SUMMED_AT_ONCE = 50_000_000
+"""Numbers of gradients that DeepSpeed gathers before it sums them, as parallel/deepspeed_zero.py sets it."""
 MASTER_BYTES, STEP_BYTES = 12, 4
 """A float32 master and two moments; while stepping a float32 gradient too."""
 
@@ -31,6 +33,8 @@ def memory(settings: Settings) -> Phases:
         lent = {"whole weights": float(number * shape.text_parameters)} if settings.cut else {}
         phases["rollout"] = {**stays, **lent, "keys and values": cache, "activations": float(max(passing, logits))}
     at_work = {"weights at work": at_work_bytes(settings)} if settings.cut else {}
+    if settings.gradients_cut and not settings.cut:
+        at_work = {"gradients at work": float(number * (shape.head_weights + SUMMED_AT_ONCE))}
     phases["update"] = {**stays, **gradients, **at_work, "activations": activation_bytes(settings)}
     stepping = {"float32 gradients": STEP_BYTES * settings.trained / settings.gpus} if settings.masters else {}
     phases["step"] = {**stays, **gradients, **stepping}
@@ -44,8 +48,9 @@ def policy_bytes(settings: Settings) -> float:
 
 
 def trained_here(settings: Settings) -> float:
-    """Trained parameters on a GPU: where weights are cut up, a part of the language model's; all of the others."""
-    cut = 0 if settings.adapters or not settings.cut else min(settings.trained, settings.shape.text_parameters)
+    """Trained parameters whose gradients a GPU keeps: where these are cut up, a part of the language model's."""
+    shared = settings.gradients_cut and not settings.adapters
+    cut = min(settings.trained, settings.shape.text_parameters) if shared else 0
     return settings.trained - cut + cut / settings.gpus
 
 

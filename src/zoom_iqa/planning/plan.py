@@ -80,13 +80,18 @@ def _adapters(settings: Settings) -> Changes:
     """The reference is then the same weights under the adapters of the start."""
     if not settings.adapters:
         trained = settings.shape.adapter_parameters(rank=RANK, targets=TARGETS)
-        yield "policy/lora=r64", replace(settings, trained=trained, adapters=True, reference=False)
+        adapted = replace(settings, trained=trained, adapters=True, reference=False)
+        if settings.zero:  # DeepSpeed trains none
+            yield "policy/lora=r64 trainer=fsdp", replace(adapted, zero=0, cut=True)
+        else:
+            yield "policy/lora=r64", adapted
 
 
 def _cut(settings: Settings) -> Changes:
     """Weights and gradients shared out, too."""
     if not settings.cut and settings.gpus > 1:
-        yield "trainer=fsdp", replace(settings, cut=True)
+        cut = replace(settings, cut=True, zero=3 if settings.zero else 0)
+        yield "trainer=deepspeed_zero3" if settings.zero else "trainer=fsdp", cut
 
 
 def _more_gpus(settings: Settings) -> Changes:

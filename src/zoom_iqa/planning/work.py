@@ -49,7 +49,8 @@ class Settings:
     """A stage as it is planned: ``trained`` parameters, numbers of ``number_bytes``, budgets as under ``machine``.
 
     ``masters`` says that the optimizer keeps float32 masters and moments and shares them out over the GPUs; otherwise
-    every GPU keeps two moments like the weights. ``cut`` says that weights and gradients are shared out too.
+    every GPU keeps two moments like the weights. ``cut`` says that weights and gradients are shared out too, and
+    ``zero`` is the stage of DeepSpeed's ZeRO, 0 where it does not train.
     ``reference`` is a second copy of the policy, and ``accumulate`` the forward passes of ``work`` that a step adds up.
     """
 
@@ -62,6 +63,7 @@ class Settings:
     number_bytes: int
     masters: bool
     cut: bool
+    zero: int
     reference: bool
     samples: bool
     accumulate: int
@@ -70,6 +72,11 @@ class Settings:
     token_budget: int
     logit_chunk: int
     steps: int | None
+
+    @property
+    def gradients_cut(self) -> bool:
+        """Whether gradients are shared out: in ZeRO 2 they are, and weights are not."""
+        return self.cut or self.zero == 2
 
     @property
     def forwarded(self) -> int:

@@ -238,7 +238,7 @@ class GRPOModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, with its schedule."""
-        return configure(self.model, self._optimizer, self._lr_factor)
+        return configure(self.model, self._placement, self._optimizer, self._lr_factor)
 
     def training_step(self, batch: list[Sample], batch_idx: int) -> None:
         """One rollout and the updates made from it."""

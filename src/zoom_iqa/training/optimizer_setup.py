@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.schedules import Schedule
+from zoom_iqa.parallel.placement import Placement
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 RateSchedule = Schedule | Callable[..., Schedule]
@@ -53,10 +54,12 @@ def rate_factor(schedule: RateSchedule, *, steps: int) -> Schedule:
     return schedule if isinstance(schedule, Schedule) else schedule(steps=steps)
 
 
-def configure(model: nn.Module, optimizer: OptimizerFactory, factor: Schedule) -> OptimizerLRSchedulerConfig:
+def configure(
+    model: nn.Module, placement: Placement, optimizer: OptimizerFactory, factor: Schedule
+) -> OptimizerLRSchedulerConfig:
     """Lightning's optimizer record over the trainable parameters; ``factor`` scales the rate at each optimizer step."""
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:
         raise ConfigError("no parameter is trainable; unfreeze a part of the policy")
-    made = optimizer(trainable)
+    made = placement.learns(model, optimizer(trainable))
     return {"optimizer": made, "lr_scheduler": {"scheduler": LambdaLR(made, factor.value), "interval": "step"}}

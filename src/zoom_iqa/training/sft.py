@@ -115,7 +115,7 @@ class SFTModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """One optimizer over the trainable parameters, with its schedule."""
-        return configure(self.model, self._optimizer, self._lr_factor)
+        return configure(self.model, self._placement, self._optimizer, self._lr_factor)
 
     def training_step(self, batch: list[Trajectory], batch_idx: int) -> None:
         """One optimizer step, or none where loss or gradient is not finite in some process."""

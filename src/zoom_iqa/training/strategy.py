@@ -12,8 +12,9 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from torch.optim import Optimizer
 
+from zoom_iqa.parallel.deepspeed_zero import DeepSpeedZero
 from zoom_iqa.parallel.pieces import split
-from zoom_iqa.parallel.placement import FSDP, Placement, Replicated
+from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES, Placement, Replicated
 from zoom_iqa.parallel.processes import world_size
 from zoom_iqa.policy.parts import blocks, kept_whole
 from zoom_iqa.policy.policy import Policy
@@ -21,16 +22,18 @@ from zoom_iqa.policy.policy import Policy
 
 def joining_strategy(strategy: Any) -> Any:
     """Lightning's strategy that joins the processes for a ``trainer.strategy``."""
-    return "ddp" if strategy == FSDP else strategy
+    return "ddp" if strategy == FSDP or strategy in ZERO_STAGES else strategy
 
 
 def placement_of(strategy: Any) -> Placement:
     """The places of weights for a ``trainer.strategy``, when the processes have joined; one alone has all."""
-    if strategy != FSDP or world_size() == 1:
-        return Replicated()
-    from zoom_iqa.parallel.sharded import Sharded  # FSDP takes a second to import
+    if world_size() > 1 and strategy == FSDP:
+        from zoom_iqa.parallel.sharded import Sharded  # FSDP takes a second to import
 
-    return Sharded(blocks=blocks, kept_whole=kept_whole)
+        return Sharded(blocks=blocks, kept_whole=kept_whole)
+    if world_size() > 1 and strategy in ZERO_STAGES:
+        return DeepSpeedZero(stage=ZERO_STAGES[strategy], kept_whole=kept_whole)
+    return Replicated()
 
 
 def lent(trainer: L.Trainer, policy: Policy) -> AbstractContextManager[None]:

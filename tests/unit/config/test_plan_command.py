@@ -46,6 +46,15 @@ def test_the_remedy_for_other_tasks_plans_them() -> None:
     assert grpo.work.image_tokens == 512
 
 
+@pytest.mark.parametrize(("trainer", "cut", "zero"), [("deepspeed_zero2", False, 2), ("deepspeed_zero3", True, 3)])
+def test_deepspeed_keeps_masters_and_shares_them_out(trainer: str, cut: bool, zero: int) -> None:
+    cfg = config_of(["experiment=grpo_full", f"trainer={trainer}", "size.optimizer=torch.optim.AdamW"])
+    (grpo,) = settings_of(cfg, gpus=8, new_tokens=None)
+    assert (grpo.cut, grpo.zero, grpo.gradients_cut, grpo.masters) == (cut, zero, True, True)
+    (alone,) = settings_of(cfg, gpus=1, new_tokens=None)
+    assert (alone.cut, alone.zero, alone.masters) == (False, 0, False)
+
+
 def test_a_folder_says_its_shape() -> None:
     text = planned(["policy=tiny", "gpu=l40s"])
     assert "sft on 1 x l40s: fits" in text
@@ -60,6 +69,14 @@ def test_a_folder_says_its_shape() -> None:
         (["new_tokens=x"], r"new_tokens=x must be a whole number of at least 1"),
         (["experiment=deepsight_full"], r"task: a plan counts the tokens of two turns; task=zoom plans the same"),
         (["policy.path=/nowhere"], r"policy\.path=/nowhere: its shape is not known"),
+        (
+            ["experiment=grpo_full", "trainer=deepspeed_zero2", "policy/lora=r64"],
+            r"trainer=deepspeed_zero2: it trains no adapters \(policy/lora\); use trainer=ddp or trainer=fsdp",
+        ),
+        (
+            ["experiment=human_full", "task=zoom", "trainer=deepspeed_zero3"],
+            r"freeze_vision_tower=false: trainer=deepspeed_zero3 trains no vision tower.*use trainer=ddp or",
+        ),
         (["grpo.modul.group_size=4"], r"grpo\.modul: there is no such key; did you mean module"),
     ],
 )

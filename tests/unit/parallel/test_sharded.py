@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,67 +12,22 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
+from support.cut_toy import Owner, Toy, learned, trained
 from support.two_processes import in_two
 from zoom_iqa.learning.master_adamw import MasterAdamW
 from zoom_iqa.parallel.pieces import Pieces, pieced, put_together, split
-from zoom_iqa.parallel.placement import Placement, Replicated, passes_more, within
+from zoom_iqa.parallel.placement import Placement, Replicated, passes_more
 from zoom_iqa.parallel.sharded import Sharded
 from zoom_iqa.parallel.tensor_parts import is_cut, whole
 
-PASSES = (2, 1)  # of each process in a step
 ADAMW = partial(torch.optim.AdamW, lr=0.01)
 MASTERS = partial(MasterAdamW, lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
 
 
-class Toy(nn.Module):
-    """Two blocks between an embedding and a head that are one weight of 5 rows, and a tower that stays whole."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.tower = nn.Linear(2, 3, bias=False)
-        self.embedding = nn.Embedding(5, 3)
-        self.blocks = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3, bias=False)])
-        self.head = nn.Linear(3, 5, bias=False)
-        for parameter in self.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator)
-        self.head.weight = self.embedding.weight
-        self.register_buffer("gain", torch.tensor(0.5), persistent=False)
-
-    def loss(self, row: int) -> Tensor:
-        """Of one example; not by way of forward, and not of a module that FSDP knows."""
-
-        def of_row() -> Tensor:
-            hidden = self.embedding(torch.tensor([row])) + self.tower(torch.tensor([[1.0, float(row)]]))
-            for block in self.blocks:
-                hidden = torch.tanh(block(hidden)) * self.gain
-            return (hidden @ self.head.weight.T).log_softmax(-1)[:, (row + 1) % 5].sum()
-
-        return -within(self, of_row)
-
-
-@dataclass
-class Owner:
-    model: Any
-
-
 def sharded() -> Sharded:
     return Sharded(blocks=lambda model: model.blocks, kept_whole=lambda model: model.tower.parameters())
-
-
-def learned(placement: Placement, model: Toy, optimizer: Any, rows: Iterable[int], *, more: int = 0) -> float | None:
-    """One step from these rows, and so many passes of no weight."""
-    for row in rows:
-        model.loss(row).backward()
-    for _ in range(more):
-        (model.loss(0) * 0.0).backward()
-    return placement.sum_clip_step(model, optimizer, max_norm=0.5, finite=True)
-
-
-def trained(model: nn.Module) -> list[nn.Parameter]:
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def of_process(number: int, folder: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import pytest
 
 from support.random_policy import build_random_policy
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.parallel import deepspeed_zero
 from zoom_iqa.planning.duration import decode_bytes, seconds, update_products
 from zoom_iqa.planning.hardware import GPUS, Gpu
-from zoom_iqa.planning.memory import activation_bytes, block_bytes, memory, optimizer_bytes, peak
+from zoom_iqa.planning.memory import SUMMED_AT_ONCE, activation_bytes, block_bytes, memory, optimizer_bytes, peak
 from zoom_iqa.planning.plan import plan
 from zoom_iqa.planning.shapes import SHAPE_3B, SHAPE_7B, PolicyShape, shape_of
 from zoom_iqa.planning.text import plan_text
@@ -23,13 +24,13 @@ SMALL = PolicyShape(
 WORK = Work(images=2, group=3, prompt=10, image_tokens=6, second_prompt=20, new_tokens=5)
 SETTINGS = Settings(
     stage="grpo", shape=SMALL, work=WORK, gpus=2, trained=2608, adapters=False, number_bytes=2, masters=True, cut=False,
-    reference=True, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=100, token_budget=120,
+    zero=0, reference=True, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=100, token_budget=120,
     logit_chunk=10, steps=None,
 )  # fmt: skip
 H200_STEP = Settings(
     stage="grpo", shape=SHAPE_7B, gpus=1, trained=SHAPE_7B.text_parameters, adapters=False, number_bytes=2,
-    masters=False, cut=False, reference=False, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=16384,
-    token_budget=262144, logit_chunk=1024, steps=None,
+    masters=False, cut=False, zero=0, reference=False, samples=True, accumulate=1, checkpointing=True,
+    micro_batch_tokens=16384, token_budget=262144, logit_chunk=1024, steps=None,
     work=Work(images=8, group=8, prompt=1650, image_tokens=1036, second_prompt=0, new_tokens=256),
 )  # fmt: skip
 """The step that was measured: one turn, AdamW with moments like the weights."""
@@ -124,6 +125,28 @@ def test_weights_that_are_cut_up_by_hand() -> None:
     with_tower = replace(SETTINGS, cut=True, trained=2824 + 10, masters=False)
     assert memory(with_tower)["update"]["gradients"] == 2 * (2824 / 2 + 10)
     assert optimizer_bytes(with_tower) == 2 * 2 * (2824 / 2 + 10)
+
+
+def test_gradients_that_are_cut_up_by_hand() -> None:
+    assert SUMMED_AT_ONCE == deepspeed_zero.SUMMED_AT_ONCE
+    phases = memory(replace(SETTINGS, zero=2))
+    whole = 2 * SMALL.parameters
+    assert phases["update"] == {
+        "weights": whole,
+        "optimizer": 15_648,
+        "reference": whole,
+        "gradients": 2 * 2608 / 2,
+        "gradients at work": 2 * (800 + 50_000_000),  # the largest weight's, and those that wait for their sum
+        "activations": activation_bytes(SETTINGS),
+    }
+    assert "whole weights" not in phases["rollout"]
+    assert memory(replace(SETTINGS, zero=3, cut=True)) == memory(replace(SETTINGS, cut=True))
+
+
+def test_changes_of_a_plan_with_deepspeed_are_those_it_takes() -> None:
+    settings = replace(H200_STEP, masters=True, reference=True, gpus=8, zero=2)
+    said = [change for change, _ in plan(settings, GPUS["l40s"]).changes]
+    assert said[:2] == ["policy/lora=r64 trainer=fsdp", "trainer=deepspeed_zero3"]
 
 
 def test_weights_are_cut_up_before_there_are_more_gpus() -> None:

@@ -1,0 +1,48 @@
+"""What DeepSpeed's trainers need and cannot learn is said before there is a policy."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import pytest
+
+from support.small_run import composed
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config import zero
+from zoom_iqa.config.stages import make_stage
+
+SMALL = ["data.train.size=4", "data.test.size=2"]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zero, "find_spec", lambda name: object())
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["policy/lora=r8"], r"trainer=deepspeed_zero3: it trains no adapters .*use trainer=ddp or trainer=fsdp"),
+        (
+            ["grpo.module.freeze_vision_tower=false"],
+            r"grpo\.module\.freeze_vision_tower=false: trainer=deepspeed_zero3",
+        ),
+    ],
+)
+def test_what_it_does_not_train_is_named(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make_stage("grpo", composed(*SMALL, "trainer=deepspeed_zero3", *overrides))
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("trainer", ["deepspeed_zero2", "deepspeed_zero3"])
+def test_a_stage_is_made_for_it(trainer: str) -> None:
+    assert make_stage("grpo", composed(*SMALL, f"trainer={trainer}", "trainer.devices=1")).name == "grpo"
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed(*SMALL, "trainer=deepspeed_zero2", "trainer.devices=1")
+    monkeypatch.setattr(zero, "find_spec", lambda name: None if name == "deepspeed" else find_spec(name))
+    with pytest.raises(ConfigError, match=r"trainer=deepspeed_zero2 needs DeepSpeed: pip install .*\[deepspeed\]"):
+        make_stage("sft", cfg)
