@@ -1,4 +1,4 @@
-"""What ``trainer=deepspeed_zero2`` and ``trainer=deepspeed_zero3`` need, and what they cannot learn."""
+"""Limits of ``trainer=deepspeed_zero2`` and ``trainer=deepspeed_zero3``, said before there is a policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_installed(cfg: DictConfig) -> None:
 
 
 def check_learnable(cfg: DictConfig, stage: str) -> None:
-    """Raise ConfigError where a stage asks the trainer for what it does not cut up alike in all processes."""
+    """Raise ConfigError where a stage asks the trainer to learn something that it does not."""
     strategy = cfg.trainer.strategy
     if strategy not in ZERO_STAGES:
         return

@@ -47,8 +47,7 @@ class KeepsMasters(Protocol):
 class DeepSpeedZero:
     """ZeRO of ``stage`` 2 or 3 by DeepSpeed, which learns all weights but those that ``kept_whole`` names of a model.
 
-    Raises:
-        ConfigError: DeepSpeed is not installed.
+    Before ``learns`` a model that is to learn is whole.
     """
 
     def __init__(self, *, stage: int, kept_whole: Callable[[nn.Module], Iterable[nn.Parameter]]) -> None:
@@ -207,7 +206,7 @@ class _AnyWork(nn.Module):
         self.parts = nn.ModuleList(modules)
 
     def forward(self, work: Callable[[], Any]) -> Any:
-        """What the work makes; DeepSpeed takes gradients' mean over the processes, so each is made as many times."""
+        """Do the work. DeepSpeed takes the mean of gradients over processes: times their number it is the sum."""
         made = work()
         for tensor in made if isinstance(made, tuple) else (made,):
             if tensor is not None and tensor.requires_grad:

@@ -1,4 +1,4 @@
-"""What DeepSpeed's trainers need and cannot learn is said before there is a policy."""
+"""Limits of DeepSpeed's trainers are said before there is a policy."""
 
 from __future__ import annotations
 

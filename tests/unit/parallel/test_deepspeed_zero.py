@@ -119,7 +119,7 @@ def left_out(placement: Placement, model: Toy, optimizer: Any, number: int) -> l
 
 
 def from_one(placement: Placement, number: int, folder: Path) -> dict[str, Any]:
-    """What is learned from weights and states that one process had whole."""
+    """Weights and states learned from weights and states that one process had whole."""
     start = torch.load(folder / "whole.pt", weights_only=True)
     found: dict[str, Any] = {}
     for name, make in (("moments", ADAMW), ("masters", MASTERS)):
