@@ -6,7 +6,6 @@ Started again with the same ``paths.run_dir`` and config, it goes on where it wa
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -110,7 +109,6 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         stage.check_batch(processes=world_size())
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
-    os.environ.setdefault("DS_ACCELERATOR", fabric.device.type)  # transformers loads DeepSpeed, which would guess
     placement = placement_of(cfg.trainer.strategy)
     origin = _origin(stages, evaluator)
     with folder.opened(config_yaml) if rank() == 0 else nullcontext():

@@ -84,6 +84,7 @@ class Policy:
         """
         if folder.exists():
             raise PolicyError(f"export folder {folder} exists; remove it or choose another")
+        os.environ.setdefault("DS_ACCELERATOR", self.device.type)  # accelerate loads DeepSpeed, which would guess aloud
         with whole_folder(folder) as staging:
             with _errors_of_the_disk():
                 self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
