@@ -35,7 +35,7 @@ for seed in "${seeds[@]}"; do
   for arm in "${arms[@]}"; do
     run=$runs/${arm}_seed$seed
     if [ "$arm" = zoom ]; then
-      $python -m zoom_iqa.train +experiment=generator_quickstart grpo.images=480 seed="$seed" paths.run_dir="$run/trained" \
+      $python -m zoom_iqa.train +experiment=quickstart seed="$seed" paths.run_dir="$run/trained" \
         "${more[@]}"
       judge "$run/trained/policy" zoom "zoom_seed$seed"
     else

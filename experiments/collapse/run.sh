@@ -20,7 +20,7 @@ declare -A parts=(
 )
 read -ra arms <<<"${COLLAPSE_ARMS:-without with high_rate high_rate_with}"
 
-common=(+experiment=generator_quickstart data.train.scores=koniq data.test.size=1360 "${more[@]}")
+common=(+experiment=quickstart data.train.scores=koniq data.test.size=1360 "${more[@]}")
 
 for seed in "${seeds[@]}"; do
   sft=$from/sft_seed$seed

@@ -18,7 +18,7 @@ data.trajectories.writer.box_jitter=0.03"
 declare -A parts=([usual]="" [small]="$small" [small_half]="$small data.train.local_fraction=0.5")
 read -ra arms <<<"${CROPS_ARMS:-usual small small_half}"
 
-common=(+experiment=generator_quickstart data.test.size=1360 "${more[@]}")
+common=(+experiment=quickstart grpo.images=1680 data.test.size=1360 "${more[@]}")
 
 measure() { # policy, name of its row
   [ -e "$runs/$2/control.json" ] || $python experiments/crops/crop_control.py "$1" --out "$runs/$2/control.json" \

@@ -1,8 +1,16 @@
 #!/usr/bin/env bash
-# Three seeds of the quickstart, judged on four times its images, and their table: experiments/quickstart/run.sh [key=value ...]
+# Every row of README.md: experiments/quickstart/run.sh [SEED ...]
+# What is finished is not made again, and a run that was stopped goes on. QUICKSTART_RUNS names another folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-for seed in 0 1 2; do
-  .venv/bin/python -m zoom_iqa.train +experiment=quickstart seed=$seed data.test.size=1360 paths.run_dir=runs/quickstart/seed$seed "$@"
+python=.venv/bin/python
+runs=${QUICKSTART_RUNS:-runs/quickstart}
+seeds=("$@")
+[ $# -gt 0 ] || seeds=(0 1 2)
+
+for seed in "${seeds[@]}"; do
+  run=$runs/quickstart_seed$seed cool=$runs/sft_cool_seed$seed
+  [ -d "$run/policy" ] || $python -m zoom_iqa.train +experiment=quickstart seed="$seed" paths.run_dir="$run"
+  [ -e "$cool/metrics.json" ] || $python experiments/quickstart/cool.py "$run" --out "$cool"
 done
-.venv/bin/python experiments/quickstart/collect.py runs/quickstart/seed*
+$python experiments/quickstart/collect.py "$runs"

@@ -12,8 +12,8 @@ seeds=("$@")
 [ $# -gt 0 ] || seeds=(0 1 2 3 4)
 
 declare -A experiment=(
-  [zoom]="generator_quickstart"
-  [chain]="deepsight_quickstart ratings=generator"
+  [zoom]="quickstart"
+  [chain]="deepsight_quickstart"
   [human]="human_quickstart ratings=generator"
 )
 

@@ -182,12 +182,8 @@ WRONG = {
         ["error: sft.trainer.num_nodes=2: ", "set trainer.num_nodes"],
     ),
     "ratings of a generator": (
-        ["ratings=generator", "data.trajectories.ratings.slope=2"],
-        ["error: data.trajectories.ratings.slope=2 must be from 0 to 1"],
-    ),
-    "ratings that a set has none of": (
-        ["data=koniq10k", "ratings=generator"],
-        ["data.trajectories.ratings", "takes no such key"],
+        ["ratings=generator", "ratings.slope=2"],
+        ["error: ratings.slope=2 must be from 0 to 1"],
     ),
     "resampling": (["resampling.bins=0"], ["grpo.data", "bins=0: give at least 1"]),
     "resampling's stages": (["resampling.exponents=[]"], ["grpo.data", "exponents=[]"]),

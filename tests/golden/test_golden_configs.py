@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent / "configs"
 PACKAGE = str(Path(zoom_iqa.__file__).parent)
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 WHOLE = ("quickstart", "grpo_full")
-TINY = ("livewild_jpeg", "deepsight_quickstart", "generator_quickstart")
+TINY = ("livewild_jpeg", "deepsight_quickstart")
 BASES = {name: "quickstart" if name in TINY else "grpo_full" for name in EXPERIMENTS if name not in WHOLE}
 
 

@@ -104,11 +104,14 @@ def check_read(cfg: DictConfig, *, read: Collection[str]) -> None:
 
 
 def _targets(node: Any, path: str) -> Iterator[tuple[str, DictConfig]]:
+    """Nodes with a target, each under the key at which it is given, also where others take it by interpolation."""
     if isinstance(node, DictConfig):
         if "_target_" in node:
             yield path, node
         for key in map(str, node):
-            yield from _targets(node[key], f"{path}.{key}" if path else key)
+            below = node[key]
+            given = _origin(node, key) if isinstance(below, DictConfig | ListConfig) else None
+            yield from _targets(below, given or (f"{path}.{key}" if path else key))
     elif isinstance(node, ListConfig):
         for index, item in enumerate(node):
             yield from _targets(item, f"{path}[{index}]")

@@ -51,6 +51,7 @@ from zoom_iqa.training.strategy import placement_of
 
 # what is read, here or through interpolations that an override may have taken away
 READ_HERE = (
+    "ratings",
     *own_labels.KEYS,
     "name",
     "stages",
@@ -190,9 +191,18 @@ def _count(fabric: L.Fabric) -> int:
 def _announce(cfg: DictConfig, folder: RunFolder, policy: Policy, stages: Mapping[str, Stage], *, images: int) -> None:
     rows = {"run folder": str(folder.path), "policy": described(policy, cfg.policy.path)}
     rows |= {name: stage.length(folder, processes=world_size()) for name, stage in stages.items()}
+    if "sft" in stages and cfg.ratings is not None:
+        rows |= {"ratings": _told_ratings(cfg)}
     rows |= {"evaluation": f"{images:,} images after each stage"}
     rows |= {"to stop": STOPPING, "to go on": go_on_command(folder.path)}
     announce(rows)
+
+
+def _told_ratings(cfg: DictConfig) -> str:
+    """Whose ratings SFT learns where another's were asked for: a set that has scores alone tells them."""
+    if cfg.data.trajectories.get("ratings") is None:
+        return "SFT learns its set's scores; ratings=generator is for the embedded set alone"
+    return "SFT learns a simulated generator's, GRPO people's (ratings=truth: both people's)"
 
 
 def _origin(stages: Mapping[str, Stage], evaluator: Evaluator) -> dict[str, Any]:

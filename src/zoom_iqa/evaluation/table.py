@@ -39,9 +39,15 @@ SHARPNESS = {
     "RMSE": "rmse",
     "RMSE expected": "rmse_expected",
     "spread of digits": "expected_spread",
-    "squared bias": "squared_bias",
-    "variance": "rating_variance",
 }
+
+SCATTER = {
+    "answers an image": "samples_per_image",
+    "squared bias": "squared_bias",
+    "variance within images": "rating_variance",
+    "RMSE of single answers": "rmse_single",
+}
+"""Of several answers an image: the error that their mean keeps, and the one that it loses."""
 
 FIGURES = {
     "images": "n",
@@ -159,6 +165,8 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
         console.print(_by_stage("held-out images (raw PLCC and SRCC)", COLUMNS, metrics))
     if any("n_expected" in figures for figures in metrics.values()):
         console.print(_by_stage("answers, and ratings expected over their digits", SHARPNESS, metrics))
+    if any("rating_variance" in figures for figures in metrics.values()):
+        console.print(_by_stage("errors of single answers: the bias that stays in their mean", SCATTER, metrics))
     if any(isinstance(figures.get("defect_accuracy"), float) for figures in metrics.values()):
         console.print(_by_stage("looks and evidence, where the defect is known", EVIDENCE, metrics))
     for stage, figures in metrics.items():

@@ -35,10 +35,14 @@ _NAMED = re.compile(r"(.+)_seed(\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRun:
-    """The last evaluation of the run in a folder: its figures, and its answers, which are read when asked for."""
+    """An evaluation of the run in a folder: its figures, and its answers, which are read when asked for.
+
+    ``judged`` names the evaluation; None is the last one.
+    """
 
     path: Path
     figures: Figures
+    judged: str | None = None
 
     @cached_property
     def images(self) -> Mapping[str, ImageRatings]:
@@ -47,7 +51,8 @@ class StudyRun:
         Raises:
             DataError: the file of answers is absent or damaged.
         """
-        judged = read_contents(self.path).judged[-1]
+        found = read_contents(self.path).judged
+        judged = found[-1] if self.judged is None else next(one for one in found if one.name == self.judged)
         return {image.trajectories[0].example.id: image for image in judged.images}
 
 
@@ -86,6 +91,15 @@ def read_study(runs: Path) -> dict[str, dict[int, StudyRun]]:
         found.setdefault(arm, {})[seed] = StudyRun(path=folder, figures=figures)
     if not found:
         raise DataError(f"{runs}: no run named ARM_seedN has ended below it; run the study first")
+    return found
+
+
+def stages_of(arms: Arms, arm: str) -> dict[str, dict[int, StudyRun]]:
+    """The evaluations after each stage of an arm's training runs, as arms named by stage."""
+    found: dict[str, dict[int, StudyRun]] = {}
+    for seed, run in arms[arm].items():
+        for stage, figures in read_run(run.path).metrics.items():
+            found.setdefault(stage, {})[seed] = StudyRun(path=run.path, figures=figures, judged=stage)
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.evaluation.table import print_table
+from zoom_iqa.evaluation.table import COLUMNS, EVIDENCE, SCATTER, SHARPNESS, print_table
 
 
 def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,7 +48,17 @@ def test_answers_and_expected_ratings_stand_side_by_side(capsys: pytest.CaptureF
     print_table({"sft": {**figures, "n_expected": 340}, "grpo": figures}, Path("runs/x"))
     lines = capsys.readouterr().out.splitlines()
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if line.startswith("│")]
-    shown = ["0.700", "0.800", "0.650", "0.500", "0.400", "0.250", "0.125"]
-    assert cells[-2:] == [["sft", *shown], ["grpo", *shown]]
+    shown = ["0.700", "0.800", "0.650", "0.500", "0.400"]
+    assert cells[-4:-2] == [["sft", *shown], ["grpo", *shown]]
+    assert cells[-2:] == [["sft", "0.250", "0.125"], ["grpo", "0.250", "0.125"]]
     print_table({"sft": {"srcc": 0.7, "n_expected": 3, "srcc_expected": 0.8}}, Path("runs/x"))
     assert "squared" not in capsys.readouterr().out
+
+
+def test_no_heading_is_cut_in_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    keys = (*COLUMNS.values(), *SHARPNESS.values(), *SCATTER.values(), *EVIDENCE.values())
+    print_table({"grpo": {**dict.fromkeys(keys, 0.125), "n_expected": 340, "n": 340}}, Path("runs/x"))
+    assert "…" not in capsys.readouterr().out

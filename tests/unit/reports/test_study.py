@@ -26,6 +26,7 @@ from zoom_iqa.reports.study import (
     read_study,
     said,
     single_srcc,
+    stages_of,
     variance_within,
 )
 
@@ -74,6 +75,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (unfinished / "checkpoints").mkdir()
     (tmp_path / "results.csv").write_text("")
     return tmp_path
+
+
+def test_the_stages_of_a_run_are_arms(tmp_path: Path) -> None:
+    stages = {
+        "sft": records(*map(np.ndarray.tolist, noisy(1.5, 1))),
+        "grpo": records(*map(np.ndarray.tolist, noisy(0.4, 2))),
+    }
+    run_folder(tmp_path / "quickstart_seed3", stages)
+    arms = stages_of(read_study(tmp_path), "quickstart")
+    assert {stage: list(runs) for stage, runs in arms.items()} == {"sft": [3], "grpo": [3]}
+    for stage, judged in stages.items():
+        run = arms[stage][3]
+        first = [run.images[f"i{number}"].trajectories[0].rating for number in range(24)]
+        assert first == [record.rating for record in judged[:24]]
+        assert figure_of(run, "srcc_single") == pytest.approx(single_srcc(*_matrices(judged)), abs=1e-6)
+
+
+def _matrices(made: list[Record]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([one.rating for one in made], dtype=float).reshape(3, 24), MOS
 
 
 def test_finished_runs_are_read_by_arm_and_seed(folder: Path) -> None:

@@ -39,10 +39,10 @@ class SimulatedGenerator:
 
     def __post_init__(self) -> None:
         if not 1 <= self.middle <= 5:
-            raise ConfigError(f"data.trajectories.ratings.middle={self.middle} must be from 1 to 5")
-        require_share("data.trajectories.ratings.slope", self.slope)
+            raise ConfigError(f"ratings.middle={self.middle} must be from 1 to 5")
+        require_share("ratings.slope", self.slope)
         for name in ("type_bias", "content_bias", "noise"):
-            require_not_negative(f"data.trajectories.ratings.{name}", getattr(self, name))
+            require_not_negative(f"ratings.{name}", getattr(self, name))
 
     def rating(self, example: Example, truth: Truth) -> float:
         """The rating that is written in place of the example's mean opinion score."""
