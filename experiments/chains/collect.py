@@ -1,23 +1,51 @@
-"""Run folders of run.sh -> results.csv and control.csv, and mean and spread over seeds on the screen."""
+r"""Run folders of run.sh -> results.csv and control.csv, and their tables over seeds on the screen.
+
+python experiments/chains/collect.py runs/chains [--resamples 1000]
+"""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
-import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zoom_iqa.reports.rendering import mean_and_spread
+from zoom_iqa.reports.study import COMPARED, difference, markdown, over_seeds, read_study, said, write_runs
 
 HERE = Path(__file__).parent
-COLUMNS = (
-    "srcc", "srcc_single", "srcc_expected", "plcc", "rmse_single", "squared_bias", "rating_variance", "format_rate",
-    "valid_rate", "crop_rate", "turns_per_image", "looks_per_image", "look_hit_rate", "look_hit_rate_by_chance",
-    "evidence_coverage", "evidence_iou", "defect_accuracy", "defect_family_accuracy",
-)  # fmt: skip
+FIGURES = {
+    "SRCC": "srcc",
+    "of single answers": "srcc_single",
+    "of expected ratings": "srcc_expected",
+    "variance within images": "rating_variance",
+    "squared bias": "squared_bias",
+    "well-formed": "format_rate",
+    "answers that look": "crop_rate",
+    "looks": "looks_per_image",
+    "looks that hit": "look_hit_rate",
+    "by chance": "look_hit_rate_by_chance",
+    "region covered": "evidence_coverage",
+    "IoU": "evidence_iou",
+    "defect named": "defect_accuracy",
+    "its family": "defect_family_accuracy",
+    "PLCC": "plcc",
+    "RMSE of single answers": "rmse_single",
+    "readable": "valid_rate",
+    "turns": "turns_per_image",
+}
+ARMS = ("sft", "zoom", "flat", "pcr", "evidence", "random")
+EFFECTS = (
+    ("GRPO, flat reward", "flat", "sft"),
+    ("GRPO, ladder", "pcr", "sft"),
+    ("chain against two turns", "flat", "zoom"),
+    ("ladder against flat reward", "pcr", "flat"),
+    ("evidence filter against none", "evidence", "pcr"),
+    ("evidence filter against as many by chance", "evidence", "random"),
+)
 CONTROL = ("n", "srcc", "rmse", "mean rating", "defect named")
 PRISTINE = (
     "rated at once", "looked by itself", "mean rating of those", "rated again after a look", "mean rating at once",
@@ -25,53 +53,65 @@ PRISTINE = (
 )  # fmt: skip
 
 
-def main(runs: Path) -> None:
-    judged = {path.parents[1].name: _figures(path) for path in sorted(runs.glob("*/judged/metrics.json"))}
-    _write(HERE / "results.csv", ("run", *COLUMNS), [(name, *row.values()) for name, row in judged.items()])
-    _print(judged)
-    control = {path.parent.name: json.loads(path.read_text()) for path in sorted(runs.glob("*/control.json"))}
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE)
+    parser.add_argument("--resamples", type=int, default=1000)
+    asked = parser.parse_args()
+    arms = read_study(asked.runs, within="judged")
+    write_runs(arms, asked.out / "results.csv", list(FIGURES.values()))
+    rows = [
+        [arm, str(len(arms[arm])), *(over_seeds(arms[arm].values(), key) for key in FIGURES.values())]
+        for arm in ARMS
+        if arm in arms
+    ]
+    print(markdown(["arm", "seeds", *FIGURES], rows), end="\n\n")
+    effects = [
+        [effect, *(said(difference(arms, arm, without, key, n_resamples=asked.resamples)) for key in COMPARED)]
+        for effect, arm, without in EFFECTS
+        if arm in arms and without in arms
+    ]
+    print(markdown(["effect", *COMPARED], effects), end="\n\n")
+    control(asked.runs, asked.out / "control.csv")
+
+
+def control(runs: Path, out: Path) -> None:
+    """The controls of crops and of pristine images: a file of every figure, and their means over seeds."""
+    found = {path.parent.name: json.loads(path.read_text()) for path in sorted(runs.glob("*/control.json"))}
     places = {
         f"{place}: {name}": {key: row.get(key, "") for key in CONTROL}
-        for name, found in control.items()
-        for place, row in found["regional"]["places"].items()
+        for name, one in found.items()
+        for place, row in one["regional"]["places"].items()
     }
-    pristine = {
-        f"pristine: {name}": {key: found["pristine"][key] for key in PRISTINE} for name, found in control.items()
-    }
-    rows = [
-        (name, key, value) for part in (places, pristine) for name, row in part.items() for key, value in row.items()
-    ]
-    _write(HERE / "control.csv", ("run", "figure", "value"), rows)
-    _print(places)
-    _print(pristine)
-
-
-def _figures(path: Path) -> dict[str, Any]:
-    figures = json.loads(path.read_text(encoding="utf-8"))["embedded"]
-    return {column: figures.get(column, "") for column in COLUMNS}
-
-
-def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    pristine = {f"pristine: {name}": {key: one["pristine"][key] for key in PRISTINE} for name, one in found.items()}
+    with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([f"{cell:.4f}" if isinstance(cell, float) else cell for cell in row] for row in rows)
+        writer.writerow(("run", "figure", "value"))
+        for name, row in (places | pristine).items():
+            for key, value in row.items():
+                writer.writerow([name, key, f"{value:.4f}" if isinstance(value, float) else value])
+    _print(places, CONTROL)
+    _print(pristine, PRISTINE)
 
 
-def _print(rows: Mapping[str, Mapping[str, Any]]) -> None:
-    """One line an arm, its seeds together."""
+def _print(rows: Mapping[str, Mapping[str, Any]], columns: tuple[str, ...]) -> None:
+    """A row an arm, over its seeds."""
     by_arm: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for name, row in rows.items():
         by_arm[name.rpartition("_seed")[0]].append(row)
-    for arm, found in by_arm.items():
-        figures = (f"{column} {_spread([row[column] for row in found])}" for column in found[0])
-        print(arm, f"{len(found)} seeds", *figures, sep=", ")
+    print(
+        markdown(["", *columns], [[arm, *(_spread(found, key) for key in columns)] for arm, found in by_arm.items()]),
+        end="\n\n",
+    )
 
 
-def _spread(values: Sequence[Any]) -> str:
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    return mean_and_spread(numbers) if numbers else "undefined"
+def _spread(rows: list[Mapping[str, Any]], key: str) -> str:
+    numbers = [float(row[key]) for row in rows if isinstance(row[key], int | float)]
+    if all(number == int(number) for number in numbers):
+        return " + ".join(str(int(number)) for number in numbers)
+    return mean_and_spread(numbers) if numbers else ""
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -190,6 +190,48 @@ def test_the_three_systems_stand_in_one_table(
     assert len(rows_of(tmp_path / "results.csv")) == 3
 
 
+@pytest.mark.parametrize(
+    ("study", "arms", "effect"),
+    [
+        ("chains", ("sft", "flat", "evidence"), "GRPO, flat reward"),
+        ("human", ("sft", "accuracy"), "GRPO, accuracy alone"),
+    ],
+)
+def test_policies_judged_apart_from_their_training_are_collected(
+    study: str,
+    arms: tuple[str, ...],
+    effect: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number, arm in enumerate(arms):
+        run_folder(tmp_path / f"{arm}_seed0" / "judged", {"embedded": records(1.5 - 0.6 * number, number)})
+    (tmp_path / "random_seed0" / "judged").mkdir(parents=True)  # not judged yet
+    collected(study, monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "50")
+    said = capsys.readouterr().out
+    assert [row["arm"] for row in rows_of(tmp_path / "results.csv")] == sorted(arms)
+    [line] = [line for line in said.splitlines() if effect in line]
+    single, expected, variance = (float(cell.split()[0]) for cell in line.split(" | ")[1:])
+    assert single > 0.1
+    assert expected > 0.02  # means of two answers have less to gain
+    assert variance < -0.1
+    assert "random" not in said.partition("| effect")[0]
+
+
+def test_the_quickstart_stands_beside_its_sft_drawn_less_at_random(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_folder(tmp_path / "quickstart_seed0", {"sft": records(1.5, 0), "grpo": records(0.3, 1)})
+    (run / "checkpoints").mkdir()
+    (run / "policy").mkdir()
+    run_folder(tmp_path / "sft_cool_seed0", {"embedded": records(1.2, 2)})
+    collected("quickstart", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "50")
+    assert [row["arm"] for row in rows_of(tmp_path / "results.csv")] == ["sft", "grpo", "sft_cool"]
+    gains = [line for line in capsys.readouterr().out.splitlines() if "srcc_expected: +" in line]
+    assert [line.partition(",")[0] for line in gains] == ["GRPO over SFT", "GRPO over SFT at temperature 0.7"]
+
+
 def test_the_crop_control_measures_every_place_and_collects_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,8 +75,10 @@ class Difference:
         return "+" if self.interval.low > 0 else "-" if self.interval.high < 0 else "0"
 
 
-def read_study(runs: Path) -> dict[str, dict[int, StudyRun]]:
+def read_study(runs: Path, *, within: str = "") -> dict[str, dict[int, StudyRun]]:
     """The finished runs below a folder, by arm and seed; those that are not finished are left out.
+
+    ``within`` is the folder inside ARM_seedN that holds the run; empty says that it is that folder itself.
 
     Raises:
         DataError: none has ended, or a file of one is damaged.
@@ -84,11 +86,12 @@ def read_study(runs: Path) -> dict[str, dict[int, StudyRun]]:
     found: dict[str, dict[int, StudyRun]] = {}
     for folder in sorted(runs.glob("*_seed*")):
         named = arm_and_seed(folder.name)
-        if named is None or not _ended(folder):
+        run = folder / within
+        if named is None or not _ended(run):
             continue
         arm, seed = named
-        figures = list(read_run(folder).metrics.values())[-1]
-        found.setdefault(arm, {})[seed] = StudyRun(path=folder, figures=figures)
+        figures = list(read_run(run).metrics.values())[-1]
+        found.setdefault(arm, {})[seed] = StudyRun(path=run, figures=figures)
     if not found:
         raise DataError(f"{runs}: no run named ARM_seedN has ended below it; run the study first")
     return found
@@ -205,10 +208,12 @@ COLUMNS = {
 
 
 def figure_of(run: StudyRun, key: str) -> float:
-    """A figure of a run, NaN where it is not defined."""
+    """A figure of a run, such as ``srcc`` or ``rouge1.f1``; NaN where it is not defined."""
     if key == "unique_to_truth":
         return figure_of(run, "unique_score_ratio") / figure_of(run, "unique_mos_ratio")
-    found: Any = run.figures.get(key)
+    found: Any = run.figures
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
     return float(found) if isinstance(found, int | float) else math.nan
 
 
