@@ -37,6 +37,7 @@ EFFECTS = (
     ("GRPO, accuracy alone", "accuracy", "sft"),
     ("self-consistency, beside accuracy", "consistency", "accuracy"),
     ("human text, beside both", "human", "consistency"),
+    ("self-consistency and human text", "human", "accuracy"),
 )
 
 
@@ -54,12 +55,13 @@ def main() -> None:
         if arm in arms
     ]
     print(markdown(["arm", "seeds", *FIGURES], rows), end="\n\n")
+    shown = (*COMPARED, "srcc_caption")
     effects = [
-        [effect, *(said(difference(arms, arm, without, key, n_resamples=asked.resamples)) for key in COMPARED)]
+        [effect, *(said(difference(arms, arm, without, key, n_resamples=asked.resamples)) for key in shown)]
         for effect, arm, without in EFFECTS
         if arm in arms and without in arms
     ]
-    print(markdown(["effect", *COMPARED], effects))
+    print(markdown(["effect", *shown], effects))
 
 
 if __name__ == "__main__":

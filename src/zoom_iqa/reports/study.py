@@ -134,16 +134,22 @@ def variance_within(ratings_Kn: Matrix, mos_n: Matrix) -> float:
 
 
 Statistic = Callable[[Matrix, Matrix], float]
-COMPARED: Mapping[str, tuple[str, Statistic]] = {
+STATISTICS: Mapping[str, tuple[str, Statistic]] = {
     "srcc_single": ("rating", single_srcc),
     "srcc_expected": ("expected", mean_srcc),
     "rating_variance": ("rating", variance_within),
+    "srcc_caption": ("caption", mean_srcc),
 }
-"""Figures whose differences have intervals: the value of an answer that they are of, and the figure."""
+"""Figures whose differences have intervals: the value of an answer that they are of, and the figure.
+
+``caption`` is the rating from the answer's own words alone, where the evaluation asked for it.
+"""
+COMPARED = ("srcc_single", "srcc_expected", "rating_variance")
+"""Those that every policy has."""
 
 
 def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples: int) -> Difference | str:
-    """A figure of ``COMPARED`` of ``arm`` minus that of ``baseline``, or the reason that there is none.
+    """A figure of ``STATISTICS`` of ``arm`` minus that of ``baseline``, or the reason that there is none.
 
     It is over the seeds that both have, and the images that all of their answers rate. Photographs are drawn with
     replacement, the same for both arms and all seeds; the spread over seeds is another figure.
@@ -151,7 +157,7 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     seeds = sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {})))
     if not seeds:
         return f"{arm} and {baseline} share no finished seed"
-    value, statistic = COMPARED[figure]
+    value, statistic = STATISTICS[figure]
     pairs = [(arms[arm][seed].images, arms[baseline][seed].images) for seed in seeds]
     rated = [(_values(new, value), _values(old, value)) for new, old in pairs]
     both = set.intersection(*(set(one) for pair in rated for one in pair))
@@ -190,6 +196,9 @@ def _values(images: Mapping[str, ImageRatings], value: str) -> dict[str, list[fl
 def _value(record: Record, value: str) -> float | None:
     if value == "rating":
         return record.rating
+    if value == "caption":
+        asked = record.probes.get("caption", ())
+        return asked[0].rating if asked else None
     return None if record.expected is None else record.expected.mean
 
 

@@ -177,3 +177,18 @@ def test_a_table_has_a_row_an_arm_in_the_order_that_was_asked_for(folder: Path) 
     assert rows[1][2] == over_seeds(arms["grpo"].values(), "srcc_single")
     assert rows[1][2].startswith(f"{np.mean(singles):.3f} ± {np.std(singles, ddof=1):.3f}")
     assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_ratings_from_words_are_compared_where_they_were_asked_for(tmp_path: Path) -> None:
+    for arm, spread in (("accuracy", 1.5), ("human", 0.2)):
+        ratings, expected = noisy(spread, len(arm))
+        asked = [
+            replace(one, probes={"caption": (answer(one.example.id, one.example.mos, float(said)),)})
+            for one, said in zip(records(ratings.tolist(), expected.tolist()), [*expected] * 3, strict=True)
+        ]
+        run_folder(tmp_path / f"{arm}_seed0" / "judged", {"embedded": asked})
+    arms = read_study(tmp_path, within="judged")
+    found = difference(arms, "human", "accuracy", "srcc_caption", n_resamples=50)
+    assert isinstance(found, Difference)
+    ours, theirs = (mean_srcc(noisy(spread, seed)[1][None], MOS) for spread, seed in ((0.2, 5), (1.5, 8)))
+    assert found.value == pytest.approx(ours - theirs)
