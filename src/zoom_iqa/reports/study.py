@@ -227,8 +227,11 @@ def figure_of(run: StudyRun, key: str) -> float:
 
 
 def over_seeds(runs: Iterable[StudyRun], key: str) -> str:
-    """Mean and standard deviation over seeds."""
-    return mean_and_spread([figure_of(run, key) for run in runs])
+    """Mean and standard deviation over seeds: empty where none has the figure, with their number where some have it."""
+    numbers = [figure_of(run, key) for run in runs]
+    defined = [number for number in numbers if not math.isnan(number)]
+    few = "" if len(defined) == len(numbers) else f" ({len(defined)} of {len(numbers)})"
+    return mean_and_spread(defined) + few if defined else ""
 
 
 def write_runs(arms: Arms, path: Path, keys: Sequence[str]) -> None:

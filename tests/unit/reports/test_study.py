@@ -16,6 +16,7 @@ from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
 from zoom_iqa.reports.study import (
     Difference,
+    StudyRun,
     arm_rows,
     difference,
     figure_of,
@@ -192,3 +193,10 @@ def test_ratings_from_words_are_compared_where_they_were_asked_for(tmp_path: Pat
     assert isinstance(found, Difference)
     ours, theirs = (mean_srcc(noisy(spread, seed)[1][None], MOS) for spread, seed in ((0.2, 5), (1.5, 8)))
     assert found.value == pytest.approx(ours - theirs)
+
+
+def test_a_figure_that_some_seeds_lack_says_how_many_have_it(tmp_path: Path) -> None:
+    runs = [StudyRun(path=tmp_path, figures=figures) for figures in ({"x": 0.5}, {"x": "undefined (none)"}, {"x": 0.7})]
+    assert over_seeds(runs, "x") == "0.600 ± 0.141 (2 of 3)"
+    assert over_seeds(runs, "y") == ""
+    assert over_seeds(runs[:1], "x") == "0.500"
