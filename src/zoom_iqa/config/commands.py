@@ -24,6 +24,7 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.config.composition import explained_error
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, settle, world_size
+from zoom_iqa.parallel.silence import leave_watch
 from zoom_iqa.parallel.stopping import stoppable
 
 CHILDREN_END_S = 60.0
@@ -63,6 +64,7 @@ def run_command(
             sys.stdout.flush()
         patience_s = CHILDREN_END_S
     finally:
+        leave_watch()
         settle()
         end_children(within_s=patience_s)
 

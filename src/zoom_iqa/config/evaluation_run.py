@@ -97,7 +97,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         folder.check(config_yaml)
         own_labels.say_what_is_assumed(cfg)
-    launch(fabric, more_arguments=())
+    launch(fabric, more_arguments=(), silent_after_s=cfg.machine.silent_after_s)
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
     with folder.opened(config_yaml) if rank() == 0 else nullcontext():

@@ -46,6 +46,7 @@ REQUIRED: dict[str, Requirement] = {
     "engine_timeout_s": _SECONDS,
     "engine_attempts": _COUNT,
     "engine_wait_s": _SECONDS,
+    "silent_after_s": _POSITIVE,
     "vllm_url": _TEXT,
     "vllm_push_folder": _TEXT_OR_NONE,
     "vllm_lost_after_s": _POSITIVE,

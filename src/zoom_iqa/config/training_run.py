@@ -104,7 +104,11 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         if cfg.show_config:
             print_tree(cfg)
         instantiate(cfg.logger)  # made and dropped: one that cannot log in shows now, in the process that logs
-    launch(fabric, more_arguments=(f"hydra.run.dir={quoted(str(run_dir))}",))
+    launch(
+        fabric,
+        more_arguments=(f"hydra.run.dir={quoted(str(run_dir))}",),
+        silent_after_s=cfg.machine.silent_after_s,
+    )
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
     for stage in stages.values():
         stage.check_batch(processes=world_size())

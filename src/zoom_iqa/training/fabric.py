@@ -12,6 +12,7 @@ from lightning.fabric.accelerators import CPUAccelerator
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.launching import start_children
+from zoom_iqa.parallel.silence import watch_for_silence
 from zoom_iqa.training.strategy import joining_strategy
 
 
@@ -40,10 +41,11 @@ def starts_processes(fabric: L.Fabric) -> bool:
     return fabric.strategy.launcher is not None and not environment.creates_processes_externally
 
 
-def launch(fabric: L.Fabric, *, more_arguments: Sequence[str]) -> None:
+def launch(fabric: L.Fabric, *, more_arguments: Sequence[str], silent_after_s: float) -> None:
     """Start the processes that are missing, by this process's own command line and ``more_arguments``, and join all.
 
-    Lightning would start them too, but not end them with this process, nor say which of them has died.
+    Lightning would start them too, but not end them with this process, nor say which of them has died. One that falls
+    silent for ``silent_after_s`` seconds ends all.
     """
     if starts_processes(fabric):
         environment: Any = fabric.strategy.cluster_environment  # type: ignore[attr-defined]
@@ -58,6 +60,7 @@ def launch(fabric: L.Fabric, *, more_arguments: Sequence[str]) -> None:
         start_children([*_own_command(), *more_arguments], count=count - 1)
         os.environ["LOCAL_RANK"] = "0"  # Lightning takes the processes for started
     fabric.launch()
+    watch_for_silence(silent_after_s)
 
 
 def _own_command() -> list[str]:
