@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from support.command_line import Ended, run_train
@@ -61,6 +62,13 @@ def test_every_experiment_runs_on_the_embedded_set_too(experiment: str) -> None:
     check(cfg)
     OmegaConf.resolve(cfg)
     assert cfg.name == experiment
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.endswith(("quickstart", "livewild_jpeg"))])
+def test_a_tiny_experiment_is_as_long_as_its_command_says(experiment: str) -> None:
+    cfg = composed(f"+experiment={experiment}", "sft.steps=5", "grpo.images=48")
+    for stage, steps in (("sft", 5), ("grpo", 2)):
+        assert instantiate(cfg[stage].data.length).in_steps(samples=1000, per_step=24) == steps
 
 
 def test_the_experiments_that_are_promised() -> None:

@@ -16,8 +16,6 @@ from zoom_iqa.report import report
 CHAINS = (
     "+experiment=deepsight_quickstart",
     "rollout._target_=support.written_engine.ChainEngine",
-    "sft.images=null",
-    "grpo.images=null",
     "data.train.local_fraction=0.97",
     "data.train.procedural_fraction=1.0",
 )

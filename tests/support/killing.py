@@ -31,8 +31,6 @@ CHAINS = (
     "rollout._target_=support.written_engine.DescribedChainEngine",
     "probes=description",
     "+reward/terms@reward.self_consistency=self_consistency",
-    "sft.images=null",
-    "grpo.images=null",
     "data.train.local_fraction=0.97",
     "data.train.procedural_fraction=1.0",
 )

@@ -100,7 +100,7 @@ def test_a_pristine_image_has_no_level_to_move() -> None:
 )
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong
-    with pytest.raises(ConfigError, match=rf"data\.trajectories\.ratings\.{name}="):
+    with pytest.raises(ConfigError, match=rf"ratings\.{name}="):
         generator(**wrong)
 
 
