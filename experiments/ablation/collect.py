@@ -7,7 +7,6 @@ Without resamples only results.csv is written: that is what a study that goes on
 
 from __future__ import annotations
 
-import argparse
 import csv
 import statistics
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from zoom_iqa.reports.study import (
     markdown,
     read_study,
     said,
+    study_arguments,
     write_runs,
 )
 
@@ -62,11 +62,7 @@ OWN = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--resamples", type=int, default=1000)
-    asked = parser.parse_args()
+    asked = study_arguments(__doc__, out=HERE)
     arms = read_study(asked.runs)
     write_runs(arms, asked.out / "results.csv", list(COLUMNS.values()))
     if not asked.resamples:

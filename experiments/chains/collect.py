@@ -5,7 +5,6 @@ python experiments/chains/collect.py runs/chains [--resamples 1000]
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections import defaultdict
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoom_iqa.reports.rendering import mean_and_spread
-from zoom_iqa.reports.study import COMPARED, difference, markdown, over_seeds, read_study, said, write_runs
+from zoom_iqa.reports.study import effect_table, figure_table, markdown, read_study, study_arguments, write_runs
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -54,25 +53,11 @@ PRISTINE = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--resamples", type=int, default=1000)
-    asked = parser.parse_args()
+    asked = study_arguments(__doc__, out=HERE)
     arms = read_study(asked.runs, within="judged")
     write_runs(arms, asked.out / "results.csv", list(FIGURES.values()))
-    rows = [
-        [arm, str(len(arms[arm])), *(over_seeds(arms[arm].values(), key) for key in FIGURES.values())]
-        for arm in ARMS
-        if arm in arms
-    ]
-    print(markdown(["arm", "seeds", *FIGURES], rows), end="\n\n")
-    effects = [
-        [effect, *(said(difference(arms, arm, without, key, n_resamples=asked.resamples)) for key in COMPARED)]
-        for effect, arm, without in EFFECTS
-        if arm in arms and without in arms
-    ]
-    print(markdown(["effect", *COMPARED], effects), end="\n\n")
+    print(figure_table(arms, FIGURES, dict(zip(ARMS, ARMS, strict=True))), end="\n\n")
+    print(effect_table(arms, EFFECTS, n_resamples=asked.resamples), end="\n\n")
     control(asked.runs, asked.out / "control.csv")
 
 

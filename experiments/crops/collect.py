@@ -8,7 +8,6 @@ same for both sides and for all seeds. Only images that every answer of a compar
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
@@ -24,7 +23,7 @@ from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.evaluation.crop_places import PLACES
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
 from zoom_iqa.reports.rendering import mean_and_spread
-from zoom_iqa.reports.study import arm_and_seed, markdown
+from zoom_iqa.reports.study import arm_and_seed, markdown, study_arguments
 
 HERE = Path(__file__).parent
 SIZES = ((0.05, 0.10), (0.10, 0.15), (0.15, 0.30))
@@ -35,11 +34,7 @@ Arms = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--resamples", type=int, default=1000, help="0 leaves intervals out")
-    asked = parser.parse_args()
+    asked = study_arguments(__doc__, out=HERE)
     arms = read(asked.runs)
     tables = {
         "places.csv": places(arms, asked.resamples),

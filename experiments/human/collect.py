@@ -5,10 +5,9 @@ python experiments/human/collect.py runs/human [--resamples 1000]
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from zoom_iqa.reports.study import COMPARED, difference, markdown, over_seeds, read_study, said, write_runs
+from zoom_iqa.reports.study import COMPARED, effect_table, figure_table, read_study, study_arguments, write_runs
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -42,26 +41,11 @@ EFFECTS = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--resamples", type=int, default=1000)
-    asked = parser.parse_args()
+    asked = study_arguments(__doc__, out=HERE)
     arms = read_study(asked.runs, within="judged")
     write_runs(arms, asked.out / "results.csv", list(FIGURES.values()))
-    rows = [
-        [arm, str(len(arms[arm])), *(over_seeds(arms[arm].values(), key) for key in FIGURES.values())]
-        for arm in ARMS
-        if arm in arms
-    ]
-    print(markdown(["arm", "seeds", *FIGURES], rows), end="\n\n")
-    shown = (*COMPARED, "srcc_caption")
-    effects = [
-        [effect, *(said(difference(arms, arm, without, key, n_resamples=asked.resamples)) for key in shown)]
-        for effect, arm, without in EFFECTS
-        if arm in arms and without in arms
-    ]
-    print(markdown(["effect", *shown], effects))
+    print(figure_table(arms, FIGURES, dict(zip(ARMS, ARMS, strict=True))), end="\n\n")
+    print(effect_table(arms, EFFECTS, n_resamples=asked.resamples, figures=(*COMPARED, "srcc_caption")))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ python experiments/three_systems/collect.py runs/three_systems [--resamples 1000
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from zoom_iqa.reports.study import (
     over_seeds,
     read_study,
     said,
+    study_arguments,
     write_runs,
 )
 
@@ -33,11 +33,7 @@ OWN = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path)
-    parser.add_argument("--out", type=Path, default=HERE)
-    parser.add_argument("--resamples", type=int, default=1000)
-    asked = parser.parse_args()
+    asked = study_arguments(__doc__, out=HERE)
     arms = read_study(asked.runs)
     write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
@@ -62,7 +58,7 @@ def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
                 "" if other == arm else said(difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples))
                 for other in (f"{system}_sft", f"zoom_{stage}")
             ]
-            figures = [over_seeds(own, key).replace("nan", "") for key in (*COLUMNS.values(), *OWN.values())]
+            figures = [over_seeds(own, key) for key in (*COLUMNS.values(), *OWN.values())]
             spent = f"{statistics.fmean(tokens(run) for run in own):.0f}"
             rows.append([title, stage, str(len(own)), *figures, spent, *found])
     return head, rows

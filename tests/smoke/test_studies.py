@@ -228,8 +228,9 @@ def test_the_quickstart_stands_beside_its_sft_drawn_less_at_random(
     run_folder(tmp_path / "sft_cool_seed0", {"embedded": records(1.2, 2)})
     collected("quickstart", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "50")
     assert [row["arm"] for row in rows_of(tmp_path / "results.csv")] == ["sft", "grpo", "sft_cool"]
-    gains = [line for line in capsys.readouterr().out.splitlines() if "srcc_expected: +" in line]
-    assert [line.partition(",")[0] for line in gains] == ["GRPO over SFT", "GRPO over SFT at temperature 0.7"]
+    gains = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| GRPO over")]
+    assert [cells[0] for cells in gains] == ["| GRPO over SFT", "| GRPO over SFT at temperature 0.7"]
+    assert all(cells[2].startswith("+") for cells in gains), "of expected ratings"
 
 
 def test_the_crop_control_measures_every_place_and_collects_it(

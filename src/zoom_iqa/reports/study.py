@@ -8,6 +8,7 @@ Legend: K answers of an image, n images.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import math
 import re
@@ -244,11 +245,42 @@ def write_runs(arms: Arms, path: Path, keys: Sequence[str]) -> None:
                 writer.writerow([arm, seed, *(f"{figure_of(run, key):.4f}" for key in keys), run.figures["n"]])
 
 
+def study_arguments(description: str | None, *, out: Path) -> argparse.Namespace:
+    """The arguments of a study's collect.py: ``runs``, ``out`` and ``resamples``."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--resamples", type=int, default=1000, help="0 leaves intervals out")
+    return parser.parse_args()
+
+
 def said(found: Difference | str) -> str:
     """A difference as tables print it; empty where there is none."""
     if isinstance(found, str):
         return ""
     return f"{found.value:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}]"
+
+
+def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, str]) -> str:
+    """A row for each arm of ``titles`` that there is: its title, its seeds and ``figures`` over them, by heading."""
+    rows = [
+        [title, str(len(arms[arm])), *(over_seeds(arms[arm].values(), key) for key in figures.values())]
+        for arm, title in titles.items()
+        if arm in arms
+    ]
+    return markdown(["arm", "seeds", *figures], rows)
+
+
+def effect_table(
+    arms: Arms, effects: Iterable[tuple[str, str, str]], *, n_resamples: int, figures: Sequence[str] = COMPARED
+) -> str:
+    """A row for each effect whose two arms there are: its title, and differences of its arm from its baseline."""
+    rows = [
+        [title, *(said(difference(arms, arm, baseline, name, n_resamples=n_resamples)) for name in figures)]
+        for title, arm, baseline in effects
+        if arm in arms and baseline in arms
+    ]
+    return markdown(["effect", *figures], rows)
 
 
 def arm_rows(arms: Arms, baseline: str, order: Sequence[str], *, n_resamples: int) -> list[list[str]]:
