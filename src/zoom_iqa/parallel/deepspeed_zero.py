@@ -13,7 +13,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -26,7 +26,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.pieces import Part, Pieces
 from zoom_iqa.parallel.placement import WITHIN, ModelOwner, Replicated
 from zoom_iqa.parallel.processes import true_in_all, world_size
-from zoom_iqa.parallel.twins import fill, filled, outline
+from zoom_iqa.parallel.twins import give, lent, outline
 from zoom_iqa.parallel.zero_states import Learning, is_cut, saved, whole
 
 SUMMED_AT_ONCE = 50_000_000
@@ -103,19 +103,9 @@ class DeepSpeedZero:
         engine.step()
         return float(engine.get_global_grad_norm()) if engine.was_step_applied() else None
 
-    @contextmanager
-    def lent(self, owner: ModelOwner) -> Iterator[None]:
-        """In stage 3 the owner's model is a whole twin within the block."""
-        cut = owner.model
-        if cut not in self._outlines:  # not cut: all have all weights
-            yield
-            return
-        with filled(self._outlines[cut], cut, whole) as twin:
-            owner.model = twin
-            try:
-                yield
-            finally:
-                owner.model = cut
+    def lent(self, owner: ModelOwner) -> AbstractContextManager[None]:
+        """In stage 3 the owner's model is a whole twin within the block; in stage 2 all have all weights."""
+        return lent(owner, self._outlines.get(owner.model), whole)
 
     def give_back(self, owner: ModelOwner) -> None:
         """Let the owner have a model of which DeepSpeed knows nothing."""
@@ -125,8 +115,7 @@ class DeepSpeedZero:
         del self._learning[model]
         twin = self._outlines.pop(model, None)
         if twin is not None:
-            fill(twin, model, whole)
-            owner.model = twin.train(model.training)
+            give(owner, twin, whole)
         engine.destroy()
         delattr(model, WITHIN)
         if twin is None:

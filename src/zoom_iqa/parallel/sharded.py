@@ -9,8 +9,8 @@ Engines are lent a twin of the model with whole weights, in which nothing is cut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from types import MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -25,7 +25,7 @@ from zoom_iqa.parallel.pieces import Part, Pieces
 from zoom_iqa.parallel.placement import WITHIN, ModelOwner, Replicated
 from zoom_iqa.parallel.processes import current_reducer, sum_gradients, true_in_all, world_size
 from zoom_iqa.parallel.tensor_parts import is_cut, part_like, part_of, saved, whole
-from zoom_iqa.parallel.twins import fill, filled, outline
+from zoom_iqa.parallel.twins import give, lent, outline
 
 
 class Sharded:
@@ -81,26 +81,15 @@ class Sharded:
         optimizer.zero_grad()
         return float(norm) if good else None
 
-    @contextmanager
-    def lent(self, owner: ModelOwner) -> Iterator[None]:
-        """Within the block the owner's model is a whole twin."""
-        cut = owner.model
-        if cut not in self._outlines:  # not placed: before and after training it is whole
-            yield
-            return
-        with filled(self._outlines[cut], cut, whole) as twin:
-            owner.model = twin
-            try:
-                yield
-            finally:
-                owner.model = cut
+    def lent(self, owner: ModelOwner) -> AbstractContextManager[None]:
+        """Within the block the owner's model is a whole twin; before and after training it is whole itself."""
+        return lent(owner, self._outlines.get(owner.model), whole)
 
     def give_back(self, owner: ModelOwner) -> None:
         """Let the owner have a whole model for good."""
         twin = self._outlines.pop(owner.model, None)
         if twin is not None:
-            fill(twin, owner.model, whole)
-            owner.model = twin.train(owner.model.training)
+            give(owner, twin, whole)
 
     def state_dict(self, model: nn.Module) -> dict[str, Tensor | Part]:
         """This process's parts, and what is whole in all."""

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoom_iqa.parallel.placement import ModelOwner
+
 
 def outline(model: nn.Module, kept: Collection[nn.Parameter]) -> nn.Module:
     """A twin that shares the model's buffers and what is kept whole, and takes no memory for the rest."""
@@ -24,18 +26,40 @@ def outline(model: nn.Module, kept: Collection[nn.Parameter]) -> nn.Module:
 
 
 @contextmanager
-def filled(twin: nn.Module, cut: nn.Module, whole: Callable[[nn.Parameter], Tensor]) -> Iterator[nn.Module]:
+def lent(owner: ModelOwner, twin: nn.Module | None, whole: Callable[[nn.Parameter], Tensor]) -> Iterator[None]:
+    """Within the block the owner's model is its outline ``twin`` with whole weights; without one nothing is cut."""
+    cut = owner.model
+    if twin is None:
+        yield
+        return
+    with _filled(twin, cut, whole):
+        owner.model = twin
+        try:
+            yield
+        finally:
+            owner.model = cut
+
+
+def give(owner: ModelOwner, twin: nn.Module, whole: Callable[[nn.Parameter], Tensor]) -> None:
+    """Let the owner have its outline ``twin`` with whole weights for good."""
+    _fill(twin, owner.model, whole)
+    owner.model = twin.train(owner.model.training)
+
+
+@contextmanager
+def _filled(twin: nn.Module, cut: nn.Module, whole: Callable[[nn.Parameter], Tensor]) -> Iterator[None]:
     """The outline with the weights of ``cut``, in its mode, for a while."""
-    places = fill(twin, cut, whole)
+    places = _fill(twin, cut, whole)
     try:
-        yield twin.train(cut.training)
+        twin.train(cut.training)
+        yield
     finally:
         for module, name, empty in places:
             setattr(module, name, empty)
 
 
 @torch.no_grad()
-def fill(
+def _fill(
     twin: nn.Module, cut: nn.Module, whole: Callable[[nn.Parameter], Tensor]
 ) -> list[tuple[nn.Module, str, nn.Parameter]]:
     """Put whole weights in the places of empty ones, which are returned with their places; tied ones stay tied.
