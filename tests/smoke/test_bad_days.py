@@ -19,7 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
-from support.forked_runs import ended, forked, forked_pair
+from support.changed_steps import before_batch
+from support.forked_runs import ended, forked, forked_pair, last_line
 from support.small_run import assert_same_end, rows, save_policy
 from support.terminal import HIDDEN, SHOWN, counts_in, sent_to
 from support.written_engine import WrittenEngine
@@ -38,24 +39,6 @@ def finished(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "finished"
     assert ended(forked(run, policy)) == 0
     return run
-
-
-def last_line(said: Path) -> str:
-    text = said.read_text()
-    assert "Traceback" not in text
-    return text.splitlines()[-1]
-
-
-def before_batch(module: type, batch: int, act: Callable[[], object]) -> Callable[[], object]:
-    """A change to the class that does something before one of its steps."""
-    step = module.training_step  # type: ignore[attr-defined]
-
-    def changed(self: Any, samples: Any, batch_idx: int) -> Any:
-        if batch_idx == batch:
-            act()
-        return step(self, samples, batch_idx)
-
-    return lambda: setattr(module, "training_step", changed)
 
 
 @pytest.mark.parametrize(("limit", "file"), [(200_000, "last.ckpt"), (2_000, "config.yaml")])

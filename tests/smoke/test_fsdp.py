@@ -8,8 +8,9 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from support.placed_ends import assert_judged_once, assert_learned_alike, assert_left_whole, run_alone
 from support.placed_runs import GOES_ON, THREE_STEPS, TWO, Asked, distance, run_in_two
-from support.small_run import answers_of, assert_same_end, metrics_of, rows, save_policy, small_run, weights_of
+from support.small_run import answers_of, assert_same_end, rows, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.exporting import export
 
@@ -56,27 +57,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     """The run of one process with batches as large as both have."""
-    folder = tmp_path_factory.mktemp("alone") / "run"
-    small_run(folder, policy, *THREE_STEPS, "sft.data.batch_size=2", "grpo.data.batch_size=2")
-    return folder
+    return run_alone(tmp_path_factory.mktemp("alone") / "run", policy)
 
 
 @pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
 def test_two_processes_learn_what_one_learns_from_batches_twice_as_large(
     trainer: str, runs: Path, alone: Path, policy: Path
 ) -> None:
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(policy)
-    before = {f"model.{name}": value for name, value in model.state_dict().items()}
-    nothing = {name: torch.zeros_like(value) for name, value in before.items()}
-    for stage in ("sft", "grpo"):
-        found, expected = weights_of(runs / trainer, stage), weights_of(alone, stage)
-        assert found.keys() == expected.keys()
-        moved, apart = distance(before, expected), distance(found, expected)
-        print(f"{trainer} {stage}: {apart / distance(nothing, expected):.1e} of the weights, {apart / moved:.1e} moved")
-        assert moved > 0.01
-        assert apart < 1e-5 * distance(nothing, expected)
-        assert apart < 1e-3 * moved
-        before = expected
+    assert_learned_alike(runs / trainer, alone, policy)
 
 
 @pytest.fixture(scope="module")
@@ -116,16 +104,11 @@ def test_adapters_beside_weights_that_are_cut_up(runs: Path, policy: Path, tmp_p
 
 @pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
 def test_images_are_shared_out_and_judged_once(trainer: str, runs: Path, alone: Path) -> None:
-    assert [metrics_of(runs / trainer)[stage]["n"] for stage in ("sft", "grpo")] == [5, 5]
-    for stage in ("sft", "grpo"):
-        ids = [answer["id"] for answer in answers_of(runs / trainer, stage)]
-        assert ids == [answer["id"] for answer in answers_of(alone, stage)]
+    assert_judged_once(runs / trainer, alone)
 
 
 def test_one_whole_policy_is_left(runs: Path) -> None:
-    model = Qwen2_5_VLForConditionalGeneration.from_pretrained(runs / "fsdp" / "policy")
-    trained = weights_of(runs / "fsdp", "grpo")
-    assert all(torch.equal(value, trained[f"model.{name}"]) for name, value in model.state_dict().items())
+    assert_left_whole(runs / "fsdp")
 
 
 def test_each_process_has_a_file_of_its_parts(runs: Path) -> None:

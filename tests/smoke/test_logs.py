@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.changed_steps import acting_before, killed
 from support.small_run import metrics_of, save_policy, small_run
 from support.wandb_files import config, history, records, run_files
 from zoom_iqa.training.grpo import GRPOModule
@@ -21,16 +21,9 @@ def killed_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
         monkeypatch.setenv(name, str(tmp_path / "wandb"))
     monkeypatch.setenv("WANDB_MODE", "offline")
-    step = GRPOModule.training_step
-
-    def killed(self: GRPOModule, batch: Any, batch_idx: int) -> None:
-        if batch_idx == 3:
-            raise RuntimeError("killed")
-        step(self, batch, batch_idx)
-
     policy, run = save_policy(tmp_path), tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(GRPOModule, "training_step", killed)
+        patched.setattr(GRPOModule, "training_step", acting_before(GRPOModule.training_step, 3, killed))
         with pytest.raises(RuntimeError, match="killed"):
             small_run(run, policy, *LOGGERS)
     small_run(run, policy, *LOGGERS)

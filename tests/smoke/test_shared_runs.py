@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from support.forked_runs import ended, forked, forked_pair
+from support.changed_steps import before_batch, in_process
+from support.forked_runs import ended, forked, forked_pair, last_line
 from support.plain_policy import plain_policy
 from support.shared_models import WrittenServed, forked_server
 from support.small_run import assert_same_end, save_policy
@@ -52,24 +53,6 @@ def asking(url: str, folder: Path) -> tuple[str, ...]:
     )
 
 
-def before_step(number: int, act: object) -> object:
-    """A change to GRPO that does something before one of its steps, in the process of rank 0."""
-    step = GRPOModule.training_step
-
-    def changed(self: GRPOModule, batch: object, batch_idx: int) -> None:
-        if batch_idx == number and os.environ.get("LOCAL_RANK", "0") == "0":
-            act()  # type: ignore[operator]
-        step(self, batch, batch_idx)  # type: ignore[arg-type]
-
-    return lambda: setattr(GRPOModule, "training_step", changed)
-
-
-def last_line(said: Path) -> str:
-    text = said.read_text()
-    assert "Traceback" not in text, text
-    return text.splitlines()[-1]
-
-
 def test_two_processes_share_a_server_and_stop_together_when_it_dies(
     policy: Path, server: tuple[int, str], tmp_path: Path
 ) -> None:
@@ -77,9 +60,9 @@ def test_two_processes_share_a_server_and_stop_together_when_it_dies(
     pushed = tmp_path / "pushed"
     assert [ended(pid) for pid in forked_pair(whole, policy, *asking(server[1], pushed), *TWO, said=said)] == [0, 0]
     with forked_server(lambda: made(policy)) as (server_pid, url):
-        kill = before_step(2, lambda: os.kill(server_pid, signal.SIGKILL))
+        kill = before_batch(GRPOModule, 2, in_process(0, lambda: os.kill(server_pid, signal.SIGKILL)))
         begin = time.monotonic()
-        pids = forked_pair(run, policy, *asking(url, pushed), *TWO, first=kill, said=said)  # type: ignore[arg-type]
+        pids = forked_pair(run, policy, *asking(url, pushed), *TWO, first=kill, said=said)
         assert [ended(pid) for pid in pids] == [2, 2]
         assert time.monotonic() - begin < 60
     assert all(f"machine.vllm_url={url}: no answer within 2 s" in last_line(path) for path in said)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from support.changed_steps import before_batch, in_process
 from support.forked_runs import ended, forked_pair
 from support.small_run import save_policy
 from zoom_iqa.training.grpo import GRPOModule
@@ -26,18 +27,14 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def slow_then_stopped(rank: int, since: Path) -> Callable[[], object]:
     """A change to GRPO in one process: its second step takes longer than the limit, in the third it is stopped."""
-    step = GRPOModule.training_step
 
-    def changed(self: GRPOModule, batch: object, batch_idx: int) -> None:
-        if os.environ["LOCAL_RANK"] == str(rank):
-            if batch_idx == 1:
-                time.sleep(2 * SILENT_AFTER_S)
-            if batch_idx == 2:
-                since.write_text(str(time.monotonic()))
-                os.kill(os.getpid(), signal.SIGSTOP)
-        step(self, batch, batch_idx)  # type: ignore[arg-type]
+    def stop() -> None:
+        since.write_text(str(time.monotonic()))
+        os.kill(os.getpid(), signal.SIGSTOP)
 
-    return lambda: setattr(GRPOModule, "training_step", changed)
+    slow = before_batch(GRPOModule, 1, in_process(rank, lambda: time.sleep(2 * SILENT_AFTER_S)))
+    stopped = before_batch(GRPOModule, 2, in_process(rank, stop))
+    return lambda: (slow(), stopped())
 
 
 @pytest.mark.parametrize("stopped", [0, 1])

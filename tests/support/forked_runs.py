@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from torch.utils.data._utils import signal_handling
 
+from support.free_port import free_port
 from support.small_run import small_run
 from zoom_iqa.config.commands import run_command
 
@@ -56,13 +56,18 @@ def forked_pair(
     said: Sequence[Path | None] = (None, None),
 ) -> list[int]:
     """Two processes that make one run, as a launcher would start them; ``settings`` name a trainer for both."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     return [
         forked(run_dir, policy, *settings, first=first, said=said[rank], environment={**place, "LOCAL_RANK": str(rank)})
         for rank in (0, 1)
     ]
+
+
+def last_line(said: Path) -> str:
+    """The last line of a process's stderr, which must hold no traceback."""
+    text = said.read_text()
+    assert "Traceback" not in text, text
+    return text.splitlines()[-1]
 
 
 def ended(pid: int) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from support.free_port import free_port
 from support.plain_policy import plain_policy
 from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.widening import widened
@@ -68,7 +68,7 @@ def transformers_server(folder: Path, log: Path) -> Iterator[str]:
 
 @contextmanager
 def _process(command: Sequence[str], log: Path) -> Iterator[str]:
-    port = _free_port()
+    port = free_port()
     with _started([*command, "--host", "127.0.0.1", "--port", str(port)], log) as process:
         _wait_for(f"http://127.0.0.1:{port}", process, log)
         yield f"http://127.0.0.1:{port}/v1"
@@ -119,10 +119,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
     process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port

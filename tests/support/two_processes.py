@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +10,13 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from support.free_port import free_port
 from zoom_iqa.parallel.processes import settle
 
 
 def in_two(of_process: Callable[[int, Path], Any], folder: Path) -> list[Any]:
     """What ``of_process(number, folder)``, a function of a module, returns in the first and in the second process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.spawn(_process, args=(port, of_process, folder), nprocs=2)
+    mp.spawn(_process, args=(free_port(), of_process, folder), nprocs=2)
     return [torch.load(folder / f"{number}.pt", weights_only=False) for number in (0, 1)]
 
 

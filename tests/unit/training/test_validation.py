@@ -14,6 +14,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from support.changed_steps import acting_before, killed
 from support.made_rollouts import record
 from support.small_run import metrics_of, rows, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
@@ -97,16 +98,9 @@ def test_the_best_policy_is_kept_whole(validated: Path) -> None:
 def test_a_stopped_run_goes_on_to_the_same_figures(
     policy: Path, validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = GRPOModule.training_step
-
-    def killed(self: GRPOModule, batch: Any, batch_idx: int) -> None:
-        if batch_idx == 3:
-            raise RuntimeError("killed")
-        step(self, batch, batch_idx)
-
     settings = [*VALIDATION, "logger=[csv,wandb]"]
     with monkeypatch.context() as patched:
-        patched.setattr(GRPOModule, "training_step", killed)
+        patched.setattr(GRPOModule, "training_step", acting_before(GRPOModule.training_step, 3, killed))
         with pytest.raises(RuntimeError, match="killed"):
             small_run(tmp_path / "run", policy, *settings)
     small_run(tmp_path / "run", policy, *settings)
