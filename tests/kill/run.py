@@ -35,9 +35,14 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="kills-"))  # stays where something is wrong
     print(f"seed {seed}, in {folder}", flush=True)
     policy = save_policy(folder)
-    running = {name: Killing(KINDS[name], policy, folder / name, draw) for name in args.kinds}
+    kinds = [name for name in args.kinds if KINDS[name].possible]
+    for name in sorted(set(args.kinds) - set(kinds)):
+        print(f"{name}: left out, since {KINDS[name].needs} is not installed", flush=True)
+    if not kinds:
+        raise SystemExit("no kind is left to kill: pip install -e '.[deepspeed]'")
+    running = {name: Killing(KINDS[name], policy, folder / name, draw) for name in kinds}
     for number in range(args.kills):
-        name = args.kinds[number % len(args.kinds)]
+        name = kinds[number % len(kinds)]
         running[name].kill()
         print(f"kill {number + 1}, of {name}: {dict(running[name].counts)}", flush=True)
     for name, killing in running.items():

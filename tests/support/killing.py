@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from support.forked_runs import ended, forked, forked_pair
@@ -38,11 +39,17 @@ CHAINS = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of run: its overrides, and whether it has two processes."""
+    """A kind of run: its overrides, whether it has two processes or logs to W&B, and a package not always installed."""
 
     settings: tuple[str, ...]
     two: bool = False
     wandb: bool = False
+    needs: str = ""
+
+    @property
+    def possible(self) -> bool:
+        """Whether the package is installed that it needs."""
+        return not self.needs or find_spec(self.needs) is not None
 
 
 KINDS: Mapping[str, Kind] = {
@@ -51,6 +58,8 @@ KINDS: Mapping[str, Kind] = {
     "adapters": Kind((*EVERY, "policy/lora=r8")),
     "ddp": Kind((*EVERY, "trainer=ddp", "trainer.devices=2"), two=True),
     "fsdp": Kind((*EVERY, "trainer=fsdp", "trainer.devices=2"), two=True),
+    "zero2": Kind((*EVERY, "trainer=deepspeed_zero2", "trainer.devices=2"), two=True, needs="deepspeed"),
+    "zero3": Kind((*EVERY, "trainer=deepspeed_zero3", "trainer.devices=2"), two=True, needs="deepspeed"),
     "chain": Kind((*EVERY, *CHAINS)),
     "chain in two": Kind((*EVERY, *CHAINS, "trainer=ddp", "trainer.devices=2"), two=True),
 }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,12 +11,21 @@ import torch
 
 from support.engine_runs import SAMPLING, native, run
 from support.served import rollout_server
-from support.small_run import rows, weights_of
-from support.vllm_runs import CACHE_TOKENS, ROWS, assert_alike, changed, copy_of, mixed_requests
+from support.small_run import rows
+from support.vllm_runs import (
+    CACHE_TOKENS,
+    ROWS,
+    assert_alike,
+    assert_same_policy,
+    behind,
+    changed,
+    copy_of,
+    mixed_requests,
+    start,
+)
 from zoom_iqa.engines.vllm.engine import VllmEngine
 from zoom_iqa.engines.vllm.shared.recipe import VllmServerRecipe
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.policy.shipped import shipped_policy_folder
 from zoom_iqa.policy.vision_cache import VisionCache
 
 
@@ -54,52 +60,24 @@ def test_trainers_take_turns_and_get_the_tokens_of_the_native_engine(shipped: Po
     assert first.cached_tokens > cached  # the requests share a prompt
 
 
-SETTINGS = [
-    "+experiment=quickstart",
-    "stages=[grpo]",
-    "trainer=ddp",
-    "trainer.devices=2",
-    "machine.workers=0",
-    "data.train.size=12",
-    "data.test.size=4",
-    "grpo.steps=3",
-    "grpo.data.batch_size=2",
-    "grpo.module.group_size=4",
-    "grpo.checkpoint_every=3",
-    "machine.evaluation_batch_size=4",
-    f"policy.path={shipped_policy_folder()}",
-]
-
-
-def train(run_dir: Path, *settings: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "zoom_iqa.train", *SETTINGS, *settings, f"paths.run_dir={run_dir}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=run_dir.parent, env=environment, stderr=subprocess.PIPE, text=True)
+IN_TWO = ["trainer=ddp", "trainer.devices=2", "grpo.data.batch_size=2"]
 
 
 def test_two_processes_share_it_and_come_to_the_policy_of_the_native_engine(
     shipped: Policy, url: str, tmp_path: Path
 ) -> None:
-    in_vllm = ["rollout=vllm_server", f"machine.vllm_url={url}", "rollout.probe_tolerance=1e-3"]
-    for name, engine in (("native", []), ("vllm", in_vllm)):
-        process = train(tmp_path / name, *engine)
+    for name, engine in (("native", []), ("vllm", behind(url))):
+        process = start(tmp_path / name, *IN_TWO, *engine)
         _, said = process.communicate(timeout=500)
         assert process.returncode == 0, said
-    found, expected = (weights_of(tmp_path / name, "grpo") for name in ("vllm", "native"))
-    assert found.keys() == expected.keys()
-    start = {f"model.{name}": weight for name, weight in shipped.model.state_dict().items()}
-    assert any(not torch.equal(weight, start[name]) for name, weight in expected.items() if name in start)
-    for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=1e-3, atol=1e-5)
-    for row, other in zip(rows(tmp_path / "vllm", "grpo"), rows(tmp_path / "native", "grpo"), strict=True):
-        assert row["rollout/tokens_per_turn"] == other["rollout/tokens_per_turn"]
+    assert_same_policy(tmp_path / "vllm", tmp_path / "native", shipped)
 
 
 def test_a_server_that_is_killed_stops_both_processes_within_a_minute(shipped: Policy, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     with rollout_server(tmp_path / "server.log", f"rollout.cache_tokens={CACHE_TOKENS}", f"rollout.rows={ROWS}") as url:
-        engine = ["rollout=vllm_server", f"machine.vllm_url={url}", "machine.vllm_lost_after_s=5", "grpo.steps=500"]
-        process = train(run_dir, *engine, "grpo.checkpoint_every=500")
+        engine = [*behind(url), "machine.vllm_lost_after_s=5", "grpo.steps=500", "grpo.checkpoint_every=500"]
+        process = start(run_dir, *IN_TWO, *engine)
         log = run_dir / "logs" / "grpo" / "metrics.csv"
         until = time.monotonic() + 300
         while not (log.exists() and len(rows(run_dir, "grpo")) >= 2) and time.monotonic() < until:
