@@ -15,7 +15,7 @@ from support.chat_server import ChatApi, chat_server, written
 from support.command_line import Ended, run_module
 from support.made_rollouts import rollout, step
 from zoom_iqa.base.record_files import RecordFile
-from zoom_iqa.base.records import RecordCodec, record_of
+from zoom_iqa.base.records import Record, RecordCodec, record_of
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.tasks.grades import CRITERIA
 
@@ -63,6 +63,26 @@ def test_a_judge_is_asked_once_and_controls_are_told_apart(
     table = run("report", "table2", str(tmp_path / "judged"))
     assert "hidden_name" in table.out
     assert "control template (4 images) is graded lower in accuracy by 6.00" in table.out
+
+
+def test_words_that_have_changed_are_graded_anew(run: Callable[..., Ended], predictions: Path, tmp_path: Path) -> None:
+    with chat_server(ChatApi(answer=written(grades))) as api:
+        command = (
+            f"mine={predictions}",
+            "judge.model=tiny",
+            f"judge.base_url={api.base_url}",
+            "repeats=2",
+            "out=judged",
+        )
+        assert run("judge", *command).status == 0
+        file: RecordFile[Record] = RecordFile(predictions, RecordCodec())
+        first, *others = file.read()
+        file.write([record_of(rollout(first.example, step(3.0, text="<think>another text</think>"))), *others])
+        before = len(api.asked)
+        assert run("judge", *command).status == 0
+        assert len(api.asked) == before + 2 + 1  # its own text twice, and once where it is swapped for another's
+    found = json.loads((tmp_path / "judged" / "judged.json").read_text())["systems"]["mine"]
+    assert found["criteria"]["accuracy"]["mean"] == (2 + 3 * 8) / 4
 
 
 def test_a_policy_of_ours_judges_too_and_what_it_cannot_say_is_typed(

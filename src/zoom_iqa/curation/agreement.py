@@ -5,6 +5,7 @@ Raters are of two kinds: a model that is asked (``ModelRater``), or a rule on th
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,13 +24,14 @@ SLOTS = ("{rationale}", "{hints}")
 
 @dataclass(frozen=True, kw_only=True)
 class Rating:
-    """A rater's answer about a trajectory, as written."""
+    """A rater's answer about a trajectory, as written; ``asked`` names the question, see ``ModelRater.asked``."""
 
     dataset: str
     id: str
     sample: int
     text: str
     finish: Finish
+    asked: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,11 @@ class ModelRater:
         for slot in SLOTS:
             if slot not in self.prompt:
                 raise ConfigError(f"hacf.prompt has no {slot}; say where it goes")
+
+    @property
+    def asked(self) -> str:
+        """A digest of the question without its trajectory: answers to another question decide nothing here."""
+        return hashlib.blake2b(f"{self.level}\n{self.prompt}".encode(), digest_size=8).hexdigest()
 
     def messages(self, sample: Sample, rationale: str) -> tuple[Message, ...]:
         """The question about one trajectory: the image first."""
@@ -111,11 +118,11 @@ def numbered(pieces: Sequence[str]) -> str:
 
 
 class RatingCodec:
-    """Lines of ``hacf.jsonl``."""
+    """Lines of ``hacf.jsonl``: a folder may hold answers to the questions of several raters."""
 
     def key(self, record: Rating) -> Hashable:
-        """Data set, id and sample."""
-        return record.dataset, record.id, record.sample
+        """Data set, id, sample and question."""
+        return record.dataset, record.id, record.sample, record.asked
 
     def encode(self, record: Rating) -> Mapping[str, Any]:
         """JSON-safe fields."""
@@ -123,4 +130,4 @@ class RatingCodec:
 
     def decode(self, fields: Mapping[str, Any]) -> Rating:
         """The record of a line."""
-        return Rating(**fields)
+        return Rating(**{"asked": "", **fields})  # a line of before questions were named: asked for again

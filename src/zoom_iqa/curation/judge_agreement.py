@@ -18,8 +18,8 @@ from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.intervals import Interval, bootstrap_interval, statistic_interval
 from zoom_iqa.tasks.grades import CRITERIA, HIGHEST, LOWEST
 
-Text = tuple[str, str, str]
-"""System, data set and id."""
+Text = tuple[str, str, str, str]
+"""System, data set, id and a digest of the words."""
 ByRepeat = Mapping[int, Mapping[str, int]]
 _GRADES_N = np.arange(HIGHEST - LOWEST + 1)
 
@@ -48,7 +48,7 @@ def agreement(
     texts = [text for text in firsts if text in seconds]
     if not texts:
         return {}
-    images = [text[1:] for text in texts]
+    images = [text[1:3] for text in texts]
     found: dict[str, Agreement] = {}
     for name in CRITERIA:
         x_T, y_T = (_means(graded, texts, name) for graded in (firsts, seconds))
@@ -102,7 +102,7 @@ def _by_text(judgements: Sequence[Judgement]) -> dict[Text, dict[int, Mapping[st
     for one in judgements:
         grades = one.grades
         if one.control is None and not isinstance(grades, str):
-            found.setdefault((one.system, one.dataset, one.id), {})[one.repeat] = grades
+            found.setdefault((one.system, one.dataset, one.id, one.about), {})[one.repeat] = grades
     return found
 
 

@@ -12,7 +12,15 @@ from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos
-from zoom_iqa.curation.judging import CONTROLS, Control, Judgement, JudgementCodec, JudgePrompt, conclusion_of
+from zoom_iqa.curation.judging import (
+    CONTROLS,
+    Control,
+    Judgement,
+    JudgementCodec,
+    JudgePrompt,
+    conclusion_of,
+    digest_of,
+)
 from zoom_iqa.curation.question import question
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.parallel.stopping import until_stopped
@@ -34,9 +42,9 @@ class Question:
     judged: str
 
     @property
-    def place(self) -> tuple[str, str, str, str | None, int]:
+    def place(self) -> tuple[str, str, str, str | None, int, str]:
         """The key of its judgement."""
-        return self.system, self.dataset, self.id, self.control, self.repeat
+        return self.system, self.dataset, self.id, self.control, self.repeat, digest_of(self.judged)
 
 
 def questions_about(
@@ -126,6 +134,7 @@ def _asked(
                     id=one.id,
                     control=one.control,
                     repeat=one.repeat,
+                    about=digest_of(one.judged),
                     text=generation.text,
                     finish=generation.finish,
                 )

@@ -6,6 +6,7 @@ rating of others. A text of several turns is judged by its conclusion.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -54,13 +55,18 @@ class JudgePrompt:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A judge's answer about one text, as written. ``control`` says what the text was in place of the system's own."""
+    """A judge's answer about one text, as written. ``control`` says what the text was in place of the system's own.
+
+    ``about`` is a digest of the words that were graded: predictions may change under a name, and grades of other words
+    are none of them.
+    """
 
     system: str
     dataset: str
     id: str
     control: Control | None
     repeat: int
+    about: str
     text: str
     finish: Finish
 
@@ -80,12 +86,17 @@ def conclusion(text: str) -> str:
     return thought_of(text) or text.strip()
 
 
+def digest_of(words: str) -> str:
+    """A name of the words that are graded."""
+    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
 class JudgementCodec:
     """Lines of ``judgements.jsonl``."""
 
     def key(self, record: Judgement) -> Hashable:
         """All but the answer."""
-        return record.system, record.dataset, record.id, record.control, record.repeat
+        return record.system, record.dataset, record.id, record.control, record.repeat, record.about
 
     def encode(self, record: Judgement) -> Mapping[str, Any]:
         """JSON-safe fields."""
@@ -93,4 +104,4 @@ class JudgementCodec:
 
     def decode(self, fields: Mapping[str, Any]) -> Judgement:
         """The record of a line."""
-        return Judgement(**fields)
+        return Judgement(**{"about": "", **fields})  # a line of before words were named: asked for again

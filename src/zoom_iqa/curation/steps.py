@@ -58,7 +58,10 @@ class Asking:
 
 
 def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[Record, ...]:
-    """Trajectories of every image: another attempt, up to ``attempts``, while none is well formed."""
+    """Trajectories of every image: another attempt, up to ``attempts``, while none is well formed.
+
+    The file may hold trajectories of other images too, of a run with a larger limit; they are left there.
+    """
     items = asking.dataset.items()
     records: tuple[Record, ...] = ()
     for attempt in range(attempts):
@@ -89,7 +92,8 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
 
         title = "generate" if attempt == 0 else f"generate, attempt {attempt + 1}"
         records = _append(path, RecordCodec(), asking, missing, answer, title=title)
-    return records
+    here = {(item.dataset, item.id) for item in items}
+    return tuple(record for record in records if _key(record) in here)
 
 
 def verify(
@@ -130,14 +134,16 @@ def verify(
                 found.append(_verification(record, pair))
         return found
 
-    return _append(
-        path, VerificationCodec(), asking, _missing(path, VerificationCodec(), asking, wanted), answer, "VRF"
-    )
+    codec = VerificationCodec()
+    missing = _missing(path, codec, asking, wanted, lambda record: (*_key(record), record.sample))
+    found = _append(path, codec, asking, missing, answer, title="VRF")
+    places = {(*key, record.sample) for key, record in wanted.items()}
+    return tuple(one for one in found if codec.key(one) in places)
 
 
 def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelRater) -> tuple[Rating, ...]:
     """The rater's answer about each of ``records``, which are those that passed so far."""
-    wanted = {(record.example.dataset, record.example.id): record for record in records}
+    wanted = {_key(record): record for record in records}
 
     def answer(samples: list[Sample]) -> list[Rating]:
         asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
@@ -162,11 +168,15 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
                         sample=record.sample,
                         text=made.text,
                         finish=made.finish,
+                        asked=rater.asked,
                     )
                 )
         return found
 
-    return _append(path, RatingCodec(), asking, _missing(path, RatingCodec(), asking, wanted), answer, title="HACF")
+    codec = RatingCodec()
+    missing = _missing(path, codec, asking, wanted, lambda record: (*_key(record), record.sample, rater.asked))
+    ratings = _append(path, codec, asking, missing, answer, title="HACF")
+    return tuple(one for one in ratings if one.asked == rater.asked)
 
 
 def _verification(record: Record, pair: Sequence[Rollout]) -> Verification:
@@ -180,12 +190,22 @@ def _verification(record: Record, pair: Sequence[Rollout]) -> Verification:
     )
 
 
-def _missing(path: Path, codec: Codec[T], asking: Asking, wanted: Mapping[tuple[str, str], Record]) -> list[int]:
-    """Indices of the examples whose chosen trajectory the file holds nothing about."""
+def _key(record: Record) -> tuple[str, str]:
+    return record.example.dataset, record.example.id
+
+
+def _missing(
+    path: Path,
+    codec: Codec[T],
+    asking: Asking,
+    wanted: Mapping[tuple[str, str], Record],
+    place: Callable[[Record], Hashable],
+) -> list[int]:
+    """Indices of the examples of whose trajectory in ``wanted`` the file has no answer; ``place`` is that one's key."""
     with RecordFile(path, codec) as file:
         done: set[Hashable] = {codec.key(record) for record in file.written}
     keys = [(item.dataset, item.id) for item in asking.dataset.items()]
-    return [index for index, key in enumerate(keys) if key in wanted and (*key, wanted[key].sample) not in done]
+    return [index for index, key in enumerate(keys) if key in wanted and place(wanted[key]) not in done]
 
 
 def _append(

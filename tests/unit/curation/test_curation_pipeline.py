@@ -50,7 +50,7 @@ class Pictures:
         return [rated_example(id=name, dataset="faults", mos=1 + i * 0.25) for i, name in enumerate(NAMES)]
 
     def __len__(self) -> int:
-        return len(NAMES)
+        return len(self.items())
 
     def __getitem__(self, index: int) -> Sample:
         pixels = np.random.default_rng(index).integers(0, 256, (40, 60, 3), dtype=np.uint8)
@@ -203,6 +203,32 @@ def test_a_second_run_asks_nothing_and_other_thresholds_do_neither(made: tuple[P
     read = {name: fate for name, fate in FATES.items() if fate is not None and fate[0] == "read"}
     assert fates(wide) == {**dict.fromkeys(NAMES, ("vrf", "alike_rating")), **read, **mute}
     assert run(folder, silent).verdicts == curated.verdicts
+
+
+def test_another_question_to_the_rater_is_asked_and_the_old_answers_stay(tmp_path: Path) -> None:
+    first = run(tmp_path, Faulty())
+    rated = [name for name, fate in FATES.items() if fate is None or fate[0] == "hacf"]
+    for other in (
+        ModelRater(level="sample", max_failed=0.0, prompt="{hints} {rationale} Be strict."),
+        ModelRater(level="sentence", max_failed=0.0, prompt="{hints} {rationale}"),
+    ):
+        engine = Faulty()
+        run(tmp_path, engine, hacf=other)
+        assert sorted(engine.asked) == sorted(f"faults:{name}/{int(name == 'second_try')}/hacf" for name in rated)
+    assert run(tmp_path, Faulty(budget=0)).verdicts == first.verdicts
+
+
+def test_fewer_images_in_a_folder_are_those_images_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tmp_path, Faulty())
+    items = Pictures().items()[-3:]
+    monkeypatch.setattr(Pictures, "items", lambda self: items)
+    silent = Faulty(budget=0)
+    few = run(tmp_path, silent)
+    assert fates(few) == {name: FATES[name] for name in NAMES[-3:]}
+    assert (few.card["images"], few.card["undecided"], few.card["kept"]) == (3, 0, 0)
+    assert few.card["vrf_tests"]["rating"]["had_values"] == 2
+    monkeypatch.undo()
+    assert run(tmp_path, silent).card["vrf_tests"] == whole.card["vrf_tests"]
 
 
 @pytest.mark.parametrize("without", ["vrf", "hacf"])

@@ -22,7 +22,7 @@ def rater(level: str = "sample", **changed: Any) -> ModelRater:
 
 
 def rated(text: str) -> Rating:
-    return Rating(dataset="d", id="a", sample=0, text=text, finish="stop")
+    return Rating(dataset="d", id="a", sample=0, text=text, finish="stop", asked=rater().asked)
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from zoom_iqa.tasks.grades import CRITERIA
 
 
 def judgement(
-    image: str, accuracy: int, *, system: str = "a", control: Control | None = None, repeat: int = 0
+    image: str, accuracy: int, *, system: str = "a", control: Control | None = None, repeat: int = 0, about: str = ""
 ) -> Judgement:
     """Grades of 1 but for accuracy."""
     grades = {**dict.fromkeys(CRITERIA, 1), "accuracy": accuracy}
     text = "".join(f"<{name}>{grade}</{name}>" for name, grade in grades.items())
-    return Judgement(system=system, dataset="d", id=image, control=control, repeat=repeat, text=text, finish="stop")
+    return Judgement(
+        system=system, dataset="d", id=image, control=control, repeat=repeat, about=about, text=text, finish="stop"
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,8 @@ def test_repeats_are_averaged_and_controls_left_out() -> None:
 
 def test_judges_of_other_texts_have_nothing_to_agree_on() -> None:
     assert agreement([judgement("x", 5)], [judgement("x", 5, system="b")], n_resamples=10, seed=0) == {}
+    changed = judgement("x", 5, about="other words of the same system")
+    assert agreement([judgement("x", 5)], [changed], n_resamples=10, seed=0) == {}
 
 
 def test_intervals_equal_a_loop_over_the_same_draws() -> None:

@@ -12,7 +12,7 @@ from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.types import rated_example
 from zoom_iqa.curation.judge_figures import judge_figures, mean_interval
 from zoom_iqa.curation.judge_step import questions_about
-from zoom_iqa.curation.judging import Control, Judgement, JudgePrompt, conclusion_of
+from zoom_iqa.curation.judging import Control, Judgement, JudgePrompt, conclusion_of, digest_of
 from zoom_iqa.tasks.grades import CRITERIA, read_grades
 
 PROMPT = JudgePrompt(
@@ -31,7 +31,14 @@ def judgement(
     image: str, *grades: object, system: str = "a", control: Control | None = None, repeat: int = 0
 ) -> Judgement:
     return Judgement(
-        system=system, dataset="d", id=image, control=control, repeat=repeat, text=tags(*grades), finish="stop"
+        system=system,
+        dataset="d",
+        id=image,
+        control=control,
+        repeat=repeat,
+        about=digest_of("words"),
+        text=tags(*grades),
+        finish="stop",
     )
 
 

@@ -24,6 +24,7 @@ def judgement(image: str, grade: int, *, template: bool = False, finish: str = "
         id=image,
         control=control,
         repeat=0,
+        about="words",
         text=text,
         finish=finish,  # type: ignore[arg-type]
     )

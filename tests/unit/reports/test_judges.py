@@ -25,6 +25,7 @@ def folder(place: Path, grades: Sequence[int | str], *, benchmark: str = "embedd
             id=f"image {number}",
             control=None,
             repeat=0,
+            about="words",
             text="".join(f"<{name}>{grade}</{name}>" for name in CRITERIA),
             finish="stop",
         )
