@@ -37,6 +37,12 @@ def test_the_tiny_policy_makes_data_that_can_be_trained_on(curate: Callable[...,
     page = (tmp_path / "data" / "card.html").read_text()
     assert "data:image/webp;base64," in page
     assert page.count("<article>") == 6
+    assert page.count("VRF asked again: with the image ") == card["verified"]
+    text = (tmp_path / "data" / "card.md").read_text()
+    assert "\n- benchmark: embedded, split train, seed 0\n" in text
+    assert "\n- vrf: VisualReliance refuse_when=all rating=0.05 iou=0.5 entropy=0.01\n" in text
+    assert "\n- hacf: NearMos tolerance=2\n" in text
+    assert "- rater:" not in text
     assert curate(*LOCAL, "vrf=none").status == 0  # other filters, the same answers
     refused = curate(*LOCAL, "seed=5")
     assert refused.status == 2

@@ -96,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._error(400, "this image cannot be read")
             case "500":
                 return self._error(500, "internal error")
+            case "echo":
+                return self._error(500, f"none of the workers took {self.headers['Authorization']}")
             case "broken":
                 return self._send(200, b'{"choices": [{"mess')
             case "html":

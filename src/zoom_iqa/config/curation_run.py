@@ -18,6 +18,7 @@ from zoom_iqa.config.asking import composed_for, opened, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.go_on import command
+from zoom_iqa.curation.agreement import ModelRater
 from zoom_iqa.curation.estimate import estimated
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
@@ -108,11 +109,31 @@ def curate(cfg: DictConfig) -> Curated | None:
             unanswered={},
             cost=lambda: {name: value for one in speaking.values() for name, value in one.cost().items()},
         )
-        curated = pipeline.run(folder, asking, split=cfg.split, about={"pipeline": cfg.name, **about})
+        curated = pipeline.run(folder, asking, split=cfg.split, about=_about(cfg, pipeline, **about))
         with whole_text_file(folder / "card.html") as file:
-            page = curation_page(curated.verdicts, curated.records, dataset=dataset, examples=cfg.examples)
-            file.write(page)
+            file.write(curation_page(curated, dataset=dataset, examples=cfg.examples))
         return curated
+
+
+def _about(cfg: DictConfig, pipeline: Pipeline, *, generator: str, rater: str) -> dict[str, str]:
+    """Lines of the data card: of which images the data are, who made them, and by which rules they were filtered."""
+    rated = {"rater": rater} if isinstance(pipeline.hacf, ModelRater) else {}
+    return {
+        "pipeline": cfg.name,
+        "benchmark": f"{cfg.benchmark.name}, split {cfg.split}, seed {cfg.seed}",
+        "generator": generator,
+        **rated,
+        "vrf": _rule(cfg.vrf),
+        "hacf": _rule(cfg.hacf),
+    }
+
+
+def _rule(filter_: DictConfig | None) -> str:
+    """A filter's class and values, but for its prompt."""
+    if not filter_:
+        return "none"
+    values = [f"{key}={value}" for key, value in filter_.items() if key not in ("_target_", "prompt")]
+    return " ".join([filter_._target_.rpartition(".")[2], *values])
 
 
 def _engines(speaking: dict[str, Speaking]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos
 from zoom_iqa.curation.verdicts import Key, Verdict
-from zoom_iqa.curation.verification import TESTS, Verification, VisualReliance
+from zoom_iqa.curation.verification import Verification, VisualReliance
+from zoom_iqa.engines.speaker import written_amount
 from zoom_iqa.metrics.correlation import plcc, rmse, srcc
 
 Card = dict[str, Any]
@@ -41,6 +42,7 @@ def card_of(
         "kept": len(kept),
         "refused": refusals(verdicts),
         "attempts": {str(n): count for n, count in sorted(Counter(one.attempts for one in verdicts).items())},
+        "verified": len(verifications),
         "vrf_tests": {} if vrf is None else tests_of(verifications, vrf),
         "before": described([record for record in chosen if record.rating is not None]),
         "after": described(kept),
@@ -58,14 +60,14 @@ def refusals(verdicts: Sequence[Verdict]) -> dict[str, dict[str, int]]:
 
 
 def tests_of(verifications: Sequence[Verification], vrf: VisualReliance) -> dict[str, dict[str, int]]:
-    """Of each of VRF's tests, in how many trajectories it had its values, and in how many it found them alike."""
+    """Of each test of VRF that is on: in how many trajectories it had its values, and in how many they were alike."""
     outcomes = [vrf.alike(found) for found in verifications]
     return {
         name: {
             "had_values": sum(name in outcome for outcome in outcomes),
             "alike": sum(outcome.get(name, False) for outcome in outcomes),
         }
-        for name in TESTS
+        for name in vrf.tests
     }
 
 
@@ -98,14 +100,23 @@ def card_text(card: Card, *, about: Mapping[str, str]) -> str:
     if card["vrf_tests"]:
         lines += ["## Tests of VRF", "", "| test | had its values | found alike |", "| --- | --- | --- |"]
         lines += [f"| {name} | {t['had_values']} | {t['alike']} |" for name, t in card["vrf_tests"].items()]
-        if not card["vrf_tests"]["entropy"]["had_values"]:
-            lines += ["", "The entropy test was off: the generator gave no log-probabilities."]
-        lines.append("")
+        lines += [*_about_entropy(card), ""]
     lines += ["## Trajectories", "", "| | with a rating | kept |", "| --- | --- | --- |"]
     for name in card["before"]:
         lines.append(f"| {name} | {_shown(card['before'][name])} | {_shown(card['after'][name])} |")
-    lines += ["", "## Cost", "", *[f"- {name}: {value:.6g}" for name, value in card["cost"].items()], ""]
+    cost = [f"- {name}: {written_amount(value)}" for name, value in card["cost"].items()]
+    lines += ["", "## Cost", "", *(cost or ["- nothing: a policy in this process answered"]), ""]
     return "\n".join(lines)
+
+
+def _about_entropy(card: Card) -> list[str]:
+    """A sentence where the test of entropies was off, and why."""
+    test = card["vrf_tests"].get("entropy")
+    if test is None:
+        return ["", "The entropy test was off: vrf.entropy is null."]
+    if card["verified"] and not test["had_values"]:
+        return ["", "The entropy test was off: the generator gave no log-probabilities."]
+    return []
 
 
 def _value(metric: Callable[[list[float], list[float]], float], ratings: list[float], mos: list[float]) -> Any:

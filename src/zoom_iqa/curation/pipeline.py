@@ -28,11 +28,13 @@ from zoom_iqa.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class Curated:
-    """The outcome of a run."""
+    """The outcome of a run; answers to VRF's questions and to the rater's are of the trajectories in ``records``."""
 
     card: Card
     verdicts: tuple[Verdict, ...]
     records: Mapping[Key, Record]
+    verifications: tuple[Verification, ...]
+    ratings: tuple[Rating, ...]
     sft: Path
 
 
@@ -63,17 +65,17 @@ class Pipeline:
         """
         records = generate(folder / "trajectories.jsonl", asking, task=self.task, attempts=self.attempts)
         attempts = by_example(records)
-        verifications: Sequence[Verification] = ()
+        verifications: tuple[Verification, ...] = ()
         if self.vrf is not None:
             verifications = verify(
                 folder / "vrf.jsonl", asking, records, prompts=self.prompts, questions=self.vrf_prompts
             )
-        ratings: Sequence[Rating] = ()
+        ratings: tuple[Rating, ...] = ()
         if isinstance(self.hacf, ModelRater):
             passed = [chosen(attempts[one.dataset, one.id]) for one in self._verdicts(attempts, verifications, None)]
             ratings = rate(folder / "hacf.jsonl", asking, passed, rater=self.hacf)
         verdicts = self._verdicts(attempts, verifications, ratings)
-        return self._written(folder, asking, attempts, verifications, verdicts, split, about)
+        return self._written(folder, asking, attempts, verifications, ratings, verdicts, split, about)
 
     def _verdicts(
         self,
@@ -103,7 +105,8 @@ class Pipeline:
         folder: Path,
         asking: Asking,
         attempts: Mapping[Key, Sequence[Record]],
-        verifications: Sequence[Verification],
+        verifications: tuple[Verification, ...],
+        ratings: tuple[Rating, ...],
         verdicts: tuple[Verdict, ...],
         split: str,
         about: Mapping[str, str],
@@ -125,4 +128,6 @@ class Pipeline:
             json.dump(card, file, indent=2, allow_nan=False)
         with whole_text_file(folder / "card.md") as file:
             file.write(card_text(card, about=about))
-        return Curated(card=card, verdicts=verdicts, records=records, sft=sft)
+        return Curated(
+            card=card, verdicts=verdicts, records=records, verifications=verifications, ratings=ratings, sft=sft
+        )

@@ -69,6 +69,12 @@ class VisualReliance:
         if self.rating is self.iou is self.entropy is None:
             raise ConfigError("vrf.rating, vrf.iou and vrf.entropy are null: give one, or vrf=none")
 
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """The tests that are not left out."""
+        values = {"rating": self.rating, "box": self.iou, "entropy": self.entropy}
+        return tuple(name for name in TESTS if values[name] is not None)
+
     def alike(self, found: Verification) -> dict[str, bool]:
         """The outcome of every test that has its values."""
         one, other = found.with_image, found.without_image

@@ -15,6 +15,11 @@ Cost = Callable[[], Mapping[str, float]]
 """Amounts spent so far, by name; nothing where answers are free."""
 
 
+def written_amount(value: float) -> str:
+    """Whole numbers (requests, tokens) in full, their thousands apart; money to at most four decimals."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
 @dataclass(frozen=True, eq=False)
 class Speaking:
     """An engine at work, and what its answers have cost."""

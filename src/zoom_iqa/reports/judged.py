@@ -66,6 +66,18 @@ def _grade(figures: Mapping[str, Any]) -> str:
     return f"{figures['mean']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
 
 
+def _lower(drop: Mapping[str, Any]) -> str:
+    interval = drop["interval"]
+    return f"{drop['lower_by']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
+
+
+def _unsure(system: str, control: str, drops: Mapping[str, Any]) -> Iterator[str]:
+    """A note that names the criteria by which this judge does not tell a control from the system's own texts."""
+    names = [name for name in CRITERIA if (drops[name]["interval"] or (drops[name]["lower_by"],))[0] <= 0]
+    if names:
+        yield f"{system}, control {control}: that it is lower is not shown for {', '.join(names)}."
+
+
 def _notes(judged: Judged) -> Iterator[str]:
     for system, figures in judged["systems"].items():
         failed = ", ".join(f"{reason} {count}" for reason, count in figures["failures"].items()) or "none"
@@ -74,8 +86,7 @@ def _notes(judged: Judged) -> Iterator[str]:
             f"answers without grades: {failed}; {figures['without_text']} answers without a text were not asked about."
         )
         for control, drops in figures["controls"].items():
-            lower = [
-                f"{name} by {drops[name]['lower_by']:.2f}" for name in CRITERIA if drops[name]["lower_by"] is not None
-            ]
+            lower = [f"{name} by {_lower(drops[name])}" for name in CRITERIA if drops[name]["lower_by"] is not None]
             if lower:
                 yield f"{system}, control {control} ({drops['n']} images) is graded lower in {', '.join(lower)}."
+                yield from _unsure(system, control, drops)

@@ -9,6 +9,7 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.curation.judge_agreement import agreement
 from zoom_iqa.curation.judging import Judgement, JudgementCodec
+from zoom_iqa.engines.speaker import written_amount
 from zoom_iqa.metrics.intervals import Interval
 from zoom_iqa.reports.judged import Judged, read_judged
 from zoom_iqa.reports.rendering import TextTable
@@ -76,5 +77,4 @@ def _spent(name: str, judged: Judged, judgements: Sequence[Judgement]) -> str:
 
 def _costs(judged: Judged) -> Iterator[str]:
     for name, value in judged["cost"].items():
-        what = name.removeprefix("judge_").replace("_", " ")
-        yield f"{value:,.4g} {what}" if isinstance(value, float) else f"{value:,} {what}"
+        yield f"{written_amount(value)} {name.removeprefix('judge_').replace('_', ' ')}"

@@ -18,6 +18,7 @@ from zoom_iqa.base.errors import BudgetError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Finish, Generation, ImagePart, Request, Sample, rated_example
 from zoom_iqa.curation.agreement import ModelRater
+from zoom_iqa.curation.card import card_text
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
@@ -192,6 +193,21 @@ def test_the_card_counts_every_step(made: tuple[Path, Curated, Faulty]) -> None:
     text = (folder / "card.md").read_text()
     assert "| refused by vrf | alike_rating | 1 |" in text
     assert "The entropy test was off" in text
+
+
+def test_the_card_says_why_there_was_no_test_of_entropies(tmp_path: Path) -> None:
+    run(tmp_path, Faulty(), vrf=VisualReliance(refuse_when="any", rating=0.05, iou=0.5, entropy=None))
+    text = (tmp_path / "card.md").read_text()
+    assert "The entropy test was off: vrf.entropy is null." in text
+    assert "gave no log-probabilities" not in text
+    assert "| entropy |" not in text
+
+
+def test_millions_of_tokens_are_written_in_full(made: tuple[Path, Curated, Faulty]) -> None:
+    cost = {"generator_input_tokens": 12_345_678, "generator_money": 4321.5}
+    text = card_text({**made[1].card, "cost": cost}, about={})
+    assert "- generator_input_tokens: 12,345,678\n- generator_money: 4,321.5" in text
+    assert "- nothing: a policy in this process answered" in card_text({**made[1].card, "cost": {}}, about={})
 
 
 def test_a_second_run_asks_nothing_and_other_thresholds_do_neither(made: tuple[Path, Curated, Faulty]) -> None:

@@ -224,12 +224,20 @@ def test_an_empty_account_is_a_spent_budget(api: ChatApi, tmp_path: Path) -> Non
 
 
 def test_neither_keys_nor_pixels_are_logged(api: ChatApi, tmp_path: Path) -> None:
-    api.faults = ["500"]
+    api.faults = ["echo"]
     asked(api, tmp_path)
     text = (tmp_path / "requests.jsonl").read_text()
     assert KEY not in text
+    assert "none of the workers took Bearer (key)" in text
     assert "base64" not in text
     assert json.loads(text.splitlines()[-1])["body"]["messages"][0]["content"][1]["image_url"]["url"] == "40x30"
+
+
+def test_without_a_key_nothing_is_hidden(api: ChatApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_KEY")
+    api.faults = ["echo"]
+    asked(api, tmp_path)
+    assert "none of the workers took Bearer none" in (tmp_path / "requests.jsonl").read_text()
 
 
 def status_error(retry_after: str | None) -> openai.RateLimitError:

@@ -49,6 +49,20 @@ def test_rows_and_notes(tmp_path: Path) -> None:
     text = markdown(table)
     assert "answers without grades: refused 1; 2 answers without a text" in text
     assert "control template (1 images) is graded lower in accuracy by 5.00" in text
+    assert "not shown" not in text
+
+
+def test_a_control_that_is_not_graded_lower_is_said_to_be_none() -> None:
+    """Own texts 4, 6, 5 and their template 3, 6, 7: lower by 0 on average, between -2 and 1."""
+    judged = [judgement(image, grade) for image, grade in zip("xyz", (4, 6, 5), strict=True)]
+    judged += [judgement(image, grade, template=True) for image, grade in zip("xyz", (3, 6, 7), strict=True)]
+    systems = judge_figures(judged, n_resamples=2000, seed=0)
+    systems["ours"]["without_text"] = 0
+    text = markdown(judged_table([{"judge_name": "tiny", "benchmark": "embedded", "systems": systems}]))
+    assert "graded lower in accuracy by -0.33 [-2.00, 1.00]" in text
+    assert (
+        "control template: that it is lower is not shown for accuracy, reasonableness, completeness, confidence" in text
+    )
 
 
 def test_a_folder_without_figures_is_named(tmp_path: Path) -> None:

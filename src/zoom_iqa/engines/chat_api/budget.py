@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from zoom_iqa.base.errors import BudgetError, ConfigError
+from zoom_iqa.engines.speaker import written_amount
 
 MILLION = 1_000_000
 
@@ -56,7 +57,7 @@ class Budget:
             ("money", self.money, self.cost(spent)),
         ):
             if limit is not None and used >= limit:
-                return f"budget.{name}={limit} is spent ({used:.6g}); raise it and the same command goes on"
+                return f"budget.{name}={limit} is spent ({written_amount(used)}); raise it and the same command goes on"
         return None
 
 

@@ -60,6 +60,7 @@ class Caller:
         self,
         *,
         client: openai.OpenAI,
+        key: str | None,
         key_variable: str,
         attempts: int,
         longest_wait_s: float,
@@ -68,6 +69,7 @@ class Caller:
         log: RequestLog,
     ) -> None:
         self._client = client
+        self._key = key
         self._key_variable = key_variable
         self._attempts, self._longest_wait_s = attempts, longest_wait_s
         self._backoff = tenacity.wait_random_exponential(multiplier=1, max=longest_wait_s)
@@ -99,12 +101,12 @@ class Caller:
             return None
         except openai.APIConnectionError as error:
             raise ServerError(
-                f"base_url={self._client.base_url} cannot be reached ({_said(error)}); "
+                f"base_url={self._client.base_url} cannot be reached ({self._hidden(error)}); "
                 "start the server or correct the address, and the same command goes on"
             ) from error
         except MAY_PASS as error:
             if getattr(error, "code", None) == "insufficient_quota":
-                raise BudgetError(f"{self._client.base_url} says: {_said(error)}; top up the account") from error
+                raise BudgetError(f"{self._client.base_url} says: {self._hidden(error)}; top up the account") from error
             return None
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise ServerError(
@@ -166,9 +168,8 @@ class Caller:
 
     def _hidden(self, error: Exception) -> str:
         """The text of an error without the key, which some servers repeat."""
-        key = self._client.api_key
         said = _said(error)
-        return said.replace(key, "(key)") if key else said
+        return said.replace(self._key, "(key)") if self._key else said
 
 
 def may_pass(error: BaseException) -> bool:

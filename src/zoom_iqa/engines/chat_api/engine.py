@@ -122,14 +122,16 @@ class ChatEngine:
     def __init__(self, *, server: ChatServer, sampling: SamplingParams, ledger: Ledger, log: RequestLog) -> None:
         self.sampling = sampling
         self._server = server
+        key = os.environ.get(server.key_variable) or None
         client = openai.OpenAI(
-            api_key=os.environ.get(server.key_variable) or NO_KEY,
+            api_key=key or NO_KEY,
             base_url=server.base_url,
             timeout=server.timeout_s,
             max_retries=0,  # ours count, wait and log
         )
         self._call = Caller(
             client=client,
+            key=key,
             key_variable=server.key_variable,
             attempts=server.attempts,
             longest_wait_s=server.longest_wait_s,
