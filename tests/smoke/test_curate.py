@@ -65,6 +65,9 @@ def test_a_server_is_asked_once(curate: Callable[..., Ended], tmp_path: Path, mo
         stopped = curate(*server[:2], "limit=4", "out=served", "generator.budget.requests=8")
         assert stopped.status == 2
         assert stopped.err.startswith("error: budget.requests=8 is spent")
+    text = (tmp_path / "served" / "card.md").read_text()
+    assert "\n- hints: measured\n" in text
+    assert "\n- hacf: ModelRater level=sample max_failed=0.0\n" in text
     card = json.loads((tmp_path / "served" / "card.json").read_text())
     assert card["refused"] == {"read": {"malformed": 2}}
     assert card["cost"]["generator_requests"] == 7  # the probe too

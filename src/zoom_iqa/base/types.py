@@ -56,13 +56,23 @@ class Truth:
     region: Region | None
 
 
+@dataclass(frozen=True)
+class Indicator:
+    """A property of an image as its data set publishes it; ``above`` is the share of the set whose value is lower."""
+
+    name: str
+    value: float
+    above: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Example:
     """One entry of a data set, without pixels.
 
     ``target`` is what people said of it, if they did; ``references`` are texts people wrote about it, one a person, and
     ``summary`` is one text of what they wrote, where somebody has made it; ``reference_id`` names the pristine source
-    for reference-based sets; ``truth`` is there where the defect is known.
+    for reference-based sets; ``truth`` is there where the defect is known; ``indicators`` are what its data set
+    publishes of its properties, which records leave out.
     """
 
     id: str
@@ -74,6 +84,7 @@ class Example:
     split: str | None = None
     reference_id: str | None = None
     truth: Truth | None = None
+    indicators: tuple[Indicator, ...] = ()
 
     @property
     def name(self) -> str:
@@ -126,6 +137,7 @@ def rated_example(
     path: str | None = None,
     split: str | None = None,
     reference_id: str | None = None,
+    indicators: tuple[Indicator, ...] = (),
 ) -> Example:
     """An example of one image with its mean opinion score."""
     return Example(
@@ -135,6 +147,7 @@ def rated_example(
         target=Mos(mean=mos, std=mos_std, native=native_mos, clipped=mos_clipped),
         split=split,
         reference_id=reference_id,
+        indicators=indicators,
     )
 
 

@@ -22,6 +22,7 @@ from zoom_iqa.curation.agreement import ModelRater
 from zoom_iqa.curation.estimate import estimated
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.engines.speaker import Speaker, Speaking
 from zoom_iqa.reports.curation_page import curation_page
@@ -109,15 +110,17 @@ def curate(cfg: DictConfig) -> Curated | None:
             unanswered={},
             cost=lambda: {name: value for one in speaking.values() for name, value in one.cost().items()},
         )
-        curated = pipeline.run(folder, asking, split=cfg.split, about=_about(cfg, pipeline, **about))
+        curated = pipeline.run(folder, asking, split=cfg.split, about=_about(cfg, pipeline, dataset, **about))
         with whole_text_file(folder / "card.html") as file:
             file.write(curation_page(curated, dataset=dataset, examples=cfg.examples))
         return curated
 
 
-def _about(cfg: DictConfig, pipeline: Pipeline, *, generator: str, rater: str) -> dict[str, str]:
+def _about(cfg: DictConfig, pipeline: Pipeline, dataset: ImageDataset, *, generator: str, rater: str) -> dict[str, str]:
     """Lines of the data card: of which images the data are, who made them, and by which rules they were filtered."""
-    rated = {"rater": rater} if isinstance(pipeline.hacf, ModelRater) else {}
+    published = ", ".join(dict.fromkeys(one.name for item in dataset.items() for one in item.indicators))
+    hints = f"{published} as published, others measured" if published else "measured"
+    rated = {"rater": rater, "hints": hints} if isinstance(pipeline.hacf, ModelRater) else {}
     return {
         "pipeline": cfg.name,
         "benchmark": f"{cfg.benchmark.name}, split {cfg.split}, seed {cfg.seed}",

@@ -1,6 +1,7 @@
-"""Measured properties of an image that a rater or a judge is told: brightness, contrast, colorfulness, sharpness.
+"""Properties of an image that a rater or a judge is told: brightness, contrast, colorfulness, sharpness, and others.
 
-A data set's own columns, where it publishes such, are other measures on other scales; these are of the pixels shown.
+Where a data set publishes a property, its own value is told, with its place among the set's images, as its scale is its
+publisher's; else it is measured on the pixels shown.
 """
 
 from __future__ import annotations
@@ -51,23 +52,33 @@ MEASURES: Mapping[str, Callable[[NDArray[np.uint8]], float]] = {
 }
 
 
-def hints_of(image: Image.Image, example: Example) -> dict[str, float]:
-    """The mean opinion score where there is one, then every measure."""
+SCALES = {
+    "brightness": "0 black to 1 white",
+    "contrast": "standard deviation of brightness, 0 to 0.5",
+    "colorfulness": "0 grey, 33 moderate, 59 quite, 109 extremely colorful",
+    "sharpness": "variance of the Laplacian; higher has more fine detail, or noise",
+}
+
+
+def hints_of(image: Image.Image, example: Example) -> dict[str, str]:
+    """Values with their scales in words, by name: people's score where there is one, what the data set publishes, and
+    every measure of ours whose name it does not publish.
+    """
     rgb_hwc = np.asarray(image)
-    mos = {"MOS": example.target.mean} if isinstance(example.target, Mos) else {}
-    return {**mos, **{name: measure(rgb_hwc) for name, measure in MEASURES.items()}}
+    found: dict[str, str] = {}
+    if isinstance(example.target, Mos):
+        found["MOS"] = f"{example.target.mean:.4g} (mean opinion score of people, 1 to 5, 5 best)"
+    for one in example.indicators:
+        found[one.name] = f"{one.value:.4g} (as the data set publishes it; higher than {one.above:.0%} of its images)"
+    for name, measure in MEASURES.items():
+        if name not in found:
+            found[name] = f"{measure(rgb_hwc):.4g} ({SCALES[name]})"
+    return found
 
 
-def written_hints(hints: Mapping[str, float]) -> str:
-    """A line a hint, in words that say its scale."""
-    scales = {
-        "MOS": "mean opinion score of people, 1 to 5, 5 best",
-        "brightness": "0 black to 1 white",
-        "contrast": "standard deviation of brightness, 0 to 0.5",
-        "colorfulness": "0 grey, 33 moderate, 59 quite, 109 extremely colorful",
-        "sharpness": "variance of the Laplacian; higher has more fine detail, or noise",
-    }
-    return "\n".join(f"- {name}: {value:.4g} ({scales[name]})" for name, value in hints.items())
+def written_hints(hints: Mapping[str, str]) -> str:
+    """A line a hint."""
+    return "\n".join(f"- {name}: {value}" for name, value in hints.items())
 
 
 def _luma(rgb_hwc: NDArray[np.uint8]) -> NDArray[np.float64]:

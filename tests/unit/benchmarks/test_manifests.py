@@ -9,6 +9,7 @@ import pytest
 
 from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.types import Indicator
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.benchmarks.manifest import Manifest
 
@@ -125,3 +126,13 @@ def test_published_splits_of_a_manifest(tmp_path):
         tmp_path, "m.jsonl", "benchmark/split=seeded", "benchmark.split.fractions={train: 1, val: 0, test: 0}"
     )
     assert [item.split for item in drawn.labelled()] == ["train"] * 4
+
+
+def test_hints_are_columns_of_that_name(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("image,mos,artifacts,hint_artifacts\na.png,1,many,0.5\nb.png,2,few,\n")
+    first, second = manifest(tmp_path, "m.csv").labelled()
+    assert first.indicators == (Indicator("artifacts", 0.5, 0.0),)
+    assert second.indicators == ()
+    (tmp_path / "m.csv").write_text("image,mos,hint_artifacts\na.png,1,many\n")
+    with pytest.raises(DataError, match="'hint_artifacts' is 'many', not a number"):
+        manifest(tmp_path, "m.csv").labelled()

@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import Example
+from zoom_iqa.base.types import Example, Indicator
 from zoom_iqa.data.benchmarks import Benchmark
 
 
@@ -38,18 +38,55 @@ def test_koniq_scores_are_vote_means_and_splits_are_the_publishers(tmp_path):
     assert items["a.jpg"].path == str(tmp_path / "1024x768" / "a.jpg")
     assert items["b.jpg"].target.native == pytest.approx((1 + 3 * 4) / 4)
     assert items["c.jpg"].mos == pytest.approx(1.0, abs=1e-9)
+    assert items["a.jpg"].indicators == ()
+
+
+KONIQ = "image_name,c1,c2,c3,c4,c5,SD,set\n" + "".join(f"{n}.jpg,0,0,0,1,0,0.7,training\n" for n in (11, 12, 13, 14))
+
+
+def test_koniq_indicators_are_read_where_they_lie(tmp_path: Path) -> None:
+    (tmp_path / "koniq10k_distributions_sets.csv").write_text(KONIQ)
+    (tmp_path / "koniq10k_indicators.csv").write_text(
+        "image_id,brightness,contrast,colorfulness,sharpness,quality_factor,bitrate,hxw,deep_feature\n"
+        "11,0.40,0.10,0.05,3.5,90,1.1,786432,2.0\n"
+        "12,0.20,0.10,0.09,4.5,90,1.1,786432,2.0\n"
+        "14,0.60,0.30,0.07,2.5,90,1.1,786432,2.0\n"
+        "99,0.90,0.90,0.90,9.5,90,1.1,786432,2.0\n"  # an image without a score takes no part
+    )
+    items = by_id(at(tmp_path, "koniq").labelled())
+    assert items["11.jpg"].indicators == (
+        Indicator("brightness", 0.40, 1 / 3),
+        Indicator("contrast", 0.10, 0.0),
+        Indicator("colorfulness", 0.05, 0.0),
+        Indicator("sharpness", 3.5, 1 / 3),
+    )
+    assert [one.above for one in items["14.jpg"].indicators] == [2 / 3, 2 / 3, 1 / 3, 0.0]
+    assert items["13.jpg"].indicators == ()
+
+
+def test_koniq_indicators_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "koniq10k_distributions_sets.csv").write_text(KONIQ)
+    file = tmp_path / "koniq10k_indicators.csv"
+    file.write_text("image_id,brightness,contrast,colorfulness,sharpness\n11,x,0,0,0\n")
+    with pytest.raises(DataError, match=r"koniq10k_indicators.csv:2: 'brightness' is 'x', not a number"):
+        at(tmp_path, "koniq").labelled()
+    file.write_text("image_id,brightness\n11,1\n")
+    with pytest.raises(DataError, match="contrast"):
+        at(tmp_path, "koniq").labelled()
 
 
 def test_spaq_spreadsheet(tmp_path):
     (tmp_path / "Annotations").mkdir()
     book = openpyxl.Workbook()
-    book.active.append(["Image name", "MOS", "Brightness"])
-    book.active.append(["00001.jpg", 49, 60.1])
-    book.active.append(["00002.jpg", 2, 1.0])
+    book.active.append(["Image name", "MOS", "Brightness", "Noisiness"])
+    book.active.append(["00001.jpg", 49, 60.1, 30])
+    book.active.append(["00002.jpg", 2, 1.0, None])
     book.save(tmp_path / "Annotations" / "MOS and Image attribute scores.xlsx")
     first, second = at(tmp_path, "spaq").labelled()
     assert (first.id, first.target.native, first.mos, first.mos_std) == ("00001.jpg", 49.0, 3.0, None)
     assert (second.mos, second.path) == (1.0, str(tmp_path / "TestImage" / "00002.jpg"))
+    assert first.indicators == (Indicator("brightness", 60.1, 0.5), Indicator("noisiness", 30.0, 0.0))
+    assert second.indicators == (Indicator("brightness", 1.0, 0.0),)
 
 
 def test_kadid_var_column_is_a_standard_deviation(tmp_path):

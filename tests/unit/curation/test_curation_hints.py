@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoom_iqa.base.types import Example, rated_example
+from zoom_iqa.base.types import Example, Indicator, rated_example
 from zoom_iqa.curation.hints import MEASURES, brightness, colorfulness, contrast, hints_of, sharpness, written_hints
 
 
@@ -53,4 +53,15 @@ def test_hints_have_the_score_where_there_is_one() -> None:
     assert list(hints_of(image, rated_example(id="a", dataset="d", mos=3.25))) == ["MOS", *MEASURES]
     unrated = hints_of(image, Example(id="a", dataset="d"))
     assert list(unrated) == list(MEASURES)
-    assert "brightness: 0.2 (" in written_hints(unrated)
+    assert "- brightness: 0.2 (0 black to 1 white)" in written_hints(unrated)
+
+
+def test_a_value_that_the_data_set_publishes_takes_the_place_of_ours() -> None:
+    published = (Indicator("sharpness", 61.25, 0.834), Indicator("noisiness", 40.0, 0.0))
+    example = rated_example(id="a", dataset="d", mos=3.25, indicators=published)
+    hints = hints_of(Image.fromarray(grey(51)), example)
+    assert list(hints) == ["MOS", "sharpness", "noisiness", "brightness", "contrast", "colorfulness"]
+    written = written_hints(hints).splitlines()
+    assert written[1] == "- sharpness: 61.25 (as the data set publishes it; higher than 83% of its images)"
+    assert written[2] == "- noisiness: 40 (as the data set publishes it; higher than 0% of its images)"
+    assert written[3] == "- brightness: 0.2 (0 black to 1 white)"

@@ -11,7 +11,8 @@ from pathlib import Path
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.ranges import require_count_or_none
-from zoom_iqa.base.types import Example, rated_example
+from zoom_iqa.base.types import Example, Indicator, rated_example
+from zoom_iqa.data.benchmarks.indicators import placed
 from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
 from zoom_iqa.data.benchmarks.splits import SPLITS, Split
@@ -82,7 +83,8 @@ class Benchmark:
             outside = [label.score for label in labels if not self.scale.contains(label.score)]
             remedy = self.scale.remedy([label.score for label in labels]) if outside else "correct or remove them"
             raise DataError(f"{self.name}: {len(odd)} rows are unusable; {remedy}", odd)
-        return tuple(self.item(label, split) for label, split in zip(labels, self.split.assign(labels), strict=True))
+        rows = zip(labels, self.split.assign(labels), placed(labels), strict=True)
+        return tuple(self.item(label, split, indicators) for label, split, indicators in rows)
 
     def items(self, split: str) -> tuple[Example, ...]:
         """The images of a split (train, val, test, or all), each with a file that exists.
@@ -113,7 +115,7 @@ class Benchmark:
         whole = BenchmarkImages(items=self.items(split), max_pixels=max_pixels, upright=upright)
         return FixedSubset(dataset=whole, limit=size)
 
-    def item(self, label: Label, split: str | None) -> Example:
+    def item(self, label: Label, split: str | None, indicators: tuple[Indicator, ...] = ()) -> Example:
         """A label as an item of this benchmark: path below the root, scores on 1-5."""
         return rated_example(
             id=label.id,
@@ -125,6 +127,7 @@ class Benchmark:
             mos_clipped=self.scale.clips(label.score),
             reference_id=label.reference,
             split=split,
+            indicators=indicators,
         )
 
 

@@ -3,18 +3,24 @@
 The score is the mean of the published votes (1-5), which is the scale its standard deviation is on and the one the
 usual rescaling (1.096 to 1, 4.310 to 5) refers to. The file's ``MOS`` column is the same study after per-rater
 z-scoring on 0-100; it ranks the images almost alike (Spearman 0.992) and is not used.
+
+The authors' indicators, ``koniq10k_indicators.csv`` of the homepage, are read where they lie beside the labels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, csv_rows, read_rows
 
 VOTES = ("c1", "c2", "c3", "c4", "c5")
+INDICATORS = "koniq10k_indicators.csv"
+MEASURED = ("brightness", "contrast", "colorfulness", "sharpness")
+"""Columns of that file, beside an ``image_id`` without the suffix; its others are of files, and of deep features."""
 SPLIT_OF_SET = {"training": "train", "validation": "val", "test": "test"}
 
 
@@ -27,9 +33,11 @@ class KonIQ10k:
 
     def read(self, root: Path) -> list[Label]:
         """10,073 rows: 7,058 train, 1,000 val, 2,015 test."""
-        return read_rows(csv_rows(root / self.labels, ("image_name", *VOTES, "SD", "set")), self._label)
+        indicators = _indicators(root / INDICATORS)
+        rows = csv_rows(root / self.labels, ("image_name", *VOTES, "SD", "set"))
+        return read_rows(rows, lambda row: self._label(row, indicators))
 
-    def _label(self, row: Row) -> Label:
+    def _label(self, row: Row, indicators: Mapping[str, Mapping[str, float]]) -> Label:
         name, split = row.text("image_name"), row.text("set")
         if split not in SPLIT_OF_SET:
             raise DataError(f"'set' is {split!r}, not one of {', '.join(SPLIT_OF_SET)}")
@@ -43,4 +51,16 @@ class KonIQ10k:
             score=sum(level * share for level, share in enumerate(votes, start=1)) / sum(votes),
             std=row.number("SD"),
             split=SPLIT_OF_SET[split],
+            indicators=indicators.get(PurePosixPath(name).stem, {}),
         )
+
+
+def _indicators(path: Path) -> dict[str, dict[str, float]]:
+    """The published indicators by image, none where the file is not there."""
+    if not path.exists():
+        return {}
+
+    def read(row: Row) -> tuple[str, dict[str, float]]:
+        return PurePosixPath(row.text("image_id")).stem, {name: row.number(name) for name in MEASURED}
+
+    return dict(read_rows(csv_rows(path, ("image_id", *MEASURED)), read))

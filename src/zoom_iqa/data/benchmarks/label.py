@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ class Label:
     ``where`` is file and line, for messages. ``image`` is relative to the benchmark's root. ``score`` and ``std`` are
     on the native scale. ``reference`` names the pristine source; ``subject`` what the image shows where there is no
     such source but several images of one thing. ``split`` is train, val or test where the publisher says so.
+    ``indicators`` are further published properties of the image, by name.
     """
 
     where: str
@@ -24,6 +26,7 @@ class Label:
     reference: str | None = None
     subject: str | None = None
     split: str | None = None
+    indicators: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def content(self) -> str:

@@ -1,7 +1,8 @@
 """Plain manifests for any image set: CSV, JSON lines, or the JSON list that most code for VLM-based IQA reads.
 
 An entry has an image and a score, each under one of its usual names (``IMAGE``, ``SCORE``); optional are ``id`` (the
-path otherwise), ``std``, ``reference`` and ``split`` (train, val, test). Anything else is ignored.
+path otherwise), ``std``, ``reference`` and ``split`` (train, val, test). A column ``hint_NAME`` is a published property
+of the image, a number, which raters and judges are told. Anything else is ignored.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import IMAGE, SCORE, Row, manifest_rows, read_rows
+
+HINT = "hint_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,4 +37,9 @@ class Manifest:
             std=row.optional_number("std"),
             reference=row.optional_text("reference"),
             split=row.optional_text("split"),
+            indicators={
+                column.removeprefix(HINT): row.number(column)
+                for column in row.cells
+                if column.startswith(HINT) and row.optional_text(column) is not None
+            },
         )

@@ -1,4 +1,7 @@
-"""SPAQ (Fang et al., CVPR 2020): the authors' spreadsheet "MOS and Image attribute scores.xlsx", MOS on 0-100."""
+"""SPAQ (Fang et al., CVPR 2020): the authors' spreadsheet "MOS and Image attribute scores.xlsx", MOS on 0-100.
+
+Its columns of attributes are people's opinions on 0-100 too.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from pathlib import Path
 from zoom_iqa.data.benchmarks.label import Label
 from zoom_iqa.data.benchmarks.tables import Row, read_rows, xlsx_rows
 
+ATTRIBUTES = ("Brightness", "Colorfulness", "Contrast", "Noisiness", "Sharpness")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SPAQ:
-    """Reads "Image name" and "MOS"; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
+    """Reads "Image name", "MOS" and attributes; see :class:`~zoom_iqa.data.benchmarks.label.Reader`."""
 
     labels: str
     images: str
@@ -22,4 +27,11 @@ class SPAQ:
 
     def _label(self, row: Row) -> Label:
         name = row.text("Image name")
-        return Label(where=row.where, id=name, image=f"{self.images}/{name}", score=row.number("MOS"))
+        given = {column.lower(): row.optional_number(column) for column in ATTRIBUTES}
+        return Label(
+            where=row.where,
+            id=name,
+            image=f"{self.images}/{name}",
+            score=row.number("MOS"),
+            indicators={column: value for column, value in given.items() if value is not None},
+        )
