@@ -20,7 +20,7 @@ HELP = help_of(
         "judge.model": "behind judge.base_url, with the key in the variable that judge.key_variable names",
         "generator@judge=policy": "policy.path=FOLDER_OR_HUB_ID in this process instead",
         "benchmark, split": "whose images they are; the benchmark's evaluation split unless given",
-        "KEY=VALUE": "repeats=3, controls=false, judge.budget.money=5, and whatever conf/judge.yaml has",
+        "KEY=VALUE": "repeats=3, limit=100, judge.budget.money=5, dry_run=true, and whatever conf/judge.yaml has",
     },
     example="zoom-iqa judge predictions.jsonl judge.model=gemini-2.5-flash out=judged",
 )

@@ -53,6 +53,11 @@ def settled(cfg: DictConfig, *, read: Collection[str], deciding: Sequence[str]) 
     return kept
 
 
+def output_price(speaker: DictConfig) -> float:
+    """The price of a million tokens of answers by a speaker's config; 0 for a policy in this process."""
+    return float(speaker.budget.output_price) if speaker.get("budget") else 0.0
+
+
 def opened(path: str, kept: dict[str, Any], **speakers: str) -> AbstractContextManager[None]:
     """The folder within the block, which holds answers to these questions of these speakers alone.
 

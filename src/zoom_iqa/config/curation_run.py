@@ -10,16 +10,16 @@ from typing import Any
 
 import transformers
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.asking import composed_for, opened, settled
+from zoom_iqa.config.asking import composed_for, opened, output_price, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.go_on import command
 from zoom_iqa.curation.agreement import ModelRater
-from zoom_iqa.curation.estimate import estimated
+from zoom_iqa.curation.estimate import asked_by, written_estimate
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
 from zoom_iqa.data.datasets import ImageDataset
@@ -90,7 +90,10 @@ def curate(cfg: DictConfig) -> Curated | None:
         hacf=instantiate(cfg.hacf) if cfg.hacf else None,
     )
     if cfg.dry_run:
-        print(estimated(pipeline, images=len(dataset), max_new_tokens=cfg.max_new_tokens), end="")
+        price = output_price(cfg.generator)
+        rater_price = output_price(cfg.rater) if cfg.get("rater") else price
+        rows = asked_by(pipeline, images=len(dataset), generator_price=price, rater_price=rater_price)
+        print(written_estimate(rows, max_new_tokens=cfg.max_new_tokens), end="")
         return None
     folder = Path(cfg.out)
     about = {"generator": generator.identity, "rater": rater.identity}
@@ -135,8 +138,9 @@ def _rule(filter_: DictConfig | None) -> str:
     """A filter's class and values, but for its prompt."""
     if not filter_:
         return "none"
-    values = [f"{key}={value}" for key, value in filter_.items() if key not in ("_target_", "prompt")]
-    return " ".join([filter_._target_.rpartition(".")[2], *values])
+    plain: Any = OmegaConf.to_container(filter_)
+    values = [f"{key}={value}" for key, value in plain.items() if key not in ("_target_", "prompt")]
+    return " ".join([plain["_target_"].rpartition(".")[2], *values])
 
 
 def _engines(speaking: dict[str, Speaking]) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.asking import composed_for, opened, settled
+from zoom_iqa.config.asking import composed_for, opened, output_price, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import JUDGE_USAGE
+from zoom_iqa.curation.estimate import Asked, written_estimate
 from zoom_iqa.curation.judge_figures import judge_figures
 from zoom_iqa.curation.judge_step import ask_judge, questions_about
 from zoom_iqa.curation.judging import conclusion_of
@@ -42,6 +43,7 @@ READ_HERE = (
     "controls",
     "n_resamples",
     "batch_size",
+    "dry_run",
     "seed",
     "max_pixels",
     "upright",
@@ -81,8 +83,10 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     return cfg
 
 
-def judge(cfg: DictConfig) -> dict[str, Any]:
+def judge(cfg: DictConfig) -> dict[str, Any] | None:
     """Ask what is still missing; the figures of every system, which lie in ``judged.json`` too.
+
+    None for a dry run, which prints how much would be asked.
 
     Raises:
         ConfigError: a value is wrong, or the folder holds other judgements.
@@ -106,6 +110,11 @@ def judge(cfg: DictConfig) -> dict[str, Any]:
         for name, records in systems.items()
     }
     questions = questions_about(asked, prompt=prompt, repeats=cfg.repeats, controls=cfg.controls, seed=cfg.seed)
+    if cfg.dry_run:
+        count, price = len(questions), output_price(cfg.judge)
+        row = Asked(step=JUDGE, least=count, most=count, output_price=price)
+        print(written_estimate([row], max_new_tokens=cfg.max_new_tokens), end="")
+        return None
     folder = Path(cfg.out)
     with (
         opened(cfg.out, kept, judge=speaker.identity),
@@ -139,6 +148,8 @@ def judge(cfg: DictConfig) -> dict[str, Any]:
 def _command() -> None:
     transformers.utils.logging.disable_progress_bar()
     figures = judge(compose_config(sys.argv[1:]))
+    if figures is None:
+        return
     table = Table("system", "images", *CRITERIA, "failures", title="grades, 1 to 9")
     controls = Table("system", "control", *CRITERIA, title="how much lower controls are graded")
     for system, found in figures["systems"].items():

@@ -105,7 +105,7 @@ def card_text(card: Card, *, about: Mapping[str, str]) -> str:
     for name in card["before"]:
         lines.append(f"| {name} | {_shown(card['before'][name])} | {_shown(card['after'][name])} |")
     cost = [f"- {name}: {written_amount(value)}" for name, value in card["cost"].items()]
-    lines += ["", "## Cost", "", *(cost or ["- nothing: a policy in this process answered"]), ""]
+    lines += ["", "## Cost", "", *(cost or ["- nothing: answers were made in this process"]), ""]
     return "\n".join(lines)
 
 

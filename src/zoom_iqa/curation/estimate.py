@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from zoom_iqa.curation.agreement import ModelRater
 from zoom_iqa.curation.pipeline import Pipeline
+from zoom_iqa.engines.chat_api.budget import MILLION
+from zoom_iqa.engines.speaker import written_amount
 
 
-def estimated(pipeline: Pipeline, *, images: int, max_new_tokens: int) -> str:
-    """The least and the most requests of each step, and the most tokens that answers can have.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The requests of a step, and the price of a million tokens of their answers; 0 where it is unknown, or nothing."""
 
-    Prompts are left out: how many tokens an image is differs between servers. The least is one turn at the first
-    attempt; retries of requests that fail come on top.
-    """
-    rows = [("generate", images, 2 * pipeline.attempts * images)]
+    step: str
+    least: int
+    most: int
+    output_price: float
+
+
+def asked_by(pipeline: Pipeline, *, images: int, generator_price: float, rater_price: float) -> tuple[Asked, ...]:
+    """The least and the most requests of each step. The least is one turn at the first attempt."""
+    turns = 2 * pipeline.attempts * images
+    rows = [Asked(step="generate", least=images, most=turns, output_price=generator_price)]
     if pipeline.vrf is not None:
-        rows.append(("vrf", 0, 2 * images))
+        rows.append(Asked(step="vrf", least=0, most=2 * images, output_price=generator_price))
     if isinstance(pipeline.hacf, ModelRater):
-        rows.append(("hacf", 0, images))
-    most = sum(row[2] for row in rows)
-    lines = [f"{name}: {least:,} to {limit:,} requests" for name, least, limit in rows]
-    return "\n".join([*lines, f"at most {most:,} requests and {most * max_new_tokens:,} tokens of answers", ""])
+        rows.append(Asked(step="hacf", least=0, most=images, output_price=rater_price))
+    return tuple(rows)
+
+
+def written_estimate(rows: Sequence[Asked], *, max_new_tokens: int) -> str:
+    """Requests of each step, and the most tokens that answers can have, with their price where there is one.
+
+    Prompts are left out: how many tokens an image is differs between servers. Retries of requests that fail come on
+    top, and nothing is taken off for answers that a folder holds.
+    """
+    most = sum(row.most for row in rows)
+    money = sum(row.most * max_new_tokens * row.output_price for row in rows) / MILLION
+    lines = [f"{row.step}: {row.least:,} to {row.most:,} requests" for row in rows]
+    lines.append(f"at most {most:,} requests and {most * max_new_tokens:,} tokens of answers")
+    if money:
+        lines.append(f"at most {written_amount(money)} for answers at budget.output_price; prompts come on top")
+    else:
+        lines.append("money: give the budget's output_price to have it estimated")
+    lines.append("answers that the folder holds already are not asked for again")
+    return "\n".join(lines) + "\n"

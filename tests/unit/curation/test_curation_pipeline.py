@@ -207,7 +207,7 @@ def test_millions_of_tokens_are_written_in_full(made: tuple[Path, Curated, Fault
     cost = {"generator_input_tokens": 12_345_678, "generator_money": 4321.5}
     text = card_text({**made[1].card, "cost": cost}, about={})
     assert "- generator_input_tokens: 12,345,678\n- generator_money: 4,321.5" in text
-    assert "- nothing: a policy in this process answered" in card_text({**made[1].card, "cost": {}}, about={})
+    assert "- nothing: answers were made in this process" in card_text({**made[1].card, "cost": {}}, about={})
 
 
 def test_a_second_run_asks_nothing_and_other_thresholds_do_neither(made: tuple[Path, Curated, Faulty]) -> None:
