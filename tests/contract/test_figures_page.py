@@ -18,6 +18,10 @@ from zoom_iqa.base.errors import FAILURE_REASONS
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
 from zoom_iqa.config.location import conf_dir
+from zoom_iqa.curation.card import card_of
+from zoom_iqa.curation.judge_figures import judge_figures
+from zoom_iqa.curation.judging import Judgement
+from zoom_iqa.curation.verification import VisualReliance
 from zoom_iqa.evaluation.figures import answers_csv, figures_of
 from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES
 
@@ -140,7 +144,16 @@ def test_every_figure_has_a_row_and_every_row_a_figure(title: str, found: dict[s
     assert not {row.name for row in rows if row not in of_figures.values()}
 
 
-@pytest.mark.parametrize("title", SECTIONS)
+def test_cards_and_grades_have_their_rows() -> None:
+    vrf = VisualReliance(refuse_when="any", rating=0.05, iou=0.5, entropy=0.01)
+    card = card_of([], records={}, verifications=[], vrf=vrf, images=0, unanswered={}, cost={})
+    assert {row.name for row in rows_of("Data cards")} == set(card)
+    judged = Judgement(system="a", dataset="d", id="x", control=None, repeat=0, about="", text="", finish="stop")
+    (figures,) = judge_figures([judged], n_resamples=1, seed=0).values()
+    assert {row.name for row in rows_of("Grades of texts")} == {*figures, "without_text"}
+
+
+@pytest.mark.parametrize("title", [*SECTIONS, "Data cards", "Grades of texts"])
 def test_rows_name_the_file_that_makes_the_figure(title: str) -> None:
     for row in rows_of(title):
         assert row.files, row.name

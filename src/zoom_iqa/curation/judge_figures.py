@@ -20,19 +20,23 @@ Figures = dict[str, Any]
 
 
 def judge_figures(judgements: Sequence[Judgement], *, n_resamples: int, seed: int) -> dict[str, Figures]:
-    """By system: every criterion's mean with its interval and spread, failures, and how much lower controls are."""
+    """By system: every criterion's mean with its interval and spread, answers and those of them without grades by
+    reason, and the same of each control with how much lower it is.
+    """
     found: dict[str, Figures] = {}
     for system in dict.fromkeys(one.system for one in judgements):
-        own = [one for one in judgements if one.system == system]
-        grades = grades_by_image(one for one in own if one.control is None)
+        of_system = [one for one in judgements if one.system == system]
+        own = [one for one in of_system if one.control is None]
+        grades = grades_by_image(own)
         found[system] = {
             "images": len(grades),
-            "failures": dict(Counter(str(one.grades) for one in own if isinstance(one.grades, str))),
+            "answers": len(own),
+            "failures": _failures(own),
             "criteria": {
                 name: _criterion({key: given[name] for key, given in grades.items()}, n_resamples, seed)
                 for name in CRITERIA
             },
-            "controls": {name: _control(own, grades, name, n_resamples, seed) for name in CONTROLS},
+            "controls": {name: _control(of_system, grades, name, n_resamples, seed) for name in CONTROLS},
         }
     return found
 
@@ -48,6 +52,10 @@ def grades_by_image(judgements: Iterable[Judgement]) -> dict[Key, dict[str, list
         for name in CRITERIA:
             own[name].append(grades[name])
     return found
+
+
+def _failures(judgements: Iterable[Judgement]) -> dict[str, int]:
+    return dict(Counter(str(one.grades) for one in judgements if isinstance(one.grades, str)))
 
 
 def mean_interval(values: Sequence[float], *, n_resamples: int, seed: int) -> tuple[float, float] | None:
@@ -70,16 +78,17 @@ def _criterion(grades: Mapping[Key, Sequence[int]], n_resamples: int, seed: int)
 
 
 def _control(
-    own: Sequence[Judgement],
+    of_system: Sequence[Judgement],
     grades: Mapping[Key, Mapping[str, Sequence[int]]],
     name: Control,
     n_resamples: int,
     seed: int,
 ) -> Figures:
     """How much lower the control's text is graded than the system's own, image by image."""
-    controlled = grades_by_image(one for one in own if one.control == name)
+    own = [one for one in of_system if one.control == name]
+    controlled = grades_by_image(own)
     shared = [key for key in controlled if key in grades]
-    figures: Figures = {"n": len(shared)}
+    figures: Figures = {"n": len(shared), "answers": len(own), "failures": _failures(own)}
     for criterion in CRITERIA:
         drops = [
             statistics.fmean(grades[key][criterion]) - statistics.fmean(controlled[key][criterion]) for key in shared

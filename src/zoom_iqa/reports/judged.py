@@ -66,6 +66,13 @@ def _grade(figures: Mapping[str, Any]) -> str:
     return f"{figures['mean']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
 
 
+def _ungraded(figures: Mapping[str, Any]) -> str:
+    """The judge's answers that have no grades, by reason."""
+    failed = ", ".join(f"{reason} {count}" for reason, count in figures["failures"].items()) or "none"
+    of = f" of {figures['answers']}" if "answers" in figures else ""  # folders of before do not say
+    return f"answers{of} without grades: {failed}"
+
+
 def _lower(drop: Mapping[str, Any]) -> str:
     interval = drop["interval"]
     return f"{drop['lower_by']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
@@ -80,13 +87,16 @@ def _unsure(system: str, control: str, drops: Mapping[str, Any]) -> Iterator[str
 
 def _notes(judged: Judged) -> Iterator[str]:
     for system, figures in judged["systems"].items():
-        failed = ", ".join(f"{reason} {count}" for reason, count in figures["failures"].items()) or "none"
         yield (
             f"{system}, graded by {judged['judge_name']}: {figures['images']} images; "
-            f"answers without grades: {failed}; {figures['without_text']} answers without a text were not asked about."
+            f"{_ungraded(figures)}; {figures['without_text']} answers without a text were not asked about."
         )
         for control, drops in figures["controls"].items():
             lower = [f"{name} by {_lower(drops[name])}" for name in CRITERIA if drops[name]["lower_by"] is not None]
             if lower:
                 yield f"{system}, control {control} ({drops['n']} images) is graded lower in {', '.join(lower)}."
                 yield from _unsure(system, control, drops)
+            if drops.get("failures"):
+                yield f"{system}, control {control}: {_ungraded(drops)}."
+    if judged.get("unanswered"):
+        yield f"{judged['judge_name']}: {judged['unanswered']} questions got no usable answer and count nowhere."

@@ -36,18 +36,21 @@ def test_rows_and_notes(tmp_path: Path) -> None:
         judgement("y", 6),
         judgement("x", 3, template=True),
         judgement("z", 9, finish="refused"),
+        judgement("y", 9, template=True, finish="length"),
     ]
     systems = judge_figures(judged, n_resamples=10, seed=0)
     systems["ours"]["without_text"] = 2
     path = tmp_path / "judged.json"
-    path.write_text(json.dumps({"judge_name": "tiny", "benchmark": "embedded", "systems": systems}))
+    path.write_text(json.dumps({"judge_name": "tiny", "benchmark": "embedded", "unanswered": 2, "systems": systems}))
     table = judged_table([read_judged(tmp_path)])
     assert len(table.rows) == 16 + 1
     zoom = next(row for row in table.rows if row[:3] == ["Zoom-IQA", "KonIQ", "GPT-5-mini"])
     assert list(zoom[4:]) == ["6.93", "6.93", "6.61", "7.98"]  # accuracy, reasonableness, completeness, confidence
     assert list(table.rows[-1]) == ["ours", "embedded", "tiny", "measured here", *["7.00"] * 4]
     text = markdown(table)
-    assert "answers without grades: refused 1; 2 answers without a text" in text
+    assert "2 images; answers of 3 without grades: refused 1; 2 answers without a text" in text
+    assert "- ours, control template: answers of 2 without grades: length 1." in text
+    assert "- tiny: 2 questions got no usable answer and count nowhere." in text
     assert "control template (1 images) is graded lower in accuracy by 5.00" in text
     assert "not shown" not in text
 
