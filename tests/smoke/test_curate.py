@@ -82,3 +82,19 @@ def test_a_model_has_to_be_named(curate: Callable[..., Ended]) -> None:
     ended = curate("out=nowhere")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert "generator.model has no value; set generator.model=" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("attempts=abc", "attempts=abc must be a whole number of at least 1"),
+        ("batch_size=0", "batch_size=0 must be a whole number of at least 1"),
+        ("examples=-1", "examples=-1 must be a whole number of at least 0"),
+        ("dry_run=maybe", "dry_run=maybe must be true or false"),
+        ("task=chain", "task must be zoom or zoom_released"),
+    ],
+)
+def test_mistakes_are_one_line(mistake: str, said: str, curate: Callable[..., Ended]) -> None:
+    ended = curate("generator.model=x", "limit=1", "out=nowhere", mistake)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err

@@ -107,6 +107,9 @@ def test_a_policy_of_ours_judges_too_and_what_it_cannot_say_is_typed(
         (["judge.model=x", "out=o"], "no predictions are given"),
         (["a=none.jsonl", "judge.model=x", "out=o"], "none.jsonl is not a file"),
         (["a=x.jsonl", "a=y.jsonl"], "a is named twice"),
+        (["a=x.jsonl", "judge.model=x", "out=o", "repeats=0"], "repeats=0 must be a whole number of at least 1"),
+        (["a=x.jsonl", "judge.model=x", "out=o", "seed=x"], "seed=x must be a whole number of at least 0"),
+        (["a=x.jsonl", "judge.model=x", "out=o", "controls=maybe"], "controls=maybe must be true or false"),
     ],
 )
 def test_mistakes_are_one_line(arguments: list[str], said: str, run: Callable[..., Ended]) -> None:

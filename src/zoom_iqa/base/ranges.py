@@ -25,6 +25,26 @@ def require_not_negative(key: str, value: float) -> None:
         raise ConfigError(f"{key}={value} must be 0 or more")
 
 
+def require_whole(key: str, value: object, *, least: int) -> None:
+    """Pass a whole number of at least ``least``.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{key}={value} must be a whole number of at least {least}")
+
+
+def require_flag(key: str, value: object) -> None:
+    """Pass true and false.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{key}={value} must be true or false")
+
+
 def require_count_or_none(key: str, value: object, *, none_means: str) -> None:
     """Pass a whole number of at least 1, and None.
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from zoom_iqa.base.errors import ConfigError, DataError, FailureReason
+from zoom_iqa.base.indicators import Indicator
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.targets import CHOICES
@@ -56,23 +57,13 @@ class Truth:
     region: Region | None
 
 
-@dataclass(frozen=True)
-class Indicator:
-    """A property of an image as its data set publishes it; ``above`` is the share of the set whose value is lower."""
-
-    name: str
-    value: float
-    above: float
-
-
 @dataclass(frozen=True, kw_only=True)
 class Example:
     """One entry of a data set, without pixels.
 
     ``target`` is what people said of it, if they did; ``references`` are texts people wrote about it, one a person, and
     ``summary`` is one text of what they wrote, where somebody has made it; ``reference_id`` names the pristine source
-    for reference-based sets; ``truth`` is there where the defect is known; ``indicators`` are what its data set
-    publishes of its properties, which records leave out.
+    for reference-based sets; ``truth`` is there where the defect is known; records leave ``indicators`` out.
     """
 
     id: str
@@ -137,7 +128,6 @@ def rated_example(
     path: str | None = None,
     split: str | None = None,
     reference_id: str | None = None,
-    indicators: tuple[Indicator, ...] = (),
 ) -> Example:
     """An example of one image with its mean opinion score."""
     return Example(
@@ -147,7 +137,6 @@ def rated_example(
         target=Mos(mean=mos, std=mos_std, native=native_mos, clipped=mos_clipped),
         split=split,
         reference_id=reference_id,
-        indicators=indicators,
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from zoom_iqa.base.ranges import require_flag, require_whole
 from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config, check_read
@@ -35,8 +36,17 @@ def composed_for(root: str, overrides: Sequence[str], *, speaker: str | None) ->
     return composed(root, overrides if sized else [*overrides, LARGE])
 
 
-def settled(cfg: DictConfig, *, read: Collection[str], deciding: Sequence[str]) -> dict[str, Any]:
+def settled(
+    cfg: DictConfig,
+    *,
+    read: Collection[str],
+    deciding: Sequence[str],
+    least: Mapping[str, int],
+    flags: Sequence[str],
+) -> dict[str, Any]:
     """The values of the keys that decide what is asked, from a config that is looked at and then resolved.
+
+    ``least`` are keys of whole numbers with the least that each may be, ``flags`` those that are true or false.
 
     Raises:
         ConfigError: a value is wrong, or nothing reads a key.
@@ -45,6 +55,10 @@ def settled(cfg: DictConfig, *, read: Collection[str], deciding: Sequence[str]) 
     check_machine(cfg.machine)
     check_config(cfg)
     check_read(cfg, read=read)
+    for key, lowest in least.items():
+        require_whole(key, cfg[key], least=lowest)
+    for key in flags:
+        require_flag(key, cfg[key])
     kept = {
         key: OmegaConf.to_container(cfg[key], resolve=True) if OmegaConf.is_config(cfg[key]) else cfg[key]
         for key in deciding

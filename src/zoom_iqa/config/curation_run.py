@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.atomic_files import whole_text_file
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.asking import composed_for, opened, output_price, settled
 from zoom_iqa.config.command_line import overrides_of
@@ -26,6 +27,7 @@ from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.engines.speaker import Speaker, Speaking
 from zoom_iqa.reports.curation_page import curation_page
+from zoom_iqa.tasks.zoom import ZoomTask
 
 READ_HERE = (
     *own_labels.KEYS,
@@ -49,6 +51,7 @@ READ_HERE = (
 )
 IDENTITY = ("benchmark", "split", "task", "prompts", "sampling", "questions", "seed", "max_pixels", "upright")
 """Keys of a config that decide what is asked; filters, limits and budgets may be changed in a folder."""
+LEAST = {"attempts": 1, "batch_size": 1, "examples": 0, "seed": 0}
 
 
 def run() -> None:
@@ -75,14 +78,17 @@ def curate(cfg: DictConfig) -> Curated | None:
         BudgetError: what may be spent is spent; the same command goes on.
         ServerError: the server answers no request.
     """
-    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY)
+    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY, least=LEAST, flags=("dry_run", "upright"))
     generator: Speaker = instantiate(cfg.generator)
     rater: Speaker = instantiate(cfg.rater) if cfg.get("rater") else generator
     benchmark = instantiate(cfg.benchmark)
     images = benchmark.images(cfg.split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
     dataset = FixedSubset(dataset=images, limit=cfg.limit)
+    task = instantiate(cfg.task)
+    if not isinstance(task, ZoomTask):
+        raise ConfigError("task must be zoom or zoom_released: the questions of VRF are about their answers")
     pipeline = Pipeline(
-        task=instantiate(cfg.task),
+        task=task,
         prompts=instantiate(cfg.prompts),
         attempts=cfg.attempts,
         vrf=instantiate(cfg.vrf) if cfg.vrf else None,

@@ -52,6 +52,7 @@ READ_HERE = (
 )
 IDENTITY = ("benchmark", "split", "sampling", "prompt", "seed", "max_pixels", "upright", "predictions")
 """Keys of a config that decide what is asked; limits, repeats and budgets may be changed in a folder."""
+LEAST = {"repeats": 1, "n_resamples": 1, "batch_size": 1, "seed": 0}
 
 
 def run() -> None:
@@ -94,7 +95,7 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
         BudgetError: what may be spent is spent; the same command goes on.
         ServerError: the server answers no request.
     """
-    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY)
+    kept = settled(cfg, read=READ_HERE, deciding=IDENTITY, least=LEAST, flags=("controls", "dry_run", "upright"))
     if not cfg.predictions:
         raise ConfigError(f"no predictions are given; usage: {JUDGE_USAGE}")
     speaker: Speaker = instantiate(cfg.judge)

@@ -9,7 +9,7 @@ import pytest
 
 from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.types import Indicator
+from zoom_iqa.base.indicators import Indicator
 from zoom_iqa.data.benchmarks import Benchmark
 from zoom_iqa.data.benchmarks.manifest import Manifest
 

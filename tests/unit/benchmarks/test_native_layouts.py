@@ -11,7 +11,8 @@ from scipy.io import savemat
 
 from support.loaded_benchmark import load_benchmark
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import Example, Indicator
+from zoom_iqa.base.indicators import Indicator
+from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks import Benchmark
 
 

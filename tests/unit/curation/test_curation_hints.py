@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from zoom_iqa.base.types import Example, Indicator, rated_example
+from zoom_iqa.base.indicators import Indicator
+from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.curation.hints import MEASURES, brightness, colorfulness, contrast, hints_of, sharpness, written_hints
 
 
@@ -58,7 +60,7 @@ def test_hints_have_the_score_where_there_is_one() -> None:
 
 def test_a_value_that_the_data_set_publishes_takes_the_place_of_ours() -> None:
     published = (Indicator("sharpness", 61.25, 0.834), Indicator("noisiness", 40.0, 0.0))
-    example = rated_example(id="a", dataset="d", mos=3.25, indicators=published)
+    example = replace(rated_example(id="a", dataset="d", mos=3.25), indicators=published)
     hints = hints_of(Image.fromarray(grey(51)), example)
     assert list(hints) == ["MOS", "sharpness", "noisiness", "brightness", "contrast", "colorfulness"]
     written = written_hints(hints).splitlines()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.indicators import Indicator
 from zoom_iqa.base.ranges import require_count_or_none
-from zoom_iqa.base.types import Example, Indicator, rated_example
+from zoom_iqa.base.types import Example, rated_example
 from zoom_iqa.data.benchmarks.indicators import placed
 from zoom_iqa.data.benchmarks.label import Label, Reader
 from zoom_iqa.data.benchmarks.scale import LinearScale
@@ -117,7 +118,7 @@ class Benchmark:
 
     def item(self, label: Label, split: str | None, indicators: tuple[Indicator, ...] = ()) -> Example:
         """A label as an item of this benchmark: path below the root, scores on 1-5."""
-        return rated_example(
+        example = rated_example(
             id=label.id,
             dataset=self.name,
             path=str(self.folder / label.image),
@@ -127,8 +128,8 @@ class Benchmark:
             mos_clipped=self.scale.clips(label.score),
             reference_id=label.reference,
             split=split,
-            indicators=indicators,
         )
+        return replace(example, indicators=indicators)
 
 
 def outside_range(labels: Sequence[Label], scale: LinearScale) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoom_iqa.base.types import Indicator
+from zoom_iqa.base.indicators import Indicator
 from zoom_iqa.data.benchmarks.label import Label
 
 

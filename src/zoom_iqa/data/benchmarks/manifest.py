@@ -1,8 +1,8 @@
 """Plain manifests for any image set: CSV, JSON lines, or the JSON list that most code for VLM-based IQA reads.
 
 An entry has an image and a score, each under one of its usual names (``IMAGE``, ``SCORE``); optional are ``id`` (the
-path otherwise), ``std``, ``reference`` and ``split`` (train, val, test). A column ``hint_NAME`` is a published property
-of the image, a number, which raters and judges are told. Anything else is ignored.
+path otherwise), ``std``, ``reference`` and ``split`` (train, val, test). A column ``hint_<name>`` holds numbers, a
+property of the image that raters and judges are told. Anything else is ignored.
 """
 
 from __future__ import annotations
