@@ -43,6 +43,22 @@ def test_the_dependency_is_clamped() -> None:
     assert evidence().dependency(tokens).tolist() == pytest.approx(expected, rel=1e-5)
 
 
+def test_small_dependencies_keep_their_order() -> None:
+    """About d^2 / 2; in float32 e^d - d - 1 of all four is 0, and the earliest would be kept."""
+    old_M = torch.zeros(4)
+    d = [1e-6, -3e-6, 2e-6, 3e-5]
+    tokens = TokenBatch(
+        trajectory_M=torch.zeros(4, dtype=torch.long),
+        advantages_M=torch.ones(4),
+        weights_M=torch.full((4,), 0.25),
+        marks={hidden_mark(VIEW): torch.ones(4, dtype=torch.bool)},
+        signals={"old": old_M, f"old/{VIEW}": old_M + torch.tensor(d)},
+    )
+    assert evidence().dependency(tokens).tolist() == pytest.approx([one**2 / 2 for one in d], rel=1e-4)
+    keep_M, _ = evidence(top=0.5).keep(tokens, step=0, mini_batch=0, reducer=LocalReducer())
+    assert keep_M.tolist() == [False, True, False, True]
+
+
 def test_the_most_dependent_tokens_of_each_response_are_kept_and_all_before_evidence() -> None:
     """Of five tokens two are kept, of three (rounded up) two; a response without evidence keeps its own."""
     d = [0.0, 0.0, 0.1, -0.9, 0.8, 0.2, 0.0, 0.3, 0.2, 0.1, 0.0]
@@ -122,5 +138,7 @@ def test_bad_settings_are_refused() -> None:
         EvidenceFilter(view=VIEW, top=0.0, most_nats=1.0, shaping=None)
     with pytest.raises(ConfigError, match=r"filters\.evidence\.most_nats=0"):
         EvidenceFilter(view=VIEW, top=0.4, most_nats=0.0, shaping=None)
-    with pytest.raises(ConfigError, match=r"least=1\.5"):
+    with pytest.raises(ConfigError, match=r"filters\.evidence\.shaping\.least=1\.5"):
         Shaping(least=1.5, most=2.0)
+    with pytest.raises(ConfigError, match=r"filters\.evidence\.shaping\.most=0\.7 must be 1 or more"):
+        Shaping(least=0.5, most=0.7)
