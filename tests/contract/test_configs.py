@@ -228,6 +228,19 @@ WRONG = {
     "weight": (["reward.rank.weight=-2"], ["reward.rank.weight=-2.0 must be 0 or more"]),
     "weight in an evaluation": (["stages=[sft]", "reward.rank.weight=-2"], ["error: reward.rank.weight=-2.0 must be"]),
     "no number": (["reward.score.weight=nan"], ["reward.score.weight=nan"]),
+    "ladder of a task without evidence": (
+        ["reward=curriculum"],
+        ["reward.curriculum reads the evidence", "(ZoomTask); use task=chain, or drop it with ~reward.curriculum"],
+    ),
+    "filter of a task without looks": (
+        ["task=caption_reason", "filters=evidence"],
+        ["filters.evidence is about closer looks", "use task=zoom or task=chain, or drop it with ~filters.evidence"],
+    ),
+    "rung": (["task=chain", "reward=curriculum", "reward.curriculum.rank_eps=0"], ["reward.curriculum.rank_eps=0"]),
+    "part without a target": (
+        ["task=chain", "filters=evidence", "+filters.evidence.shaping.least=0.5"],
+        ["filters.evidence.shaping={'least': 0.5}", "needs Shaping or null; give its _target_"],
+    ),
     "rationales": (
         ["data.trajectories.writer.guess_spread=-1"],
         ["data.trajectories.writer.guess_spread=-1 must"],

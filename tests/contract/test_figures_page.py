@@ -37,7 +37,7 @@ def choices(group: str) -> str:
 
 EVERYTHING = [
     f"penalties=[{choices('penalties')}]",
-    f"filters=[{choices('filters')}]",
+    "filters=clip_cov",
     "filters.clip_cov.low=-1000",  # so that some tokens are drawn
     "filters.clip_cov.high=1000",
     "grpo.module.update.mini_batches=2",  # one update a rollout leaves some penalties nothing to do
@@ -50,14 +50,23 @@ EVERYTHING = [
     "probes=description",
     "probe.text=thought",  # the written texts have no captions
     "data.references=synthetic",
-    "reward=[full,curriculum]",
+    "reward=full",
     "+reward/terms@reward.human=human",
     "+reward/terms@reward.judge=judge",
     "judge=api",
     "judge.speaker.model=tiny",
-    "filters.evidence.view=blank_image",  # of one turn there is no crop to hide
 ]
 
+LOOKING = [
+    "stages=[grpo]",
+    "grpo.steps=1",
+    "task=chain",
+    "reward=curriculum",
+    f"filters=[{choices('filters')}]",
+    "data.train.local_fraction=0.97",
+    "data.train.procedural_fraction=1.0",
+    "rollout._target_=support.written_engine.ChainEngine",
+]
 
 COMPARING = [
     "task=compare",
@@ -111,15 +120,16 @@ SECTIONS = ("Training log", "Evaluation", "Scores of an evaluation", "Records")
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
-    """Figures of a run that uses everything, by section."""
+    """Figures of runs that use everything between them, by section."""
     folder = tmp_path_factory.mktemp("figures")
-    run, comparing = folder / "run", folder / "comparing"
+    run, comparing, looking = folder / "run", folder / "comparing", folder / "looking"
     tags = "".join(f"<{name}>5</{name}>" for name in CRITERIA)
     with chat_server(ChatApi(answer=written(tags))) as api:
         small_run(run, save_policy(folder), *EVERYTHING, f"judge.speaker.base_url={api.base_url}")
     small_run(comparing, save_policy(folder), *COMPARING)
+    small_run(looking, save_policy(folder), *LOOKING)
     logged: set[str] = set()
-    for log in [*run.glob("logs/*/metrics.csv"), *comparing.glob("logs/*/metrics.csv")]:
+    for log in (log for one in (run, comparing, looking) for log in one.glob("logs/*/metrics.csv")):
         with log.open(encoding="utf-8", newline="") as file:
             logged |= set(csv.DictReader(file).fieldnames or ())
     predictions = run / "predictions.jsonl"

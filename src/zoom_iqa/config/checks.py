@@ -58,7 +58,8 @@ def check_target(path: str, node: DictConfig) -> None:
     for key in given:
         if key in hints and not _fits(node[key], hints[key]):
             where = _origin(node, key) or f"{path}.{key}"
-            raise ConfigError(f"{where}={_shown(node[key])}: {node['_target_']} needs {_named(hints[key])}")
+            lacks = "; give its _target_" if isinstance(node[key], DictConfig) else ""
+            raise ConfigError(f"{where}={_shown(node[key])}: {node['_target_']} needs {_named(hints[key])}{lacks}")
     required = [
         n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
@@ -150,9 +151,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in get_args(hint)
     if value is None or hint is type(None):
         return value is None and hint in (type(None), Any)
-    if isinstance(value, DictConfig):
-        return hint not in (bool, int, float, str)
     is_part = getattr(hint, "__module__", "").startswith(("zoom_iqa", "torch"))  # only a mapping can make one
+    if isinstance(value, DictConfig):
+        return hint not in (bool, int, float, str) and (not is_part or "_target_" in value)
     if isinstance(value, ListConfig):
         return not is_part and hint not in (bool, int, float, str)
     if hint in (int, float):

@@ -63,6 +63,7 @@ class Planner:
         parts: list[TokenFilter | Penalty] = [*self._filters.values(), *self.penalties.values()]
         self.signals = frozenset(signal for part in parts for signal in part.signals)
         self.views = {name: view for part in self._filters.values() for name, view in part.views.items()}
+        self.needs = {f"filters.{name}": part.needs for name, part in self._filters.items()}
 
     def plan(
         self, table: TokenTable, micro_batches: Sequence[MicroBatch], *, step: int, mini_batch: int, reducer: Reducer

@@ -29,6 +29,7 @@ from zoom_iqa.objectives.signals import OLD, SAMPLED
 from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.log_probabilities import Likelihood
+from zoom_iqa.tasks.task import Given
 
 
 class PolicyUpdate:
@@ -97,6 +98,11 @@ class PolicyUpdate:
     def views(self) -> Mapping[str, View]:
         """The views of prompts that a token table has to have, by name."""
         return self._planner.views
+
+    @property
+    def needs(self) -> Mapping[str, frozenset[Given]]:
+        """The parts of a trajectory that filters choose by, by the filters' keys in the config."""
+        return self._planner.needs
 
     def state_dict(self) -> dict[str, Any]:
         """State that a continued run needs."""

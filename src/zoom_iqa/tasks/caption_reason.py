@@ -21,6 +21,7 @@ from zoom_iqa.base.types import (
 from zoom_iqa.tasks.answer import Pairs, read_object, read_values
 from zoom_iqa.tasks.description import kind_of_caption
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
+from zoom_iqa.tasks.task import Given
 
 if TYPE_CHECKING:
     pass
@@ -57,6 +58,8 @@ class CaptionReasonPrompts:
 
 class CaptionReasonTask(WordedTask):
     """Rates one image in one turn that describes it first."""
+
+    gives: frozenset[Given] = frozenset()
 
     def __init__(self, *, prompts: CaptionReasonPrompts) -> None:
         self.prompts = prompts

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import (
@@ -27,11 +26,9 @@ from zoom_iqa.base.types import (
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
 from zoom_iqa.tasks.sessions import TurnSession, WordedTask, request_of
+from zoom_iqa.tasks.task import Given
 from zoom_iqa.tasks.tools.crop import Crop
 from zoom_iqa.tasks.tools.zoom import refused, zoom
-
-if TYPE_CHECKING:
-    pass
 
 NUMBER_SLOT, REASON_SLOT = "{number}", "{reason}"
 _SLOTS = {"first": (QUESTION_SLOT,), "shown": (NUMBER_SLOT,), "refused": (NUMBER_SLOT, REASON_SLOT)}
@@ -76,6 +73,8 @@ class ChainTask(WordedTask):
     Raises:
         ConfigError: a number is too small.
     """
+
+    gives: frozenset[Given] = frozenset({"looks", "evidence"})
 
     def __init__(self, *, prompts: ChainPrompts, max_turns: int, max_crops: int, enlarge: float) -> None:
         for name, value in (("max_turns", max_turns), ("max_crops", max_crops)):

@@ -19,6 +19,7 @@ from zoom_iqa.base.types import Example, ImagePart, Message, ParseFailure, Readi
 from zoom_iqa.tasks.answer import shown
 from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
+from zoom_iqa.tasks.task import Given
 
 _OPENING, _CLOSING = "<answer>", "</answer>"
 _TAGS = ("<think>", "</think>", _OPENING, _CLOSING)
@@ -51,6 +52,8 @@ class ComparePrompts:
 
 class CompareTask(WordedTask):
     """Compares the two images of an example; ``reference`` says that another one comes before them."""
+
+    gives: frozenset[Given] = frozenset()
 
     def __init__(self, *, prompts: ComparePrompts, reference: bool) -> None:
         self.prompts, self._reference = prompts, reference

@@ -11,10 +11,10 @@ A session asks for generations and never makes them:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Example, Generation, Message, Request, Rollout, Sample, Step, TextPart
 
 if TYPE_CHECKING:
@@ -72,6 +72,42 @@ class ChecksExamples(Protocol):
     def check_examples(self, examples: Sequence[Example]) -> None:
         """Raise DataError, with a remedy, where an example is none that it can ask about."""
         ...
+
+
+Given = Literal["looks", "evidence"]
+"""Parts of a trajectory that not every task has."""
+
+_NEEDED: dict[Given, tuple[str, str]] = {
+    "looks": ("is about closer looks", "task=zoom or task=chain"),
+    "evidence": ("reads the evidence that answers list", "task=chain"),
+}
+
+
+@runtime_checkable
+class SaysWhatItGives(Protocol):
+    """The protocol that a task follows beside its own to say which parts its trajectories may have."""
+
+    @property
+    def gives(self) -> frozenset[Given]:
+        """Those of ``Given`` that they may have."""
+        ...
+
+
+def check_given(task: Task, needed: Mapping[str, frozenset[Given]]) -> None:
+    """Refuse parts of an objective, by their keys in the config, that need what no trajectory of ``task`` has.
+
+    A task that does not say what it gives may give anything.
+
+    Raises:
+        ConfigError: a part would do nothing, or judge what cannot be there.
+    """
+    given = task.gives if isinstance(task, SaysWhatItGives) else frozenset(_NEEDED)
+    for key, parts in needed.items():
+        for part in sorted(parts - given):
+            reads, remedy = _NEEDED[part]
+            raise ConfigError(
+                f"{key} {reads}, and the task has none ({type(task).__name__}); use {remedy}, or drop it with ~{key}"
+            )
 
 
 def check_examples(task: Task, examples: Sequence[Example]) -> None:

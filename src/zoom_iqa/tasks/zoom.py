@@ -19,6 +19,7 @@ from zoom_iqa.base.types import (
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1, build_turn2
 from zoom_iqa.tasks.reading import read_zoom_turn
 from zoom_iqa.tasks.sessions import TurnSession, WordedTask, request_of
+from zoom_iqa.tasks.task import Given
 from zoom_iqa.tasks.tools.crop import Crop, crop_box, cut
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class StrictRules:
 class ZoomTask(WordedTask):
     """Rates one image in at most two turns under one of the question wordings of ``prompts``."""
 
+    gives: frozenset[Given] = frozenset({"looks"})
     rules: ZoomRules = StrictRules()
 
     def __init__(self, *, prompts: PromptSet) -> None:

@@ -50,7 +50,7 @@ from zoom_iqa.rollout.measures import digit_measures, reward_measures, rollout_m
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.rollout.recorder import RolloutRecorder
 from zoom_iqa.tasks.grades import JUDGE
-from zoom_iqa.tasks.task import Task, check_examples, derive_seed
+from zoom_iqa.tasks.task import Task, check_examples, check_given, derive_seed
 from zoom_iqa.training.bad_steps import BadSteps, check_max_bad_steps
 from zoom_iqa.training.checkpoints import require_fitting
 from zoom_iqa.training.optimizer_setup import (
@@ -112,6 +112,7 @@ class GRPORecipe:
         self.sampling.require_unbiased()
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
         self.rubric.check_probes(self.asked)
+        check_given(self.task, {**self.rubric.needs, **self.update.needs})
         if JUDGE in self.asked and not self.rubric.reads(JUDGE):
             raise ConfigError(
                 "a judge is named and no term of the reward reads its grades; choose reward=judged, or judge=none"

@@ -96,6 +96,7 @@ def test_values_that_fit_their_annotation_pass(changed: dict[str, Any]) -> None:
         ({"weight": "much"}, "r.weight=much: .* needs float or Schedule"),
         ({"weight": None}, "r.weight=null: .* needs float"),
         ({"weight": [1, 2]}, r"r.weight=\[1, 2\]: .* needs float"),
+        ({"weight": {"start": 0.0}}, r"r.weight=.* needs float or Schedule; give its _target_$"),
         ({"eps": SCHEDULE}, "r.eps=.* needs float"),
         ({"eps": True}, "r.eps=True: .* needs float"),
         ({"preference": "best"}, "r.preference=best: .* needs ordinal or thurstone"),

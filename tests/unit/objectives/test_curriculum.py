@@ -12,9 +12,11 @@ from support.made_curriculum import GATE, ladder
 from support.made_evidence import ALL_OVER, LOCAL, PRISTINE, REGION, WHOLE, inputs_of, judged
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import Example, ImageRef, Preference, rated_example
 from zoom_iqa.objectives.rewards.curriculum import LookBonus, Rung, Tolerance
 from zoom_iqa.objectives.rewards.evidence import locating, naming
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
+from zoom_iqa.objectives.rewards.human import AccuracyTerm, SelfConsistencyTerm
 from zoom_iqa.objectives.rewards.rubric import Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm
 
@@ -236,11 +238,12 @@ def test_looking_pays_on_a_right_answer_alone_and_not_for_ever() -> None:
         (lambda: Rung(weight=1.0, pass_at=0.5, open_below=0.6), "open_below=0.6"),
         (lambda: Rung(weight=-1.0, pass_at=0.5, open_below=0.4), "weight=-1.0"),
         (lambda: Rung(weight=1.0, pass_at=1.5, open_below=0.4), "pass_at=1.5"),
-        (lambda: Tolerance(widest=0.3, narrowest=0.35, factor=0.9), "narrowest=0.35"),
+        (lambda: Tolerance(widest=0.3, narrowest=0.35, factor=0.9), r"^reward.curriculum.tolerance.narrowest=0.35"),
         (lambda: Tolerance(widest=1.0, narrowest=0.35, factor=1.0), "factor=1.0"),
         (lambda: ladder(rungs={"name": Rung(weight=1.0, **GATE)}), "must be name, locate, rate"),
         (lambda: ladder(memory=1.0), "memory=1.0"),
         (lambda: ladder(passed_share=2.0), "passed_share=2.0"),
+        (lambda: ladder(rank_eps=0.0), r"reward\.curriculum\.rank_eps=0.0 must be positive"),
         (lambda: LookBonus(weight=1.0, tolerance=0.5, bound=0.0, most=2), "bound=0.0"),
         (lambda: LookBonus(weight=1.0, tolerance=0.5, bound=0.5, most=0), "most=0"),
     ],
@@ -248,3 +251,21 @@ def test_looking_pays_on_a_right_answer_alone_and_not_for_ever() -> None:
 def test_bad_settings_are_refused(make, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         make()
+
+
+PAIR = Example(id="p", dataset="pairs", images=(ImageRef(), ImageRef()), target=Preference(choice="Image A"))
+
+
+@pytest.mark.parametrize(
+    ("term", "name"),
+    [
+        (ladder(), "curriculum"),
+        (LookBonus(weight=1.0, tolerance=0.5, bound=0.8, most=3), "look"),
+        (AccuracyTerm(weight=1.0, width=0.35), "accuracy"),
+        (SelfConsistencyTerm(weight=1.0, width=0.35, probe="description"), "self_consistency"),
+    ],
+)
+def test_preferences_are_refused_where_scores_are_read(term, name: str) -> None:
+    term.check_labels([rated_example(id="a", dataset="d", mos=3.0)])
+    with pytest.raises(ConfigError, match=rf"reward\.{name} needs opinion scores.*pairs:p.*use reward=compare"):
+        term.check_labels([PAIR])

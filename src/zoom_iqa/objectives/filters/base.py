@@ -16,6 +16,7 @@ from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
+from zoom_iqa.tasks.task import Given
 
 
 class TokenFilter(ABC):
@@ -23,11 +24,12 @@ class TokenFilter(ABC):
 
     The value of the policy loss and the weights of the other tokens stay as they are, and penalties do not ask filters.
     ``signals`` are the passes it reads beside the old policy's log-probabilities, each over all tokens; ``views`` are
-    the views of the prompt that they name, by name.
+    the views of the prompt that they name, by name. ``needs`` are the parts of a trajectory that it chooses by.
     """
 
     signals: frozenset[Signal] = frozenset()
     views: Mapping[str, View] = MappingProxyType({})
+    needs: frozenset[Given] = frozenset()
 
     @abstractmethod
     def keep(

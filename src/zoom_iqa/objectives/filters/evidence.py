@@ -70,6 +70,7 @@ class EvidenceFilter(TokenFilter):
         self._top = fraction_of("filters.evidence.top", top)
         self._most_nats, self._shaping = most_nats, shaping
         self.views = {view: VIEWS[view]}
+        self.needs = frozenset() if view == "blank_image" else frozenset({"looks"})
         self._signal = Signal("policy", view=view)
         self.signals = frozenset({self._signal})
 

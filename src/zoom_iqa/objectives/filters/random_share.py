@@ -35,6 +35,7 @@ class RandomShare(TokenFilter):
     """
 
     views = MappingProxyType({_AFTER: NoCrop()})
+    needs = frozenset({"looks"})
 
     def __init__(self, *, top: float, seed: int) -> None:
         self._top, self._seed = fraction_of("filters.random_share.top", top), seed

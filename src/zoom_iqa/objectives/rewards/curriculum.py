@@ -22,12 +22,14 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.records import Record
+from zoom_iqa.base.types import Example
 from zoom_iqa.objectives.rewards.evidence import locating, looks_of, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
-from zoom_iqa.objectives.rewards.terms import RankTerm
+from zoom_iqa.objectives.rewards.terms import RankTerm, require_scores
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.parallel.reducer import Reducer
+from zoom_iqa.tasks.task import Given
 
 RATE, RANK = "rate", "rank"
 GATED = ("name", "locate", RATE)
@@ -76,7 +78,7 @@ class Tolerance:
     def __post_init__(self) -> None:
         if not 0 < self.narrowest <= self.widest:
             raise ConfigError(
-                f"reward.curriculum.tolerance: narrowest={self.narrowest} must be above 0 and at most "
+                f"reward.curriculum.tolerance.narrowest={self.narrowest} must be above 0 and at most "
                 f"widest={self.widest}"
             )
         if not 0 < self.factor < 1:
@@ -103,6 +105,7 @@ class PerceptualCurriculum:
     """
 
     min_images = RankTerm.min_images
+    needs: frozenset[Given] = frozenset({"evidence"})
 
     def __init__(
         self,
@@ -119,6 +122,8 @@ class PerceptualCurriculum:
         if set(rungs) != set(GATED):
             raise ConfigError(f"reward.curriculum.rungs: {', '.join(rungs)} must be {', '.join(GATED)}")
         require_not_negative("reward.curriculum.rank_weight", rank_weight)
+        if not rank_eps > 0:
+            raise ConfigError(f"reward.curriculum.rank_eps={rank_eps} must be positive")
         require_share("reward.curriculum.passed_share", passed_share)
         require_share("reward.curriculum.waiting_share", waiting_share)
         if not 0 <= memory < 1:
@@ -135,6 +140,14 @@ class PerceptualCurriculum:
     def progress(self) -> Progress:
         """The state of the ladder."""
         return self._progress
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that are no opinion scores.
+
+        Raises:
+            ConfigError: a label is none.
+        """
+        require_scores("reward.curriculum", examples)
 
     def cost_of_few(self, images: int) -> str | None:
         """As for the rank term, which is the last rung."""
@@ -223,6 +236,8 @@ class LookBonus:
         ConfigError: a value is out of range.
     """
 
+    needs: frozenset[Given] = frozenset({"looks"})
+
     def __init__(self, *, weight: float | Schedule, tolerance: float, bound: float, most: int) -> None:
         require_not_negative("reward.look.tolerance", tolerance)
         if not 0 < bound <= 1:
@@ -231,6 +246,14 @@ class LookBonus:
             raise ConfigError(f"reward.look.most={most} must be at least 1")
         self.weight = as_schedule("reward.look.weight", weight)
         self._tolerance, self._bound, self._most = tolerance, bound, most
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that are no opinion scores.
+
+        Raises:
+            ConfigError: a label is none.
+        """
+        require_scores("reward.look", examples)
 
     def reward(self, inputs: RewardInputs) -> Tensor:
         """Return a value in [0, 1) for each response, shape (B, G)."""

@@ -17,6 +17,7 @@ from zoom_iqa.base.types import Example
 from zoom_iqa.metrics.rouge import RougeMeasure, rouge1
 from zoom_iqa.objectives.rewards.formulas import raised_cosine_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.terms import require_scores
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.tasks.description import description
 
@@ -30,6 +31,14 @@ class AccuracyTerm:
     def __init__(self, *, weight: float | Schedule, width: float) -> None:
         self.weight = as_schedule("reward.accuracy.weight", weight)
         self._width = _positive("reward.accuracy.width", width)
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that are no opinion scores.
+
+        Raises:
+            ConfigError: a label is none.
+        """
+        require_scores("reward.accuracy", examples)
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""
@@ -46,6 +55,14 @@ class SelfConsistencyTerm:
         self.weight = as_schedule("reward.self_consistency.weight", weight)
         self.probe = probe
         self._width = _positive("reward.self_consistency.width", width)
+
+    def check_labels(self, examples: Sequence[Example]) -> None:
+        """Refuse labels that are no opinion scores.
+
+        Raises:
+            ConfigError: a label is none.
+        """
+        require_scores("reward.self_consistency", examples)
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""

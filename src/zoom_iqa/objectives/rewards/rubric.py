@@ -20,6 +20,7 @@ from zoom_iqa.objectives.rewards.formulas import GroupStatistics, group_statisti
 from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.tasks.grades import JUDGE
+from zoom_iqa.tasks.task import Given
 
 _REMEDY = {JUDGE: "judge=api judge.speaker.model=NAME or judge=policy"}
 
@@ -195,6 +196,16 @@ class ReadsProbe(Protocol):
 
 
 @runtime_checkable
+class NeedsOfTask(Protocol):
+    """A reward term that reads parts of a trajectory that not every task has."""
+
+    @property
+    def needs(self) -> frozenset[Given]:
+        """Those parts."""
+        ...
+
+
+@runtime_checkable
 class Adapts(Protocol):
     """The protocol of a reward term whose values follow from what the policy has learned so far: it has a state."""
 
@@ -272,6 +283,11 @@ class Rubric:
                     f"reward.{name} reads the probe {term.probe!r} and there is {', '.join(probes) or 'none'}; add "
                     f"{_REMEDY.get(term.probe, 'probes=description')}, or drop the term with ~reward.{name}"
                 )
+
+    @property
+    def needs(self) -> dict[str, frozenset[Given]]:
+        """The parts of a trajectory that terms need, by the terms' keys in the config."""
+        return {f"reward.{name}": term.needs for name, term in self._terms.items() if isinstance(term, NeedsOfTask)}
 
     def reads(self, probe: str) -> bool:
         """Whether a term reads this probe."""
