@@ -3,7 +3,7 @@
 A study is a folder of runs named ARM_seedN, of training or of an evaluation. Every arm answers the same images several
 times, so that an image's answers, their mean and its photograph are drawn together.
 
-Legend: K answers of an image, n images.
+Legend: K answers of an image, n images. An answer that has no value is NaN, and left out as the figures of a run do.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED, ImageRatings
+from zoom_iqa.metrics.correlation import MIN_IMAGES
 from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
 from zoom_iqa.reports.contents import read_contents
 from zoom_iqa.reports.rendering import mean_and_spread
@@ -121,17 +123,27 @@ def _ended(folder: Path) -> bool:
 
 def single_srcc(ratings_Kn: Matrix, mos_n: Matrix) -> float:
     """SRCC of single answers: the mean over the K answers of each image."""
-    return float(spearman_rows(ratings_Kn, np.broadcast_to(mos_n, ratings_Kn.shape)).mean())
+    return statistics.fmean(_srcc(rating_n, mos_n) for rating_n in ratings_Kn)
 
 
 def mean_srcc(ratings_Kn: Matrix, mos_n: Matrix) -> float:
-    """SRCC of the means of an image's K values."""
-    return float(spearman_rows(ratings_Kn.mean(0, keepdims=True), mos_n[None])[0])
+    """SRCC of the means of an image's values."""
+    count_n = (~np.isnan(ratings_Kn)).sum(0)
+    return _srcc(np.where(count_n > 0, np.nansum(ratings_Kn, 0) / np.maximum(count_n, 1), np.nan), mos_n)
 
 
 def variance_within(ratings_Kn: Matrix, mos_n: Matrix) -> float:
-    """Variance of an image's K answers, mean over images."""
-    return float(ratings_Kn.var(0, ddof=1).mean())
+    """Variance of an image's answers, mean over the images with two or more; NaN where there is none."""
+    several_Km = ratings_Kn[:, (~np.isnan(ratings_Kn)).sum(0) > 1]
+    return float(np.nanvar(several_Km, 0, ddof=1).mean()) if several_Km.size else math.nan
+
+
+def _srcc(rating_n: Matrix, mos_n: Matrix) -> float:
+    """SRCC over the images with a rating; NaN where they are too few, or all are rated alike."""
+    known_n = ~np.isnan(rating_n)
+    if known_n.sum() < MIN_IMAGES:
+        return math.nan
+    return float(spearman_rows(snapped(rating_n[known_n])[None], mos_n[None, known_n])[0])
 
 
 Statistic = Callable[[Matrix, Matrix], float]
@@ -152,28 +164,31 @@ COMPARED = ("srcc_single", "srcc_expected", "rating_variance")
 def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples: int) -> Difference | str:
     """A figure of ``STATISTICS`` of ``arm`` minus that of ``baseline``, or the reason that there is none.
 
-    It is over the seeds that both have, and the images that all of their answers rate. Photographs are drawn with
-    replacement, the same for both arms and all seeds; the spread over seeds is another figure.
+    It is over the seeds and the images that both have, and so the difference of the two figures' means over seeds.
+    Photographs are drawn with replacement, the same for both arms and all seeds; the spread over seeds is another
+    figure.
     """
     seeds = sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {})))
     if not seeds:
         return f"{arm} and {baseline} share no finished seed"
-    value, statistic = STATISTICS[figure]
+    of, statistic = STATISTICS[figure]
     pairs = [(arms[arm][seed].images, arms[baseline][seed].images) for seed in seeds]
-    rated = [(_values(new, value), _values(old, value)) for new, old in pairs]
-    both = set.intersection(*(set(one) for pair in rated for one in pair))
+    both = set.intersection(*(set(one) for pair in pairs for one in pair))
     shown = pairs[0][0]
     ids = [name for name in shown if name in both]
     if not ids:
-        return f"no image was rated by every answer of {arm} and {baseline}"
+        return f"{arm} and {baseline} have answered no image both"
     examples = [shown[name].trajectories[0].example for name in ids]
-    mos_n = np.array([example.mos for example in examples])
-    matrices = [(_matrix(new, ids), _matrix(old, ids)) for new, old in rated]
+    mos_n = snapped([example.mos for example in examples])
+    matrices = [(_matrix(new, ids, of), _matrix(old, ids, of)) for new, old in pairs]
 
     def changed(rows: NDArray[np.int64]) -> float:
         mos = mos_n[rows]
         return statistics.fmean(statistic(new[:, rows], mos) - statistic(old[:, rows], mos) for new, old in matrices)
 
+    value = changed(np.arange(len(ids)))
+    if math.isnan(value):
+        return f"{figure} of {arm} or {baseline} is undefined in one of the runs"
     try:
         interval = statistic_interval(
             figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
@@ -181,30 +196,26 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
         )  # fmt: skip
     except UndefinedMetricError as error:
         return error.reason
-    return Difference(value=changed(np.arange(len(ids))), interval=interval, seeds=len(seeds), images=len(ids))
+    return Difference(value=value, interval=interval, seeds=len(seeds), images=len(ids))
 
 
-def _values(images: Mapping[str, ImageRatings], value: str) -> dict[str, list[float]]:
-    """The values of an image's answers, of the images of which every answer has one."""
-    found = {}
-    for name, image in images.items():
-        known = [number for one in image.trajectories if (number := _value(one, value)) is not None]
-        if len(known) == len(image.trajectories):
-            found[name] = known
-    return found
-
-
-def _value(record: Record, value: str) -> float | None:
-    if value == "rating":
+def _value(record: Record, of: str) -> float | None:
+    if of == "rating":
         return record.rating
-    if value == "caption":
+    if of == "caption":
         asked = record.probes.get("caption", ())
         return asked[0].rating if asked else None
     return None if record.expected is None else record.expected.mean
 
 
-def _matrix(values: Mapping[str, Sequence[float]], ids: Sequence[str]) -> Matrix:
-    return np.array([values[name] for name in ids]).T
+def _matrix(images: Mapping[str, ImageRatings], ids: Sequence[str], of: str) -> Matrix:
+    """Values (K, n) of the answers to these images, NaN where there is none; an answer has the row of its sample."""
+    answers = [(column, one) for column, name in enumerate(ids) for one in images[name].trajectories]
+    values_Kn = np.full((1 + max(one.sample for _, one in answers), len(ids)), np.nan)
+    for column, one in answers:
+        found = _value(one, of)
+        values_Kn[one.sample, column] = math.nan if found is None else found
+    return values_Kn
 
 
 COLUMNS = {

@@ -140,16 +140,44 @@ def test_an_arm_does_not_differ_from_itself(folder: Path) -> None:
     assert (found.value, found.interval.low, found.interval.high, found.sign) == (0, 0, 0, "0")
 
 
-def test_images_with_an_unreadable_answer_are_left_out_of_both_arms(folder: Path) -> None:
-    found = difference(read_study(folder), "holed", "sft", "srcc_single", n_resamples=50)
-    assert isinstance(found, Difference)
+def test_an_unreadable_answer_is_left_out_alone(folder: Path) -> None:
+    """So that a difference is that of the two figures: the other answers to the image count, in both arms."""
+    arms = read_study(folder)
+    (holed, _), (whole, _) = noisy(0.4, 4), noisy(1.5, 3)
     kept = [number for number in range(24) if number != 5]
-    by_hand = [
-        np.mean([stats.spearmanr(row[kept], MOS[kept]).statistic for row in noisy(spread, seed)[0]])
-        for spread, seed in ((0.4, 4), (1.5, 3))
+    rounds = [[*range(24)], kept, [*range(24)]]
+    answers = [
+        [row[number] for row, known in zip(holed, rounds, strict=True) if number in known] for number in range(24)
     ]
-    assert found.value == pytest.approx(by_hand[0] - by_hand[1], abs=1e-6)
-    assert (found.seeds, found.images) == (1, 23)
+    single = [
+        np.mean([stats.spearmanr(row[known], MOS[known]).statistic for row, known in zip(holed, rounds, strict=True)]),
+        np.mean([stats.spearmanr(row, MOS).statistic for row in whole]),
+    ]
+    within = [np.mean([np.var(own, ddof=1) for own in answers]), whole.var(0, ddof=1).mean()]
+    for figure, (new, old) in (("srcc_single", single), ("rating_variance", within)):
+        found = difference(arms, "holed", "sft", figure, n_resamples=50)
+        assert isinstance(found, Difference)
+        assert found.value == pytest.approx(new - old, abs=1e-6)
+        of_runs = [figure_of(arms[arm][0], figure) for arm in ("holed", "sft")]
+        assert found.value == pytest.approx(of_runs[0] - of_runs[1], abs=1e-6)
+        assert (found.seeds, found.images) == (1, 24)
+
+
+def test_figures_of_a_matrix_with_holes() -> None:
+    """Means are of the answers there are, 1, 4.25 and 3 with ranks 1, 3 and 2; the second image alone has two."""
+    hole = np.nan
+    ratings, mos = np.array([[1.0, hole, 3.0], [hole, 4.0, hole], [hole, 4.5, hole]]), np.array([1.0, 2.0, 3.0])
+    assert mean_srcc(ratings, mos) == pytest.approx(0.5)
+    assert np.isnan(single_srcc(ratings, mos))  # no round has three answers
+    assert variance_within(ratings, mos) == pytest.approx(0.125)
+    assert np.isnan(variance_within(ratings[:1], mos))
+
+
+def test_a_figure_that_a_run_lacks_has_no_difference(folder: Path) -> None:
+    assert (
+        difference(read_study(folder), "grpo", "sft", "srcc_caption", n_resamples=50)
+        == "srcc_caption of grpo or sft is undefined in one of the runs"
+    )
 
 
 def test_arms_without_a_seed_in_common_have_no_difference(folder: Path) -> None:
