@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from support.random_policy import noise_image
 from support.written_chains import ANSWER, PROMPTS, ZOOM, chain_rollouts
 from support.written_rollouts import SAMPLING, written_groups
 from zoom_iqa.base.types import ImagePart, Sample, rated_example
@@ -101,6 +102,33 @@ def test_a_coarse_crop_is_its_region_in_the_first_view(random_policy: Policy) ->
     difference = np.abs(np.asarray(whole.crop(box), dtype=float) - np.asarray(coarse.image, dtype=float))
     assert difference.mean() < 8  # of a noise image whose detail is 60 away
     assert np.abs(np.asarray(crop.image, dtype=float) - np.asarray(coarse.image, dtype=float)).mean() > 30
+
+
+def test_each_crop_becomes_its_own_region(random_policy: Policy) -> None:
+    """Looks at two quarters in one turn, then at a third: their coarse pictures stand in the order of the crops."""
+    quarters = [(0.0, 0.0, 0.5, 0.5), (0.5, 0.0, 1.0, 0.5), (0.5, 0.5, 1.0, 1.0)]
+    looks = [ZOOM.replace("[0.1, 0.2, 0.7, 0.8]", str(list(quarter))) for quarter in quarters]
+    said = [looks[0] + looks[1].partition("</think>")[2], looks[2], ANSWER]
+    engine = ScriptedEngine(
+        script=lambda request: said[int(request.key[-1]) - 1], sampling=SAMPLING, policy=random_policy
+    )
+    image = noise_image(3, 256, 160)
+    sample = Sample.of(rated_example(id="a", dataset="d", mos=3.0), image)
+    task = ChainTask(prompts=PROMPTS, max_turns=4, max_crops=4, enlarge=1.0)
+    (group,) = collect_groups([sample], task=task, engines={"policy": engine}, group_size=1, seed=0)
+    table = build_table(group.rollouts, torch.ones(1), policy=random_policy, views=VIEWS)
+    last = group.rollouts[0].steps[-1].request
+    crops = [part for message in last.prompt[1:] for part in message.parts if isinstance(part, ImagePart)]
+    _, rows, columns = table.sequences[0].prompt.images[0].grid
+    first = image.resize((8 * columns, 8 * rows), resample=Image.Resampling.BICUBIC)
+    coarse = [
+        CoarseCrop().crop(crop, region=quarter, first=lambda: first)
+        for crop, quarter in zip(crops, quarters, strict=True)
+    ]
+    keys = [image.key for image in table.sequences[2].prompt.images]
+    seen = [image.key for image in table.seen_as("coarse_crop")[2].prompt.images]
+    assert seen == [keys[0], *(one.key for one in coarse if one is not None)]
+    assert len({*keys, *seen}) == 7
 
 
 def test_other_tasks_crops_are_hidden_too(random_policy: Policy) -> None:

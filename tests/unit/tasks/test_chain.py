@@ -108,6 +108,8 @@ REFUSED = {
     "empty": (call((0.5, 0.5, 0.5, 0.9)), "the box is empty"),
     "upside down": (call((0.9, 0.1, 0.1, 0.5)), "the box is empty"),
     "outside, in pixels": (call((200, 10, 300, 50)), "outside the image"),
+    "right of the last pixel": (call((100, 10, 300, 50)), "outside the image"),
+    "above the first pixel": (call((10, -30, 50, 0)), "outside the image"),
     "outside, below zero": (call((-0.5, 0.1, -0.1, 0.5)), "outside the image"),
 }
 
