@@ -54,6 +54,12 @@ def test_figures_by_hand() -> None:
     assert figures["evidence_iou"] == pytest.approx((0.5 + 0.2 + 0.0) / 3)
 
 
+def test_a_look_hits_by_its_share_of_the_region() -> None:
+    """The whole image holds the region, of which a patch inside it holds a fifth."""
+    assert look_figures([made(LOCAL, [(0.0, 0.0, 1.0, 1.0)], None)])["look_hit_rate"] == 1.0
+    assert look_figures([made(LOCAL, [(0.1, 0.1, 0.3, 0.3)], None)])["look_hit_rate"] == 0.0
+
+
 def test_a_look_hits_by_chance_as_often_as_its_size_lets_it() -> None:
     assert chance_of_a_hit(REGION, (0.0, 0.0, 1.0, 1.0)) == 1.0
     assert chance_of_a_hit(REGION, (0.0, 0.0, 0.2, 0.2)) == 0.0  # 0.04 of 0.2
