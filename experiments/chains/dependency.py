@@ -46,7 +46,8 @@ def main() -> None:
     task, data = instantiate(cfg.task), instantiate(cfg.data.test)
     sessions = [task.open(data[index], index=0, seed=index) for index in range(len(data))]
     rollouts = collect(sessions, engines={"policy": engine})
-    table = build_table(rollouts, torch.zeros(len(rollouts)), policy=policy, views=VIEWS)
+    views = {str(name): view for name, view in VIEWS.items()}
+    table = build_table(rollouts, torch.zeros(len(rollouts)), policy=policy, views=views)
     likelihood = Likelihood(policy=policy, temperature=1.0, features=None, logit_chunk=64)
     passes = SignalPasses(policy=likelihood, reference=None, budget=8192)
     table = table.with_signals({OLD.name: passes.everywhere(table, OLD)})
