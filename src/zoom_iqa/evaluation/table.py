@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -181,15 +181,9 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     table.add_column("figure")
     for dataset in metrics:
         table.add_column(dataset, justify="right")
-    titles = FIGURES | PREFERENCES | _views(metrics) | LIKENESS
+    titles = titles_of(list(metrics.values()))
     for title, key in titles.items():
-        values = [figures.get(key) for figures in metrics.values()]
-        if any(value is not None for value in values):
-            table.add_row(title, *map(_shown, values))
-    for title, key in LOOKS.items():
-        values = [figures.get(key) for figures in metrics.values()]
-        if any(isinstance(value, float) for value in values):
-            table.add_row(title, *map(_shown, values))
+        table.add_row(title, *(_shown(figures.get(key)) for figures in metrics.values()))
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
@@ -199,18 +193,25 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
     for dataset, figures in metrics.items():
         undefined: dict[str, list[str]] = {}
         for title, key in titles.items():
-            if isinstance(figures.get(key), str):
+            if title not in LOOKS and isinstance(figures.get(key), str):
                 undefined.setdefault(figures[key], []).append(title)
         lines.extend(f"{dataset}: {why}: {'; '.join(titles)}" for why, titles in undefined.items())
     for line in [*lines, f"run folder: {folder}"]:
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def _views(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def titles_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Titles and keys of the figures that one of ``metrics`` has; those of looks and evidence where one is a number."""
+    found = FIGURES | PREFERENCES | _views(metrics) | LIKENESS
+    there = {title: key for title, key in found.items() if any(figures.get(key) is not None for figures in metrics)}
+    numbers = {key for figures in metrics for key, value in figures.items() if isinstance(value, float)}
+    return there | {title: key for title, key in LOOKS.items() if key in numbers}
+
+
+def _views(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Titles and keys of the views that were asked."""
-    names = dict.fromkeys(
-        key.removeprefix("asked_") for figures in metrics.values() for key in figures if key.startswith("asked_")
-    )
+    keys = [key for figures in metrics for key in figures if key.startswith("asked_")]
+    names = dict.fromkeys(key.removeprefix("asked_") for key in keys)
     return {f"{name}: {title}": f"{key}_{name}" for name in names for title, key in VIEWS.items()}
 
 

@@ -41,11 +41,17 @@ def table_cell(figures: Mapping[str, Any], key: str) -> str:
     """A figure as text, with its interval where it has one."""
     value, interval = figures.get(key), figures.get(f"{key}_interval")
     if isinstance(value, float):
-        within = f" [{interval['low']:.3f}, {interval['high']:.3f}]" if isinstance(interval, Mapping) else ""
-        return f"{value:.3f}{within}"
+        return f"{value:.3f} {_ends(interval)}" if isinstance(interval, Mapping) else f"{value:.3f}"
+    if isinstance(value, Mapping) and "low" in value:
+        return _ends(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{reason} {count}" for reason, count in value.items() if count) or "none"
+        parts = {name: f"{part:.3f}" if isinstance(part, float) else part for name, part in value.items() if part}
+        return ", ".join(f"{name} {part}" for name, part in parts.items()) or "none"
     return "" if value is None else printable(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def _ends(interval: Mapping[str, Any]) -> str:
+    return f"[{interval['low']:.3f}, {interval['high']:.3f}]"
 
 
 def _resource(name: str) -> str:

@@ -13,7 +13,7 @@ from PIL.Image import Image
 from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.records import Record
-from zoom_iqa.evaluation.table import FIGURES
+from zoom_iqa.evaluation.table import FIGURES, titles_of
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.reports.answers import answer_row, expected_and_single, key_of, most_telling_first, rollout_row
 from zoom_iqa.reports.contents import Judged, RunContents
@@ -191,8 +191,8 @@ def _summary(judged: Sequence[Judged]) -> str:
     """The figures as a table, readable where no script runs."""
     head = "".join(f"<th>{escape(printable(one.name))}</th>" for one in judged)
     rows = []
-    for title, key in FIGURES.items():
-        if key.endswith("_interval") or all(key not in one.figures for one in judged):
+    for title, key in titles_of([one.figures for one in judged]).items():
+        if key.endswith("_interval"):
             continue
         cells = "".join(f"<td>{escape(table_cell(one.figures, key))}</td>" for one in judged)
         rows.append(f'<tr><th scope="row">{escape(title)}</th>{cells}</tr>')

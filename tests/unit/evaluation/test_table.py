@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.evaluation.table import COLUMNS, EVIDENCE, SCATTER, SHARPNESS, print_table
+from zoom_iqa.evaluation.table import COLUMNS, EVIDENCE, SCATTER, SHARPNESS, print_table, titles_of
 
 
 def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +53,20 @@ def test_answers_and_expected_ratings_stand_side_by_side(capsys: pytest.CaptureF
     assert cells[-2:] == [["sft", "0.250", "0.125"], ["grpo", "0.250", "0.125"]]
     print_table({"sft": {"srcc": 0.7, "n_expected": 3, "srcc_expected": 0.8}}, Path("runs/x"))
     assert "squared" not in capsys.readouterr().out
+
+
+def test_figures_of_parts_are_there_where_some_run_has_them() -> None:
+    plain = {"n": 3, "looks_per_image": 0.5, "defect_accuracy": "undefined (no evidence about a known defect)"}
+    worded = {"n": 3, "asked_caption": 3, "srcc_caption": 0.5, "rouge1": {"f1": 0.1}, "evidence_iou": 0.2}
+    assert titles_of([plain]) == {"images": "n", "looks per trajectory": "looks_per_image"}
+    assert list(titles_of([plain, worded]).values()) == [
+        "n",
+        "asked_caption",
+        "srcc_caption",
+        "rouge1",
+        "looks_per_image",
+        "evidence_iou",
+    ]
 
 
 def test_no_heading_is_cut_in_eighty_columns(

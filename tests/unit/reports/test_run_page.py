@@ -17,7 +17,7 @@ from support.made_assessments import chain_answer
 from support.made_run_folder import UNREADABLE, answer, run_folder
 from zoom_iqa.base.errors import DataError, OutputError
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import rated_example
+from zoom_iqa.base.types import Truth, rated_example
 from zoom_iqa.report import report
 from zoom_iqa.reports.answers import most_telling_first, visible
 from zoom_iqa.reports.contents import read_contents
@@ -93,6 +93,21 @@ def test_it_holds_what_was_judged_and_logged(made: Path) -> None:
     assert {series["name"] for chart in stage["charts"] for series in chart["series"]} == set(ROWS[0]) - {"step"}
     assert "made for a test" in page
     assert "command: python -m zoom_iqa.train &#x27;name=&lt;b&gt;&#x27;" in page
+
+
+def test_figures_of_looks_and_evidence_have_rows_where_they_are_numbers(tmp_path: Path) -> None:
+    """Evidence of two turns' chains that covers the known region, and answers about images without one."""
+    region = (0.5, 0.5, 1.0, 1.0)
+    truth = Truth(distortion="gaussian_blur", level=4.0, region=region)
+    rated = [rated_example(id=f"i{n}", dataset="made", mos=3.0 + n) for n in range(2)]
+    chains = [replace(chain_answer(bbox=region), example=replace(one, truth=truth)) for one in rated]
+    known = page_file(run_folder(tmp_path / "known", {"grpo": chains})).read_text(encoding="utf-8")
+    assert '<th scope="row">turns per trajectory</th><td>2.000</td>' in known
+    assert '<th scope="row">evidence: share of the region covered</th><td>1.000</td>' in known
+    assert '<th scope="row">evidence: defect named</th><td>1.000</td>' in known
+    unknown = page_file(run_folder(tmp_path / "unknown", {"grpo": answers(6)})).read_text(encoding="utf-8")
+    assert "turns per trajectory" in unknown
+    assert ">evidence: " not in unknown
 
 
 def test_nothing_in_it_is_fetched_and_no_text_is_markup(made: Path) -> None:
