@@ -24,12 +24,14 @@ COMPARED = {
     "accuracy": "accuracy",
     "always the commonest": "accuracy_always",
     "flips with the order": "order_flip_rate",
+    "mean reward": "mean_reward",
+    "questions": "n",
+}
+CHOSEN = {
     "first image": "first_rate",
     "similar": "similar_rate",
     "readable": "valid_rate",
     "format rate": "format_rate",
-    "mean reward": "mean_reward",
-    "questions": "n",
 }
 
 SHARPNESS = {
@@ -161,6 +163,7 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
     console = Console()
     if any("accuracy" in figures for figures in metrics.values()):
         console.print(_by_stage("held-out pairs, each asked about in both orders", COMPARED, metrics))
+        console.print(_by_stage("answers: which image they prefer, and their form", CHOSEN, metrics))
     else:
         console.print(_by_stage("held-out images (raw PLCC and SRCC)", COLUMNS, metrics))
     if any("n_expected" in figures for figures in metrics.values()):

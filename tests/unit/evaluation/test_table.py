@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.evaluation.table import COLUMNS, EVIDENCE, SCATTER, SHARPNESS, print_table, titles_of
+from zoom_iqa.evaluation.table import CHOSEN, COLUMNS, COMPARED, EVIDENCE, SCATTER, SHARPNESS, print_table, titles_of
 
 
 def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +76,8 @@ def test_no_heading_is_cut_in_eighty_columns(
     keys = (*COLUMNS.values(), *SHARPNESS.values(), *SCATTER.values(), *EVIDENCE.values())
     print_table({"grpo": {**dict.fromkeys(keys, 0.125), "n_expected": 340, "n": 340}}, Path("runs/x"))
     assert "…" not in capsys.readouterr().out
+    compared = dict.fromkeys((*COMPARED.values(), *CHOSEN.values()), "undefined (no answer can be read)")
+    print_table({"grpo": {**compared, "accuracy": 0.125, "n": 1200}}, Path("runs/x"))
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert out.count("undefined") == len(compared) - 2

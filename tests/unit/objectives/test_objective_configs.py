@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import instantiate
 
+from support.made_evidence import ALL_OVER, LOCAL, PRISTINE, REGION, WHOLE, inputs_of, judged
 from support.made_rollouts import group
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.advantages import GroupAdvantages
@@ -48,6 +49,21 @@ def test_reward_choices_hold_their_terms(choice, terms):
 
 def test_paper_weights():
     assert rubric("+reward=full").rewards(two_images(), step=0).weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
+
+
+def test_the_whole_image_named_for_every_image_passes_no_rung_of_locating():
+    """Of the embedded training images 67 % are damaged all over, 30 % in a region (here a fifth of it), 3 % not."""
+    truths = [ALL_OVER] * 67 + [LOCAL] * 30 + [PRISTINE] * 3
+    for boxes, passed, mean in ((None, False, 0.67 + 0.30 * 0.2), (REGION, True, 0.67 + 0.30)):
+        curriculum = instantiate(composed("+reward=curriculum").reward.curriculum)
+        groups = [
+            [judged(truth, evidence=[(boxes if boxes and truth is LOCAL else WHOLE, "blur")], name=str(number))]
+            for number, truth in enumerate(truths)
+        ]
+        for _ in range(3):
+            figures = curriculum.advance(inputs_of(*groups))
+        assert figures["locate"] == pytest.approx(mean)
+        assert curriculum.progress.passed["locate"] is passed
 
 
 def test_command_line_paths():
