@@ -21,7 +21,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.provenance import provenance
 from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.announcement import announce_evaluation, described
+from zoom_iqa.config.announcement import announce_evaluation, described, not_learned
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy, with_views
 from zoom_iqa.config.commands import run_command
@@ -103,7 +103,8 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     with folder.opened(config_yaml) if rank() == 0 else nullcontext():
         if rank() == 0:
             images = {name: len(evaluator.dataset) for name, evaluator in evaluators.items()}
-            announce_evaluation(folder.path, {"policy": described(policy, cfg.policy.path)}, images)
+            who = {"policy": described(policy, cfg.policy.path), **not_learned(cfg)}
+            announce_evaluation(folder.path, who, images)
             data = {name: fingerprint(evaluator.examples) for name, evaluator in evaluators.items()}
             folder.write_origin({**provenance("zoom_iqa.evaluate", sys.argv[1:]), "datasets": data})
         wait_for_all()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.config.announcement import announce_evaluation, described
+from zoom_iqa.config.announcement import announce_evaluation, described, not_learned
+from zoom_iqa.config.composition import composed
 from zoom_iqa.policy.policy import Policy
 
 
@@ -25,3 +26,19 @@ def test_an_evaluation_says_place_policy_images_and_how_to_stop(capsys: pytest.C
 def test_a_policy_in_a_line(random_policy: Policy) -> None:
     count = sum(parameter.numel() for parameter in random_policy.model.parameters())
     assert described(random_policy, "there") == f"there: {count / 1e6:.1f} M parameters in float32 on cpu"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["task=chain"], "ChainTask"),
+        (["task=compare"], "CompareTask"),
+        (["task=zoom"], None),
+        (["task=zoom_released"], None),
+        (["task=chain", "policy.path=runs/mine/policy"], None),
+    ],
+)
+def test_the_shipped_policy_asked_what_it_has_not_learned_says_so(overrides: list[str], said: str | None) -> None:
+    rows = not_learned(composed("evaluate", overrides))
+    assert ("note" in rows) is (said is not None)
+    assert said is None or f"its answers to this task ({said}) say little; policy.path=FOLDER" in rows["note"]
