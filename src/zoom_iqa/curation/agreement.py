@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from zoom_iqa.base.equality import EQUAL_MOS, ROUNDING
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Finish, Message, Mos, Sample, TextPart
@@ -81,7 +82,7 @@ class ModelRater:
         if set(outcomes) != set(expected):
             return "unrated"
         failed = sum(verdict == "fail" for verdict in outcomes.values())
-        return "contradiction" if failed > self.max_failed * len(expected) else None
+        return "contradiction" if failed > (self.max_failed + ROUNDING) * len(expected) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ class NearMos:
         """Why the trajectory is refused; None if it passes, or if people have not rated its image."""
         if not isinstance(record.example.target, Mos) or record.rating is None:
             return None
-        return "contradiction" if abs(record.rating - record.example.mos) > self.tolerance else None
+        return "contradiction" if abs(record.rating - record.example.mos) > self.tolerance + EQUAL_MOS else None
 
 
 def sentences(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from zoom_iqa.base.equality import EQUAL_MOS, ROUNDING
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.regions import overlap
 from zoom_iqa.base.types import Finish, Generation, ParseFailure, Reading, Region
@@ -48,7 +49,8 @@ class VisualReliance:
 
     Ratings are alike when they differ by less than ``rating``, boxes when their intersection over union is above
     ``iou``, entropies when their means differ by less than ``entropy`` nats. None leaves a test out. A test without its
-    values (no box, no entropies) finds nothing; ``all`` asks for those that have values.
+    values (no box, no entropies) finds nothing; ``all`` asks for those that have values. Ratings of two decimals and
+    boxes of one or two often lie exactly at a threshold, where rounding does not decide: they are not alike.
 
     Raises:
         ConfigError: a value is out of its range, or there is no test.
@@ -80,9 +82,9 @@ class VisualReliance:
         one, other = found.with_image, found.without_image
         outcomes: dict[str, bool] = {}
         if self.rating is not None and one.rating is not None and other.rating is not None:
-            outcomes["rating"] = abs(one.rating - other.rating) < self.rating
+            outcomes["rating"] = abs(one.rating - other.rating) < self.rating - EQUAL_MOS
         if self.iou is not None and one.bbox is not None and other.bbox is not None:
-            outcomes["box"] = overlap(one.bbox, [other.bbox]) > self.iou
+            outcomes["box"] = overlap(one.bbox, [other.bbox]) > self.iou + ROUNDING
         if self.entropy is not None and one.entropy is not None and other.entropy is not None:
             outcomes["entropy"] = abs(one.entropy - other.entropy) < self.entropy
         return outcomes

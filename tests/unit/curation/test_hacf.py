@@ -84,6 +84,14 @@ def test_near_mos(rating: float, reason: str | None) -> None:
     assert NearMos(tolerance=1.0).reason_of(record) == reason
 
 
+def test_a_share_of_failed_sentences_at_the_limit_passes() -> None:
+    """29 of 100 are 0.29, of which 100 are 28.999999999999996 in floats."""
+    text = "\n".join(f"Line {number}" for number in range(100))
+    said = "".join(f'<sentence n="{n}">{"Fail" if n <= 29 else "Pass"}</sentence>' for n in range(1, 101))
+    assert rater("sentence", max_failed=0.29).reason(rated(said), text) is None
+    assert rater("sentence", max_failed=0.28).reason(rated(said), text) == "contradiction"
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

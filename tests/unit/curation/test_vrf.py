@@ -18,6 +18,7 @@ from zoom_iqa.curation.verification import (
     VisualReliance,
 )
 
+TENTHS, HALF_OF_IT = (0.1, 0.3, 0.7, 0.9), (0.1, 0.0, 0.5, 0.9)
 LEFT, RIGHT, MOST = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0), (0.0, 0.0, 0.75, 1.0)
 
 
@@ -37,9 +38,13 @@ def published(refuse_when: Literal["any", "all"] = "any", **changed: Any) -> Vis
     ("one", "other", "alike"),
     [
         (answer(3.0), answer(3.04), {"rating": True}),
-        (answer(3.0), answer(3.05 + 1e-9), {"rating": False}),
+        (answer(3.0), answer(3.05), {"rating": False}),  # 3.05 - 3.0 is below 0.05 in floats
+        (answer(3.1), answer(3.05), {"rating": False}),  # and 3.1 - 3.05 above
+        (answer(3.0), answer(3.049), {"rating": True}),
         (answer(3.0, LEFT), answer(4.0, MOST), {"rating": False, "box": True}),
         (answer(3.0, RIGHT), answer(4.0, MOST), {"rating": False, "box": False}),
+        (answer(3.0, LEFT), answer(4.0, (0.0, 0.0, 1.0, 1.0)), {"rating": False, "box": False}),  # half of it
+        (answer(3.0, TENTHS), answer(4.0, HALF_OF_IT), {"rating": False, "box": False}),  # 0.5000000000000001
         (answer(3.0, LEFT), answer(4.0, None), {"rating": False}),
         (answer(3.0, None, 0.5), answer(4.0, None, 0.509), {"rating": False, "entropy": True}),
         (answer(3.0, None, 0.5), answer(4.0, None, 0.52), {"rating": False, "entropy": False}),
