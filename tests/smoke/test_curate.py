@@ -44,6 +44,7 @@ def test_the_tiny_policy_makes_data_that_can_be_trained_on(curate: Callable[...,
     assert "\n- hacf: NearMos tolerance=2\n" in text
     assert "- rater:" not in text
     assert curate(*LOCAL, "vrf=none").status == 0  # other filters, the same answers
+    assert "money" not in curate(*LOCAL, "dry_run=true").out
     refused = curate(*LOCAL, "seed=5")
     assert refused.status == 2
     assert "holds a run of another config" in refused.err

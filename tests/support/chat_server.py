@@ -90,6 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
         match fault:
             case "429":
                 return self._error(429, "too many requests", {"Retry-After": "0.01"})
+            case "later":
+                return self._error(429, "too many requests", {"Retry-After": "7"})
             case "quota":
                 return self._error(429, "no credit", code="insufficient_quota")
             case "400":

@@ -67,9 +67,9 @@ def settled(
     return kept
 
 
-def output_price(speaker: DictConfig) -> float:
-    """The price of a million tokens of answers by a speaker's config; 0 for a policy in this process."""
-    return float(speaker.budget.output_price) if speaker.get("budget") else 0.0
+def output_price(speaker: DictConfig) -> float | None:
+    """The price of a million tokens of answers by a speaker's config; None for a policy in this process."""
+    return float(speaker.budget.output_price) if speaker.get("budget") else None
 
 
 def opened(path: str, kept: dict[str, Any], **speakers: str) -> AbstractContextManager[None]:

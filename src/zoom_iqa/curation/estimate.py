@@ -13,15 +13,17 @@ from zoom_iqa.engines.speaker import written_amount
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """The requests of a step, and the price of a million tokens of their answers; 0 where it is unknown, or nothing."""
+    """The requests of a step, and the price of a million tokens of their answers; None where answers cost nothing."""
 
     step: str
     least: int
     most: int
-    output_price: float
+    output_price: float | None
 
 
-def asked_by(pipeline: Pipeline, *, images: int, generator_price: float, rater_price: float) -> tuple[Asked, ...]:
+def asked_by(
+    pipeline: Pipeline, *, images: int, generator_price: float | None, rater_price: float | None
+) -> tuple[Asked, ...]:
     """The least and the most requests of each step. The least is one turn at the first attempt."""
     turns = 2 * pipeline.attempts * images
     rows = [Asked(step="generate", least=images, most=turns, output_price=generator_price)]
@@ -33,18 +35,19 @@ def asked_by(pipeline: Pipeline, *, images: int, generator_price: float, rater_p
 
 
 def written_estimate(rows: Sequence[Asked], *, max_new_tokens: int) -> str:
-    """Requests of each step, and the most tokens that answers can have, with their price where there is one.
+    """Requests of each step, and the most tokens that answers can have, with their cost where a server is asked.
 
     Prompts are left out: how many tokens an image is differs between servers. Retries of requests that fail come on
     top, and nothing is taken off for answers that a folder holds.
     """
     most = sum(row.most for row in rows)
-    money = sum(row.most * max_new_tokens * row.output_price for row in rows) / MILLION
+    prices = [row.output_price for row in rows if row.output_price is not None]
+    money = sum(row.most * max_new_tokens * (row.output_price or 0.0) for row in rows) / MILLION
     lines = [f"{row.step}: {row.least:,} to {row.most:,} requests" for row in rows]
     lines.append(f"at most {most:,} requests and {most * max_new_tokens:,} tokens of answers")
     if money:
         lines.append(f"at most {written_amount(money)} for answers at budget.output_price; prompts come on top")
-    else:
+    elif prices:
         lines.append("money: give the budget's output_price to have it estimated")
     lines.append("answers that the folder holds already are not asked for again")
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from support.made_rollouts import rollout, step
 from support.toy_prompts import PROMPTS
 from support.written_engine import written
 from zoom_iqa.base.errors import BudgetError
+from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Finish, Generation, ImagePart, Request, Sample, rated_example
 from zoom_iqa.curation.agreement import ModelRater
@@ -22,6 +25,7 @@ from zoom_iqa.curation.card import card_text
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
+from zoom_iqa.curation.verdicts import chosen
 from zoom_iqa.curation.verification import VisualReliance
 from zoom_iqa.data.supervised.trajectories import FileTrajectories
 from zoom_iqa.tasks.zoom import ZoomTask
@@ -93,6 +97,7 @@ class Faulty:
     def __init__(self, budget: int | None = None, fails: Sequence[str] = ()) -> None:
         self.sampling = WHOLE
         self.asked: list[str] = []
+        self.images: dict[str, int] = {}
         self._budget, self._fails = budget, fails
         self._waiting: list[Request] = []
 
@@ -110,6 +115,7 @@ class Faulty:
             raise BudgetError("spent")
         request = self._waiting.pop(0)
         self.asked.append(request.key)
+        self.images[request.key] = sum(isinstance(part, ImagePart) for m in request.prompt for part in m.parts)
         _, rest = request.key.split(":")
         name, *_, last = rest.split("/")
         attempt = int(rest.split("/")[-2]) if last.startswith("turn") else 0
@@ -157,10 +163,28 @@ def test_every_fault_is_refused_where_it_should_be(made: tuple[Path, Curated, Fa
     assert fates(made[1]) == FATES
 
 
+def test_vrf_shows_the_image_once_and_hides_it_once_and_the_rater_sees_it(made: tuple[Path, Curated, Faulty]) -> None:
+    shown = made[2].images
+    for name in ("sound", "cropped", "contradiction"):
+        assert shown[f"faults:{name}/0/vrf/with"] == 1
+        assert shown[f"faults:{name}/0/vrf/without"] == 0
+        assert shown[f"faults:{name}/0/hacf"] == 1
+
+
 def test_malformed_answers_are_asked_for_again_and_others_are_not(made: tuple[Path, Curated, Faulty]) -> None:
     attempts = {one.id: one.attempts for one in made[1].verdicts}
     again = {"second_try", "malformed", "no_answer", "refused", "long"}
     assert attempts == {name: 2 if name in again else 1 for name in NAMES}
+
+
+def test_of_several_attempts_the_first_well_formed_one_is_chosen() -> None:
+    def attempt(sample: int, text: str) -> Record:
+        made = rollout(rated_example(id="a", dataset="d", mos=3.0), step(3.0, text=text, well_formed=text == "sound"))
+        return replace(record_of(made), sample=sample)
+
+    sound, other, bad = attempt(1, "sound"), attempt(2, "sound"), [attempt(0, "bad"), attempt(3, "bad")]
+    assert chosen([other, *bad, sound]) is sound
+    assert chosen(bad) is bad[-1]
 
 
 def test_what_was_kept_can_be_trained_on(made: tuple[Path, Curated, Faulty]) -> None:
@@ -189,6 +213,13 @@ def test_the_card_counts_every_step(made: tuple[Path, Curated, Faulty]) -> None:
     assert card["vrf_tests"]["entropy"] == {"had_values": 0, "alike": 0}
     assert card["vrf_tests"]["rating"] == {"had_values": 7, "alike": 1}
     assert card["after"]["crop_rate"] == pytest.approx(1 / 3)
+    # ratings are 3, and 2.5 behind a crop; people's scores rise by 0.25 a name from 1; three names have no rating
+    before = [2, 1.25, 1.5, 1.25, 0.25, 0.5, 0.25, 0.5, 0.75]
+    assert (card["before"]["n"], card["after"]["n"]) == (9, 3)
+    assert card["before"]["rmse"] == pytest.approx((sum(d * d for d in before) / 9) ** 0.5)
+    assert card["after"]["rmse"] == pytest.approx((sum(d * d for d in before[:3]) / 3) ** 0.5)
+    words = [len(written(turn, rating=3.0, crop=False).split()) for turn in ("turn1", "turn1", "turn2", "turn1")]
+    assert card["after"]["words_a_turn"] == pytest.approx(sum(words) / 4)
     assert card["cost"] == {"requests": len(engine.asked)}
     text = (folder / "card.md").read_text()
     assert "| refused by vrf | alike_rating | 1 |" in text

@@ -6,6 +6,7 @@ import datetime
 import email.utils
 import json
 import math
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from zoom_iqa.base.errors import BudgetError, ConfigError, ServerError
 from zoom_iqa.base.types import Generation, ImagePart, TextPart
 from zoom_iqa.engines.cached import CachedEngine
 from zoom_iqa.engines.chat_api.budget import Budget, Ledger, Spent
-from zoom_iqa.engines.chat_api.calls import retry_after_s
+from zoom_iqa.engines.chat_api.calls import Pace, retry_after_s
 from zoom_iqa.engines.chat_api.engine import ChatEngine
 from zoom_iqa.engines.chat_api.messages import bounded
 from zoom_iqa.engines.chat_api.request_log import RequestLog
@@ -216,6 +217,28 @@ def test_a_budget_stops_cleanly_and_goes_on_where_it_is_raised(
             engine.submit(requests[3])
 
 
+def test_answers_under_way_are_given_back_before_the_error_is_raised(api: ChatApi, tmp_path: Path) -> None:
+    """The first of two requests at once is answered after the second has found the budget spent."""
+    told = threading.Event()
+
+    def slowly(body: dict[str, Any]) -> str:
+        told.wait(5.0)
+        return "good</answer>"
+
+    api.answer = written(slowly)
+    budget = Budget(**{**FREE.__dict__, "requests": 2})  # the probe, and one
+    seen: list[Generation] = []
+    with RequestLog(tmp_path / "log.jsonl") as log:
+        server = server_of(api, concurrency=2, timeout_s=10.0)
+        engine = ChatEngine(server=server, sampling=SAMPLING, ledger=Ledger(budget, before=log.spent), log=log)
+        engine.submit(request(0))
+        engine.submit(request(1))
+        threading.Timer(0.2, told.set).start()
+        with pytest.raises(BudgetError):
+            drain(engine, seen)
+    assert [made.text for made in seen] == ["good</answer>"]
+
+
 def test_an_empty_account_is_a_spent_budget(api: ChatApi, tmp_path: Path) -> None:
     api.faults = ["quota"]
     with pytest.raises(BudgetError, match="no credit"):
@@ -244,6 +267,30 @@ def status_error(retry_after: str | None) -> openai.RateLimitError:
     headers = {} if retry_after is None else {"retry-after": retry_after}
     response = httpx2.Response(429, headers=headers, request=httpx2.Request("POST", "http://x/"))
     return openai.RateLimitError("slow down", response=response, body=None)
+
+
+@pytest.mark.parametrize(("longest", "waited"), [(60.0, 7.0), (3.0, 3.0)])
+def test_a_server_that_asks_for_time_is_given_it(
+    longest: float, waited: float, api: ChatApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No longer than the longest wait."""
+    slept: list[float] = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    api.faults = ["later"]
+    found, _ = asked(api, tmp_path, longest_wait_s=longest)
+    assert found["r0"].finish == "stop"
+    assert [seconds for seconds in slept if seconds > 0] == [waited]
+
+
+def test_requests_of_a_minute_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("time.sleep", slept.append)
+    pace, free = Pace(120.0), Pace(None)
+    for _ in range(3):
+        pace()
+        free()
+    assert slept == [0.0, 0.0, 0.5, 0.0, 1.0, 0.0]
 
 
 def test_retry_after_is_seconds_or_a_date() -> None:
