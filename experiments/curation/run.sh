@@ -21,8 +21,7 @@ for spread in 0.0 0.05 0.1 0.2; do
 done
 curate sentences "${faulty[@]}" hacf=sentences
 curate unfiltered "${faulty[@]}" vrf=none hacf=none
-[ experiments/curation/thresholds.csv -nt "$runs/unfiltered/card.json" ] ||
-  $python experiments/curation/study.py curves "$runs"
+$python experiments/curation/study.py curves "$runs"
 
 train() { # name, file of turns, folder of its images, seed
   [ -f "$runs/sft/$1_seed$4/metrics.json" ] || $launch $python -m zoom_iqa.train data=koniq10k benchmark=embedded \
