@@ -46,6 +46,7 @@ EFFECTS = (
     ("evidence filter against as many by chance", "evidence", "random"),
 )
 CONTROL = ("n", "srcc", "rmse", "mean rating", "defect named")
+MOVED = ("n", "mean")
 PRISTINE = (
     "rated at once", "looked by itself", "mean rating of those", "rated again after a look", "mean rating at once",
     "mean rating after the look", "lower after the look", "higher after the look",
@@ -69,14 +70,20 @@ def control(runs: Path, out: Path) -> None:
         for name, one in found.items()
         for place, row in one["regional"]["places"].items()
     }
+    moved = {
+        f"rating moved by {look} alone: {name}": {key: row[key] for key in MOVED}
+        for name, one in found.items()
+        for look, row in one["regional"]["rating moved by one look at a random place"].items()
+    }
     pristine = {f"pristine: {name}": {key: one["pristine"][key] for key in PRISTINE} for name, one in found.items()}
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("run", "figure", "value"))
-        for name, row in (places | pristine).items():
+        for name, row in (places | moved | pristine).items():
             for key, value in row.items():
                 writer.writerow([name, key, f"{value:.4f}" if isinstance(value, float) else value])
     _print(places, CONTROL)
+    _print(moved, MOVED)
     _print(pristine, PRISTINE)
 
 

@@ -52,6 +52,8 @@ def main() -> None:
     passes = SignalPasses(policy=likelihood, reference=None, budget=8192)
     table = table.with_signals({OLD.name: passes.everywhere(table, OLD)})
     after_T = table.marks[hidden_mark("no_crop")]
+    if not after_T.any():
+        raise SystemExit(f"none of {len(rollouts)} chains looks; name a policy of +experiment=deepsight_quickstart")
     print(f"{len(rollouts)} chains, of which {sum(one.cropped for one in rollouts)} look; {int(after_T.sum())} tokens")
     for view in VIEWS:
         part = EvidenceFilter(view=view, top=0.4, most_nats=cfg.filters.evidence.most_nats, shaping=None)

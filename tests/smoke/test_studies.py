@@ -219,6 +219,25 @@ def test_policies_judged_apart_from_their_training_are_collected(
     assert "random" not in said.partition("| effect")[0]
 
 
+def test_controls_of_chains_are_collected_look_by_look(tmp_path: Path) -> None:
+    """The second policy looks at nothing, and so has no figures of places and of looks."""
+    row = {"n": 4, "srcc": 0.5, "rmse": 0.25, "mean rating": 3.0, "defect named": 0.75}
+    rated = {"rated at once": 2, "looked by itself": 1, "mean rating of those": 3.5, "rated again after a look": 2}
+    rated |= dict.fromkeys(
+        ("mean rating at once", "mean rating after the look", "lower after the look", "higher after the look"), 0.5
+    )
+    for name, place, moved in (("sft_seed0", row, {"look 1": {"n": 2, "mean": 0.125}}), ("flat_seed0", {"n": 0}, {})):
+        found = {"places": {"asked": place}, "rating moved by one look at a random place": moved}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "control.json").write_text(json.dumps({"regional": found, "pristine": rated}))
+    load_script("chains/collect.py").control(tmp_path, tmp_path / "control.csv")
+    values = {(line["run"], line["figure"]): line["value"] for line in rows_of(tmp_path / "control.csv")}
+    assert values["asked: sft_seed0", "rmse"] == "0.2500"
+    assert values["asked: flat_seed0", "rmse"] == ""
+    assert values["rating moved by look 1 alone: sft_seed0", "mean"] == "0.1250"
+    assert values["pristine: flat_seed0", "rated at once"] == "2"
+
+
 def test_the_quickstart_stands_beside_its_sft_drawn_less_at_random(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
