@@ -51,7 +51,7 @@ def test_a_judge_is_asked_once_and_controls_are_told_apart(
         server = ("judge.model=tiny", f"judge.base_url={api.base_url}", "repeats=2", "out=judged")
         dry = run("judge", f"hidden_name={predictions}", *server, "dry_run=true", "judge.budget.output_price=2.5")
         assert (dry.status, api.bodies) == (0, [])
-        assert "judge: 20 to 20 requests\n" in dry.out
+        assert "judge: 20 requests\n" in dry.out
         assert f"at most {20 * 1024 * 2.5 / 1e6:.4f} for answers" in dry.out
         ended = run("judge", f"hidden_name={predictions}", *server)
         assert ended.status == 0, ended.err

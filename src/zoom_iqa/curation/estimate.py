@@ -43,7 +43,7 @@ def written_estimate(rows: Sequence[Asked], *, max_new_tokens: int) -> str:
     most = sum(row.most for row in rows)
     prices = [row.output_price for row in rows if row.output_price is not None]
     money = sum(row.most * max_new_tokens * (row.output_price or 0.0) for row in rows) / MILLION
-    lines = [f"{row.step}: {row.least:,} to {row.most:,} requests" for row in rows]
+    lines = [f"{row.step}: {_between(row.least, row.most)} requests" for row in rows]
     lines.append(f"at most {most:,} requests and {most * max_new_tokens:,} tokens of answers")
     if money:
         lines.append(f"at most {written_amount(money)} for answers at budget.output_price; prompts come on top")
@@ -51,3 +51,7 @@ def written_estimate(rows: Sequence[Asked], *, max_new_tokens: int) -> str:
         lines.append("money: give the budget's output_price to have it estimated")
     lines.append("answers that the folder holds already are not asked for again")
     return "\n".join(lines) + "\n"
+
+
+def _between(least: int, most: int) -> str:
+    return f"{most:,}" if least == most else f"{least:,} to {most:,}"

@@ -12,7 +12,14 @@ from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.types import rated_example
 from zoom_iqa.curation.judge_figures import judge_figures, mean_interval
 from zoom_iqa.curation.judge_step import questions_about
-from zoom_iqa.curation.judging import Control, Judgement, JudgePrompt, conclusion_of, digest_of
+from zoom_iqa.curation.judging import (
+    Control,
+    Judgement,
+    JudgementCodec,
+    JudgePrompt,
+    conclusion_of,
+    digest_of,
+)
 from zoom_iqa.tasks.grades import CRITERIA, read_grades
 
 PROMPT = JudgePrompt(
@@ -133,3 +140,13 @@ def test_a_prompt_asks_for_every_criterion() -> None:
             opposite_of_good="",
             opposite_of_bad="",
         )
+
+
+def test_a_line_that_names_no_words_is_read_and_is_about_none() -> None:
+    """As folders of before have them."""
+    line = {"system": "a", "dataset": "d", "id": "x", "control": None, "repeat": 0, "text": "t", "finish": "stop"}
+    codec = JudgementCodec()
+    old = codec.decode(line)
+    (asked,) = questions_about({"a": [record("x", 4.5, "fine")]}, prompt=PROMPT, repeats=1, controls=False, seed=0)
+    assert codec.key(old) != asked.place
+    assert codec.key(codec.decode({**line, "about": digest_of("fine")})) == asked.place
