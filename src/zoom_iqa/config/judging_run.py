@@ -52,6 +52,8 @@ READ_HERE = (
 )
 IDENTITY = ("benchmark", "split", "sampling", "prompt", "seed", "max_pixels", "upright", "predictions")
 """Keys of a config that decide what is asked; limits, repeats and budgets may be changed in a folder."""
+HEADS = ("accuracy", "reason-\nableness", "complete-\nness", "confidence")
+"""Of ``CRITERIA``, so that a table fits eighty columns."""
 LEAST = {"repeats": 1, "n_resamples": 1, "batch_size": 1, "seed": 0}
 
 
@@ -151,8 +153,8 @@ def _command() -> None:
     figures = judge(compose_config(sys.argv[1:]))
     if figures is None:
         return
-    table = Table("system", "images", *CRITERIA, "failures", title="grades, 1 to 9")
-    controls = Table("system", "control", *CRITERIA, title="how much lower controls are graded")
+    table = Table("system", "images", *HEADS, "failures", title="grades, 1 to 9")
+    controls = Table("system", "control", *HEADS, title="how much lower controls are graded")
     for system, found in figures["systems"].items():
         grades = [_shown(found["criteria"][name]["mean"]) for name in CRITERIA]
         table.add_row(system, str(found["images"]), *grades, str(sum(found["failures"].values())))
