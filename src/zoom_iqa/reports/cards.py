@@ -12,6 +12,7 @@ from rich.text import Text
 
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.records import RecordedStep
 from zoom_iqa.base.types import Region
 from zoom_iqa.evaluation.assessment import Assessment, CloserLook, Outcome
 
@@ -45,7 +46,9 @@ class Cards:
 
 
 def card(assessment: Assessment) -> Panel:
-    """The card: ratings and verdict, the last turn's paragraphs, the evidence, and each crop with what it changed."""
+    """The card: ratings and verdict, the last turn's paragraphs or the thoughts of all turns, the evidence, and each
+    crop with what it changed.
+    """
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, style="dim")
     rows.add_column()
@@ -120,9 +123,18 @@ def _expected(assessment: Assessment) -> str:
 
 
 def _paragraphs(assessment: Assessment) -> list[tuple[str, str]]:
-    """Those of the last turn, or its whole text where it has none."""
-    found = assessment.paragraphs[-1]
-    return list(found.items()) or [("text", assessment.shown.steps[-1].text)]
+    """Those of the last turn; where it has none, the thoughts of all turns."""
+    found, steps = assessment.paragraphs[-1], assessment.shown.steps
+    several = len(steps) > 1
+    thoughts = [(f"turn {number}" if several else "text", _thought(step)) for number, step in enumerate(steps, 1)]
+    return list(found.items()) or thoughts
+
+
+def _thought(step: RecordedStep) -> str:
+    """The thought that a well-formed turn begins with, as the card has all else in rows; another turn's whole text."""
+    thought, closing, _ = step.text.strip().removeprefix("<think>").partition("</think>")
+    begins = step.text.lstrip().startswith("<think>") and closing
+    return thought.strip() if begins and step.reading.well_formed else step.text
 
 
 def _number(rating: float | None) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,18 @@ def test_a_card_has_everything() -> None:
     ):
         assert text in card
     assert written("cards", BAD) == ""
+
+
+def test_a_card_of_a_chain_has_the_thought_of_each_turn() -> None:
+    """The answer is ill-formed, so that all of it is shown."""
+    look, rests = chain_answer().steps
+    called = '<think>maybe upper left</think><zoom>{"bbox_2d": [0.1, 0.2, 0.6, 0.7], "look_for": "blur"}</zoom>'
+    broken = replace(rests, text="<think>so</think>2.0!", reading=replace(rests.reading, well_formed=False))
+    card = written("cards", assessment(replace(chain_answer(), steps=(replace(look, text=called), broken))))
+    rows = [line.strip("│ ").split() for line in card.splitlines()]
+    assert ["turn", "1", "maybe", "upper", "left"] in rows
+    assert ["turn", "2", "<think>so</think>2.0!"] in rows
+    assert "zoom" not in card
 
 
 def test_text_of_models_and_names_of_files_show_as_text() -> None:

@@ -1,4 +1,7 @@
-"""How the thoughts of a chain are put into words, at length for large policies and tersely for tiny ones."""
+"""How the thoughts of a chain are put into words, at length for large policies and tersely for tiny ones.
+
+The words are ours: of Q-DeepSight (arXiv 2604.16858), whose kind chains are, only the abstract is public.
+"""
 
 from __future__ import annotations
 
