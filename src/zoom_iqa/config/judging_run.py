@@ -153,8 +153,8 @@ def _command() -> None:
     figures = judge(compose_config(sys.argv[1:]))
     if figures is None:
         return
-    table = Table("system", "images", *HEADS, "failures", title="grades, 1 to 9")
-    controls = Table("system", "control", *HEADS, title="how much lower controls are graded")
+    table = _table("images", *HEADS, "failures", title="grades, 1 to 9")
+    controls = _table("control", *HEADS, title="how much lower controls are graded")
     for system, found in figures["systems"].items():
         grades = [_shown(found["criteria"][name]["mean"]) for name in CRITERIA]
         table.add_row(system, str(found["images"]), *grades, str(sum(found["failures"].values())))
@@ -165,6 +165,15 @@ def _command() -> None:
     console.print(controls)
     if figures["unanswered"]:
         print(f"{figures['unanswered']} questions got no usable answer; the same command asks them again")
+
+
+def _table(*heads: str, title: str) -> Table:
+    """A table whose first column, the system's name, gives way where the terminal is narrow."""
+    table = Table(title=title)
+    table.add_column("system", overflow="fold")
+    for head in heads:
+        table.add_column(head, no_wrap=True)
+    return table
 
 
 def _records(path: Path) -> tuple[Record, ...]:
