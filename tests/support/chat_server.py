@@ -35,6 +35,7 @@ class ChatApi:
     faults: list[str] = field(default_factory=list)
     has_logprobs: bool = True
     refuses: tuple[str, ...] = ()
+    wants_key: str | None = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.api.keys.append(self.headers.get("Authorization"))
             is_probe = body["messages"][-1]["content"] == "Reply with the word yes."
             fault = self.api.faults.pop(0) if self.api.faults and not is_probe else None
+        if self.api.wants_key is not None and self.headers["Authorization"] != f"Bearer {self.api.wants_key}":
+            return self._error(400, "API key not valid. Please pass a valid API key.")
         refused = [key for key in self.api.refuses if key in body]
         if refused:
             return self._error(400, f"unsupported parameter: {refused[0]}")

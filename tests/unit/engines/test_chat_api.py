@@ -256,6 +256,20 @@ def test_neither_keys_nor_pixels_are_logged(api: ChatApi, tmp_path: Path) -> Non
     assert json.loads(text.splitlines()[-1])["body"]["messages"][0]["content"][1]["image_url"]["url"] == "40x30"
 
 
+def test_a_key_that_is_wrong_or_not_there_is_said_by_its_variable(
+    api: ChatApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Gemini says it, with the status of a request that is wrong."""
+    api.wants_key = "another key"
+    said = r"does not take the key \(.*API key not valid.*\); set the environment variable TEST_KEY"
+    with pytest.raises(ServerError, match=said):
+        asked(api, tmp_path)
+    monkeypatch.delenv("TEST_KEY")
+    with pytest.raises(ServerError, match=r"was asked without a key .* set the environment variable TEST_KEY"):
+        asked(api, tmp_path)
+    assert len(api.bodies) == 2  # each time one request
+
+
 def test_without_a_key_nothing_is_hidden(api: ChatApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_KEY")
     api.faults = ["echo"]

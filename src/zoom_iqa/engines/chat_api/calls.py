@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import email.utils
 import json
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ MAY_PASS = (
     BrokenReplyError,
 )
 REQUEST_TIMEOUT_STATUS = 408
+_KEY = re.compile(r"api[ _]key", re.IGNORECASE)
 SAID_LIMIT = 400
 """Characters of an error that are kept."""
 
@@ -109,10 +111,7 @@ class Caller:
                 raise BudgetError(f"{self._client.base_url} says: {self._hidden(error)}; top up the account") from error
             return None
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ServerError(
-                f"{self._client.base_url} does not take the key ({self._hidden(error)}); "
-                f"set the environment variable {self._key_variable}"
-            ) from error
+            raise self._without_key(error) from error
         except openai.NotFoundError as error:
             raise ConfigError(
                 f"model={body['model']}: {self._client.base_url} says: {self._hidden(error)}; "
@@ -121,6 +120,8 @@ class Caller:
         except openai.APIStatusError as error:
             if error.status_code == REQUEST_TIMEOUT_STATUS:
                 return None
+            if _KEY.search(_said(error)):  # Gemini answers 400 where others answer 401
+                raise self._without_key(error) from error
             raise RefusedRequestError(self._hidden(error)) from error
         raise AssertionError("tenacity returns or raises")
 
@@ -165,6 +166,12 @@ class Caller:
         assert state.outcome is not None
         asked = retry_after_s(state.outcome.exception(), now=datetime.datetime.now(datetime.UTC))
         return self._backoff(state) if asked is None else min(asked, self._longest_wait_s)
+
+    def _without_key(self, error: Exception) -> ServerError:
+        sent = "does not take the key" if self._key else "was asked without a key"
+        return ServerError(
+            f"{self._client.base_url} {sent} ({self._hidden(error)}); set the environment variable {self._key_variable}"
+        )
 
     def _hidden(self, error: Exception) -> str:
         """The text of an error without the key, which some servers repeat."""
