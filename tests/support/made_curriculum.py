@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from support.written_rollouts import PROMPTS
 from zoom_iqa.objectives.rewards.curriculum import PerceptualCurriculum, Rung, Tolerance
+from zoom_iqa.tasks.zoom import ZoomTask
+
+
+class SilentTask(ZoomTask):
+    """Says that answers may list evidence, and none does."""
+
+    gives = frozenset({"looks", "evidence"})
+
+
+SILENT = SilentTask(prompts=PROMPTS)
 
 GATE = {"pass_at": 0.6, "open_below": 0.4}
 
