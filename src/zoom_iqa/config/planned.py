@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from zoom_iqa.planning.work import Settings, Work
 
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 TWO_TURNS = ("zoom_iqa.tasks.zoom.ZoomTask", "zoom_iqa.tasks.released.ReleasedZoomTask")
+NATIVE = "zoom_iqa.engines.native.engine.NativeEngineRecipe"
 MASTERS = "zoom_iqa.learning.master_adamw.MasterAdamW"
 OWN_BOUND = 12_845_056
 """Pixels at most of an image by Qwen2.5-VL's own processor."""
@@ -64,9 +66,15 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
     check_learnable(cfg, name)
     zero = ZERO_STAGES.get(cfg.trainer.strategy, 0) if gpus > 1 else 0
     node, samples, lora = cfg[name], "engine" in cfg[name].module, cfg.policy.lora
+    if samples and cfg.rollout._target_ != NATIVE:
+        raise ConfigError(
+            "rollout: a plan counts the native engine, which reads the weights that are trained; rollout=native plans "
+            "the same run, to which rollout=vllm adds weights and a whole cache of its own"
+        )
     image = shape.image_tokens(pixels)
+    batches = node.data.accumulate
     work = Work(
-        images=node.data.batch_size,
+        images=node.data.batch_size * (batches if samples else 1),  # a rollout has all images of its step at once
         group=node.module.group_size if samples else 1,
         prompt=_text_tokens(cfg, "turn1") + image,
         image_tokens=image,
@@ -88,12 +96,12 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         masters=node.module.optimizer._target_ == MASTERS or zero > 0,
         reference=samples and lora is None and instantiate(node.module["update"]).needs_reference,
         samples=samples,
-        accumulate=node.data.accumulate,
+        accumulate=1 if samples else batches,
         checkpointing=bool(cfg.machine.gradient_checkpointing),
         micro_batch_tokens=cfg.machine.micro_batch_tokens,
         token_budget=cfg.machine.token_budget,
         logit_chunk=cfg.machine.logit_chunk,
-        steps=_steps(cfg, name, per_step=node.data.batch_size * node.data.accumulate * gpus),
+        steps=_steps(cfg, name, per_step=node.data.batch_size * batches * gpus),
     )
 
 
@@ -104,7 +112,7 @@ def _steps(cfg: DictConfig, name: str, *, per_step: int) -> int | None:
         return int(node.steps)
     if node.epochs is not None:
         return None
-    return max(1, int(node.images or cfg.size[name].images) // per_step)
+    return max(1, math.ceil((node.images or cfg.size[name].images) / per_step))
 
 
 def _text_tokens(cfg: DictConfig, turn: str) -> int:

@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 
 from zoom_iqa.base.errors import StoppedError
+from zoom_iqa.parallel.agreement import agreed_answers
 from zoom_iqa.parallel.processes import current_reducer, is_first, world_size
 
 REQUEUE = signal.SIGUSR1
@@ -103,13 +104,15 @@ def until_stopped(steps: Iterable[Step]) -> Iterator[Step]:
     """Pass on whole steps until a signal asks to stop. Every process must run through it, each at its own pace.
 
     Raises:
-        StoppedError: one has asked; all processes are told.
+        AnswersError: the steps of a process have raised it; all processes do, at the end of theirs.
+        StoppedError: a signal has asked; all processes are told.
     """
     with stepping() as whole:
-        for step in steps:
-            yield step
-            if whole and stop_asked() is not None:
-                break
+        with agreed_answers(current_reducer()):
+            for step in steps:
+                yield step
+                if whole and stop_asked() is not None:
+                    break
         asked = agreed_stop() if whole else None
     if asked is not None:
         raise StoppedError(asked)

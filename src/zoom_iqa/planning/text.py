@@ -8,6 +8,7 @@ from zoom_iqa.planning.plan import Plan
 
 ASSUMED = (
     "Upper limits: every answer asks for a second turn and is as long as it may be.\n"
+    "Probes, judges, the further passes of filters and validation are not counted.\n"
     "Times follow rates measured on one H200, and data sheets for other GPUs; communication is not counted."
 )
 
@@ -18,8 +19,8 @@ def plan_text(plan: Plan, *, gpu_name: str, gpu: Gpu) -> str:
     phase, most = peak(plan.phases)
     verdict = "fits" if plan.fits else "does not fit"
     lines = [
-        f"{settings.stage} on {settings.gpus} x {gpu_name}: {verdict}; {_gb(most)} of {_gb(gpu.usable)} GB a GPU that "
-        f"a run may take, at the {phase}",
+        f"{settings.stage} on {settings.gpus} x {gpu_name}, trainer={settings.trainer}: {verdict}; {_gb(most)} of "
+        f"{_gb(gpu.usable)} GB a GPU that a run may take, at the {phase}",
         f"  a step: {work.images} images x {work.group} answers a GPU, turns of {work.prompt:,} and "
         f"{work.second_prompt:,} + {work.new_tokens:,} tokens; {settings.trained / 1e6:,.1f} of "
         f"{settings.shape.parameters / 1e6:,.1f} million parameters trained",

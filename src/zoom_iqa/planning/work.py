@@ -74,6 +74,13 @@ class Settings:
     steps: int | None
 
     @property
+    def trainer(self) -> str:
+        """The trainer that is planned: several GPUs need one that starts a process for each."""
+        if self.gpus == 1:
+            return "single_device"
+        return f"deepspeed_zero{self.zero}" if self.zero else "fsdp" if self.cut else "ddp"
+
+    @property
     def gradients_cut(self) -> bool:
         """Whether gradients are shared out: in ZeRO 2 they are, and weights are not."""
         return self.cut or self.zero == 2

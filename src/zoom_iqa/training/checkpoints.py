@@ -54,7 +54,10 @@ class StageCheckpoint(Checkpoint):
             raise StoppedError(asked)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Save where answers have come to an end: the step in hand has changed nothing, and all processes agree."""
+        """Save where answers have come to an end; all processes agree.
+
+        In a step that is in hand they do before it has changed anything, and after a step in a callback that knows it.
+        """
         if isinstance(exception, AnswersError):
             trainer.save_checkpoint(self._path, weights_only=False)
 

@@ -14,7 +14,10 @@ from zoom_iqa.training.stage_logs import StageFacts
 
 
 class CSVLog(Logger):
-    """Rows from the first step logged on replace those an interrupted run left: its last steps are made again."""
+    """Rows from the first step logged on replace those an interrupted run left: its last steps are made again.
+
+    A first row of new figures alone is an evaluation that is made up for: it is added to its step's.
+    """
 
     def __init__(self, *, facts: StageFacts) -> None:
         super().__init__()
@@ -42,8 +45,11 @@ class CSVLog(Logger):
         row = {"step": step, **{name: value for name, value in metrics.items() if name != "epoch"}}
         last, self._step = self._step, step
         if last in (None, step) or not row.keys() <= set(self._columns):
-            kept = self._rows(before=step if last is None else None)
-            self._rewrite([*kept[:-1], {**kept[-1], **row}] if last == step else [*kept, row])
+            kept = self._rows(before=None if last is not None or step is None else step + 1)
+            if last is None and kept and int(kept[-1]["step"]) == step and not _are_more(row, kept[-1]):
+                kept.pop()
+            joins = bool(kept) and int(kept[-1]["step"]) == step
+            self._rewrite([*kept[:-1], {**kept[-1], **row}] if joins else [*kept, row])
             return
         with named_errors(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow(row)
@@ -63,3 +69,8 @@ class CSVLog(Logger):
             writer = csv.DictWriter(file, self._columns)
             writer.writeheader()
             writer.writerows(rows)
+
+
+def _are_more(row: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
+    """Whether none of a row's figures is there already."""
+    return all(name == "step" or not there.get(name) for name in row)

@@ -151,8 +151,8 @@ class Stage:
             max_epochs=1,
             logger=list(loggers),
             callbacks=[
-                *self.callbacks,
                 EndOfLostImages(path=last, limit=self.data.max_lost_images),
+                *self.callbacks,
                 EndOfBadSteps(path=last),
                 StageCheckpoint(path=last, every=self.checkpoint_every),
             ],

@@ -64,29 +64,43 @@ class BenchmarkEvaluation(L.Callback):
         self._every, self._monitor, self._patience, self._keep_best = every, monitor, patience, keep_best
         self._best: float | None = None
         self._since_best = 0
+        self._due: int | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Make up for an evaluation that was not brought to its end, and stop where that was decided before."""
+        if self._due is not None:
+            self._validate(trainer, pl_module, self._due)
+        if self._patience is not None and self._since_best >= self._patience:
+            trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Evaluate where a step that is due is complete."""
-        step, done = batch_idx, batch_idx + 1
+        done = batch_idx + 1
         if done % self._every and done != trainer.num_training_batches:
             return
-        with lent(trainer, _policy(pl_module)):
-            figures = self._evaluate(trainer, pl_module, step)
-            for logger in trainer.loggers:
-                logger.log_metrics(figures, step=step)
-            for name, value in figures.items():
-                pl_module.log(name, value, on_step=True, on_epoch=False, logger=False, batch_size=1)
-            self._judge(trainer, pl_module, step, figures)
+        for name, value in self._validate(trainer, pl_module, batch_idx).items():
+            pl_module.log(name, value, on_step=True, on_epoch=False, logger=False, batch_size=1)
 
     def state_dict(self) -> dict[str, Any]:
-        """State that a continued run needs."""
-        return {"best": self._best, "since_best": self._since_best}
+        """State that a continued run needs; ``due`` is the step whose evaluation has come to no end."""
+        return {"best": self._best, "since_best": self._since_best, "due": self._due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self._best, self._since_best = state_dict["best"], state_dict["since_best"]
+        self._due = state_dict.get("due")  # checkpoints of 0.1.0 have none
+
+    def _validate(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int) -> dict[str, float]:
+        self._due = step
+        with lent(trainer, _policy(pl_module)):
+            figures = self._evaluate(trainer, pl_module, step)
+            for logger in trainer.loggers:
+                logger.log_metrics(figures, step=step)
+            self._judge(trainer, pl_module, step, figures)
+        self._due = None
+        return figures
 
     def _evaluate(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int) -> dict[str, float]:
         figures: dict[str, float] = {}

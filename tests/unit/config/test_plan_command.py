@@ -19,6 +19,27 @@ def test_the_settings_are_those_of_the_config() -> None:
     assert grpo.steps == 125  # 2,000 images, 2 on each of 8
 
 
+def test_a_rollout_has_all_images_of_its_step_and_the_last_step_is_whole() -> None:
+    (grpo,) = settings_of(config_of(["experiment=grpo_full", "grpo.data.accumulate=3"]), gpus=4, new_tokens=None)
+    assert (grpo.work.images, grpo.accumulate) == (6, 1)
+    assert grpo.steps == 84  # 2,000 images, 24 a step: 83.3
+
+
+@pytest.mark.parametrize(
+    ("gpus", "overrides", "trainer"),
+    [
+        (1, ["trainer=fsdp"], "single_device"),
+        (8, [], "ddp"),  # which is not the config's own
+        (8, ["trainer=fsdp"], "fsdp"),
+        (8, ["trainer=deepspeed_zero2"], "deepspeed_zero2"),
+        (8, ["trainer=deepspeed_zero3"], "deepspeed_zero3"),
+    ],
+)
+def test_the_trainer_that_is_planned_is_named(gpus: int, overrides: list[str], trainer: str) -> None:
+    (grpo,) = settings_of(config_of(["experiment=grpo_full", *overrides]), gpus=gpus, new_tokens=None)
+    assert grpo.trainer == trainer
+
+
 @pytest.mark.parametrize(
     ("overrides", "reference"),
     [
@@ -57,8 +78,8 @@ def test_deepspeed_keeps_masters_and_shares_them_out(trainer: str, cut: bool, ze
 
 def test_a_folder_says_its_shape() -> None:
     text = planned(["policy=tiny", "gpu=l40s"])
-    assert "sft on 1 x l40s: fits" in text
-    assert "grpo on 1 x l40s: fits" in text
+    assert "sft on 1 x l40s, trainer=single_device: fits" in text
+    assert "grpo on 1 x l40s, trainer=single_device: fits" in text
 
 
 @pytest.mark.parametrize(
@@ -68,6 +89,7 @@ def test_a_folder_says_its_shape() -> None:
         (["gpus=0"], r"gpus=0 must be a whole number of at least 1"),
         (["new_tokens=x"], r"new_tokens=x must be a whole number of at least 1"),
         (["experiment=deepsight_full"], r"task: a plan counts the tokens of two turns; task=zoom plans the same"),
+        (["experiment=grpo_full", "rollout=vllm"], r"rollout: a plan counts the native engine.*rollout=native plans"),
         (["policy.path=/nowhere"], r"policy\.path=/nowhere: its shape is not known"),
         (
             ["experiment=grpo_full", "trainer=deepspeed_zero2", "policy/lora=r64"],

@@ -20,6 +20,7 @@ from zoom_iqa.base.types import Example, Generation, Mos, ParseFailure, Sample
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel import stopping
+from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -143,6 +144,7 @@ def test_processes_share_the_images(
     monkeypatch.setattr(dist, "barrier", barrier)
     for name in ("stop_asked", "agreed_stop"):
         monkeypatch.setattr(stopping, name, lambda: None)
+    monkeypatch.setattr(stopping, "current_reducer", LocalReducer)  # nobody has answers that end
     found = evaluator(own).run(random_policy, path=path, title=None)
     assert own.opened == [item.id for item in images.items()][1::2]
     assert timeless(found) == timeless(whole)

@@ -197,7 +197,7 @@ def test_changes_are_the_least_that_fit() -> None:
 def test_the_text_adds_up() -> None:
     made = plan(replace(H200_STEP, gpus=8, masters=True, reference=True, steps=100), GPUS["h100"])
     text = plan_text(made, gpu_name="h100", gpu=GPUS["h100"])
-    assert text.startswith("grpo on 8 x h100: fits; ")
+    assert text.startswith("grpo on 8 x h100, trainer=ddp: fits; ")
     assert " of 73.6 GB" in text
     rows = [line.split() for line in text.splitlines()]
     assert ["weights", "16.6", "16.6", "16.6"] in rows

@@ -58,3 +58,17 @@ def test_figures_of_one_step_share_its_row(tmp_path: Path) -> None:
         {"step": "1", "val/d/srcc": "0.75", "loss": "2.0"},
         {"step": "2", "val/d/srcc": "", "loss": "3.0"},
     ]
+
+
+def test_a_continued_run_adds_a_validation_that_was_cut_off_to_its_step(tmp_path: Path) -> None:
+    first = log_in(tmp_path)
+    for step in (0, 1):
+        first.log_metrics({"loss": float(step)}, step=step)
+    again = log_in(tmp_path)
+    again.log_metrics({"val/d/srcc": 0.5}, step=1)
+    again.log_metrics({"loss": 2.0}, step=2)
+    assert rows(tmp_path) == [
+        {"step": "0", "loss": "0.0", "val/d/srcc": ""},
+        {"step": "1", "loss": "1.0", "val/d/srcc": "0.5"},
+        {"step": "2", "loss": "2.0", "val/d/srcc": ""},
+    ]

@@ -201,6 +201,27 @@ def test_patience_ends_training_and_an_undefined_figure_is_no_better_one(random_
     assert not torch.isnan(torch.tensor(list(trainer.callback_metrics.values()))).any()
 
 
+def test_a_stage_that_patience_had_ended_is_ended_when_it_is_gone_on_with(random_policy: Any, tmp_path: Path) -> None:
+    ended = callback([FAIR, POOR, POOR], patience=2)
+    fit(tmp_path / "first", random_policy, ended)
+    again = callback([], patience=2)
+    again.load_state_dict(ended.state_dict())
+    trainer, _ = fit(tmp_path / "again", random_policy, again)
+    assert trainer.global_step == 0
+
+
+def test_an_evaluation_without_its_end_is_made_up_for(random_policy: Any, tmp_path: Path) -> None:
+    broken = callback([FAIR])  # of which the second comes to no end
+    with pytest.raises(IndexError):
+        fit(tmp_path / "first", random_policy, broken)
+    again = callback([GOOD, POOR, POOR, POOR, POOR])
+    again.load_state_dict(broken.state_dict())
+    fit(tmp_path / "again", random_policy, again)
+    names = [path.name for path in sorted((tmp_path / "again" / "validation" / "d").iterdir())]
+    assert names == [f"step-{step:06d}.jsonl" for step in (1, 3, 5, 7)]
+    assert again.state_dict() == {"best": pytest.approx(1.0), "since_best": 4, "due": None}
+
+
 def test_the_last_step_is_evaluated_whatever_its_number(random_policy: Any, tmp_path: Path) -> None:
     fit(tmp_path, random_policy, callback([GOOD] * 3, every=3))
     names = [path.name for path in sorted((tmp_path / "validation" / "d").iterdir())]
