@@ -11,6 +11,7 @@ import sys
 import uuid
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from zoom_iqa.training.checkpoint_pieces import NAMES, parts_in, piece_names, re
 FORMAT = 1
 """Raised when what a checkpoint holds changes its names or meaning."""
 _FORMAT_KEY = "zoom_iqa_format"
+MASTER, STEP = "master", "step"
+"""Of an optimizer's states: the float32 weight, and the number of steps, which is no tensor like the weight."""
 
 
 class StageCheckpoint(Checkpoint):
@@ -157,13 +160,34 @@ def shapes_of(state: Mapping[str, Tensor | Pieces | Part]) -> dict[str, tuple[in
 
 
 def require_fitting(module: nn.Module, checkpoint: Mapping[str, Any]) -> None:
-    """Pass a checkpoint whose tensors are those of the module that goes on from it.
+    """Pass a checkpoint whose tensors are those of the module that goes on from it, its optimizer's states too.
+
+    A parameter that no gradient has reached has no states but a master.
 
     Raises:
         CheckpointError: a tensor is missing, renamed, left over or of another shape.
     """
     where = "the checkpoint to go on from"
     require_fit(shapes_of(module.state_dict()), shapes_of(checkpoint["state_dict"]), where=where)
+    for kept in checkpoint.get("optimizer_states", ()):
+        states = dict(enumerate(kept["states"])) if "states" in kept else kept["state"]
+        found = {number: _tensors_of(state) for number, state in states.items()}
+        if not found:
+            continue
+        ((names, _),) = Counter(frozenset(state) for state in found.values()).most_common(1)
+        expected: dict[str, tuple[int, ...]] = {}
+        there: dict[str, tuple[int, ...]] = {}
+        trained = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
+        for number, (name, parameter) in enumerate(trained):
+            own = found.get(number, {})
+            needed = names if own.keys() - {MASTER} else names & {MASTER}
+            expected |= {f"{key} of {name}": () if key == STEP else tuple(parameter.shape) for key in needed}
+            there |= {f"{key} of {name}": tuple(value.shape) for key, value in own.items()}
+        require_fit(expected, there, where=f"the optimizer's states of {where}")
+
+
+def _tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor | Pieces]:
+    return {name: value for name, value in state.items() if isinstance(value, Tensor | Pieces)}
 
 
 def resumable(path: Path) -> Path | None:

@@ -19,7 +19,7 @@ from zoom_iqa.config.stages import make_stage
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import LoraSettings
 from zoom_iqa.policy.policy import Policy
-from zoom_iqa.training.checkpoints import CheckpointFiles
+from zoom_iqa.training.checkpoints import CheckpointFiles, require_fitting
 from zoom_iqa.training.stage import load_weights
 
 WHOLE = "model.model.language_model.norm.weight"
@@ -75,3 +75,31 @@ def test_a_stage_that_is_done(change: str, policy: Policy, name: str, tmp_path: 
     with pytest.raises(CheckpointError, match=rf"done\.ckpt: {said}"):
         load_weights(policy, tmp_path / "done.ckpt", Replicated())
     assert all(torch.equal(value, before[key]) for key, value in policy.model.state_dict().items())
+
+
+STATES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
+    "missing": (lambda state: state.pop("exp_avg"), "1 missing: exp_avg of {name}$"),
+    "none": (dict.clear, "1 missing: master of {name}$"),
+    "extra": (lambda state: state.update(more=torch.zeros(5)), "1 left over: more of {name}$"),
+    "reshaped": (lambda state: state.update(exp_avg=torch.zeros(1)), r"1 of another shape: exp_avg of {name} is \[1\]"),
+}
+
+
+@pytest.mark.parametrize("change", [*STATES, None])
+def test_the_states_of_an_optimizer(change: str | None, policy: Policy) -> None:
+    recipe = make_stage("sft", composed("data.train.size=8")).recipe
+    module = recipe(policy=own_copy(policy), placement=Replicated(), steps=1)
+    trained = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
+    states = [
+        {"step": torch.tensor(3.0), **{key: value.clone() for key in ("master", "exp_avg", "exp_avg_sq")}}
+        for _, value in trained
+    ]
+    states[0] = {"master": states[0]["master"]}  # which no gradient has reached
+    checkpoint = {"state_dict": module.state_dict(), "optimizer_states": [{"states": states, "lr": 1.0}]}
+    if change is None:
+        require_fitting(module, checkpoint)
+        return
+    act, said = STATES[change]
+    act(states[1])
+    with pytest.raises(CheckpointError, match=said.format(name=trained[1][0])):
+        require_fitting(module, checkpoint)
