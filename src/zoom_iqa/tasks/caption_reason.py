@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import (
@@ -22,9 +21,6 @@ from zoom_iqa.tasks.answer import Pairs, read_object, read_values
 from zoom_iqa.tasks.description import kind_of_caption
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 from zoom_iqa.tasks.task import Given
-
-if TYPE_CHECKING:
-    pass
 
 QUESTION_SLOT = "{question}"
 _TAGS = ("<caption>", "</caption>", "<think>", "</think>", "<answer>", "</answer>")
