@@ -115,6 +115,7 @@ PREFERENCES = {
 
 VIEWS = {
     "descriptions asked about": "asked",
+    "words other than the first view's": "other_words",
     "valid rate": "valid_rate",
     "images with a readable rating": "n",
     "SRCC": "srcc",

@@ -24,12 +24,17 @@ METRICS: dict[Correlation, Callable[[list[float], list[float]], float]] = {"srcc
 
 
 def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
-    """Figures of each probe that the records (of each image) have answers to; none where there is no probe."""
+    """Figures of each probe that the records (of each image) have answers to; none where there is no probe.
+
+    Of each after the first they say how often its words were others: a view of the same words checks nothing.
+    """
     names = dict.fromkeys(name for records in images for record in records for name in record.probes)
     figures: Figures = {}
     for name in names:
         figures |= _of_view(name, images, n_resamples=n_resamples, seed=seed)
-    return figures
+    first, *others = names or [""]
+    records = [record for found in images for record in found]
+    return figures | {f"other_words_{name}": _other_words(records, first, name) for name in others}
 
 
 def caption_figures(records: Sequence[Record]) -> Figures:
@@ -67,6 +72,13 @@ def _of_view(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int,
         gap, interval = _gap(metric, rated, n_resamples=n_resamples, seed=seed)
         figures |= {f"{metric}_gap_{name}": gap, f"{metric}_gap_interval_{name}": interval}
     return figures
+
+
+def _other_words(records: Sequence[Record], first: str, name: str) -> float | str:
+    """The share of answers asked about in both views whose words differ between them."""
+    asked = [(record.probes.get(first, ()), record.probes.get(name, ())) for record in records]
+    both = [(one[0].example.references, other[0].example.references) for one, other in asked if one and other]
+    return sum(one != other for one, other in both) / len(both) if both else "undefined (no words in both views)"
 
 
 def _agreement(metric: Correlation, ratings: list[float], mos: list[float]) -> float | str:

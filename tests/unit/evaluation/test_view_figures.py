@@ -73,6 +73,24 @@ def test_ratings_from_words_are_means_over_trajectories() -> None:
     assert figures(images)["srcc_caption"] == pytest.approx(0.9)
 
 
+def test_views_of_the_same_words_are_told_from_views_of_others() -> None:
+    """Of four answers three are asked about in both views, and one of these in other words."""
+
+    def asked(words: str | None) -> tuple[Record, ...]:
+        one = record("a", rating=3.0, mos=3.0)
+        return () if words is None else (replace(one, example=replace(one.example, references=(words,))),)
+
+    pairs = [("a", "a"), ("clear 2.8", "clear"), ("b", "b"), ("c", None)]
+    images = [
+        [replace(record(f"image{n}", mos=MOS[n]), probes={"caption": asked(plain), "caption_struck": asked(struck)})]
+        for n, (plain, struck) in enumerate(pairs)
+    ]
+    found = figures(images)
+    assert found["other_words_caption_struck"] == pytest.approx(1 / 3)
+    assert "other_words_caption" not in found
+    assert str(figures(images[3:])["other_words_caption_struck"]).startswith("undefined (")
+
+
 def test_without_probes_and_without_captions_there_are_no_such_figures() -> None:
     plain = [[record(f"image{n}", mos=MOS[n])] for n in range(5)]
     assert figures(plain) == {}
