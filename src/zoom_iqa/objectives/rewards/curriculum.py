@@ -22,11 +22,10 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Example
 from zoom_iqa.objectives.rewards.evidence import locating, looks_of, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
-from zoom_iqa.objectives.rewards.terms import RankTerm, require_scores
+from zoom_iqa.objectives.rewards.terms import OfScores, RankTerm
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.tasks.task import Given
@@ -94,7 +93,7 @@ class Progress:
     tolerance: float
 
 
-class PerceptualCurriculum:
+class PerceptualCurriculum(OfScores):
     """The ladder as one reward term, whose weights follow from what the policy can do.
 
     ``passed_share`` and ``waiting_share`` in [0, 1] are what rungs below and above the current one have of their
@@ -104,6 +103,7 @@ class PerceptualCurriculum:
         ConfigError: a value is out of range, or a rung is missing or unknown.
     """
 
+    key = "reward.curriculum"
     min_images = RankTerm.min_images
     needs: frozenset[Given] = frozenset({"evidence"})
 
@@ -140,14 +140,6 @@ class PerceptualCurriculum:
     def progress(self) -> Progress:
         """The state of the ladder."""
         return self._progress
-
-    def check_labels(self, examples: Sequence[Example]) -> None:
-        """Refuse labels that are no opinion scores.
-
-        Raises:
-            ConfigError: a label is none.
-        """
-        require_scores("reward.curriculum", examples)
 
     def cost_of_few(self, images: int) -> str | None:
         """As for the rank term, which is the last rung."""
@@ -224,7 +216,7 @@ class PerceptualCurriculum:
         self._progress = Progress(competence=competence, passed=passed, tolerance=tolerance)
 
 
-class LookBonus:
+class LookBonus(OfScores):
     """A bonus for looking, only where the answer is right, and only while few of its group look.
 
     1 - share / ``bound``, where ``share`` is the share of the group's responses that looked, for a response that looked
@@ -236,6 +228,7 @@ class LookBonus:
         ConfigError: a value is out of range.
     """
 
+    key = "reward.look"
     needs: frozenset[Given] = frozenset({"looks"})
 
     def __init__(self, *, weight: float | Schedule, tolerance: float, bound: float, most: int) -> None:
@@ -246,14 +239,6 @@ class LookBonus:
             raise ConfigError(f"reward.look.most={most} must be at least 1")
         self.weight = as_schedule("reward.look.weight", weight)
         self._tolerance, self._bound, self._most = tolerance, bound, most
-
-    def check_labels(self, examples: Sequence[Example]) -> None:
-        """Refuse labels that are no opinion scores.
-
-        Raises:
-            ConfigError: a label is none.
-        """
-        require_scores("reward.look", examples)
 
     def reward(self, inputs: RewardInputs) -> Tensor:
         """Return a value in [0, 1) for each response, shape (B, G)."""

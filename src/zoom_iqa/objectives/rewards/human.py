@@ -17,7 +17,7 @@ from zoom_iqa.base.types import Example
 from zoom_iqa.metrics.rouge import RougeMeasure, rouge1
 from zoom_iqa.objectives.rewards.formulas import raised_cosine_reward
 from zoom_iqa.objectives.rewards.rubric import RewardInputs
-from zoom_iqa.objectives.rewards.terms import require_scores
+from zoom_iqa.objectives.rewards.terms import OfScores
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.tasks.description import description
 
@@ -25,44 +25,32 @@ ComparedText = Literal["completion", "caption", "caption_think"]
 """Of a response: all that the last turn says, as the authors compare it, or a part without tags and answer."""
 
 
-class AccuracyTerm:
+class AccuracyTerm(OfScores):
     """Closeness of the rating to the MOS: a raised cosine that ends at ``width`` on the 1-5 scale."""
+
+    key = "reward.accuracy"
 
     def __init__(self, *, weight: float | Schedule, width: float) -> None:
         self.weight = as_schedule("reward.accuracy.weight", weight)
         self._width = _positive("reward.accuracy.width", width)
-
-    def check_labels(self, examples: Sequence[Example]) -> None:
-        """Refuse labels that are no opinion scores.
-
-        Raises:
-            ConfigError: a label is none.
-        """
-        require_scores("reward.accuracy", examples)
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""
         return raised_cosine_reward(inputs.ratings_BG, inputs.mos_B, width=self._width)
 
 
-class SelfConsistencyTerm:
+class SelfConsistencyTerm(OfScores):
     """Closeness to the same MOS of the rating that the policy gives from its own description alone.
 
     0 for a response without a description, or with an answer to the probe that cannot be read.
     """
 
+    key = "reward.self_consistency"
+
     def __init__(self, *, weight: float | Schedule, width: float, probe: str) -> None:
         self.weight = as_schedule("reward.self_consistency.weight", weight)
         self.probe = probe
         self._width = _positive("reward.self_consistency.width", width)
-
-    def check_labels(self, examples: Sequence[Example]) -> None:
-        """Refuse labels that are no opinion scores.
-
-        Raises:
-            ConfigError: a label is none.
-        """
-        require_scores("reward.self_consistency", examples)
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""

@@ -48,14 +48,10 @@ class FormatTerm:
         return format_reward(inputs.well_formed_BG)
 
 
-class ScoreTerm:
-    """Closeness of the rating to the MOS; ``sigma`` is the tolerance on the 1-5 scale."""
+class OfScores:
+    """A part of reward terms that compare ratings with opinion scores; ``key`` is the term's in the config."""
 
-    def __init__(self, *, weight: float | Schedule, sigma: float) -> None:
-        if not sigma > 0:
-            raise ConfigError(f"reward.score.sigma={sigma} must be positive")
-        self.weight = as_schedule("reward.score.weight", weight)
-        self._sigma = sigma
+    key: str
 
     def check_labels(self, examples: Sequence[Example]) -> None:
         """Refuse labels that are no opinion scores.
@@ -63,7 +59,19 @@ class ScoreTerm:
         Raises:
             ConfigError: a label is none.
         """
-        require_scores("reward.score", examples)
+        require_scores(self.key, examples)
+
+
+class ScoreTerm(OfScores):
+    """Closeness of the rating to the MOS; ``sigma`` is the tolerance on the 1-5 scale."""
+
+    key = "reward.score"
+
+    def __init__(self, *, weight: float | Schedule, sigma: float) -> None:
+        if not sigma > 0:
+            raise ConfigError(f"reward.score.sigma={sigma} must be positive")
+        self.weight = as_schedule("reward.score.weight", weight)
+        self._sigma = sigma
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""
