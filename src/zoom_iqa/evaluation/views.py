@@ -28,13 +28,14 @@ def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: 
 
     Of each after the first they say how often its words were others: a view of the same words checks nothing.
     """
-    names = dict.fromkeys(name for records in images for record in records for name in record.probes)
+    records = [record for found in images for record in found]
+    names = list(dict.fromkeys(name for record in records for name in record.probes))
     figures: Figures = {}
     for name in names:
         figures |= _of_view(name, images, n_resamples=n_resamples, seed=seed)
-    first, *others = names or [""]
-    records = [record for found in images for record in found]
-    return figures | {f"other_words_{name}": _other_words(records, first, name) for name in others}
+    for name in names[1:]:
+        figures[f"other_words_{name}"] = _other_words(records, names[0], name)
+    return figures
 
 
 def caption_figures(records: Sequence[Record]) -> Figures:
@@ -78,7 +79,7 @@ def _other_words(records: Sequence[Record], first: str, name: str) -> float | st
     """The share of answers asked about in both views whose words differ between them."""
     asked = [(record.probes.get(first, ()), record.probes.get(name, ())) for record in records]
     both = [(one[0].example.references, other[0].example.references) for one, other in asked if one and other]
-    return sum(one != other for one, other in both) / len(both) if both else "undefined (no words in both views)"
+    return sum(one != other for one, other in both) / len(both) if both else str(Undefined("no words in both views"))
 
 
 def _agreement(metric: Correlation, ratings: list[float], mos: list[float]) -> float | str:
