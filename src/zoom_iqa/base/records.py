@@ -62,6 +62,11 @@ class Record:
     seconds: float = 0.0
 
     @property
+    def image_key(self) -> tuple[str, str]:
+        """Data set and id of its example."""
+        return self.example.dataset, self.example.id
+
+    @property
     def rating(self) -> float | None:
         """The rating that counts, None where ``failure`` says why there is none."""
         rating = self.steps[-1].reading.rating
@@ -137,7 +142,7 @@ class RecordCodec:
 
     def key(self, record: Record) -> Hashable:
         """Training step, data set, id and sample."""
-        return (record.step, record.example.dataset, record.example.id, record.sample)
+        return (record.step, *record.image_key, record.sample)
 
     def encode(self, record: Record) -> dict[str, Any]:
         """JSON-safe fields; places of digits are left out, as they follow from the text."""

@@ -109,7 +109,7 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
     everything = {(item.dataset, item.id) for item in images.items()}
     systems = {name: _records(Path(file)) for name, file in cfg.predictions.items()}
     asked = {
-        name: [one for one in records if (key := _key(one)) in chosen or key not in everything]
+        name: [one for one in records if (key := one.image_key) in chosen or key not in everything]
         for name, records in systems.items()
     }
     questions = questions_about(asked, prompt=prompt, repeats=cfg.repeats, controls=cfg.controls, seed=cfg.seed)
@@ -180,10 +180,6 @@ def _records(path: Path) -> tuple[Record, ...]:
     if not path.is_file():
         raise DataError(f"{path} is not a file; name the predictions.jsonl of a run or an evaluation")
     return RecordFile(path, RecordCodec()).read()
-
-
-def _key(record: Record) -> tuple[str, str]:
-    return record.example.dataset, record.example.id
 
 
 def _shown(value: float | None) -> str:

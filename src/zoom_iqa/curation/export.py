@@ -27,7 +27,7 @@ def export(
     index_of = {(item.dataset, item.id): index for index, item in enumerate(dataset.items())}
     turns: list[TurnRecord] = []
     for record in records:
-        sample = dataset[index_of[record.example.dataset, record.example.id]]
+        sample = dataset[index_of[record.image_key]]
         session = task.open(sample, index=record.sample, seed=derive_seed(seed, sample.example.name))
         learned = supervised_turns(session, [step.text for step in record.steps])
         turns += turn_records(learned, example=sample.example, paths=_paths(folder, sample, learned))

@@ -93,7 +93,7 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
         title = "generate" if attempt == 0 else f"generate, attempt {attempt + 1}"
         records = _append(path, RecordCodec(), asking, missing, answer, title=title)
     here = {(item.dataset, item.id) for item in items}
-    return tuple(record for record in records if _key(record) in here)
+    return tuple(record for record in records if record.image_key in here)
 
 
 def verify(
@@ -135,7 +135,7 @@ def verify(
         return found
 
     codec = VerificationCodec()
-    missing = _missing(path, codec, asking, wanted, lambda record: (*_key(record), record.sample))
+    missing = _missing(path, codec, asking, wanted, lambda record: (*record.image_key, record.sample))
     found = _append(path, codec, asking, missing, answer, title="VRF")
     places = {(*key, record.sample) for key, record in wanted.items()}
     return tuple(one for one in found if codec.key(one) in places)
@@ -143,7 +143,7 @@ def verify(
 
 def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelRater) -> tuple[Rating, ...]:
     """The rater's answer about each of ``records``, which are those that passed so far."""
-    wanted = {_key(record): record for record in records}
+    wanted = {record.image_key: record for record in records}
 
     def answer(samples: list[Sample]) -> list[Rating]:
         asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
@@ -174,7 +174,7 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
         return found
 
     codec = RatingCodec()
-    missing = _missing(path, codec, asking, wanted, lambda record: (*_key(record), record.sample, rater.asked))
+    missing = _missing(path, codec, asking, wanted, lambda record: (*record.image_key, record.sample, rater.asked))
     ratings = _append(path, codec, asking, missing, answer, title="HACF")
     return tuple(one for one in ratings if one.asked == rater.asked)
 
@@ -188,10 +188,6 @@ def _verification(record: Record, pair: Sequence[Rollout]) -> Verification:
         with_image=with_image,
         without_image=without_image,
     )
-
-
-def _key(record: Record) -> tuple[str, str]:
-    return record.example.dataset, record.example.id
 
 
 def _missing(

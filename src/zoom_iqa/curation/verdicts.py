@@ -70,7 +70,7 @@ def by_example(records: Sequence[Record]) -> dict[Key, list[Record]]:
     """The attempts at each example, in the order of first appearance."""
     found: dict[Key, list[Record]] = {}
     for record in records:
-        found.setdefault((record.example.dataset, record.example.id), []).append(record)
+        found.setdefault(record.image_key, []).append(record)
     return found
 
 

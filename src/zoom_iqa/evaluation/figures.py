@@ -72,7 +72,7 @@ def ratings_by_image(records: Sequence[Record]) -> list[ImageRatings]:
     """Predictions by image, in the order in which images first occur."""
     by_image: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        by_image.setdefault((record.example.dataset, record.example.id), []).append(record)
+        by_image.setdefault(record.image_key, []).append(record)
     return [ImageRatings(tuple(sorted(group, key=lambda p: p.sample))) for group in by_image.values()]
 
 

@@ -25,14 +25,14 @@ def likeness_figures(records: Sequence[Record]) -> Figures:
     about = [record for record in records if record.example.human_text is not None]
     if not about:
         return {}
-    texts = {_key(record): record.example.references for record in about}
+    texts = {record.image_key: record.example.references for record in about}
     several = [record for record in about if len(record.example.references) > 1]
     one = [rouge1(record.steps[-1].text, record.example.human_text or "") for record in about]
     best = [best_rouge1(record.steps[-1].text, record.example.references) for record in several]
     people = [found for references in texts.values() for found in agreement(references)]
     return {
         "n_human_text": len(texts),
-        "n_human_texts": len({_key(record) for record in several}),
+        "n_human_texts": len({record.image_key for record in several}),
         "words": statistics.fmean(len(record.steps[-1].text.split()) for record in about),
         "rouge1": means(one),
         **({"rouge1_best": means(best), "rouge1_people": means(people)} if best else {}),
@@ -42,7 +42,3 @@ def likeness_figures(records: Sequence[Record]) -> Figures:
 def means(found: Sequence[Rouge]) -> Mapping[str, float]:
     """Mean precision, recall and F1."""
     return {name: statistics.fmean(getattr(one, name) for one in found) for name in Rouge._fields}
-
-
-def _key(record: Record) -> tuple[str, str]:
-    return record.example.dataset, record.example.id

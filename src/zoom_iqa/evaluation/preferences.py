@@ -38,9 +38,9 @@ def preference_figures(records: Sequence[Record], *, n_resamples: int, seed: int
     accuracy, interval = _accuracy(records, n_resamples, seed)
     choices = [record.choice for record in records if record.choice is not None]
     return {
-        "n": len({_question(record) for record in records}),
+        "n": len({record.image_key for record in records}),
         "n_pairs": len({_pair(record) for record in records}),
-        "samples_per_image": max(Counter(map(_question, records)).values()),
+        "samples_per_image": max(Counter(record.image_key for record in records).values()),
         "accuracy": accuracy,
         "accuracy_interval": interval,
         **_by_kind(records, n_resamples, seed),
@@ -80,10 +80,6 @@ def _target(record: Record) -> Preference:
     target = record.example.target
     assert isinstance(target, Preference), "figures of preferences are of comparisons"
     return target
-
-
-def _question(record: Record) -> Hashable:
-    return record.example.dataset, record.example.id
 
 
 def _pair(record: Record) -> Hashable:

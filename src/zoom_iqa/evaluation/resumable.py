@@ -70,7 +70,7 @@ def _merged(file: RecordFile[Record]) -> dict[Key, Record]:
 
 
 def _key(record: Record) -> Key:
-    return record.example.dataset, record.example.id, record.sample
+    return *record.image_key, record.sample
 
 
 def _check_labels(path: Path, done: Mapping[Key, Record], examples: Sequence[Example]) -> None:

@@ -34,10 +34,7 @@ def curation_page(curated: Curated, *, dataset: ImageDataset, examples: int) -> 
     why = _Why(curated)
     for fate, found in sorted(fates.items()):
         parts.append(f"<h2>{html.escape(fate)} ({len(found)})</h2>")
-        parts += [
-            _article(record, dataset, index_of[record.example.dataset, record.example.id], why)
-            for record in found[:examples]
-        ]
+        parts += [_article(record, dataset, index_of[record.image_key], why) for record in found[:examples]]
     return "\n".join(parts) + "\n"
 
 
@@ -49,7 +46,7 @@ class _Why:
         self._ratings = {(one.dataset, one.id, one.sample): one.text for one in curated.ratings}
 
     def __call__(self, record: Record) -> str:
-        place = (record.example.dataset, record.example.id, record.sample)
+        place = (*record.image_key, record.sample)
         found = self._verifications.get(place)
         said = "" if found is None else f"<p>VRF asked again: {'; '.join(_answers(found))}.</p>"
         rating = self._ratings.get(place)
