@@ -5,7 +5,6 @@ Raters are of two kinds: a model that is asked (``ModelRater``), or a rule on th
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Finish, Message, Mos, Sample, TextPart
 from zoom_iqa.curation.hints import hints_of, written_hints
+from zoom_iqa.curation.texts import digest_of
 
 _VERDICT = re.compile(r"<verdict>\s*(pass|fail)\s*</verdict>", re.IGNORECASE)
 _SENTENCE = re.compile(r"<sentence\s+n=[\"']?(\d+)[\"']?\s*>\s*(pass|fail)\s*</sentence>", re.IGNORECASE)
@@ -62,7 +62,7 @@ class ModelRater:
     @property
     def asked(self) -> str:
         """A digest of the question without its trajectory: answers to another question decide nothing here."""
-        return hashlib.blake2b(f"{self.level}\n{self.prompt}".encode(), digest_size=8).hexdigest()
+        return digest_of(f"{self.level}\n{self.prompt}")
 
     def messages(self, sample: Sample, rationale: str) -> tuple[Message, ...]:
         """The question about one trajectory: the image first."""

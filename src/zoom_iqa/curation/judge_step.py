@@ -19,10 +19,10 @@ from zoom_iqa.curation.judging import (
     JudgementCodec,
     JudgePrompt,
     conclusion_of,
-    digest_of,
 )
 from zoom_iqa.curation.question import question
 from zoom_iqa.curation.steps import Asking
+from zoom_iqa.curation.texts import digest_of
 from zoom_iqa.parallel.stopping import until_stopped
 from zoom_iqa.rollout.collect import collect
 from zoom_iqa.tasks.grades import JUDGE
@@ -57,11 +57,7 @@ def questions_about(
     """
     found: list[Question] = []
     for system, records in systems.items():
-        texts = {
-            (one.example.dataset, one.example.id): (one, conclusion_of(one))
-            for one in records
-            if one.sample == 0 and conclusion_of(one)
-        }
+        texts = {one.image_key: (one, conclusion_of(one)) for one in records if one.sample == 0 and conclusion_of(one)}
         others = list(texts)
         shift = max(1, len(others) // 2)
         for number, (key, (record, text)) in enumerate(texts.items()):

@@ -6,7 +6,6 @@ rating of others. A text of several turns is judged by its conclusion.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -84,11 +83,6 @@ def conclusion_of(record: Record) -> str:
 def conclusion(text: str) -> str:
     """The thought of a turn, or all of its text where there is none."""
     return thought_of(text) or text.strip()
-
-
-def digest_of(words: str) -> str:
-    """A name of the words that are graded."""
-    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 class JudgementCodec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ class VerificationPrompts:
         prompt = self.without_image if image is None else self.with_image
         text = TextPart(prompt.replace("{question}", question).replace("{rationale}", beginning))
         return (Message("user", (text,) if image is None else (image, text)),)
+
+
+def digest_of(text: str) -> str:
+    """A short name of a text: an answer about one is none about another that stands in its place."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def thought_of(text: str) -> str:

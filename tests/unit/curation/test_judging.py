@@ -18,8 +18,8 @@ from zoom_iqa.curation.judging import (
     JudgementCodec,
     JudgePrompt,
     conclusion_of,
-    digest_of,
 )
+from zoom_iqa.curation.texts import digest_of
 from zoom_iqa.tasks.grades import CRITERIA, read_grades
 
 PROMPT = JudgePrompt(
