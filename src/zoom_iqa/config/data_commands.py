@@ -25,6 +25,7 @@ from zoom_iqa.data.benchmarks.check import Finding, Report, inspect
 from zoom_iqa.data.q_reasoning import HOMEPAGE
 from zoom_iqa.data.q_reasoning import convert as convert_q_reasoning
 from zoom_iqa.data.references import Reference, write_references
+from zoom_iqa.reports.files import told_if_unwritable
 
 CONVERT_USAGE = "python -m zoom_iqa.data convert q-reasoning SOURCE OUT"
 OF_THE_ROOT = (*own_labels.KEYS, "benchmark")
@@ -43,6 +44,7 @@ def convert(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: the arguments are wrong.
         DataError: the files cannot be used.
+        OutputError: OUT cannot be written.
     """
     if len(arguments) != 4 or list(arguments[:2]) != ["convert", "q-reasoning"]:
         raise ConfigError(f"usage: {CONVERT_USAGE}")
@@ -50,8 +52,9 @@ def convert(arguments: Sequence[str]) -> None:
     converted = convert_q_reasoning(source)
     if out.resolve() in {path.resolve() for path in converted.files} or out.is_dir():
         raise ConfigError(f"OUT={out} is {'a folder' if out.is_dir() else 'a source'}; name a file to write")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_references(out, converted.references)
+    with told_if_unwritable(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_references(out, converted.references)
     print(f"Q-Reasoning from {', '.join(map(str, converted.files))}")
     counts = Counter((one.dataset, one.split or "no split") for one in converted.references)
     images = Counter((dataset, split) for dataset, split, _ in {_image(one) for one in converted.references})

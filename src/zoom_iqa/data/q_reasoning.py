@@ -85,7 +85,11 @@ def _files(source: Path) -> tuple[Path, ...]:
 
 
 def _read(path: Path, notes: _Notes) -> Iterator[Reference]:
-    value = parse_json(read_text(path))
+    text = read_text(path)
+    try:
+        value = parse_json(text)
+    except DataError as error:
+        raise DataError(f"{path}: {error}; see {HOMEPAGE}") from None
     if not isinstance(value, list) or not value or not all(isinstance(record, dict) for record in value):
         raise DataError(f"{path}: a list of records is needed; see {HOMEPAGE}")
     for number, record in enumerate(value, start=1):

@@ -129,12 +129,12 @@ VIEWS = {
 
 LIKENESS = {
     "captions, by kind": "captions",
-    "images people wrote about": "n_human_text",
-    "images several people wrote about": "n_human_texts",
+    "images with a reference": "n_human_text",
+    "images with several references": "n_human_texts",
     "words of an answer": "words",
     "ROUGE-1 against one text": "rouge1",
-    "ROUGE-1 against the nearest of several persons": "rouge1_best",
-    "ROUGE-1 of people, each against the nearest other": "rouge1_people",
+    "ROUGE-1 against the nearest of several references": "rouge1_best",
+    "ROUGE-1 of references, each against the nearest other": "rouge1_people",
 }
 
 LOOKS = {

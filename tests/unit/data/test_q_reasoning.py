@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import ConfigError, DataError, OutputError
 from zoom_iqa.config.data_commands import convert as command
 from zoom_iqa.data.q_reasoning import FILES, convert, dataset_of
 from zoom_iqa.data.references import read_references
@@ -138,6 +138,15 @@ def test_wrong_arguments_are_one_line(folder: Path) -> None:
     for out in (folder, folder / "deep" / FILES[0]):
         with pytest.raises(ConfigError, match="name a file to write"):
             command(["convert", "q-reasoning", str(folder), str(out)])
+
+
+def test_a_place_that_cannot_be_written_and_a_file_that_is_no_json_are_named(folder: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    with pytest.raises(OutputError, match=r"taken/out\.jsonl cannot be written: .*; name another place"):
+        command(["convert", "q-reasoning", str(folder), str(taken / "out.jsonl")])
+    with pytest.raises(DataError, match=r"taken: no JSON \(Expecting value"):
+        convert(taken)
 
 
 def test_the_published_files_have_what_their_authors_say(shared_dir: Path) -> None:

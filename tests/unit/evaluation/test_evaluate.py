@@ -281,4 +281,4 @@ def test_views_ask_again_from_the_words_and_references_are_compared_with(
     print_figures({"mine": figures}, tmp_path)
     shown = capsys.readouterr().out
     assert "caption_struck: SRCC, image minus words, 95 % bootstrap interval" in shown
-    assert "ROUGE-1 of people, each against the nearest other" in shown
+    assert "ROUGE-1 of references, each against the nearest other" in shown

@@ -21,6 +21,8 @@ FIGURES = {
     "plcc": 0.5,
     "srcc": 0.75,
     "rouge1": {"precision": 0.25, "recall": 0.5, "f1": 1 / 3},
+    "words": 9.725,
+    "rouge1_best": {"precision": 0.05, "recall": 0.06, "f1": 0.07},
     "rouge1_people": {"precision": 0.1, "recall": 0.2, "f1": 0.3},
     "srcc_caption": 0.7,
     "plcc_caption": "undefined (constant)",
@@ -55,11 +57,13 @@ def test_rows_of_peoples_texts_are_those_of_the_study() -> None:
 def test_our_rows_are_of_both_views_with_their_gap() -> None:
     table = human_like_table({"mine": {"embedded": FIGURES}}, remarks=["mine: where"])
     ours = [list(row) for row in table.rows if row[1] == "embedded"]
+    blank = [""] * 5
     assert ours == [
-        ["mine", "embedded", "image", "measured here", "0.500", "0.750", "0.250", "0.500", "0.333", ""],
-        ["mine", "embedded", "caption", "measured here", "undefined", "0.700", "", "", "", ""],
+        ["mine", "embedded", "image", "measured here", "0.500", "0.750", "0.250", "0.500", "0.333", "", "9.7"],
+        ["mine", "embedded", "caption", "measured here", "undefined", "0.700", *blank],
+        ["mine, and the nearest text", "embedded", "", "measured here", "", "", "0.050", "0.060", "0.070", "", ""],
         [
-            "people: each and the nearest other",
+            "references: each and the nearest other",
             "embedded",
             "",
             "measured here",
@@ -69,8 +73,11 @@ def test_our_rows_are_of_both_views_with_their_gap() -> None:
             "0.200",
             "0.300",
             "",
+            "",
         ],
     ]
+    assert all(len(row) == len(table.header) for row in table.rows)
+    assert any("synthetic: nobody wrote them" in note for note in table.notes)
     assert table.notes[-1] == (
         "mine, embedded, caption: SRCC from the image minus from words +0.050 [-0.010, +0.110]; "
         "100.0% of answers had words, and of the ratings from them 87.5% can be read."
