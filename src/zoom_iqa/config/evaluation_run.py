@@ -150,7 +150,7 @@ def images_of(benchmark: ImageBenchmark, cfg: DictConfig, *, references: str | N
     """
     split = benchmark.evaluation_split if cfg.split is None else cfg.split
     images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
-    return FixedSubset(dataset=with_references(images, references), limit=cfg.limit)
+    return FixedSubset(dataset=with_references(images, references, key="references"), limit=cfg.limit)
 
 
 def _fingerprint(folder: Path) -> str | None:

@@ -30,6 +30,7 @@ _DATASETS = (
     (re.compile(r"\d{6,}\.jpg"), "koniq"),
     (re.compile(r".+\.png"), "unsplash"),
 )
+_UNTRANSLATED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # kana and Chinese characters
 _TRANSLATION = re.compile(r"<translation>(.*?)</translation>", re.DOTALL)
 
 
@@ -54,7 +55,8 @@ def convert(source: Path) -> Converted:
     """References of a published file, or of all of them in a folder.
 
     A text that is empty is left out, and so is a whole record of empty texts, an annotator's text that is another's
-    word for word, and a record that was there before; each is noted. An image that is in the training and the test
+    word for word, and a record that was there before; each is noted. A text that is not English throughout is kept and
+    noted. An image that is in the training and the test
     records counts as training.
 
     Raises:
@@ -162,6 +164,8 @@ def _made(
     for name, text in texts.items():
         if not text:
             notes.add("empty texts, left out", f"{where}, {_FIELDS[name]}")
+        elif _UNTRANSLATED.search(text):
+            notes.add("texts that hold Japanese or Chinese, kept", f"{where}, {_FIELDS[name]}")
     yield Reference(dataset=dataset, file=file, split=split, annotator=annotator, **texts)
 
 

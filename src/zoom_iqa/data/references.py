@@ -84,7 +84,7 @@ def read_references(path: Path) -> tuple[Reference, ...]:
             faults,
         )
     if not found:
-        raise DataError(f"{path} holds no references; leave data.references=null, or convert texts into it")
+        raise DataError(f"{path} holds no references; convert texts into it, or give null in its place")
     return tuple(found)
 
 
@@ -107,11 +107,13 @@ class Attached:
 class ReferencedImages(Dataset[Sample]):
     """The images of a data set with the references about them; the others have none.
 
+    ``key`` is the config key that the references are given by, for messages.
+
     Raises:
         DataError: no reference is about a data set of this name.
     """
 
-    def __init__(self, *, dataset: ImageDataset, references: Sequence[Reference]) -> None:
+    def __init__(self, *, dataset: ImageDataset, references: Sequence[Reference], key: str) -> None:
         self._dataset = dataset
         self._texts = _by_image(references)
         items = dataset.items()
@@ -120,7 +122,7 @@ class ReferencedImages(Dataset[Sample]):
         if missing:
             raise DataError(
                 f"references of {', '.join(sorted(names))} are given for images of {', '.join(missing)}; give those of "
-                "this data set, or data.references=null"
+                f"this data set, or {key}=null"
             )
         self._items = tuple(self._attach(item) for item in items)
         here = {_key(item) for item in items}
@@ -165,25 +167,33 @@ def referenced_images(
     size: int | None,
     references: str | None,
 ) -> ImageDataset:
-    """The images of a benchmark's split with their references, for configs; see ``with_references``."""
+    """The images of a benchmark's split with their references, for data configs; see ``with_references``."""
     images = benchmark_images(benchmark=benchmark, split=split, max_pixels=max_pixels, upright=upright, size=size)
-    return with_references(images, references)
+    return with_references(images, references, key="data.references")
 
 
-def with_references(images: ImageDataset, path: str | None) -> ImageDataset:
+def with_references(images: ImageDataset, path: str | None, *, key: str) -> ImageDataset:
     """``images`` with the references of a file, or synthetic ones; None leaves them as they are. Says what it attached.
 
+    ``key`` is the config key that ``path`` is given by, for messages.
+
     Raises:
-        ConfigError: synthetic ones are asked for, and the data set writes none.
+        ConfigError: there is no such file, or synthetic ones are asked for and the data set writes none.
         DataError: the file cannot be used, or is about other data sets.
     """
     if path is None:
         return images
     if path == SYNTHETIC:
         if not isinstance(images, WritesReferences):
-            raise ConfigError(f"references={path}: only the embedded set writes texts itself; give a file")
+            raise ConfigError(f"{key}={path}: only the embedded set writes texts itself; give a file")
         return images.referenced()
-    referenced = ReferencedImages(dataset=images, references=read_references(Path(path).expanduser()))
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(
+            f"{key}={path}: there is no such file; give one that python -m zoom_iqa.data convert q-reasoning has "
+            f"written, {SYNTHETIC} for the embedded set, or null"
+        )
+    referenced = ReferencedImages(dataset=images, references=read_references(file), key=key)
     if rank() == 0:
         print(referenced.attached, file=sys.stderr)
     return referenced

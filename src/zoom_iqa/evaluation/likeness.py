@@ -20,7 +20,8 @@ def likeness_figures(records: Sequence[Record]) -> Figures:
     """Means over trajectories about images with a text of people's; none where no image has one.
 
     ``rouge1`` is against all that people wrote as one text, ``rouge1_best`` against the nearest of several persons by
-    F1, and ``rouge1_people`` is each person against the nearest of the others, a mean over persons: the ceiling.
+    F1, and ``rouge1_people`` is each person against the nearest of the others, averaged over the persons of an image
+    and then over images: the ceiling.
     """
     about = [record for record in records if record.example.human_text is not None]
     if not about:
@@ -29,7 +30,7 @@ def likeness_figures(records: Sequence[Record]) -> Figures:
     several = [record for record in about if len(record.example.references) > 1]
     one = [rouge1(record.steps[-1].text, record.example.human_text or "") for record in about]
     best = [best_rouge1(record.steps[-1].text, record.example.references) for record in several]
-    people = [found for references in texts.values() for found in agreement(references)]
+    people = [Rouge(**means(found)) for references in texts.values() if (found := agreement(references))]
     return {
         "n_human_text": len(texts),
         "n_human_texts": len({record.image_key for record in several}),

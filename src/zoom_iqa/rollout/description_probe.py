@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from zoom_iqa.base.types import Rollout, Sample
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
-from zoom_iqa.tasks.description import DescriptionText, Strip, check_description, description, struck
+from zoom_iqa.tasks.description import OwnText, Strip, check_description, description, own_text, struck
 from zoom_iqa.tasks.task import Session, derive_seed
 
 
@@ -15,29 +14,26 @@ class DescriptionProbe:
     """One question about the image that a rollout describes; a rollout without a description is not asked.
 
     After H-IQA's self-consistency (arXiv 2512.16484), whose second pass sees the policy's own words and no image.
-    ``text`` says which words, ``strip`` what is struck from them; see ``tasks/description.py``. Own words are caption
-    and thought in a task that asks for captions, and all thoughts in another.
+    ``text`` says which words, ``strip`` what is struck from them; see ``tasks/description.py``. Equal words of a
+    rollout are asked about with equal seeds, so that two probes differ by the words alone and not by the drawing.
 
     Raises:
         ConfigError: there is no such text or strip.
     """
 
-    def __init__(self, *, prompts: CaptionPrompts, text: DescriptionText | Literal["own"], strip: Strip) -> None:
-        check_description("probe", text=text, strip=strip, also=("own",))
-        self._task = CaptionTask(prompts=prompts)
+    def __init__(self, *, prompts: CaptionPrompts, text: OwnText, strip: Strip) -> None:
+        check_description("probe", text=text, strip=strip)
+        self._task = CaptionTask(prompts=prompts, name=f"{text}/{strip}/described")
         self._text, self._strip = text, strip
 
     def sessions(self, rollout: Rollout) -> list[Session]:
         """The question, or nothing."""
-        words = description([step.generation.text for step in rollout.steps], text=self._of(rollout))
+        last = rollout.steps[-1]
+        text = own_text(self._text, captioned="caption" in last.reading.values)
+        words = description([step.generation.text for step in rollout.steps], text=text)
         words = None if words is None else struck(words, strip=self._strip)
         if not words:
             return []
         described = replace(rollout.example, references=(words,))
-        seed = derive_seed(rollout.steps[-1].request.seed, "description", self._text, self._strip)
+        seed = derive_seed(last.request.seed, "description", words)
         return [self._task.open(Sample(described, ()), index=rollout.index, seed=seed)]
-
-    def _of(self, rollout: Rollout) -> DescriptionText:
-        if self._text != "own":
-            return self._text
-        return "caption_think" if "caption" in rollout.steps[-1].reading.values else "thoughts"

@@ -16,6 +16,9 @@ from zoom_iqa.base.errors import ConfigError
 DescriptionText = Literal["thought", "thoughts", "caption", "caption_think"]
 """The last thought, all thoughts of the trajectory, the last caption, or the last caption with its thought."""
 
+OwnText = DescriptionText | Literal["own"]
+"""One of these, or caption and thought in a task that asks for captions and all thoughts in another."""
+
 Strip = Literal["none", "ratings", "ratings_and_grades"]
 """Nothing is struck, numbers that may be ratings are, or grade words too."""
 
@@ -26,7 +29,8 @@ _THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
 # a number on 1-5 with or without decimals, "3.2/5" and "4 out of 5" whole; no part of a longer number, word or share
 _RATING = re.compile(
-    r"(?<![\w.,])[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?(?![\w%])(?!\.\d)", re.IGNORECASE
+    r"(?<![\w.,])[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?(?![\w%])(?!\.\d|,\d{3})",
+    re.IGNORECASE,
 )
 _GRADE = re.compile(rf"\b(?:{'|'.join(GRADES)})\b", re.IGNORECASE)
 
@@ -66,6 +70,13 @@ def description(texts: Sequence[str], *, text: DescriptionText) -> str | None:
     return f"{caption} {thought}" if caption and thought else None
 
 
+def own_text(text: OwnText, *, captioned: bool) -> DescriptionText:
+    """``text`` with "own" resolved for a task that asks for captions or one that does not."""
+    if text != "own":
+        return text
+    return "caption_think" if captioned else "thoughts"
+
+
 def struck(words: str, *, strip: Strip) -> str:
     """``words`` without ratings or grade words; what is left may be empty."""
     if strip == "none":
@@ -76,13 +87,13 @@ def struck(words: str, *, strip: Strip) -> str:
     return " ".join(without.split())
 
 
-def check_description(where: str, *, text: str, strip: str, also: tuple[str, ...] = ()) -> None:
-    """Pass names that exist, those of ``also`` included.
+def check_description(where: str, *, text: str, strip: str) -> None:
+    """Pass names that exist.
 
     Raises:
         ConfigError: one does not.
     """
-    for name, value, known in (("text", text, (*also, *get_args(DescriptionText))), ("strip", strip, get_args(Strip))):
+    for name, value, known in (("text", text, ("own", *get_args(DescriptionText))), ("strip", strip, get_args(Strip))):
         if value not in known:
             raise ConfigError(f"{where}.{name}={value!r}; choose one of {', '.join(known)}")
 

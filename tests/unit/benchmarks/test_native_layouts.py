@@ -10,10 +10,11 @@ import pytest
 from scipy.io import savemat
 
 from support.loaded_benchmark import load_benchmark
-from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.indicators import Indicator
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks import Benchmark
+from zoom_iqa.data.benchmarks.koniq import KonIQ10k
 
 
 def at(root: Path, name: str, *overrides: str) -> Benchmark:
@@ -40,6 +41,11 @@ def test_koniq_scores_are_vote_means_and_splits_are_the_publishers(tmp_path):
     assert items["b.jpg"].target.native == pytest.approx((1 + 3 * 4) / 4)
     assert items["c.jpg"].mos == pytest.approx(1.0, abs=1e-9)
     assert items["a.jpg"].indicators == ()
+    column = by_id(at(tmp_path, "koniq_mos").labelled())["a.jpg"]
+    assert (column.target.native, column.mos_std) == (77.4, None)
+    assert column.mos == pytest.approx(1 + 4 * (77.4 - 3.91176470588) / (88.3888888889 - 3.91176470588))
+    with pytest.raises(ConfigError, match=r"benchmark\.reader\.score='MOS'; choose one of votes, mos with its scale"):
+        KonIQ10k(labels="koniq10k_distributions_sets.csv", images="1024x768", score="MOS")
 
 
 KONIQ = "image_name,c1,c2,c3,c4,c5,SD,set\n" + "".join(f"{n}.jpg,0,0,0,1,0,0.7,training\n" for n in (11, 12, 13, 14))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter, defaultdict
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,17 @@ def test_koniqs_scores_are_as_many_as_its_votes_say(shared_dir):
     examples = labels_at(shared_dir, "koniq").labelled()
     assert len({example.target.native for example in examples}) == 3645
     assert len({(score, example.mos) for score, example in zip(exact, examples, strict=True)}) == 3645
+
+
+def test_the_mos_column_becomes_the_targets_of_h_iqa(shared_dir):
+    published = json.loads((shared_dir / "q_reasoning" / "koniq_cot_constrain.json").read_text(encoding="utf-8"))
+    items = {item.id: item for item in labels_at(shared_dir, "koniq_mos").labelled()}
+    assert (len(items), len(published)) == (10073, 482)
+    for record in published:
+        item = items[record["image"]]
+        assert item.mos == pytest.approx(record["normalized_score"], abs=1e-9)
+        assert (item.split, item.mos_std, Path(item.path).parent.name) == ("train", None, "512x384")
+    assert (min(item.mos for item in items.values()), max(item.mos for item in items.values())) == (1.0, 5.0)
 
 
 @pytest.mark.parametrize(

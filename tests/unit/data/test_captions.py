@@ -62,6 +62,18 @@ def described(rate: float) -> DescribedTurn:
     return DescribedTurn(prompts=DESCRIBED, text="caption", strip="ratings", rate=rate)
 
 
+def test_own_words_are_those_that_the_probe_of_the_task_takes() -> None:
+    turn = DescribedTurn(prompts=DESCRIBED, text="own", strip="none", rate=1.0)
+    for text, words in (
+        ('<caption>a cat</caption><think>soft</think><answer>{"rating": 2.40}</answer>', "a cat soft"),
+        ('<think>soft</think><answer>{"rating": 2.40}</answer>', "soft"),
+    ):
+        (found,) = turn.turns(EXAMPLE, (text,), np.random.default_rng(0))
+        (part,) = found.prompt[0].parts
+        assert isinstance(part, TextPart)
+        assert part.text == f"Good? It is: {words}."
+
+
 def test_the_description_is_asked_about_without_the_image() -> None:
     task = CaptionReasonTask(prompts=prompts("compact"))
     truth = Truth(distortion="jpeg", level=4.0, region=None)

@@ -63,7 +63,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_images_get_the_texts_about_their_file_and_others_none() -> None:
-    images = ReferencedImages(dataset=Labels(ITEMS), references=REFERENCES)
+    images = ReferencedImages(dataset=Labels(ITEMS), references=REFERENCES, key="references")
     first, second, third = images.items()
     assert first.references == ("first too dark", "second too dark")
     assert first.human_text == first.summary == "summary too dark"
@@ -79,7 +79,7 @@ def test_texts_are_joined_where_nobody_has_summed_them_up() -> None:
 def test_both_kinds_that_do_not_meet_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "references.jsonl"
     write_references(path, REFERENCES)
-    with_references(Labels(ITEMS), str(path))
+    with_references(Labels(ITEMS), str(path), key="references")
     said = capsys.readouterr().err
     assert said == (
         "references: 2 of 3 images of koniq have a text that people wrote; 2 texts are about images that are not here\n"
@@ -87,8 +87,8 @@ def test_both_kinds_that_do_not_meet_are_counted(tmp_path: Path, capsys: pytest.
 
 
 def test_texts_about_other_sets_alone_are_an_error() -> None:
-    with pytest.raises(DataError, match="references of spaq are given for images of koniq"):
-        ReferencedImages(dataset=Labels(ITEMS), references=REFERENCES[-1:])
+    with pytest.raises(DataError, match=r"references of spaq are given for images of koniq.* or data\.references=null"):
+        ReferencedImages(dataset=Labels(ITEMS), references=REFERENCES[-1:], key="data.references")
 
 
 def test_every_unusable_line_is_listed(tmp_path: Path) -> None:
@@ -133,8 +133,13 @@ def test_the_embedded_set_writes_its_own() -> None:
     assert written[5].example.references == written.items()[5].references
     for item in written.items():
         assert len(set(item.references)) == len(VOICES) == 3
-    with pytest.raises(ConfigError, match=r"references=mine\.jsonl: the embedded set writes its own"):
+    with pytest.raises(ConfigError, match=r"data\.references=mine\.jsonl: the embedded set writes its own"):
         embedded("mine.jsonl")
+
+
+def test_a_file_that_is_not_there_is_named_with_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"^references=syntetic: there is no such file; .* synthetic for"):
+        with_references(Labels(ITEMS), "syntetic", key="references")
 
 
 class Benchmark:
@@ -145,7 +150,7 @@ class Benchmark:
 
 
 def test_no_other_set_writes_any() -> None:
-    with pytest.raises(ConfigError, match="only the embedded set writes texts itself"):
+    with pytest.raises(ConfigError, match=r"data\.references=synthetic: only the embedded set writes"):
         referenced_images(
             benchmark=Benchmark(), split="test", max_pixels=None, upright=True, size=None, references="synthetic"
         )

@@ -34,6 +34,16 @@ def test_means_against_one_text_and_against_the_nearest_person() -> None:
     assert found["rouge1_people"] == pytest.approx({"precision": 3 / 8, "recall": 3 / 8, "f1": 1 / 3})
 
 
+def test_each_image_counts_alike_however_many_persons_wrote_about_it() -> None:
+    found = likeness_figures(
+        [
+            about("a", "cat", references=("dark sky", "a dark cat sleeps")),  # F1 1/3 for both
+            about("b", "cat", references=("one", "one", "one")),
+        ]
+    )
+    assert found["rouge1_people"]["f1"] == pytest.approx((1 / 3 + 1) / 2)
+
+
 def test_people_are_counted_once_however_many_answers_there_are() -> None:
     once = about("a", "dark cat", references=("dark sky", "a dark cat sleeps", "sky"))
     again = replace(once, sample=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
@@ -85,7 +86,7 @@ class Judge:
 
     def sessions(self, rollout: Rollout) -> list[QuestionSession]:
         described = replace(rollout.example, references=("soft",))
-        task = CaptionTask(prompts=CAPTIONS)
+        task = CaptionTask(prompts=CAPTIONS, name="described")
         return [JudgeSession(task.open(Sample(described, ()), index=n, seed=rollout.index)) for n in range(2)]  # type: ignore[misc]
 
 
@@ -162,6 +163,23 @@ def test_what_gives_the_rating_away_is_struck(strip: Strip, left: str) -> None:
 def test_words_of_which_striking_leaves_nothing_are_not_asked_about() -> None:
     probe = DescriptionProbe(prompts=CAPTIONS, text="thought", strip="ratings_and_grades")
     assert words_asked_about(probe, "<think>good 3.5</think>") is None
+
+
+def test_equal_words_are_asked_about_with_equal_seeds_and_other_keys() -> None:
+    said = step(3.0, text="<think>soft and good</think>")
+
+    def request(strip: Strip) -> Request:
+        probe = DescriptionProbe(prompts=CAPTIONS, text="thought", strip=strip)
+        (session,) = probe.sessions(made_rollout(SAMPLES[0].example, said))
+        found = session.next_request()
+        assert found is not None
+        return found
+
+    plain, rated, graded = map(request, get_args(Strip))
+    assert (plain.prompt_key, plain.seed) == (rated.prompt_key, rated.seed)
+    assert graded.prompt_key != plain.prompt_key
+    assert graded.seed != plain.seed
+    assert len({plain.key, rated.key, graded.key}) == 3
 
 
 def words_asked_about(probe: DescriptionProbe, *texts: str, caption: bool = False) -> str | None:

@@ -61,6 +61,7 @@ def test_no_words_are_none(said: str, none_for: set[str]) -> None:
         ("a 50 mm lens at f/2.8 in 2015, 12 people, 35%, 5%", "a 50 mm lens at f/ in 2015, 12 people, 35%, 5%"),
         ("1920x1080, 10.5, 6.5, mp3", "1920x1080, 10.5, 6.5, mp3"),
         ("3,75 it is", "it is"),
+        ("1,000 grains and 4,200 more", "1,000 grains and 4,200 more"),
         ("score:3", "score:"),
     ],
 )
@@ -103,7 +104,7 @@ def test_each_caption_is_of_one_kind(text: str, kind: Caption) -> None:
 
 def test_names_that_are_not_there_are_named() -> None:
     check_description("probe", text="caption", strip="none")
-    with pytest.raises(ConfigError, match=r"probe\.text='captions'; choose one of thought, thoughts, caption"):
+    with pytest.raises(ConfigError, match=r"probe\.text='captions'; choose one of own, thought, thoughts, caption"):
         check_description("probe", text="captions", strip="none")
     with pytest.raises(ConfigError, match=r"probe\.strip='all'; choose one of none, ratings"):
         check_description("probe", text="caption", strip="all")

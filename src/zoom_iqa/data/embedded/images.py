@@ -118,7 +118,9 @@ class EmbeddedSet(Dataset[Sample]):
         pictures: Pictures | None = None,
     ) -> None:
         if references not in (None, SYNTHETIC):
-            raise ConfigError(f"references={references}: the embedded set writes its own; use {SYNTHETIC}, or null")
+            raise ConfigError(
+                f"data.references={references}: the embedded set writes its own; give {SYNTHETIC} or null"
+            )
         fractions = {"local": local_fraction, "pristine": pristine_fraction, "procedural": procedural_fraction}
         _check(split, size, fractions, augmented)
         cv2.setNumThreads(0)  # loader workers are the parallelism

@@ -15,7 +15,7 @@ from zoom_iqa.base.types import Example, Sample
 from zoom_iqa.data.supervised.rationales import written_rating
 from zoom_iqa.data.supervised.records import SupervisedTurn, supervised_turns
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
-from zoom_iqa.tasks.description import DescriptionText, Strip, check_description, description, struck
+from zoom_iqa.tasks.description import OwnText, Strip, check_description, description, own_text, struck
 
 THOUGHT = "from the text"
 
@@ -27,16 +27,16 @@ class DescribedTurn:
         ConfigError: there is no such text or strip, or the rate is no share.
     """
 
-    def __init__(self, *, prompts: CaptionPrompts, text: DescriptionText, strip: Strip, rate: float) -> None:
+    def __init__(self, *, prompts: CaptionPrompts, text: OwnText, strip: Strip, rate: float) -> None:
         check_description("data.trajectories.described", text=text, strip=strip)
         if not 0 <= rate <= 1:
             raise ConfigError(f"data.trajectories.described.rate={rate} must be from 0 to 1")
-        self._task = CaptionTask(prompts=prompts)
+        self._task = CaptionTask(prompts=prompts, name="described")
         self._text, self._strip, self._rate = text, strip, rate
 
     def turns(self, example: Example, texts: Sequence[str], rng: np.random.Generator) -> tuple[SupervisedTurn, ...]:
         """The turn about what ``texts`` say, or none."""
-        words = description(texts, text=self._text)
+        words = description(texts, text=own_text(self._text, captioned="<caption>" in texts[-1]))
         words = None if words is None else struck(words, strip=self._strip)
         if not words or rng.random() >= self._rate:
             return ()
