@@ -82,6 +82,14 @@ class _Running:
     number: int
     probe: str | None
 
+    def key(self, own: str) -> str:
+        """The key in the batch: a probe's name stands before it, as two probes may ask the same."""
+        return own if self.probe is None else f"{self.probe}/{own}"
+
+    def own_key(self, key: str) -> str:
+        """The session's own key."""
+        return key if self.probe is None else key.removeprefix(f"{self.probe}/")
+
 
 class _Loop:
     def __init__(self, engines: Mapping[str, Engine], probes: Mapping[str, Probe]) -> None:
@@ -97,7 +105,7 @@ class _Loop:
             for engine in self._engines.values():
                 for generation in engine.step():
                     running = self._running.pop(generation.key)
-                    running.session.submit(generation)
+                    running.session.submit(replace(generation, key=running.own_key(generation.key)))
                     self._go_on(running)
         for engine in self._engines.values():
             engine.release()
@@ -108,6 +116,7 @@ class _Loop:
         if request is None:
             self._finish(running)
             return
+        request = replace(request, key=running.key(request.key))
         if request.key in self._running:
             raise SessionError(f"{request.key!r} is asked for twice at once; request keys must differ in a batch")
         engine = engine_of(request, self._engines)

@@ -23,7 +23,7 @@ class DescriptionProbe:
 
     def __init__(self, *, prompts: CaptionPrompts, text: OwnText, strip: Strip) -> None:
         check_description("probe", text=text, strip=strip)
-        self._task = CaptionTask(prompts=prompts, name=f"{text}/{strip}/described")
+        self._task = CaptionTask(prompts=prompts)
         self._text, self._strip = text, strip
 
     def sessions(self, rollout: Rollout) -> list[Session]:

@@ -39,13 +39,10 @@ class CaptionPrompts:
 
 
 class CaptionTask(WordedTask):
-    """Rates the image that a text describes; a sample's description is the first of its example's references.
+    """Rates the image that a text describes; a sample's description is the first of its example's references."""
 
-    ``name`` ends the keys of its requests, so that two who ask about one rollout are told apart.
-    """
-
-    def __init__(self, *, prompts: CaptionPrompts, name: str) -> None:
-        self._prompts, self._name = prompts, name
+    def __init__(self, *, prompts: CaptionPrompts) -> None:
+        self._prompts = prompts
 
     @property
     def questions(self) -> Sequence[str]:
@@ -63,7 +60,7 @@ class CaptionTask(WordedTask):
             raise DataError(f"{example.name} has no description to rate; give one in its references")
         text = self._prompts.prompt.replace(QUESTION_SLOT, question).replace(DESCRIPTION_SLOT, example.references[0])
         prompt = (Message("user", (TextPart(text),)),)
-        request = request_of(prompt, example=example, index=index, seed=seed, turn=1, name=self._name)
+        request = request_of(prompt, example=example, index=index, seed=seed, turn=1, name="described")
         return QuestionSession(example=example, index=index, request=request, read=_read)
 
 

@@ -34,15 +34,16 @@ SAMPLES = [Sample.of(rated_example(id=i, dataset="d", mos=3.0), noise_image(ord(
 class Asked(ScriptedEngine):
     """Answers by what is asked and notes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, final: str = FINAL) -> None:
         super().__init__(script=self._answer, sampling=SAMPLING, policy=None)
         self.seen: list[Request] = []
+        self._final = final
 
     def _answer(self, request: Request) -> str:
         self.seen.append(request)
         if request.key.endswith("described"):
             return SAID
-        return CROP if request.key.endswith("/0/turn1") else FINAL
+        return CROP if request.key.endswith("/0/turn1") else self._final
 
 
 def test_the_rating_from_the_description_lies_on_the_rollout() -> None:
@@ -86,7 +87,7 @@ class Judge:
 
     def sessions(self, rollout: Rollout) -> list[QuestionSession]:
         described = replace(rollout.example, references=("soft",))
-        task = CaptionTask(prompts=CAPTIONS, name="described")
+        task = CaptionTask(prompts=CAPTIONS)
         return [JudgeSession(task.open(Sample(described, ()), index=n, seed=rollout.index)) for n in range(2)]  # type: ignore[misc]
 
 
@@ -165,21 +166,23 @@ def test_words_of_which_striking_leaves_nothing_are_not_asked_about() -> None:
     assert words_asked_about(probe, "<think>good 3.5</think>") is None
 
 
-def test_equal_words_are_asked_about_with_equal_seeds_and_other_keys() -> None:
-    said = step(3.0, text="<think>soft and good</think>")
-
-    def request(strip: Strip) -> Request:
-        probe = DescriptionProbe(prompts=CAPTIONS, text="thought", strip=strip)
-        (session,) = probe.sessions(made_rollout(SAMPLES[0].example, said))
-        found = session.next_request()
-        assert found is not None
-        return found
-
-    plain, rated, graded = map(request, get_args(Strip))
-    assert (plain.prompt_key, plain.seed) == (rated.prompt_key, rated.seed)
+def test_equal_words_are_asked_about_with_equal_seeds_and_each_probe_has_its_answers() -> None:
+    engine = Asked(final=FINAL.replace("close", "good"))
+    probes = {strip: DescriptionProbe(prompts=CAPTIONS, text="thought", strip=strip) for strip in get_args(Strip)}
+    (group,) = collect_groups(
+        SAMPLES[:1],
+        task=ZoomTask(prompts=PROMPTS),
+        engines={"policy": engine},
+        group_size=2,
+        seed=0,
+        probes={**probes, "again": probes["none"]},
+    )
+    asked = [request for request in engine.seen if request.key.endswith("/1/described")]
+    plain, rated, graded, again = asked
+    assert (plain.prompt_key, plain.seed) == (rated.prompt_key, rated.seed) == (again.prompt_key, again.seed)
     assert graded.prompt_key != plain.prompt_key
     assert graded.seed != plain.seed
-    assert len({plain.key, rated.key, graded.key}) == 3
+    assert [one.rating for name in (*probes, "again") for one in group.rollouts[1].probes[name]] == [2.4] * 4
 
 
 def words_asked_about(probe: DescriptionProbe, *texts: str, caption: bool = False) -> str | None:

@@ -18,7 +18,7 @@ SAMPLE = Sample(EXAMPLE, ())
 
 
 def answered(text: str) -> QuestionSession:
-    session = CaptionTask(prompts=PROMPTS, name="described").open(SAMPLE, index=1, seed=3)
+    session = CaptionTask(prompts=PROMPTS).open(SAMPLE, index=1, seed=3)
     request = session.next_request()
     assert request is not None
     session.submit(Generation(request.key, text, (1,), (0.0,), (0.0,), "stop"))
@@ -27,7 +27,7 @@ def answered(text: str) -> QuestionSession:
 
 
 def test_the_description_stands_in_the_question() -> None:
-    request = CaptionTask(prompts=PROMPTS, name="described").open(SAMPLE, index=0, seed=0).next_request()
+    request = CaptionTask(prompts=PROMPTS).open(SAMPLE, index=0, seed=0).next_request()
     assert request is not None
     (message,) = request.prompt
     (part,) = message.parts
@@ -36,7 +36,7 @@ def test_the_description_stands_in_the_question() -> None:
 
 
 def test_a_group_shares_its_wording_and_not_its_seeds() -> None:
-    task = CaptionTask(prompts=PROMPTS, name="described")
+    task = CaptionTask(prompts=PROMPTS)
     requests = [task.open(SAMPLE, index=index, seed=5).next_request() for index in range(4)]
     assert len({request.prompt_key for request in requests if request}) == 1
     assert len({request.seed for request in requests if request}) == 4
@@ -69,7 +69,7 @@ def test_answers_are_read(text: str, rating: float | None, well_formed: bool) ->
 
 
 def test_calls_out_of_order_are_errors() -> None:
-    session = CaptionTask(prompts=PROMPTS, name="described").open(SAMPLE, index=0, seed=0)
+    session = CaptionTask(prompts=PROMPTS).open(SAMPLE, index=0, seed=0)
     with pytest.raises(SessionError, match="before an answer"):
         session.rollout()
     with pytest.raises(SessionError, match="not asked for"):
@@ -79,7 +79,7 @@ def test_calls_out_of_order_are_errors() -> None:
 def test_an_example_without_a_description_is_named() -> None:
     bare = Sample(rated_example(id="7", dataset="toy", mos=2.0), ())
     with pytest.raises(DataError, match="toy:7 has no description"):
-        CaptionTask(prompts=PROMPTS, name="described").open(bare, index=0, seed=0)
+        CaptionTask(prompts=PROMPTS).open(bare, index=0, seed=0)
 
 
 @pytest.mark.parametrize(

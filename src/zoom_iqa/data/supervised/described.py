@@ -31,7 +31,7 @@ class DescribedTurn:
         check_description("data.trajectories.described", text=text, strip=strip)
         if not 0 <= rate <= 1:
             raise ConfigError(f"data.trajectories.described.rate={rate} must be from 0 to 1")
-        self._task = CaptionTask(prompts=prompts, name="described")
+        self._task = CaptionTask(prompts=prompts)
         self._text, self._strip, self._rate = text, strip, rate
 
     def turns(self, example: Example, texts: Sequence[str], rng: np.random.Generator) -> tuple[SupervisedTurn, ...]:
