@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from dataclasses import replace
 
-from zoom_iqa.base.types import Rollout, Sample
+from zoom_iqa.base.types import Rollout, Sample, TextPart
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
 from zoom_iqa.tasks.description import OwnText, Strip, check_description, description, own_text, struck
 from zoom_iqa.tasks.task import Session, derive_seed
@@ -14,8 +16,9 @@ class DescriptionProbe:
     """One question about the image that a rollout describes; a rollout without a description is not asked.
 
     After H-IQA's self-consistency (arXiv 2512.16484), whose second pass sees the policy's own words and no image.
-    ``text`` says which words, ``strip`` what is struck from them; see ``tasks/description.py``. Equal words of a
-    rollout are asked about with equal seeds, so that two probes differ by the words alone and not by the drawing.
+    ``text`` says which words, ``strip`` what is struck from them; see ``tasks/description.py``. The question has the
+    wording that the rollout was asked in, where ``prompts`` holds it, and a drawn one elsewhere. Wording and seed
+    follow from the rollout, so that two probes differ by the words alone and not by the drawing.
 
     Raises:
         ConfigError: there is no such text or strip.
@@ -34,6 +37,13 @@ class DescriptionProbe:
         words = None if words is None else struck(words, strip=self._strip)
         if not words:
             return []
-        described = replace(rollout.example, references=(words,))
-        seed = derive_seed(last.request.seed, "description", words)
-        return [self._task.open(Sample(described, ()), index=rollout.index, seed=seed)]
+        described = Sample(replace(rollout.example, references=(words,)), ())
+        seed = derive_seed(last.request.seed, "description")
+        question = _wording(rollout, self._task.questions) or random.Random(seed).choice(self._task.questions)
+        return [self._task.session(described, index=rollout.index, question=question, seed=seed)]
+
+
+def _wording(rollout: Rollout, questions: Sequence[str]) -> str | None:
+    """The question among ``questions`` that the rollout was asked first."""
+    parts = [part for message in rollout.steps[0].request.prompt for part in message.parts]
+    return next((one for one in questions for part in parts if isinstance(part, TextPart) and one in part.text), None)

@@ -117,7 +117,7 @@ def data_config(name: str, root: Path) -> DictConfig:
         return compose("train", overrides=[f"data={name}", f"benchmark.root={root}"])
 
 
-@pytest.mark.parametrize("name", ["koniq10k", "livewild_jpeg"])
+@pytest.mark.parametrize("name", ["koniq10k", "koniq10k_mos", "livewild_jpeg"])
 def test_training_data_configs_are_complete(name, tmp_path):
     cfg = data_config(name, tmp_path)
     check_config(cfg)

@@ -166,7 +166,7 @@ def test_words_of_which_striking_leaves_nothing_are_not_asked_about() -> None:
     assert words_asked_about(probe, "<think>good 3.5</think>") is None
 
 
-def test_equal_words_are_asked_about_with_equal_seeds_and_each_probe_has_its_answers() -> None:
+def test_words_are_asked_about_with_one_seed_and_each_probe_has_its_answers() -> None:
     engine = Asked(final=FINAL.replace("close", "good"))
     probes = {strip: DescriptionProbe(prompts=CAPTIONS, text="thought", strip=strip) for strip in get_args(Strip)}
     (group,) = collect_groups(
@@ -180,9 +180,38 @@ def test_equal_words_are_asked_about_with_equal_seeds_and_each_probe_has_its_ans
     asked = [request for request in engine.seen if request.key.endswith("/1/described")]
     plain, rated, graded, again = asked
     assert (plain.prompt_key, plain.seed) == (rated.prompt_key, rated.seed) == (again.prompt_key, again.seed)
-    assert graded.prompt_key != plain.prompt_key
-    assert graded.seed != plain.seed
+    assert (graded.prompt_key != plain.prompt_key, graded.seed) == (True, plain.seed)
+    assert plain.seed != engine.seen[0].seed
+    assert len({request.seed for request in engine.seen if request.key.startswith("none/")}) == 2
     assert [one.rating for name in (*probes, "again") for one in group.rollouts[1].probes[name]] == [2.4] * 4
+
+
+@pytest.mark.parametrize("wording", ["How good?", "Rate it.", "Judge this."])
+def test_the_question_is_the_one_that_the_rollout_was_asked(wording: str) -> None:
+    engine = Asked()
+    captions = replace(CAPTIONS, questions=["Rate it.", "How good?", "Judge this."])
+    probes = {"described": DescriptionProbe(prompts=captions, text="thought", strip="none")}
+    task = ZoomTask(prompts=replace(PROMPTS, questions=(wording,)))
+    collect_groups(SAMPLES, task=task, engines={"policy": engine}, group_size=3, seed=0, probes=probes)
+    asked = [request.prompt[0].parts[0] for request in engine.seen if request.key.endswith("described")]
+    assert [part.text.split(" An image")[0] for part in asked if isinstance(part, TextPart)] == [wording] * 6
+
+
+def test_a_question_that_the_prompts_do_not_hold_is_drawn() -> None:
+    engine = Asked()
+    captions = replace(CAPTIONS, questions=["One?", "Two?"])
+    probes = {name: DescriptionProbe(prompts=captions, text="thought", strip=name) for name in get_args(Strip)}
+    task = ZoomTask(prompts=PROMPTS)
+    collect_groups(SAMPLES, task=task, engines={"policy": engine}, group_size=4, seed=0, probes=probes)
+    asked: dict[str, set[str]] = {}
+    for request in engine.seen:
+        if request.key.endswith("described"):
+            (part,) = request.prompt[0].parts
+            assert isinstance(part, TextPart)
+            asked.setdefault(request.key.partition("/")[2], set()).add(part.text.split(" An image")[0])
+    assert len(asked) == 8
+    assert all(len(wordings) == 1 for wordings in asked.values())
+    assert set.union(*asked.values()) == {"One?", "Two?"}
 
 
 def words_asked_about(probe: DescriptionProbe, *texts: str, caption: bool = False) -> str | None:
