@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from zoom_iqa.base.atomic_files import whole_folder
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.base.types import Message
-from zoom_iqa.policy import patch_embedding
+from zoom_iqa.policy import norm, patch_embedding
 from zoom_iqa.policy.encoding import EncodedPrompt, ImageEncoder, PromptEncoder
 from zoom_iqa.policy.lora import ADAPTER_WEIGHTS, peft_adapter, plain_state_dict
 from zoom_iqa.policy.token_bytes import TokenBytes
@@ -51,6 +51,7 @@ class Policy:
             tokenizer=tokenizer, images=self.images, merge_size=model.config.vision_config.spatial_merge_size
         )
         patch_embedding.install(model.model.visual)
+        norm.install(model)
         if self.encoder.image_pad_id != model.config.image_token_id:
             raise PolicyError(
                 f"image_token_id: the model has {model.config.image_token_id}, its tokenizer "

@@ -3,8 +3,9 @@
 [prompt a | completion a1 | completion a2 | prompt b | ...]: a token sees its own piece up to itself and all of each
 piece before it on its branch, and only tokens that predict something come out of the last layer.
 
-It plugs in through transformers' attention interface and the class of the last layer: every module of the model,
-adapters and gradient checkpointing included, works unchanged; a forward without a layout is as before.
+It plugs in through transformers' attention interface and the classes of its attention and of the last layer: every
+module of the model, adapters and gradient checkpointing included, works unchanged; a forward without a layout is as
+before.
 
 Legend: T packed tokens, W wanted ones, H hidden width.
 """
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import PolicyError
-from zoom_iqa.policy import last_layer
+from zoom_iqa.policy import packed_layers
 from zoom_iqa.policy.attention_blocks import choose_kernel
 from zoom_iqa.policy.packed_attention import PackedAttention
 from zoom_iqa.policy.packed_layout import PackedLayout
@@ -60,7 +61,7 @@ def install(model: Any) -> None:
     config = model.model.language_model.config
     before = config._attn_implementation
     if before.startswith(PREFIX):  # perhaps in a config that was copied into another model
-        last_layer.install(model.model.language_model)
+        packed_layers.install(model.model.language_model)
         return
     if set(config.layer_types) != {"full_attention"}:
         raise PolicyError("use_sliding_window=true is not supported; load a model with full attention")
@@ -68,7 +69,7 @@ def install(model: Any) -> None:
     AttentionInterface.register(PREFIX + before, partial(_packed_or_usual, usual=usual, attention=before))
     AttentionMaskInterface.register(PREFIX + before, ALL_MASK_ATTENTION_FUNCTIONS[before])
     config._attn_implementation = PREFIX + before
-    last_layer.install(model.model.language_model)
+    packed_layers.install(model.model.language_model)
 
 
 def _packed_or_usual(

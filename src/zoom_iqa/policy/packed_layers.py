@@ -1,4 +1,4 @@
-"""The last decoder layer, for the tokens that predict something.
+"""Decoder layers over a packed sequence: attention with our rotation, and the last layer for the tokens that predict.
 
 Every token gives keys and values; but what the last layer makes of a token is read only where a completion's token is
 predicted, so queries, attention, the MLP and the last norm see those rows alone. Four fifths of a second turn's tokens
@@ -16,11 +16,27 @@ from torch import Tensor
 
 from zoom_iqa.policy.module_class import put_before
 from zoom_iqa.policy.packed_layout import PackedLayout
+from zoom_iqa.policy.rotation import rotated
 
 
 def install(text_model: Any) -> None:
-    """Let the last layer of a language model make what layouts want, and no more."""
+    """Let the layers of a language model attend so, and the last one make what layouts want, and no more."""
+    for layer in text_model.layers[:-1]:
+        put_before(layer.self_attn, _Attention)
     put_before(text_model.layers[-1], _LastLayer)
+
+
+class _Attention(torch.nn.Module):
+    """Stands before an attention's class, whose modules it calls: adapters and checkpointing work unchanged."""
+
+    def forward(self, hidden_states: Tensor, **kwargs: Any) -> Any:
+        """Attended hidden states (1, T, H), and None for weights; without a layout as transformers has it."""
+        layout: PackedLayout | None = kwargs.get("layout")
+        if layout is None:
+            return super().forward(hidden_states, **kwargs)
+        rotation = kwargs["position_embeddings"]
+        attended_TH = _attended(self, hidden_states[0], hidden_states[0], (rotation, rotation), layout)
+        return attended_TH[None], None
 
 
 class _LastLayer(torch.nn.Module):
@@ -38,8 +54,11 @@ class _LastLayer(torch.nn.Module):
             whole: Tensor = super().forward(hidden_states, *args, **kwargs)
             return whole
         wanted_W = layout.wanted_W.to(hidden_states.device)
+        rotation = kwargs["position_embeddings"]
+        wanted_rotation = tuple(x.index_select(1, wanted_W) for x in rotation)
+        normed_TH = self.input_layernorm(hidden_states)[0]
         attended_WH = _attended(
-            self.self_attn, self.input_layernorm(hidden_states)[0], wanted_W, kwargs["position_embeddings"], layout
+            self.self_attn, normed_TH.index_select(0, wanted_W), normed_TH, (wanted_rotation, rotation), layout
         )
         hidden_1WH = hidden_states.index_select(1, wanted_W) + attended_WH
         hidden_1WH = hidden_1WH + self.mlp(self.post_attention_layernorm(hidden_1WH))
@@ -47,20 +66,17 @@ class _LastLayer(torch.nn.Module):
 
 
 def _attended(
-    attention: Any, normed_TH: Tensor, wanted_W: Tensor, rotation: tuple[Tensor, Tensor], layout: PackedLayout
+    attention: Any, asking_WH: Tensor, normed_TH: Tensor, rotations: tuple[Any, Any], layout: PackedLayout
 ) -> Tensor:
-    """As ``Qwen2_5_VLAttention.forward`` attends, with queries of the wanted rows alone."""
+    """As ``Qwen2_5_VLAttention.forward`` attends, with queries of some rows; ``rotations`` are theirs and of all."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb, eager_attention_forward
+    from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
 
     def heads(x_TH: Tensor) -> Tensor:
         return x_TH.unflatten(-1, (-1, attention.head_dim)).transpose(0, 1)[None]
 
-    q_1HWD = heads(attention.q_proj(normed_TH.index_select(0, wanted_W)))
-    k_1JTD, v_1JTD = heads(attention.k_proj(normed_TH)), heads(attention.v_proj(normed_TH))
-    cos, sin = rotation
-    _, k_1JTD = apply_rotary_pos_emb(k_1JTD[:, :0], k_1JTD, cos, sin)
-    q_1HWD, _ = apply_rotary_pos_emb(q_1HWD, q_1HWD[:, :0], *(x.index_select(1, wanted_W) for x in rotation))
+    q_1HWD = rotated(heads(attention.q_proj(asking_WH)), rotations[0])
+    k_1JTD, v_1JTD = rotated(heads(attention.k_proj(normed_TH)), rotations[1]), heads(attention.v_proj(normed_TH))
     interface = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager_attention_forward)
     out_1WHD, _ = interface(attention, q_1HWD, k_1JTD, v_1JTD, None, scaling=attention.scaling, layout=layout)
     attended_WH: Tensor = attention.o_proj(out_1WHD[0].flatten(1))
