@@ -48,7 +48,7 @@ def libraries() -> str:
     matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     usual = matmul.fp32_precision
     found = []
-    for name, precision in (("as installed", usual), ("through oneDNN", "bf16")):
+    for name, precision in (("as loaded", usual), ("through oneDNN", "bf16")):
         matmul.fp32_precision = precision
         rate, error = 2 * 1024**3 / seconds_of(1, 1024, 1024, 1024), float((a @ b - exact).abs().max())
         found.append(f"{rate / 1e9:.0f} GFLOP/s {name} (largest error {error:.0e})")

@@ -26,7 +26,8 @@ class _Rotated(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return _turned(grads[0], *ctx.saved_tensors, -1), None, None
+        cos_1TD, sin_1TD = ctx.saved_tensors
+        return _turned(grads[0], cos_1TD, sin_1TD, -1), None, None
 
 
 def _turned(x_1HTD: Tensor, cos_1TD: Tensor, sin_1TD: Tensor, sign: int) -> Tensor:
