@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from support.small_run import SETTINGS, rows, save_policy
+from support.watched_processes import alive, parent_of, within
 
 TESTS = Path(__file__).resolve().parents[1]
 TWO = ["trainer=ddp", "trainer.devices=2", "sft.steps=5000"]
@@ -27,13 +27,6 @@ def started(run: Path, *settings: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "zoom_iqa.train", *SETTINGS, *TWO, f"policy.path={policy}"]
     command += [f"paths.run_dir={run}", *settings]
     return subprocess.Popen(command, cwd=run.parent, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.05)
-    return condition()
 
 
 def child_of(process: subprocess.Popen[str]) -> int:
@@ -102,21 +95,3 @@ def test_none_outlives_the_first(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     assert within(3, lambda: not any(alive(pid) for pid in family))
-
-
-def parent_of(pid: int) -> int | None:
-    found = status_of(pid)
-    return None if found is None else int(found[1])
-
-
-def alive(pid: int) -> bool:
-    found = status_of(pid)
-    return found is not None and found[0] != "Z"
-
-
-def status_of(pid: int) -> list[str] | None:
-    """State, parent and so on; None for a process that is no more."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None

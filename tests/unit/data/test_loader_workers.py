@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
+from support.watched_processes import alive, within
 from zoom_iqa.base.errors import ProcessError, StoppedError
 from zoom_iqa.data.collation import as_list, single_thread_worker, worker_losses
 from zoom_iqa.parallel.stopping import stepping, stoppable
@@ -83,13 +83,9 @@ class Slow:
 list(DataLoader(Slow(), num_workers=1, collate_fn=as_list, worker_init_fn=single_thread_worker))
 """
     parent = subprocess.Popen([sys.executable, "-c", code])
-    marker, until = tmp_path / "pid", time.monotonic() + 120
-    while not (marker.exists() and marker.read_text()) and time.monotonic() < until:
-        time.sleep(0.1)
-    stat = Path(f"/proc/{marker.read_text()}/stat")
+    marker = tmp_path / "pid"
+    assert within(120, lambda: marker.exists() and marker.read_text() != "")
+    child = int(marker.read_text())
     parent.kill()
     parent.wait()
-    until = time.monotonic() + 3  # torch's own watch takes five seconds, and longer while a sample is made
-    while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z" and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert within(3, lambda: not alive(child))  # torch's own watch takes five seconds and more

@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from support.watched_processes import alive, within
 from zoom_iqa.parallel import launching
 from zoom_iqa.parallel.launching import Children, end_children, lost_child, start_children
 
@@ -22,18 +21,6 @@ start_children([sys.executable, "-c", {child!r}], count=1)
 time.sleep(600)
 """
 FOLLOWER = "import os, time; from zoom_iqa.parallel.launching import follow_parent; follow_parent(); {then}"
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.05)
-    return condition()
-
-
-def alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_each_knows_its_number(tmp_path: Path) -> None:
