@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from support.made_run_folder import answer, run_folder
 from support.small_run import composed
@@ -52,7 +52,8 @@ def commands(study: str, variable: str, folder: Path) -> list[list[str]]:
     log = folder / "log"
     log.write_text("")
     settings = {"PYTHON": str(stub), "STUDY_LOG": str(log), variable: str(folder / "runs")}
-    settings["COLLAPSE_SFT"] = str(folder / "sft")
+    settings |= {"COLLAPSE_SFT": str(folder / "sft")}
+    settings |= {name: str(folder / "ablation") for name in ("CROPS_ABLATION", "SYSTEMS_ABLATION")}
     ended = subprocess.run(
         [str(EXPERIMENTS / study / "run.sh"), "7"],
         env=os.environ | settings,
@@ -93,6 +94,28 @@ def test_runs_can_be_and_what_is_finished_is_not_made_again(
     for cfg in found.values():
         check(cfg)
         assert cfg.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("study", "names"),
+    [
+        ("crops", {"usual_sft": "sft", "usual_grpo": "kl_coverage"}),
+        ("three_systems", {"zoom_sft": "sft", "zoom_grpo": "kl_coverage"}),
+    ],
+)
+def test_rows_that_the_ablation_has_too_are_taken_from_it(
+    study: str, names: dict[str, str], made: Callable[[str], dict[str, DictConfig]], tmp_path: Path
+) -> None:
+    for own, of_ablation in names.items():
+        one, other = (OmegaConf.to_container(cfg) for cfg in (made(study)[own], made("ablation")[of_ablation]))
+        assert isinstance(one, dict)
+        assert isinstance(other, dict)
+        other_stage = {"grpo"} if own.endswith("_sft") else set()
+        assert {key for key in one if one[key] != other[key]} - other_stage == {"paths"}
+        (tmp_path / "ablation" / f"{of_ablation}_seed7" / "policy").mkdir(parents=True)
+    trained = [line for line in commands(study, STUDIES[study][0], tmp_path) if "zoom_iqa.train" in line]
+    assert len(trained) == STUDIES[study][1] - 2
+    assert not [line for line in trained for name in names if f"{name}_seed7" in line[-1]]
 
 
 def test_arms_differ_from_their_baseline_in_what_their_names_say(made: Callable[[str], dict[str, DictConfig]]) -> None:
