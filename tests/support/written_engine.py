@@ -96,7 +96,8 @@ class KeyedEngine(WrittenEngine):
     """The same answers for an image wherever and whenever it is asked for: seeds differ between processes."""
 
     def number(self, request: Request) -> int:
-        return zlib.crc32("/".join(request.key.split("/")[:1] + request.key.split("/")[2:]).encode())
+        *names, _, rollout, turn = request.key.split("/")  # what is left out is the seed
+        return zlib.crc32("/".join([*names, rollout, turn]).encode())
 
 
 class ComparingEngine(WrittenEngine):

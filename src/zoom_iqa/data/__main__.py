@@ -19,12 +19,12 @@ HELP = help_of(
     "scale, and where to get the set.",
     given={
         "benchmark": f"one or more of {choices('benchmark')}",
-        "manifest": "your own images: a .csv, .jsonl or .json file with an image and a score column; "
-        "range=[0,100] direction=lower_is_better where scores are not 1 to 5, 5 best",
+        "manifest": "your images: a .csv, .jsonl or .json file with an image and a score column; "
+        "range=[0,100] direction=lower_is_better where not 1 to 5, 5 best",
         "KEY=VALUE": "a value of the benchmarks: root=FOLDER, benchmark/split=seeded",
         "--config-dir": "a folder of yours with benchmark/NAME.yaml",
-        "convert q-reasoning SOURCE OUT": "instead of check: writes the texts of Q-Reasoning's JSON files (SOURCE, a "
-        "file or the folder they lie in) to OUT, for data.references=OUT",
+        "convert q-reasoning SOURCE OUT": "instead of check: Q-Reasoning's JSON files (SOURCE, a file or folder) to "
+        "OUT, for data.references=OUT",
     },
     example="python -m zoom_iqa.data check benchmark=embedded",
 )

@@ -30,7 +30,7 @@ _DATASETS = (
     (re.compile(r"\d{6,}\.jpg"), "koniq"),
     (re.compile(r".+\.png"), "unsplash"),
 )
-_UNTRANSLATED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # kana and Chinese characters
+_UNTRANSLATED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # kana and Chinese characters, no quotation marks
 _TRANSLATION = re.compile(r"<translation>(.*?)</translation>", re.DOTALL)
 
 
