@@ -52,7 +52,7 @@ def commands(study: str, variable: str, folder: Path) -> list[list[str]]:
     log = folder / "log"
     log.write_text("")
     settings = {"PYTHON": str(stub), "STUDY_LOG": str(log), variable: str(folder / "runs")}
-    settings |= {"COLLAPSE_SFT": str(folder / "sft")}
+    settings["COLLAPSE_SFT"] = str(folder / "sft")
     settings |= {name: str(folder / "ablation") for name in ("CROPS_ABLATION", "SYSTEMS_ABLATION")}
     ended = subprocess.run(
         [str(EXPERIMENTS / study / "run.sh"), "7"],

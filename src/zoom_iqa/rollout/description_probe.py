@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from zoom_iqa.base.types import Rollout, Sample, TextPart
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
-from zoom_iqa.tasks.description import OwnText, Strip, check_description, description, own_text, struck
+from zoom_iqa.tasks.description import OwnText, Strip, check_description, shown_words
 from zoom_iqa.tasks.task import Session, derive_seed
 
 
@@ -32,10 +32,10 @@ class DescriptionProbe:
     def sessions(self, rollout: Rollout) -> list[Session]:
         """The question, or nothing."""
         last = rollout.steps[-1]
-        text = own_text(self._text, captioned="caption" in last.reading.values)
-        words = description([step.generation.text for step in rollout.steps], text=text)
-        words = None if words is None else struck(words, strip=self._strip)
-        if not words:
+        texts = [step.generation.text for step in rollout.steps]
+        captioned = "caption" in last.reading.values
+        words = shown_words(texts, text=self._text, strip=self._strip, captioned=captioned)
+        if words is None:
             return []
         described = Sample(replace(rollout.example, references=(words,)), ())
         seed = derive_seed(last.request.seed, "description")

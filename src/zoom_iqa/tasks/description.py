@@ -70,13 +70,6 @@ def description(texts: Sequence[str], *, text: DescriptionText) -> str | None:
     return f"{caption} {thought}" if caption and thought else None
 
 
-def own_text(text: OwnText, *, captioned: bool) -> DescriptionText:
-    """``text`` with "own" resolved for a task that asks for captions or one that does not."""
-    if text != "own":
-        return text
-    return "caption_think" if captioned else "thoughts"
-
-
 def struck(words: str, *, strip: Strip) -> str:
     """``words`` without ratings or grade words; what is left may be empty."""
     if strip == "none":
@@ -85,6 +78,16 @@ def struck(words: str, *, strip: Strip) -> str:
     if strip == "ratings_and_grades":
         without = _GRADE.sub(" ", without)
     return " ".join(without.split())
+
+
+def shown_words(texts: Sequence[str], *, text: OwnText, strip: Strip, captioned: bool) -> str | None:
+    """The words of a trajectory that a reader without the image is shown, or None where none are left.
+
+    ``captioned`` says whether its task asks for captions, which "own" depends on.
+    """
+    own: DescriptionText = "caption_think" if captioned else "thoughts"
+    words = description(texts, text=own if text == "own" else text)
+    return None if words is None else struck(words, strip=strip) or None
 
 
 def check_description(where: str, *, text: str, strip: str) -> None:

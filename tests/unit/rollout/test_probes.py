@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -13,13 +14,16 @@ from support.random_policy import noise_image
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.errors import ConfigError, SessionError
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import ParseFailure, Request, Rollout, Sample, TextPart, rated_example
+from zoom_iqa.base.types import ParseFailure, Request, Rollout, RolloutGroup, Sample, TextPart, rated_example
+from zoom_iqa.engines.engine import Engine
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect, collect_groups
 from zoom_iqa.rollout.description_probe import DescriptionProbe
+from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
 from zoom_iqa.tasks.caption_reason import read_caption_reason
 from zoom_iqa.tasks.description import Strip
+from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.sessions import QuestionSession
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -46,15 +50,26 @@ class Asked(ScriptedEngine):
         return CROP if request.key.endswith("/0/turn1") else self._final
 
 
+def groups_of(
+    samples: Sequence[Sample],
+    engines: Mapping[str, Engine],
+    *,
+    probes: Mapping[str, Probe],
+    group_size: int,
+    prompts: PromptSet = PROMPTS,
+) -> list[RolloutGroup]:
+    """Rollouts of the zoom task, with their probes."""
+    task = ZoomTask(prompts=prompts)
+    return collect_groups(samples, task=task, engines=engines, group_size=group_size, seed=0, probes=probes)
+
+
 def test_the_rating_from_the_description_lies_on_the_rollout() -> None:
     engine = Asked()
-    groups = collect_groups(
+    groups = groups_of(
         SAMPLES,
-        task=ZoomTask(prompts=PROMPTS),
-        engines={"policy": engine},
-        group_size=2,
-        seed=0,
+        {"policy": engine},
         probes={"described": DescriptionProbe(prompts=CAPTIONS, text="thought", strip="none")},
+        group_size=2,
     )
     for group in groups:
         assert [len(rollout.steps) for rollout in group.rollouts] == [2, 1]
@@ -70,13 +85,11 @@ def test_the_rating_from_the_description_lies_on_the_rollout() -> None:
 
 def test_a_probe_is_asked_before_rollouts_that_still_run_have_ended() -> None:
     engine = Asked()
-    collect_groups(
+    groups_of(
         SAMPLES[:1],
-        task=ZoomTask(prompts=PROMPTS),
-        engines={"policy": engine},
-        group_size=3,
-        seed=0,
+        {"policy": engine},
         probes={"described": DescriptionProbe(prompts=CAPTIONS, text="thought", strip="none")},
+        group_size=3,
     )
     kinds = [request.key.rpartition("/")[2] for request in engine.seen]
     assert kinds == ["turn1", "turn1", "turn1", "turn2", "described", "described", "described"]
@@ -103,26 +116,12 @@ class JudgeSession:
 
 def test_a_request_goes_to_its_speaker() -> None:
     policy, judge = Asked(), Asked()
-    (group,) = collect_groups(
-        SAMPLES[:1],
-        task=ZoomTask(prompts=PROMPTS),
-        engines={"policy": policy, "judge": judge},
-        group_size=2,
-        seed=0,
-        probes={"judge": Judge()},
-    )
+    (group,) = groups_of(SAMPLES[:1], {"policy": policy, "judge": judge}, probes={"judge": Judge()}, group_size=2)
     assert {request.speaker for request in policy.seen} == {"policy"}
     assert {request.speaker for request in judge.seen} == {"judge"}
     assert [len(rollout.probes["judge"]) for rollout in group.rollouts] == [2, 2]
     with pytest.raises(ConfigError, match="no engine speaks for 'judge'; there are policy"):
-        collect_groups(
-            SAMPLES[:1],
-            task=ZoomTask(prompts=PROMPTS),
-            engines={"policy": policy},
-            group_size=1,
-            seed=0,
-            probes={"judge": Judge()},
-        )
+        groups_of(SAMPLES[:1], {"policy": policy}, probes={"judge": Judge()}, group_size=1)
 
 
 def test_two_open_requests_under_one_key_are_refused() -> None:
@@ -134,13 +133,11 @@ def test_two_open_requests_under_one_key_are_refused() -> None:
 
 def test_a_rollout_without_a_thought_is_not_asked() -> None:
     engine = ScriptedEngine(script=lambda request: "nothing", sampling=SAMPLING, policy=None)
-    (group,) = collect_groups(
+    (group,) = groups_of(
         SAMPLES[:1],
-        task=ZoomTask(prompts=PROMPTS),
-        engines={"policy": engine},
-        group_size=1,
-        seed=0,
+        {"policy": engine},
         probes={"described": DescriptionProbe(prompts=CAPTIONS, text="thought", strip="none")},
+        group_size=1,
     )
     (rollout,) = group.rollouts
     assert rollout.probes == {"described": ()}
@@ -169,14 +166,7 @@ def test_words_of_which_striking_leaves_nothing_are_not_asked_about() -> None:
 def test_words_are_asked_about_with_one_seed_and_each_probe_has_its_answers() -> None:
     engine = Asked(final=FINAL.replace("close", "good"))
     probes = {strip: DescriptionProbe(prompts=CAPTIONS, text="thought", strip=strip) for strip in get_args(Strip)}
-    (group,) = collect_groups(
-        SAMPLES[:1],
-        task=ZoomTask(prompts=PROMPTS),
-        engines={"policy": engine},
-        group_size=2,
-        seed=0,
-        probes={**probes, "again": probes["none"]},
-    )
+    (group,) = groups_of(SAMPLES[:1], {"policy": engine}, probes={**probes, "again": probes["none"]}, group_size=2)
     asked = [request for request in engine.seen if request.key.endswith("/1/described")]
     plain, rated, graded, again = asked
     assert (plain.prompt_key, plain.seed) == (rated.prompt_key, rated.seed) == (again.prompt_key, again.seed)
@@ -191,8 +181,8 @@ def test_the_question_is_the_one_that_the_rollout_was_asked(wording: str) -> Non
     engine = Asked()
     captions = replace(CAPTIONS, questions=["Rate it.", "How good?", "Judge this."])
     probes = {"described": DescriptionProbe(prompts=captions, text="thought", strip="none")}
-    task = ZoomTask(prompts=replace(PROMPTS, questions=(wording,)))
-    collect_groups(SAMPLES, task=task, engines={"policy": engine}, group_size=3, seed=0, probes=probes)
+    prompts = replace(PROMPTS, questions=(wording,))
+    groups_of(SAMPLES, {"policy": engine}, probes=probes, group_size=3, prompts=prompts)
     asked = [request.prompt[0].parts[0] for request in engine.seen if request.key.endswith("described")]
     assert [part.text.split(" An image")[0] for part in asked if isinstance(part, TextPart)] == [wording] * 6
 
@@ -201,8 +191,7 @@ def test_a_question_that_the_prompts_do_not_hold_is_drawn() -> None:
     engine = Asked()
     captions = replace(CAPTIONS, questions=["One?", "Two?"])
     probes = {name: DescriptionProbe(prompts=captions, text="thought", strip=name) for name in get_args(Strip)}
-    task = ZoomTask(prompts=PROMPTS)
-    collect_groups(SAMPLES, task=task, engines={"policy": engine}, group_size=4, seed=0, probes=probes)
+    groups_of(SAMPLES, {"policy": engine}, probes=probes, group_size=4)
     asked: dict[str, set[str]] = {}
     for request in engine.seen:
         if request.key.endswith("described"):

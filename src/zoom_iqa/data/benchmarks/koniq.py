@@ -59,12 +59,13 @@ class KonIQ10k:
         name, split = row.text("image_name"), row.text("set")
         if split not in SPLIT_OF_SET:
             raise DataError(f"'set' is {split!r}, not one of {', '.join(SPLIT_OF_SET)}")
+        score, std = (_mean_vote(row), row.number("SD")) if self.score == "votes" else (row.number("MOS"), None)
         return Label(
             where=row.where,
             id=name,
             image=f"{self.images}/{name}",
-            score=_mean_vote(row) if self.score == "votes" else row.number("MOS"),
-            std=row.number("SD") if self.score == "votes" else None,
+            score=score,
+            std=std,
             split=SPLIT_OF_SET[split],
             indicators=indicators.get(PurePosixPath(name).stem, {}),
         )

@@ -15,7 +15,7 @@ from zoom_iqa.base.types import Example, Sample
 from zoom_iqa.data.supervised.rationales import written_rating
 from zoom_iqa.data.supervised.records import SupervisedTurn, supervised_turns
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
-from zoom_iqa.tasks.description import OwnText, Strip, check_description, description, own_text, struck
+from zoom_iqa.tasks.description import OwnText, Strip, check_description, shown_words
 
 THOUGHT = "from the text"
 
@@ -36,9 +36,8 @@ class DescribedTurn:
 
     def turns(self, example: Example, texts: Sequence[str], rng: np.random.Generator) -> tuple[SupervisedTurn, ...]:
         """The turn about what ``texts`` say, or none."""
-        words = description(texts, text=own_text(self._text, captioned="<caption>" in texts[-1]))
-        words = None if words is None else struck(words, strip=self._strip)
-        if not words or rng.random() >= self._rate:
+        words = shown_words(texts, text=self._text, strip=self._strip, captioned="<caption>" in texts[-1])
+        if words is None or rng.random() >= self._rate:
             return ()
         session = self._task.rehearse(Sample(replace(example, references=(words,)), ()), rng)
         answer = f'<think>{THOUGHT}</think><answer>{{"rating": {written_rating(example.mos)}}}</answer>'
