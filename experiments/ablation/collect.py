@@ -21,6 +21,7 @@ from zoom_iqa.reports.study import (
     arm_rows,
     difference,
     header,
+    keep,
     markdown,
     read_study,
     said,
@@ -63,7 +64,8 @@ OWN = (
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    arms = read_study(asked.runs)
+    arms = read_study(asked.runs, kept=asked.out / "answers")
+    keep(arms, asked.out / "answers")
     write_runs(arms, asked.out / "results.csv", list(COLUMNS.values()))
     if not asked.resamples:
         return

@@ -2,7 +2,8 @@ r"""Logs of run.sh -> over_time.csv (a row a window of rollouts), over_time.png,
 
     python experiments/collapse/collect.py runs/collapse [--window 25]
 
-Runs that go on are read as far as they have come. Validation figures are those of the window's last evaluation.
+Runs that go on are read as far as they have come, and rows of runs that are not there stay.
+Validation figures are those of the window's last evaluation.
 """
 
 from __future__ import annotations
@@ -38,10 +39,12 @@ def main() -> None:
         folder.name: windows(logged(folder / "logs" / "grpo" / "metrics.csv"), asked.window)
         for folder in sorted(asked.runs.glob("*_seed*"))
     }
-    with (asked.out / "over_time.csv").open("w", newline="", encoding="utf-8") as file:
+    path = asked.out / "over_time.csv"
+    found = {**earlier(path), **found}
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["run", "rollouts", *MEANS, *LAST])
-        for name, rows in found.items():
+        for name, rows in sorted(found.items()):
             writer.writerows(
                 [name, end, *(f"{row[key]:.4f}" if key in row else "" for key in (*MEANS, *LAST))]
                 for end, row in rows.items()
@@ -49,6 +52,17 @@ def main() -> None:
     by_arm = over_seeds(found)
     draw(by_arm, asked.out / "over_time.png")
     print(markdown(["arm", "rollouts", "seeds", *MEANS, *LAST], table(by_arm)))
+
+
+def earlier(path: Path) -> dict[str, dict[int, Window]]:
+    """Windows of the runs that the table has already, so that it goes on where their folders are gone."""
+    found: dict[str, dict[int, Window]] = {}
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                window = {key: float(row[key]) for key in (*MEANS, *LAST) if row[key]}
+                found.setdefault(row["run"], {})[int(row["rollouts"])] = window
+    return found
 
 
 def windows(rows: Sequence[LogRow], size: int) -> dict[int, Window]:

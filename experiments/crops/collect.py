@@ -1,4 +1,4 @@
-r"""control.json files of run.sh -> places.csv, sizes.csv, looking.csv, and the tables of README.md on the screen.
+r"""control.json files of run.sh -> controls/, places.csv, sizes.csv, looking.csv, and README.md's tables on the screen.
 
     python experiments/crops/collect.py runs/crops [--resamples 1000]
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.evaluation.crop_places import PLACES
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
+from zoom_iqa.reports.kept import kept_file, kept_runs, read_kept, write_kept
 from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.study import arm_and_seed, markdown, study_arguments
 
@@ -35,7 +36,7 @@ Arms = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    arms = read(asked.runs)
+    arms = read(asked.runs, kept=asked.out / "controls")
     tables = {
         "places.csv": places(arms, asked.resamples),
         "sizes.csv": sizes(arms, asked.resamples),
@@ -47,14 +48,16 @@ def main() -> None:
         print(markdown(head, rows), end="\n\n")
 
 
-def read(runs: Path) -> dict[str, dict[int, dict[str, Any]]]:
-    """What was measured, by arm and seed."""
-    found: dict[str, dict[int, dict[str, Any]]] = {}
+def read(runs: Path, *, kept: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """What was measured, by arm and seed; it is kept, and what was kept of policies that are not there is read, too."""
     for path in sorted(runs.glob("*_seed*/control.json")):
-        named = arm_and_seed(path.parent.name)
+        write_kept(kept_file(kept, path.parent.name), json.loads(path.read_text(encoding="utf-8")))
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for name, path in kept_runs(kept).items():
+        named = arm_and_seed(name)
         if named is not None:
             arm, seed = named
-            found.setdefault(arm, {})[seed] = json.loads(path.read_text(encoding="utf-8"))
+            found.setdefault(arm, {})[seed] = read_kept(path)
     return found
 
 
@@ -74,7 +77,7 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         [
             arm,
             str(len(seeds)),
-            str(sum(len(kept(rows, PLACES)) for rows in (one["regional"] for one in seeds.values()))),
+            str(sum(len(rated(rows, PLACES)) for rows in (one["regional"] for one in seeds.values()))),
             *(mean_srcc([one["regional"] for one in seeds.values()], name, PLACES) for name in PLACES),
             compared([one["regional"] for one in seeds.values()], "asked", "random place", PLACES, resamples),
             compared([one["regional"] for one in seeds.values()], "region", "asked", PLACES, resamples),
@@ -95,7 +98,7 @@ def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
                 [
                     arm,
                     f"{low:.0%} to {high:.0%}",
-                    str(sum(len(kept(found, PLACES)) for found in own)),
+                    str(sum(len(rated(found, PLACES)) for found in own)),
                     *(mean_srcc(own, name, PLACES) for name in PLACES),
                     compared(own, "asked", "random place", PLACES, resamples),
                     *(mean_of([row[key] for found in own for row in found]) for key in ("hit", "chance")),
@@ -132,7 +135,7 @@ def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def kept(rows: Rows, names: Sequence[str] | Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def rated(rows: Rows, names: Sequence[str] | Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The images that have a rating under every name."""
     return [row for row in rows if all(row["ratings"].get(name) is not None for name in names)]
 
@@ -147,13 +150,13 @@ def srccs(ratings: NDArray[np.float64], mos: NDArray[np.float64]) -> NDArray[np.
 
 
 def mean_srcc(seeds: Sequence[Rows], name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
-    values = [srccs(*columns(own, [name]))[0] for rows in seeds if len(own := kept(rows, names)) > 2]
+    values = [srccs(*columns(own, [name]))[0] for rows in seeds if len(own := rated(rows, names)) > 2]
     return mean_of(values, spread=True)
 
 
 def difference(seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any]) -> float:
     """SRCC under one name minus that under another, mean over seeds; NaN where there are too few images."""
-    found = [srccs(*columns(own, [name, baseline])) for rows in seeds if len(own := kept(rows, names)) > 2]
+    found = [srccs(*columns(own, [name, baseline])) for rows in seeds if len(own := rated(rows, names)) > 2]
     return statistics.fmean(new - old for new, old in found) if found else math.nan
 
 
@@ -164,7 +167,7 @@ def compared(
     value = difference(seeds, name, baseline, names)
     if math.isnan(value) or not resamples:
         return "" if math.isnan(value) else f"{value:+.3f}"
-    tables = [(own, *columns(own, [name, baseline])) for rows in seeds if len(own := kept(rows, names)) > 2]
+    tables = [(own, *columns(own, [name, baseline])) for rows in seeds if len(own := rated(rows, names)) > 2]
     photographs = sorted({row["photograph"] for own, _, _ in tables for row in own})
     members = [
         [[number for number, row in enumerate(own) if row["photograph"] == one] for one in photographs]

@@ -8,11 +8,14 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
+import numpy as np
+
 from zoom_iqa.reports.study import (
     COLUMNS,
     Arms,
     StudyRun,
     difference,
+    keep,
     markdown,
     over_seeds,
     read_study,
@@ -34,7 +37,8 @@ OWN = {
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    arms = read_study(asked.runs)
+    arms = read_study(asked.runs, kept=asked.out / "answers")
+    keep(arms, asked.out / "answers")
     write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
         head, rows = table(arms, asked.resamples)
@@ -66,8 +70,7 @@ def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
 
 def tokens(run: StudyRun) -> float:
     """Tokens that an answer takes, all of its turns together."""
-    answers = [one for image in run.images.values() for one in image.trajectories]
-    return statistics.fmean(sum(step.tokens for step in one.steps) for one in answers)
+    return float(np.nanmean(run.answers.values["tokens"]))
 
 
 if __name__ == "__main__":

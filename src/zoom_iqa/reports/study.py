@@ -24,23 +24,29 @@ from numpy.typing import NDArray
 
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError, UndefinedMetricError
-from zoom_iqa.base.records import Record
-from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED, ImageRatings
+from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED
 from zoom_iqa.metrics.correlation import MIN_IMAGES
 from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
 from zoom_iqa.reports.contents import read_contents
+from zoom_iqa.reports.kept import kept_file, kept_runs
 from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
+from zoom_iqa.reports.study_answers import (
+    Answers,
+    Matrix,
+    answers_of,
+    read_answers,
+    write_answers,
+)
 
-Matrix = NDArray[np.float64]
 _NAMED = re.compile(r"(.+)_seed(\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRun:
-    """An evaluation of the run in a folder: its figures, and its answers, which are read when asked for.
+    """An evaluation of a run: its figures, and its answers, which are read when asked for.
 
-    ``judged`` names the evaluation; None is the last one.
+    ``path`` is the run's folder, or the file that keeps its answers. ``judged`` names the evaluation; None is the last.
     """
 
     path: Path
@@ -48,15 +54,17 @@ class StudyRun:
     judged: str | None = None
 
     @cached_property
-    def images(self) -> Mapping[str, ImageRatings]:
-        """The images as the run answered them, by their ids.
+    def answers(self) -> Answers:
+        """What the run answered.
 
         Raises:
             DataError: the file of answers is absent or damaged.
         """
+        if self.path.is_file():
+            return read_answers(self.path)[0]
         found = read_contents(self.path).judged
         judged = found[-1] if self.judged is None else next(one for one in found if one.name == self.judged)
-        return {image.trajectories[0].example.id: image for image in judged.images}
+        return answers_of(judged.images)
 
 
 Arms = Mapping[str, Mapping[int, StudyRun]]
@@ -78,26 +86,40 @@ class Difference:
         return "+" if self.interval.low > 0 else "-" if self.interval.high < 0 else "0"
 
 
-def read_study(runs: Path, *, within: str = "") -> dict[str, dict[int, StudyRun]]:
+def read_study(runs: Path, *, within: str = "", kept: Path | None = None) -> dict[str, dict[int, StudyRun]]:
     """The finished runs below a folder, by arm and seed; those that are not finished are left out.
 
-    ``within`` is the folder inside ARM_seedN that holds the run; empty says that it is that folder itself.
+    ``within`` is the folder inside ARM_seedN that holds the run; empty says that it is that folder itself. ``kept`` is
+    a folder of answers that ``keep`` wrote: those of runs that are not below ``runs`` are read, too.
 
     Raises:
-        DataError: none has ended, or a file of one is damaged.
+        DataError: there is none, or a file of one is damaged.
     """
     found: dict[str, dict[int, StudyRun]] = {}
+    for name, path in ({} if kept is None else kept_runs(kept)).items():
+        _add(found, name, path, read_answers(path)[1])
     for folder in sorted(runs.glob("*_seed*")):
-        named = arm_and_seed(folder.name)
         run = folder / within
-        if named is None or not _ended(run):
-            continue
-        arm, seed = named
-        figures = list(read_run(run).metrics.values())[-1]
-        found.setdefault(arm, {})[seed] = StudyRun(path=run, figures=figures)
+        if _ended(run):
+            _add(found, folder.name, run, list(read_run(run).metrics.values())[-1])
     if not found:
         raise DataError(f"{runs}: no run named ARM_seedN has ended below it; run the study first")
-    return found
+    return {arm: dict(sorted(seeds.items())) for arm, seeds in sorted(found.items())}
+
+
+def _add(found: dict[str, dict[int, StudyRun]], name: str, path: Path, figures: Figures) -> None:
+    named = arm_and_seed(name)
+    if named is not None:
+        arm, seed = named
+        found.setdefault(arm, {})[seed] = StudyRun(path=path, figures=figures)
+
+
+def keep(arms: Arms, folder: Path) -> None:
+    """Write the answers and figures of the runs to files that can be committed; those kept before stay as they are."""
+    for arm, seeds in arms.items():
+        for seed, run in seeds.items():
+            if not run.path.is_file():
+                write_answers(kept_file(folder, f"{arm}_seed{seed}"), run.answers, run.figures)
 
 
 def stages_of(arms: Arms, arm: str) -> dict[str, dict[int, StudyRun]]:
@@ -153,10 +175,7 @@ STATISTICS: Mapping[str, tuple[str, Statistic]] = {
     "rating_variance": ("rating", variance_within),
     "srcc_caption": ("caption", mean_srcc),
 }
-"""Figures whose differences have intervals: the value of an answer that they are of, and the figure.
-
-``caption`` is the rating from the answer's own words alone, where the evaluation asked for it.
-"""
+"""Figures whose differences have intervals: the value of an answer that they are of, and the figure."""
 COMPARED = ("srcc_single", "srcc_expected", "rating_variance")
 """Those that every policy has."""
 
@@ -172,15 +191,15 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     if not seeds:
         return f"{arm} and {baseline} share no finished seed"
     of, statistic = STATISTICS[figure]
-    pairs = [(arms[arm][seed].images, arms[baseline][seed].images) for seed in seeds]
-    both = set.intersection(*(set(one) for pair in pairs for one in pair))
+    pairs = [(arms[arm][seed].answers, arms[baseline][seed].answers) for seed in seeds]
+    both = set.intersection(*(set(one.ids) for pair in pairs for one in pair))
     shown = pairs[0][0]
-    ids = [name for name in shown if name in both]
-    if not ids:
+    columns = [column for column, name in enumerate(shown.ids) if name in both]
+    if not columns:
         return f"{arm} and {baseline} have answered no image both"
-    examples = [shown[name].trajectories[0].example for name in ids]
-    mos_n = snapped([example.mos for example in examples])
-    matrices = [(_matrix(new, ids, of), _matrix(old, ids, of)) for new, old in pairs]
+    ids = [shown.ids[column] for column in columns]
+    mos_n = snapped(shown.mos_n[columns])
+    matrices = [(new.of(of, ids), old.of(of, ids)) for new, old in pairs]
 
     def changed(rows: NDArray[np.int64]) -> float:
         mos = mos_n[rows]
@@ -192,30 +211,11 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     try:
         interval = statistic_interval(
             figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
-            clusters=[example.reference_id or example.id for example in examples],
+            clusters=[shown.photographs[column] for column in columns],
         )  # fmt: skip
     except UndefinedMetricError as error:
         return error.reason
     return Difference(value=value, interval=interval, seeds=len(seeds), images=len(ids))
-
-
-def _value(record: Record, of: str) -> float | None:
-    if of == "rating":
-        return record.rating
-    if of == "caption":
-        asked = record.probes.get("caption", ())
-        return asked[0].rating if asked else None
-    return None if record.expected is None else record.expected.mean
-
-
-def _matrix(images: Mapping[str, ImageRatings], ids: Sequence[str], of: str) -> Matrix:
-    """Values (K, n) of the answers to these images, NaN where there is none; an answer has the row of its sample."""
-    answers = [(column, one) for column, name in enumerate(ids) for one in images[name].trajectories]
-    values_Kn = np.full((1 + max(one.sample for _, one in answers), len(ids)), np.nan)
-    for column, one in answers:
-        found = _value(one, of)
-        values_Kn[one.sample, column] = math.nan if found is None else found
-    return values_Kn
 
 
 COLUMNS = {

@@ -21,6 +21,7 @@ from zoom_iqa.reports.study import (
     difference,
     figure_of,
     header,
+    keep,
     markdown,
     mean_srcc,
     over_seeds,
@@ -88,8 +89,7 @@ def test_the_stages_of_a_run_are_arms(tmp_path: Path) -> None:
     assert {stage: list(runs) for stage, runs in arms.items()} == {"sft": [3], "grpo": [3]}
     for stage, judged in stages.items():
         run = arms[stage][3]
-        first = [run.images[f"i{number}"].trajectories[0].rating for number in range(24)]
-        assert first == [record.rating for record in judged[:24]]
+        assert run.answers.values["rating"][0].tolist() == [record.rating for record in judged[:24]]
         assert figure_of(run, "srcc_single") == pytest.approx(single_srcc(*_matrices(judged)), abs=1e-6)
 
 
@@ -100,12 +100,54 @@ def _matrices(made: list[Record]) -> tuple[np.ndarray, np.ndarray]:
 def test_finished_runs_are_read_by_arm_and_seed(folder: Path) -> None:
     arms = read_study(folder)
     assert {arm: sorted(runs) for arm, runs in arms.items()} == {"grpo": [0, 1], "holed": [0], "sft": [0, 1]}
-    assert list(arms["sft"][0].images) == [f"i{number}" for number in range(24)]
+    assert arms["sft"][0].answers.ids == tuple(f"i{number}" for number in range(24))
+    assert arms["sft"][0].answers.photographs == tuple(PHOTOGRAPHS)
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run named ARM_seedN has ended"):
         read_study(tmp_path)
+
+
+def test_a_study_goes_on_where_its_folders_are_gone(folder: Path, tmp_path: Path) -> None:
+    """Kept answers give the same figures, rows and intervals; a run that is there counts before what was kept of it."""
+    arms = read_study(folder)
+    keep(arms, tmp_path / "answers")
+    again = read_study(tmp_path, kept=tmp_path / "answers")
+    assert {arm: list(runs) for arm, runs in again.items()} == {arm: list(runs) for arm, runs in arms.items()}
+    for figure in ("srcc_single", "srcc_expected", "rating_variance"):
+        for pair in (("grpo", "sft"), ("holed", "sft")):
+            old, new = (difference(found, *pair, figure, n_resamples=50) for found in (arms, again))
+            assert isinstance(old, Difference)
+            assert isinstance(new, Difference)
+            assert new.value == pytest.approx(old.value, abs=1e-5)
+            assert new.interval.low == pytest.approx(old.interval.low, abs=1e-5)
+    assert arm_rows(again, "sft", (), n_resamples=50) == arm_rows(arms, "sft", (), n_resamples=50)
+
+    before = {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()}
+    keep(again, tmp_path / "answers")  # what is kept alone is not written again
+    keep(arms, tmp_path / "answers")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()} == before
+
+    run_folder(tmp_path / "grpo_seed0", {"grpo": records(*map(np.ndarray.tolist, noisy(2, 9)))})
+    both = read_study(tmp_path, kept=tmp_path / "answers")
+    assert (both["grpo"][0].path, both["grpo"][1].path.suffix) == (tmp_path / "grpo_seed0", ".gz")
+
+
+def test_damaged_answers_say_what_to_do(folder: Path, tmp_path: Path) -> None:
+    keep(read_study(folder), tmp_path)
+    path = tmp_path / "grpo_seed1.json.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"grpo_seed1\.json\.gz: damaged .*; restore it"):
+        read_study(folder, kept=tmp_path)
+
+
+def test_tokens_of_all_turns_are_kept(tmp_path: Path) -> None:
+    judged = records(*map(np.ndarray.tolist, noisy(1, 2)))
+    run_folder(tmp_path / "sft_seed0", {"sft": judged})
+    tokens = read_study(tmp_path)["sft"][0].answers.values["tokens"]
+    assert tokens.shape == (3, 24)
+    assert tokens[0, 5] == sum(step.tokens for step in judged[5].steps)
 
 
 def test_figures_of_a_matrix() -> None:
