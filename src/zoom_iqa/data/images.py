@@ -164,7 +164,13 @@ def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:
-    """A loaded image as RGB of its own."""
+    """A loaded image as RGB of its own, without the metadata that has turned it and would turn it again."""
+    rgb = _converted(image)
+    rgb.info.clear()
+    return rgb
+
+
+def _converted(image: Image.Image) -> Image.Image:
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         return _from_deep_grey(image)
     if image.mode == "CMYK":

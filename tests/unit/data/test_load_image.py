@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from zoom_iqa.base.errors import ImageError
-from zoom_iqa.data.images import load_image
+from zoom_iqa.data.images import load_image, shown_image
 from zoom_iqa.tasks.tools.crop import viewable
 
 PIXELS = 1_000_000
@@ -60,7 +60,11 @@ def test_plain_png_is_unchanged(tmp_path: Path) -> None:
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, operation: Image.Transpose) -> None:
     exif = Image.Exif()
     exif[274] = orientation
-    quadrants().transpose(operation).save(tmp_path / "a.png", exif=exif)
+    for name in ("a.png", "a.jpg", "a.webp"):
+        quadrants().transpose(operation).save(tmp_path / name, exif=exif, quality=100)
+        loaded = load_image(tmp_path / name, max_pixels=PIXELS)
+        assert loaded.size == (40, 20)
+        np.testing.assert_array_equal(np.asarray(shown_image(loaded, max_pixels=PIXELS)), np.asarray(loaded))  # once
     np.testing.assert_array_equal(load(tmp_path / "a.png"), np.asarray(quadrants()))
 
 
