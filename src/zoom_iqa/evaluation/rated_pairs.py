@@ -18,9 +18,9 @@ def choices_of_ratings(questions: Sequence[Example], rated: Sequence[Record], *,
     ``band``. A pair with an image without a readable rating has no choice, for that image's reason.
 
     Raises:
-        DataError: images of the questions were not rated; all are listed.
+        DataError: images of the questions were not rated; all are listed. Or two rated images share a name.
     """
-    ratings = {image.trajectories[0].example.id: image for image in ratings_by_image(rated)}
+    ratings = _by_name(ratings_by_image(rated))
     wanted = dict.fromkeys(name for question in questions for name in _compared(question))
     lacking = [name for name in wanted if name not in ratings]
     if lacking:
@@ -29,6 +29,18 @@ def choices_of_ratings(questions: Sequence[Example], rated: Sequence[Record], *,
             lacking,
         )
     return [_record(question, _reading(_compared(question), ratings, band)) for question in questions]
+
+
+def _by_name(images: Sequence[ImageRatings]) -> dict[str, ImageRatings]:
+    """Rated images by the names that pairs call them: a made image's id, or the name of a file."""
+    found: dict[str, ImageRatings] = {}
+    for image in images:
+        example = image.trajectories[0].example
+        name = example.id if example.path is None else image_id(example.images[0])
+        if name in found:
+            raise DataError(f"two rated images are called {name}, so that pairs cannot tell them apart; rename a file")
+        found[name] = image
+    return found
 
 
 def _compared(question: Example) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -146,6 +147,26 @@ RATED = [
 def test_the_higher_rating_is_the_choice_outside_the_band(band: float, choice: Choice) -> None:
     straight, swapped = choices_of_ratings([question("a", "b"), question("b", "a")], RATED, band=band)
     assert (straight.choice, swapped.choice) == (choice, MIRRORED[choice])
+
+
+def rated_file(path: str, rating: float, *, id: str) -> Record:
+    one = record(id, rating=rating)
+    return replace(one, example=replace(one.example, images=(ImageRef(path=path),)))
+
+
+@pytest.mark.parametrize("name", ["{}.png", "images/{}.png", "{}"])
+def test_images_are_found_whatever_their_data_set_calls_them(name: str) -> None:
+    """KADID's ids are names of files, a manifest's are paths, and a pair knows the file."""
+    rated = [rated_file(f"/x/{one}.png", value, id=name.format(one)) for one, value in (("a", 4.0), ("b", 3.0))]
+    asked = replace(question("a", "b"), images=(ImageRef(path="/y/a.png"), ImageRef(path="/y/b.png")))
+    (found,) = choices_of_ratings([asked], rated, band=0.0)
+    assert found.choice == A
+
+
+def test_files_of_one_name_cannot_be_told_apart() -> None:
+    rated = [rated_file(f"/{folder}/1.png", 3.0, id=f"{folder}/1.png") for folder in "ab"]
+    with pytest.raises(DataError, match=r"two rated images are called 1, .*; rename a file"):
+        choices_of_ratings([question("a", "b")], rated, band=0.0)
 
 
 def test_a_reference_is_not_compared() -> None:
