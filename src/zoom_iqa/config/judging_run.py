@@ -72,11 +72,10 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     files: dict[str, str] = {}
     rest = []
     for argument in arguments:
-        name, equals, file = argument.rpartition("=")
-        if not argument.endswith(".jsonl") or name == "manifest":
+        name, file = _named(argument)
+        if not argument.endswith(".jsonl") or name.lstrip("+~").partition(".")[0] in (*READ_HERE, *IDENTITY):
             rest.append(argument)
             continue
-        name = name if equals else Path(file).resolve().parent.name
         if name in files:
             raise ConfigError(f"{argument}: {name} is named twice; give names, as NAME={file}")
         files[name] = file
@@ -84,6 +83,14 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     with open_dict(cfg):
         cfg.predictions = files
     return cfg
+
+
+def _named(argument: str) -> tuple[str, str]:
+    """NAME=FILE; a file alone has the name of its folder, whatever signs are in its path."""
+    name, equals, file = argument.partition("=")
+    if not equals or Path(argument).is_file():
+        return Path(argument).resolve().parent.name, argument
+    return name, file
 
 
 def judge(cfg: DictConfig) -> dict[str, Any] | None:
@@ -105,8 +112,8 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
     benchmark = instantiate(cfg.benchmark)
     split = benchmark.evaluation_split if cfg.split is None else cfg.split
     images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
-    chosen = {(item.dataset, item.id) for item in FixedSubset(dataset=images, limit=cfg.limit).items()}
-    everything = {(item.dataset, item.id) for item in images.items()}
+    chosen = {item.key for item in FixedSubset(dataset=images, limit=cfg.limit).items()}
+    everything = {item.key for item in images.items()}
     systems = {name: _records(Path(file)) for name, file in cfg.predictions.items()}
     asked = {
         name: [one for one in records if (key := one.image_key) in chosen or key not in everything]

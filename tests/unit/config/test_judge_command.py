@@ -1,0 +1,34 @@
+"""``zoom-iqa judge`` tells files of predictions from keys of its config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.judging_run import compose_config
+
+
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    path = tmp_path / "lr=1e-4" / "embedded" / "predictions.jsonl"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    return path
+
+
+def test_signs_in_a_path_are_no_name(predictions: Path) -> None:
+    assert dict(compose_config([str(predictions)]).predictions) == {"embedded": str(predictions)}
+    assert dict(compose_config([f"mine={predictions}"]).predictions) == {"mine": str(predictions)}
+
+
+def test_a_key_of_the_config_is_no_system(predictions: Path) -> None:
+    cfg = compose_config([str(predictions), "benchmark=koniq", "benchmark.reader.labels=mine.jsonl"])
+    assert dict(cfg.predictions) == {"embedded": str(predictions)}
+    assert cfg.benchmark.reader.labels == "mine.jsonl"
+
+
+def test_two_files_need_two_names(predictions: Path) -> None:
+    with pytest.raises(ConfigError, match=r"embedded is named twice; give names, as NAME="):
+        compose_config([str(predictions), f"embedded={predictions}"])
