@@ -52,7 +52,8 @@ def expected_rating(digits: DigitDistributions) -> RatingDistribution:
     value_O, p_O = _outcomes(digits)
     mean = float(p_O @ value_O) / mass
     variance = float(p_O @ (value_O - mean) ** 2) / mass
-    return RatingDistribution(mean=mean, std=variance**0.5, mass=min(mass, 1.0))
+    # probabilities rounded one by one leave parts of about -1e-8, and so may the variance of a rating that is sure
+    return RatingDistribution(mean=mean, std=max(variance, 0.0) ** 0.5, mass=min(mass, 1.0))
 
 
 def _outcomes(digits: DigitDistributions) -> tuple[Array, Array]:

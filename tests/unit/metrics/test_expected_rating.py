@@ -85,6 +85,21 @@ def test_a_sure_writer_has_no_spread_and_the_scale_has_ends(text: str, mean: flo
     assert (found.mean, found.std, found.mass) == pytest.approx((mean, 0.0, 1.0), abs=1e-12)
 
 
+def test_rounding_leaves_a_sure_writer_a_real_spread() -> None:
+    """Probabilities that float32 has rounded one by one, of digits some 20 nats ahead: parts of them are below zero."""
+    unlikely = float(np.exp(-24.0))
+    certain = sure("3.52")
+    digits = DigitDistributions(
+        units_J=np.where(certain.units_J == 1, 1 - unlikely, unlikely),
+        point_U=np.full(4, 1 - unlikely),
+        tenths_UJ=np.where(certain.tenths_UJ == 1, np.float64(np.float32(1) + np.float32(1e-7)), 0.0),
+        hundredths_UJJ=np.where(certain.hundredths_UJJ == 1, 1.0, 0.0),
+    )
+    found = expected_rating(digits)
+    assert isinstance(found.std, float)
+    assert (found.mean, found.std) == pytest.approx((3.52, 0.0), abs=1e-4)
+
+
 def test_two_ratings_by_hand() -> None:
     """Half 2, a quarter each 3 and a word; 2 is followed by no point, 3 by .5 and an end."""
     eye = np.eye(10)
