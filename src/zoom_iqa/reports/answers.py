@@ -73,7 +73,8 @@ def most_telling_first(judged: Sequence[Judged]) -> list[ImageRatings]:
     """The images of evaluations, each once: the extremes of the last evaluation before everything else."""
     last = judged[-1].images
     front: list[ImageRatings] = []
-    for rank in (_distance, _helped, _hurt, _unreadable):
+    ranks = (_distance, _helped, _hurt, _unreadable)
+    for rank in ranks if judged[-1].on_mos_scale else ranks[1:]:
         ranked = [(value, index) for index, image in enumerate(last) if (value := rank(image)) is not None]
         front += [last[index] for _, index in sorted(ranked, key=lambda pair: (-pair[0], pair[1]))[:FRONT]]
     found: dict[str, ImageRatings] = {}

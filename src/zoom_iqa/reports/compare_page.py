@@ -50,9 +50,12 @@ def compared(named: Sequence[tuple[str, Path]]) -> list[Compared]:
 
 
 def disagreed(runs: Sequence[Compared]) -> list[dict[str, Any]]:
-    """The images that most runs differ on, farthest first: their opinion score and the rating of each run."""
+    """The images that most runs differ on, farthest first: their opinion score and the rating of each run.
+
+    A method with a scale of its own says nothing of how far apart ratings are: it counts nowhere, and has no rating.
+    """
     by_key: dict[str, dict[str, ImageRatings]] = {}
-    for run in runs:
+    for run in (run for run in runs if run.judged.on_mos_scale):
         for image in run.judged.images:
             by_key.setdefault(key_of(image.trajectories[0]), {})[run.name] = image
     rows: list[dict[str, Any]] = []
@@ -88,7 +91,7 @@ def comparison_page(
         findings="\n".join(map(finding_item, _best_first(findings))),
         table=_table(runs),
         differences=_differences(runs),
-        notes=note_items([*notes, *_counts(runs)]),
+        notes=note_items([*notes, *_counts(runs), *_off_scale(runs)]),
         data=as_script_text(
             {
                 "runs": [_run_data(run) for run in runs],
@@ -106,6 +109,11 @@ def _counts(runs: Sequence[Compared]) -> list[str]:
         return []
     said = ", ".join(f"{count:,}" for count in counts)
     return [f"Runs were judged on different images ({said}): figures in the table are of each run's own."]
+
+
+def _off_scale(runs: Sequence[Compared]) -> list[str]:
+    names = ", ".join(run.name for run in runs if not run.judged.on_mos_scale)
+    return [f"Scores of {names} are on a scale of their own and stand beside no rating of an image."] if names else []
 
 
 def _named(run: Compared) -> Judged:

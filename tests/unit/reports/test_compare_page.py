@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.report import report
 from zoom_iqa.reports.compare_page import compared, comparison_page, disagreed
 
+OWN_SCALE = "undefined (scores are on the method's own scale)"
 ROWS = [{"step": n, "reward/total": 1.0 + n, "lr": float("nan") if n == 1 else 0.1} for n in range(3)]
 
 
@@ -46,6 +48,16 @@ def test_an_image_that_one_run_could_not_read_is_shown_where_others_could(tmp_pa
     ]
     rows = disagreed(compared([(folder.name, folder) for folder in folders]))
     assert (rows[0]["id"], rows[0]["ratings"]) == ("x", [None, 2.0, 4.0])
+
+
+def test_a_method_with_a_scale_of_its_own_disagrees_with_nobody(runs: list[Path]) -> None:
+    a, c, other = compared([("a", runs[0]), ("c", runs[1]), ("niqe", runs[0])])
+    niqe = replace(other, judged=replace(other.judged, figures={**other.judged.figures, "rmse": OWN_SCALE}))
+    assert not niqe.judged.on_mos_scale
+    rows = disagreed([a, niqe, c])
+    assert [row["id"] for row in rows[:2]] == ["i9", "i2"]
+    assert rows[0]["ratings"] == [pytest.approx(3.75), None, pytest.approx(1.75)]
+    assert disagreed([a, niqe]) == []
 
 
 def test_runs_must_have_names_and_a_data_set_of_their_own(runs: list[Path]) -> None:
