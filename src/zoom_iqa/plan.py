@@ -51,7 +51,7 @@ def planned(arguments: Sequence[str]) -> str:
 
     pairs = [argument.partition("=") for argument in arguments]
     own = OWN | {key: value for key, equals, value in pairs if equals and key in OWN}
-    others = [argument for argument in arguments if argument.partition("=")[0] not in OWN]
+    others = ["".join(pair) for pair in pairs if not pair[1] or pair[0] not in OWN]
     if own["gpu"] not in GPUS:
         raise ConfigError(f"gpu={own['gpu']}: there is no such GPU{hint(own['gpu'], GPUS)}")
     gpu, gpus = GPUS[own["gpu"]], _count("gpus", own["gpus"])

@@ -86,6 +86,7 @@ def test_a_folder_says_its_shape() -> None:
     ("arguments", "said"),
     [
         (["gpu=h10"], r"gpu=h10: there is no such GPU; did you mean h100\? Valid: a100, h100, h200, l40s"),
+        (["experiment=grpo_full", "gpus"], r"gpus: "),
         (["gpus=0"], r"gpus=0 must be a whole number of at least 1"),
         (["new_tokens=x"], r"new_tokens=x must be a whole number of at least 1"),
         (["experiment=deepsight_full"], r"task: a plan counts the tokens of two turns; task=zoom plans the same"),
