@@ -60,6 +60,12 @@ def top_mask(cov_N: torch.Tensor, candidates_N: torch.Tensor, *, count: int) -> 
     return mask_N
 
 
+def generator_of(seed: int, *, step: int, mini_batch: int) -> torch.Generator:
+    """Random numbers of a mini-batch of a rollout, the same on every process."""
+    # torch's CPU generator reads the low 32 bits of a seed only, so all three must mix there
+    return torch.Generator().manual_seed((1_000_003 * seed + step + 2_654_435_761 * mini_batch) % 2**32)
+
+
 def random_mask(candidates_N: torch.Tensor, *, count: int, generator: torch.Generator) -> torch.Tensor:
     """True at ``count`` candidates drawn without replacement (all if there are fewer)."""
     candidates = candidates_N.nonzero().squeeze(1)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.allowed import fraction_of
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.token_batch import TokenBatch
-from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, random_mask, selection_figures
+from zoom_iqa.objectives.token_covariance import (
+    count_of,
+    gathered_covariance,
+    generator_of,
+    random_mask,
+    selection_figures,
+)
 from zoom_iqa.parallel.reducer import Reducer
 
 
@@ -33,9 +38,7 @@ class ClipCov(TokenFilter):
         """Draw the tokens to drop; keep the others."""
         covariance = gathered_covariance(tokens, mark=None, reducer=reducer)
         candidates_N = (covariance.cov_N >= self._low) & (covariance.cov_N <= self._high)
-        # torch's CPU generator reads the low 32 bits of a seed only, so all three must mix there
-        seed = (1_000_003 * self._seed + step + 2_654_435_761 * mini_batch) % 2**32
-        generator = torch.Generator().manual_seed(seed)
+        generator = generator_of(self._seed, step=step, mini_batch=mini_batch)
         mask_N = random_mask(candidates_N, count=count_of(self._fraction, len(candidates_N)), generator=generator)
         figures = {"candidates": float(candidates_N.sum()), **selection_figures(covariance, mask_N)}
         return ~mask_N[covariance.own], figures

@@ -18,6 +18,7 @@ from zoom_iqa.objectives.allowed import fraction_of
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.filters.evidence import top_of_each
 from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.token_covariance import generator_of
 from zoom_iqa.objectives.views import NoCrop, hidden_mark
 from zoom_iqa.parallel.reducer import Reducer
 
@@ -46,9 +47,8 @@ class RandomShare(TokenFilter):
         """Draw the tokens to keep."""
         after_M = tokens.mark(hidden_mark(_AFTER))
         rows_N, offset = reducer.gather(after_M.double())
-        # torch's CPU generator reads the low 32 bits of a seed only, so all three must mix there
-        seed = (1_000_003 * self._seed + step + 2_654_435_761 * mini_batch) % 2**32
-        drawn_N = torch.rand(len(rows_N), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        generator = generator_of(self._seed, step=step, mini_batch=mini_batch)
+        drawn_N = torch.rand(len(rows_N), generator=generator, dtype=torch.float64)
         drawn_M = drawn_N[offset : offset + len(tokens)]
         keep_M = top_of_each(drawn_M, tokens.trajectory_M, among_M=after_M, share=self._top) | ~after_M
         counts = reducer.sum(torch.tensor([keep_M.sum(), (~keep_M).sum()], dtype=torch.float64))
