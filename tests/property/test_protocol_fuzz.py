@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from support.checked_format import check_format
 from zoom_iqa.base.errors import FAILURE_REASONS, ProtocolError
 from zoom_iqa.base.types import Ending, Generation, ParseFailure, Sample, rated_example
 from zoom_iqa.tasks.answer import (
@@ -19,7 +20,6 @@ from zoom_iqa.tasks.answer import (
     read_object,
     read_rating,
 )
-from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.tools.crop import crop_box, crop_image
 from zoom_iqa.tasks.zoom import StrictRules, ZoomSession

@@ -31,7 +31,7 @@ def card_of(
 ) -> Card:
     """All figures of a run; ``records`` are the chosen trajectories by data set and id.
 
-    ``all_readable`` describes them before any filter, ``kept`` after all of them.
+    ``before`` describes those that are readable before any filter, ``after`` the kept ones.
     """
     chosen = [records[one.dataset, one.id] for one in verdicts]
     kept = [records[one.dataset, one.id] for one in verdicts if one.kept]

@@ -79,13 +79,10 @@ def agreement(
     return found
 
 
-def weighted_kappa(pairs: Sequence[tuple[int, int]]) -> float | None:
-    """Cohen's kappa with quadratic weights (Cohen 1968) of grades 1 to 9; None where chance agreement is perfect."""
-    return kappa(_table(pairs))
-
-
 def kappa(counts_NN: NDArray[np.float64]) -> float | None:
-    """The same of a table of how often one judge gave the row's grade and the other the column's."""
+    """Cohen's kappa with quadratic weights (Cohen 1968), of a table of how often one judge gave the row's grade of 1 to
+    9 and the other the column's; None where chance agreement is perfect.
+    """
     total = counts_NN.sum()
     if total == 0:
         return None

@@ -30,6 +30,7 @@ from zoom_iqa.tasks.answer import (
     read_object,
     read_values,
 )
+from zoom_iqa.tasks.format import RATING_FORM
 
 ZOOM = "zoom"
 """Name of the tool."""
@@ -38,7 +39,6 @@ _CALL_KEYS = {"bbox_2d", "look_for"}
 _ANSWER_KEYS = {"rating", "evidence"}
 _EVIDENCE_KEYS = {"bbox_2d", "defect", "severity"}
 _CALLS = re.compile(r"(?:<zoom>[^<]*</zoom>\s*)+")
-_RATING = re.compile(r"[1-4]\.[0-9]{2}|5\.00")
 _Bbox = tuple[float, float, float, float]
 
 
@@ -150,7 +150,7 @@ def _well_formed(text: str, found: AnswerObject) -> bool:
         len(pairs) == len(named)
         and named.keys() == _ANSWER_KEYS
         and isinstance(named["rating"], WrittenNumber)
-        and _RATING.fullmatch(named["rating"]) is not None
+        and RATING_FORM.fullmatch(named["rating"]) is not None
         and isinstance(evidence, list)
         and not isinstance(evidence, Pairs)
         and all(map(_evidence_fits, evidence))

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from zoom_iqa.tasks.answer import TOOLS, AnswerObject, Pairs, WrittenNumber, read_object
+from zoom_iqa.tasks.answer import TOOLS, AnswerObject, Pairs, WrittenNumber
 
 ANSWER_KEYS = frozenset({"bbox_2d", "rating", "tool"})
 
 _THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _TAGS = ("<think>", "</think>", "<answer>", "</answer>")
-_RATING = re.compile(r"[1-4]\.[0-9]{2}|5\.00")
+RATING_FORM = re.compile(r"[1-4]\.[0-9]{2}|5\.00")
+"""A rating as the prompts ask for it: 1.00 to 5.00."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,6 @@ class FormatReport:
     def ok(self) -> bool:
         """Whether all of them hold."""
         return all(holds for _, holds in self.requirements)
-
-    @property
-    def violations(self) -> tuple[str, ...]:
-        """Names of those that do not."""
-        return tuple(name for name, holds in self.requirements if not holds)
-
-
-def check_format(text: str, *, sections: Sequence[str], final_only: bool) -> FormatReport:
-    """``format_report`` of a text alone."""
-    return format_report(read_object(text), sections=sections, final_only=final_only)
 
 
 def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: bool) -> FormatReport:
@@ -57,7 +48,7 @@ def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: 
     paragraphs = _split_sections(think.group(1), sections) if think else None
     pairs: Pairs | None = answer.pairs
     values = dict(pairs or ())
-    tool = values.get("tool")
+    tool, rating = values.get("tool"), values.get("rating")
     return FormatReport(
         requirements=(
             ("one_think", one_think),
@@ -73,7 +64,7 @@ def format_report(answer: AnswerObject, *, sections: Sequence[str], final_only: 
             ("sections_filled", paragraphs is not None and all(paragraphs)),
             ("json", pairs is not None and tagged is not None and _is_bare(tagged.group(1), answer)),
             ("keys", pairs is not None and len(pairs) == len(ANSWER_KEYS) and values.keys() == ANSWER_KEYS),
-            ("rating", isinstance(values.get("rating"), WrittenNumber) and bool(_RATING.fullmatch(values["rating"]))),
+            ("rating", isinstance(rating, WrittenNumber) and RATING_FORM.fullmatch(rating) is not None),
             ("tool", tool == "final" if final_only else tool in TOOLS),
             ("bbox", _box_fits(values.get("bbox_2d"), is_final=final_only or tool == "final")),
         )

@@ -145,7 +145,7 @@ def sentences(paragraphs: Iterable[str]) -> list[str]:
 
 def estimated_tokens(text: str) -> int:
     """Tokens of an English text, rather too many than too few: a word has one for every four letters begun, and every
-    digit and sign is one. ``experiments/guide`` compares it with CLIP's tokenizer.
+    digit and sign is one. ``experiments/guide_tokens`` compares it with CLIP's tokenizer.
     """
     return sum(math.ceil(len(piece) / LETTERS_A_TOKEN) for piece in _PIECES.findall(text))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from zoom_iqa.curation.judge_agreement import agreement, weighted_kappa
+from zoom_iqa.curation.judge_agreement import agreement, kappa
 from zoom_iqa.curation.judging import Control, Judgement
 from zoom_iqa.tasks.grades import CRITERIA
 
@@ -22,8 +22,16 @@ def judgement(
     )
 
 
+def counts(pairs: list[tuple[int, int]]) -> np.ndarray:
+    """How often one judge gave the row's grade of 1 to 9 and the other the column's."""
+    table = np.zeros((9, 9))
+    for first, second in pairs:
+        table[first - 1, second - 1] += 1
+    return table
+
+
 @pytest.mark.parametrize(
-    ("pairs", "kappa"),
+    ("pairs", "expected"),
     [
         ([(1, 1), (5, 5), (9, 9)], 1.0),
         ([(1, 9), (9, 1)], -1.0),
@@ -33,9 +41,9 @@ def judgement(
         ([], None),
     ],
 )
-def test_weighted_kappa(pairs: list[tuple[int, int]], kappa: float | None) -> None:
-    found = weighted_kappa(pairs)
-    assert found == (None if kappa is None else pytest.approx(kappa))
+def test_weighted_kappa(pairs: list[tuple[int, int]], expected: float | None) -> None:
+    found = kappa(counts(pairs))
+    assert found == (None if expected is None else pytest.approx(expected))
 
 
 def test_agreement_is_over_texts_that_both_graded() -> None:
@@ -60,7 +68,7 @@ def test_repeats_are_averaged_and_controls_left_out() -> None:
     controls = [judgement("z", 9, control="template"), judgement("w", 9, control="swapped")]
     found = agreement([*one, *controls], [*other, *controls], n_resamples=100, seed=0)["accuracy"]
     assert (found.texts, found.srcc) == (3, pytest.approx(1 - 6 * 2 / (3 * 8)))
-    assert found.kappa == pytest.approx(weighted_kappa([(1, 3), (4, 2), (9, 8)]))
+    assert found.kappa == pytest.approx(kappa(counts([(1, 3), (4, 2), (9, 8)])))
 
 
 def test_judges_of_other_texts_have_nothing_to_agree_on() -> None:
@@ -82,7 +90,7 @@ def test_intervals_equal_a_loop_over_the_same_draws() -> None:
         drawn = generator.integers(12, size=12)
         pairs = [(int(grades[s, str(i)]), noise[s, str(i)]) for i in drawn for s in "ab"]
         correlations.append(stats.spearmanr(*zip(*pairs, strict=True)).statistic)
-        kappas.append(weighted_kappa(pairs))
+        kappas.append(kappa(counts(pairs)))
     assert found.srcc_interval is not None
     assert found.kappa_interval is not None
     for interval, values in ((found.srcc_interval, correlations), (found.kappa_interval, kappas)):

@@ -146,7 +146,6 @@ def test_samples_tell_the_truth_about_themselves() -> None:
             np.testing.assert_array_equal(pixels, original)
             assert sample.example.truth.distortion is None
         if recipe.extent is not None:
-            assert recipe.label_source == "region rule"
             assert sample.example.truth.region is not None
             height, width = original.shape[:2]
             x1, y1, x2, y2 = (

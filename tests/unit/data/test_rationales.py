@@ -11,6 +11,7 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
+from support.checked_format import check_format, violations_of
 from zoom_iqa.base.defects import DEFECTS, PRISTINE
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Sample, Truth, rated_example
@@ -18,7 +19,6 @@ from zoom_iqa.data.distortions import DISTORTIONS
 from zoom_iqa.data.supervised.rationales import Rationale, RationaleWriter
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.answer import parse_answer, read_rating
-from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -72,7 +72,7 @@ def test_every_trajectory_meets_the_format_and_plays_through_the_session(name: s
         rationale = writer.write(truth, mos, rng)
         for number, text in enumerate(rationale.texts, start=1):
             report = check_format(text, sections=prompts.sections(number), final_only=number == 2)
-            assert report.ok, (report.violations, text)
+            assert report.ok, (violations_of(report), text)
         assert read_rating(rationale.texts[-1]) == pytest.approx(min(5, max(1, mos)), abs=0.0051)
         sample = Sample.of(rated_example(id="x", dataset="d", mos=3.0), image)
         turns = supervised_turns(ZoomTask(prompts=prompts).rehearse(sample, rng), rationale.texts)

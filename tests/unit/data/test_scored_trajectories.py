@@ -10,6 +10,7 @@ import yaml
 from hydra.utils import instantiate
 from PIL import Image
 
+from support.checked_format import check_format
 from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import ImagePart, rated_example
@@ -19,7 +20,6 @@ from zoom_iqa.data.supervised.from_scores import ScoredTrajectories, ScoreRation
 from zoom_iqa.data.supervised.rationales import Rationale
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.tasks.answer import parse_answer, read_rating
-from zoom_iqa.tasks.format import check_format
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.zoom import StrictRules, ZoomSession, ZoomTask
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.tasks.format import check_format, paragraphs
+from support.checked_format import check_format, violations_of
+from zoom_iqa.tasks.format import paragraphs
 
 SECTIONS = ("Image Quality Summary", "Directions for Improvement", "Issues to Avoid", "Decision & Rationale")
 THOUGHT = """
@@ -23,8 +24,8 @@ def output(thought: str = THOUGHT, answer: str = CROP) -> str:
 
 def violations(text: str, final_only: bool = False) -> tuple[str, ...]:
     report = check_format(text, sections=SECTIONS, final_only=final_only)
-    assert report.ok is (report.violations == ())
-    return report.violations
+    assert report.ok is (violations_of(report) == ())
+    return violations_of(report)
 
 
 @pytest.mark.parametrize("answer", [CROP, FINAL, CROP.replace("2.50", "5.00"), CROP.replace("2.50", "1.00")])

@@ -10,7 +10,6 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -34,8 +33,6 @@ from zoom_iqa.data.embedded.pictures import Pictures, ShippedPictures
 from zoom_iqa.data.embedded.references import Flaw, synthetic_references
 from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
 from zoom_iqa.data.embedded.score_shape import POOL, Scores, shaped
-
-LabelSource = Literal["kadid mean", "region rule"]
 
 LOCAL_NUMBERS = (1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 19, 21)
 """Types put into a region: those of fine scale, which go when the image is downsized."""
@@ -61,11 +58,6 @@ class Recipe:
     kind: Distortion | None
     level: float
     extent: tuple[float, float] | None
-
-    @property
-    def label_source(self) -> LabelSource:
-        """Whether the score is a human mean or follows from the rule for regions."""
-        return "kadid mean" if self.extent is None else "region rule"
 
     @property
     def mos(self) -> float:

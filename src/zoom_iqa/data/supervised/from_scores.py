@@ -23,7 +23,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.types import Example, Region, Sample
 from zoom_iqa.data.datasets import ImageDataset
-from zoom_iqa.data.supervised.rationales import Rationale
+from zoom_iqa.data.supervised.rationales import Rationale, written_rating, written_turn
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
@@ -76,10 +76,10 @@ class ScoreRationales:
         opinion = float(np.clip(mos + self._rating_spread * rng.standard_normal(), RATING_MIN, RATING_MAX))
         facts = self._facts(opinion, place, rng)
         if place is None:
-            return Rationale(self._output(1, self._wording.final(facts, rng), None, facts.rating), None)
+            return Rationale(self._written(1, self._wording.final(facts, rng), None, facts.rating), None)
         return Rationale(
-            self._output(1, self._wording.doubt(facts, rng), PLACES[place], facts.guess),
-            self._output(2, self._wording.settled(facts, rng), None, facts.rating),
+            self._written(1, self._wording.doubt(facts, rng), PLACES[place], facts.guess),
+            self._written(2, self._wording.settled(facts, rng), None, facts.rating),
         )
 
     def _facts(self, mos: float, place: str | None, rng: np.random.Generator) -> Facts:
@@ -92,18 +92,13 @@ class ScoreRationales:
             severity="faint" if flawless else SEVERITIES[int(mos + 0.5) - 1],
             place="frame" if place is None else place,
             local=False,
-            guess=_rating(mos + error),
-            rating=_rating(mos),
+            guess=written_rating(mos + error),
+            rating=written_rating(mos),
         )
 
-    def _output(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
-        sections = zip(self._prompts.sections(turn), clauses, strict=True)
-        thought = "\n".join(f"{name}: {clause}" for name, clause in sections)
-        corners = "0, 0, 0, 0" if box is None else ", ".join(f"{edge:.{self._wording.decimals}f}" for edge in box)
-        tool = "final" if box is None else "crop"
-        return (
-            f'<think>{thought}</think><answer>{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}</answer>'
-        )
+    def _written(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
+        sections = self._prompts.sections(turn)
+        return written_turn(sections, clauses, box=box, rating=rating, decimals=self._wording.decimals)
 
 
 class ScoredTrajectories(Dataset[Trajectory]):
@@ -163,7 +158,3 @@ def _view(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     left, top = (int(rng.integers(0, side - size + 1)) for side, size in zip(image.size, sizes, strict=True))
     cut = image.crop((left, top, left + sizes[0], top + sizes[1]))
     return ImageOps.mirror(cut) if rng.random() < 0.5 else cut
-
-
-def _rating(mos: float) -> str:
-    return f"{min(RATING_MAX, max(RATING_MIN, mos)):.2f}"

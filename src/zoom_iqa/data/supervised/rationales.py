@@ -8,6 +8,7 @@ The first score of a trajectory that crops is a guess made before looking closer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,10 +93,10 @@ class RationaleWriter:
         box = self._box(truth.region, rng) if crops else None
         facts = self._facts(truth, mos, truth.region or box, rng)
         if box is None:
-            return Rationale(self._output(1, self._wording.final(facts, rng), None, facts.rating), None)
+            return Rationale(self._written(1, self._wording.final(facts, rng), None, facts.rating), None)
         return Rationale(
-            self._output(1, self._wording.doubt(facts, rng), box, facts.guess),
-            self._output(2, self._wording.settled(facts, rng), None, facts.rating),
+            self._written(1, self._wording.doubt(facts, rng), box, facts.guess),
+            self._written(2, self._wording.settled(facts, rng), None, facts.rating),
         )
 
     def _facts(self, truth: Truth, mos: float, where: Region | None, rng: np.random.Generator) -> Facts:
@@ -118,13 +119,9 @@ class RationaleWriter:
             region = (x, y, x + 0.5, y + 0.5)
         return written(widened(region, by=self._box_jitter, rng=rng), decimals=self._decimals)
 
-    def _output(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
-        sections = zip(self._prompts.sections(turn), clauses, strict=True)
-        thought = "\n".join(f"{name}: {clause}" for name, clause in sections)
-        corners = "0, 0, 0, 0" if box is None else shown_as(box, decimals=self._decimals)
-        tool = "final" if box is None else "crop"
-        answer = f'{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}'
-        return f"<think>{thought}</think><answer>{answer}</answer>"
+    def _written(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
+        sections = self._prompts.sections(turn)
+        return written_turn(sections, clauses, box=box, rating=rating, decimals=self._decimals)
 
 
 def defect_of(distortion: str | None) -> Defect:
@@ -143,6 +140,15 @@ def defect_of(distortion: str | None) -> Defect:
 def severity_of(truth: Truth) -> str:
     """The word for a truth's level."""
     return SEVERITIES[int(np.clip(round(truth.level), 1, 5)) - 1]
+
+
+def written_turn(sections: Sequence[str], clauses: Clauses, *, box: Region | None, rating: str, decimals: int) -> str:
+    """The text of a turn: its labelled paragraphs, then the answer, which asks for ``box`` or is final."""
+    thought = "\n".join(f"{name}: {clause}" for name, clause in zip(sections, clauses, strict=True))
+    corners = "0, 0, 0, 0" if box is None else shown_as(box, decimals=decimals)
+    tool = "final" if box is None else "crop"
+    answer = f'{{"bbox_2d": [{corners}], "rating": {rating}, "tool": "{tool}"}}'
+    return f"<think>{thought}</think><answer>{answer}</answer>"
 
 
 def written_rating(mos: float) -> str:
