@@ -22,8 +22,8 @@ from zoom_iqa.reports.study import (
     difference,
     header,
     keep,
-    markdown,
     read_study,
+    readme_table,
     said,
     study_arguments,
     write_runs,
@@ -70,12 +70,12 @@ def main() -> None:
     if not asked.resamples:
         return
     order = [*PAPER, *(arm for _, arm, _ in OWN)]
-    print(markdown(header("sft"), arm_rows(arms, "sft", order, n_resamples=asked.resamples)), end="\n\n")
+    print(readme_table(header("sft"), arm_rows(arms, "sft", order, n_resamples=asked.resamples)), end="\n\n")
     rows = effects(arms, n_resamples=asked.resamples)
     head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance", "signs"]
     with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([head, *rows])
-    print(markdown(head, rows))
+    print(readme_table(head, rows))
 
 
 def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:

@@ -5,15 +5,15 @@ python experiments/chains/collect.py runs/chains [--resamples 1000]
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.rendering import mean_and_spread
-from zoom_iqa.reports.study import effect_table, figure_table, markdown, read_study, study_arguments, write_runs
+from zoom_iqa.reports.study import effect_table, figure_table, read_study, readme_table, study_arguments, write_runs
 
 HERE = Path(__file__).parent
 FIGURES = {
@@ -76,12 +76,12 @@ def control(runs: Path, out: Path) -> None:
         for look, row in one["regional"]["rating moved by one look at a random place"].items()
     }
     pristine = {f"pristine: {name}": {key: one["pristine"][key] for key in PRISTINE} for name, one in found.items()}
-    with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("run", "figure", "value"))
-        for name, row in (places | moved | pristine).items():
-            for key, value in row.items():
-                writer.writerow([name, key, f"{value:.4f}" if isinstance(value, float) else value])
+    rows = [
+        [name, key, f"{value:.4f}" if isinstance(value, float) else str(value)]
+        for name, row in (places | moved | pristine).items()
+        for key, value in row.items()
+    ]
+    add_rows(out, ["run", "figure", "value"], rows, keys=2)
     _print(places, CONTROL)
     _print(moved, MOVED)
     _print(pristine, PRISTINE)
@@ -93,7 +93,9 @@ def _print(rows: Mapping[str, Mapping[str, Any]], columns: tuple[str, ...]) -> N
     for name, row in rows.items():
         by_arm[name.rpartition("_seed")[0]].append(row)
     print(
-        markdown(["", *columns], [[arm, *(_spread(found, key) for key in columns)] for arm, found in by_arm.items()]),
+        readme_table(
+            ["", *columns], [[arm, *(_spread(found, key) for key in columns)] for arm, found in by_arm.items()]
+        ),
         end="\n\n",
     )
 

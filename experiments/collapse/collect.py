@@ -20,12 +20,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from zoom_iqa.reports.contents import LogRow, logged
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.rendering import mean_and_spread
-from zoom_iqa.reports.study import arm_and_seed, markdown
+from zoom_iqa.reports.study import arm_and_seed, readme_table
 
 HERE = Path(__file__).parent
 MEANS = ("rollout/digit_entropy", "rollout/entropy", "rollout/distinct_ratings_per_image", "reward/total")
 LAST = ("val/embedded/unique_score_ratio", "val/embedded/srcc", "val/embedded/srcc_expected", "val/embedded/crop_rate")
+HEAD = ("run", "rollouts", "window", *MEANS, *LAST)
 Window = dict[str, float]
 
 
@@ -35,33 +37,31 @@ def main() -> None:
     parser.add_argument("--window", type=int, default=25, help="rollouts")
     parser.add_argument("--out", type=Path, default=HERE)
     asked = parser.parse_args()
-    found = {
+    begun = {
         folder.name: windows(logged(folder / "logs" / "grpo" / "metrics.csv"), asked.window)
         for folder in sorted(asked.runs.glob("*_seed*"))
     }
     path = asked.out / "over_time.csv"
-    found = {**earlier(path), **found}
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["run", "rollouts", *MEANS, *LAST])
-        for name, rows in sorted(found.items()):
-            writer.writerows(
-                [name, end, *(f"{row[key]:.4f}" if key in row else "" for key in (*MEANS, *LAST))]
-                for end, row in rows.items()
-            )
+    rows = [
+        [name, str(end), str(asked.window), *(f"{row[key]:.4f}" if key in row else "" for key in (*MEANS, *LAST))]
+        for name, found in begun.items()
+        for end, row in found.items()
+    ]
+    add_rows(path, HEAD, rows, keys=3)
+    found = {**earlier(path, asked.window), **{name: rows for name, rows in begun.items() if rows}}
     by_arm = over_seeds(found)
     draw(by_arm, asked.out / "over_time.png")
-    print(markdown(["arm", "rollouts", "seeds", *MEANS, *LAST], table(by_arm)))
+    print(readme_table(["arm", "rollouts", "seeds", *MEANS, *LAST], table(by_arm)))
 
 
-def earlier(path: Path) -> dict[str, dict[int, Window]]:
-    """Windows of the runs that the table has already, so that it goes on where their folders are gone."""
+def earlier(path: Path, size: int) -> dict[str, dict[int, Window]]:
+    """Windows of this size that the table has, also of runs whose folders are gone."""
     found: dict[str, dict[int, Window]] = {}
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                window = {key: float(row[key]) for key in (*MEANS, *LAST) if row[key]}
-                found.setdefault(row["run"], {})[int(row["rollouts"])] = window
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["window"] == str(size):
+                values = {key: float(row[key]) for key in (*MEANS, *LAST) if row[key]}
+                found.setdefault(row["run"], {})[int(row["rollouts"])] = values
     return found
 
 

@@ -24,11 +24,11 @@ from zoom_iqa.evaluation.crop_places import PLACES
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
 from zoom_iqa.reports.kept import kept_file, kept_runs, read_kept, write_kept
 from zoom_iqa.reports.rendering import mean_and_spread
-from zoom_iqa.reports.study import arm_and_seed, markdown, study_arguments
+from zoom_iqa.reports.study import arm_and_seed, readme_table, study_arguments
 
 HERE = Path(__file__).parent
-SIZES = ((0.05, 0.10), (0.10, 0.15), (0.15, 0.30))
-"""Shares of the image that regions take."""
+SIZES = {"5 to 10 %": (0.0, 0.10), "10 to 15 %": (0.10, 0.15), "15 to 30 %": (0.15, 1.0)}
+"""Shares of the image that regions take; sides are of whole pixels, so that a few lie beyond 5 or 30 %."""
 OFTEN = ("never", "when asked", "always")
 Rows = Sequence[Mapping[str, Any]]
 Arms = Mapping[str, Mapping[int, Mapping[str, Any]]]
@@ -45,7 +45,7 @@ def main() -> None:
     for name, (head, rows) in tables.items():
         with (asked.out / name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([head, *rows])
-        print(markdown(head, rows), end="\n\n")
+        print(readme_table(head, rows), end="\n\n")
 
 
 def read(runs: Path, *, kept: Path) -> dict[str, dict[int, dict[str, Any]]]:
@@ -92,12 +92,12 @@ def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
     head = ["arm", "region's area", "images", *PLACES, "asked minus random", "looks that hit", "by chance"]
     rows = []
     for arm, seeds in arms.items():
-        for low, high in SIZES:
+        for size, (low, high) in SIZES.items():
             own = [[row for row in one["regional"] if low <= row["area"] < high] for one in seeds.values()]
             rows.append(
                 [
                     arm,
-                    f"{low:.0%} to {high:.0%}",
+                    size,
                     str(sum(len(rated(found, PLACES)) for found in own)),
                     *(mean_srcc(own, name, PLACES) for name in PLACES),
                     compared(own, "asked", "random place", PLACES, resamples),

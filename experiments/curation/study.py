@@ -30,6 +30,7 @@ from zoom_iqa.config.curation_run import compose_config
 from zoom_iqa.curation.agreement import NearMos
 from zoom_iqa.curation.verdicts import Verdict, VerdictCodec, by_example, chosen
 from zoom_iqa.curation.verification import Verification, VerificationCodec, VisualReliance
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.rendering import mean_and_spread
 
 HERE = Path(__file__).parent
@@ -99,7 +100,7 @@ def sft(runs: Path) -> None:
             (found,) = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).values()
             name, _, seed = folder.name.partition("_seed")
             rows.append([name, seed, *(round(found[figure], 4) for figure in figures)])
-    _write("sft.csv", ["data", "seed", *figures], rows)
+    add_rows(HERE / "sft.csv", ["data", "seed", *figures], [list(map(str, row)) for row in rows], keys=2)
     for name in dict.fromkeys(row[0] for row in rows):
         columns = list(zip(*(row[2:] for row in rows if row[0] == name), strict=True))
         said = [f"{figure} {mean_and_spread(values)}" for figure, values in zip(figures, columns, strict=True)]

@@ -16,9 +16,9 @@ from zoom_iqa.reports.study import (
     StudyRun,
     difference,
     keep,
-    markdown,
     over_seeds,
     read_study,
+    readme_table,
     said,
     study_arguments,
     write_runs,
@@ -42,7 +42,7 @@ def main() -> None:
     write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
         head, rows = table(arms, asked.resamples)
-        print(markdown(head, rows))
+        print(readme_table(head, rows))
 
 
 def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:

@@ -25,7 +25,7 @@ def curation_page(curated: Curated, *, dataset: ImageDataset, examples: int) -> 
 
     Below a trajectory stand the answers that decided about it: VRF's, with the image and without it, and the rater's.
     """
-    index_of = {(item.dataset, item.id): index for index, item in enumerate(dataset.items())}
+    index_of = {item.key: index for index, item in enumerate(dataset.items())}
     fates: dict[str, list[Record]] = {}
     for one in curated.verdicts:
         fate = "kept" if one.kept else f"refused by {one.step}: {one.reason}"

@@ -1,17 +1,18 @@
-"""Results of a study's runs in small files that can be committed, by the runs' names: they outlive the runs' folders.
+"""Results of a study's runs in small files that can be committed, and tables that grow: they outlive the runs' folders.
 
 So a study can go on elsewhere, and anyone can draw its intervals again.
 """
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoom_iqa.base.atomic_files import whole_binary_file
+from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
 from zoom_iqa.base.errors import DataError
 
 _ENDING = ".json.gz"
@@ -43,5 +44,41 @@ def read_kept(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: damaged ({error}); restore it, as by 'git checkout {path}', or remove it") from None
+        raise _damaged(path, str(error)) from None
     return found
+
+
+def add_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int) -> None:
+    """Write rows to a CSV table, in the place of earlier ones with the same first ``keys`` cells; others stay.
+
+    Rows are in the order of their keys. A table with other columns is another table, and replaced.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    found = {tuple(row[:keys]): list(row) for row in (*_written_rows(path, head), *rows)}
+    with whole_text_file(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([head, *(found[key] for key in sorted(found, key=lambda key: list(map(_in_order, key))))])
+
+
+def _written_rows(path: Path, head: Sequence[str]) -> list[list[str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = [row for row in csv.reader(file) if row]
+    if not lines or lines[0] != list(head):
+        return []
+    for number, row in enumerate(lines[1:], start=2):
+        if len(row) != len(head):
+            raise _damaged(path, f"row {number} has {len(row)} cells, not {len(head)}")
+    return lines[1:]
+
+
+def _in_order(cell: str) -> tuple[int, str]:
+    """Numbers by their value, before other texts."""
+    return (int(cell), "") if cell.isdecimal() else (-1, cell)
+
+
+def _damaged(path: Path, why: str) -> DataError:
+    return DataError(f"{path}: damaged ({why}); restore it, as by 'git checkout {path}', or remove it")

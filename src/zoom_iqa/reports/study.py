@@ -9,7 +9,6 @@ Legend: K answers of an image, n images. An answer that has no value is NaN, and
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import re
 import statistics
@@ -28,7 +27,7 @@ from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED
 from zoom_iqa.metrics.correlation import MIN_IMAGES
 from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
 from zoom_iqa.reports.contents import read_contents
-from zoom_iqa.reports.kept import kept_file, kept_runs
+from zoom_iqa.reports.kept import add_rows, kept_file, kept_runs
 from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
 from zoom_iqa.reports.study_answers import (
@@ -73,16 +72,24 @@ Arms = Mapping[str, Mapping[int, StudyRun]]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A figure of an arm minus that of another, the mean over the seeds of both, and its interval over photographs."""
+    """A figure of an arm minus that of another, the mean over the seeds of both, and its interval over photographs.
+
+    The interval is None where no resamples were asked for.
+    """
 
     value: float
-    interval: Interval
+    interval: Interval | None
     seeds: int
     images: int
 
     @property
     def sign(self) -> str:
-        """``+`` or ``-`` where the interval leaves out zero, else ``0``: the images cannot tell the arms apart."""
+        """``+`` or ``-`` where the interval leaves out zero, else ``0``: the images cannot tell the arms apart.
+
+        Empty where there is no interval.
+        """
+        if self.interval is None:
+            return ""
         return "+" if self.interval.low > 0 else "-" if self.interval.high < 0 else "0"
 
 
@@ -208,6 +215,8 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     value = changed(np.arange(len(ids)))
     if math.isnan(value):
         return f"{figure} of {arm} or {baseline} is undefined in one of the runs"
+    if not n_resamples:
+        return Difference(value=value, interval=None, seeds=len(seeds), images=len(ids))
     try:
         interval = statistic_interval(
             figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
@@ -247,13 +256,17 @@ def over_seeds(runs: Iterable[StudyRun], key: str) -> str:
 
 
 def write_runs(arms: Arms, path: Path, keys: Sequence[str]) -> None:
-    """A CSV file with a row a run: arm, seed, the figures named and the number of images."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["arm", "seed", *keys, "n"])
-        for arm, runs in arms.items():
-            for seed, run in sorted(runs.items()):
-                writer.writerow([arm, seed, *(f"{figure_of(run, key):.4f}" for key in keys), run.figures["n"]])
+    """Rows of a CSV table, one a run: arm, seed, the figures named and the number of images; others' rows stay.
+
+    Raises:
+        DataError: the table is damaged.
+    """
+    rows = [
+        [arm, str(seed), *(f"{figure_of(run, key):.4f}" for key in keys), str(run.figures["n"])]
+        for arm, runs in arms.items()
+        for seed, run in runs.items()
+    ]
+    add_rows(path, ["arm", "seed", *keys, "n"], rows, keys=2)
 
 
 def study_arguments(description: str | None, *, out: Path) -> argparse.Namespace:
@@ -269,7 +282,8 @@ def said(found: Difference | str) -> str:
     """A difference as tables print it; empty where there is none."""
     if isinstance(found, str):
         return ""
-    return f"{found.value:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}]"
+    interval = found.interval
+    return f"{found.value:+.3f}" + ("" if interval is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]")
 
 
 def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, str]) -> str:
@@ -279,7 +293,7 @@ def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, st
         for arm, title in titles.items()
         if arm in arms
     ]
-    return markdown(["arm", "seeds", *figures], rows)
+    return readme_table(["arm", "seeds", *figures], rows)
 
 
 def effect_table(
@@ -291,7 +305,7 @@ def effect_table(
         for title, arm, baseline in effects
         if arm in arms and baseline in arms
     ]
-    return markdown(["effect", *figures], rows)
+    return readme_table(["effect", *figures], rows)
 
 
 def arm_rows(arms: Arms, baseline: str, order: Sequence[str], *, n_resamples: int) -> list[list[str]]:
@@ -316,7 +330,7 @@ def header(baseline: str) -> list[str]:
     return ["arm", "seeds", *COLUMNS, f"single, over {baseline}", f"expected, over {baseline}"]
 
 
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for a README."""
+def readme_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as a README has it, without a title."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -22,14 +22,15 @@ from zoom_iqa.reports.study import (
     figure_of,
     header,
     keep,
-    markdown,
     mean_srcc,
     over_seeds,
     read_study,
+    readme_table,
     said,
     single_srcc,
     stages_of,
     variance_within,
+    write_runs,
 )
 
 MOS = np.linspace(1.2, 4.8, 24)
@@ -134,6 +135,17 @@ def test_a_study_goes_on_where_its_folders_are_gone(folder: Path, tmp_path: Path
     assert (both["grpo"][0].path, both["grpo"][1].path.suffix) == (tmp_path / "grpo_seed0", ".gz")
 
 
+def test_a_part_that_is_run_again_replaces_its_own_rows_alone(folder: Path, tmp_path: Path) -> None:
+    path, arms = tmp_path / "results.csv", read_study(folder)
+    path.write_text("arm,seed,srcc_single,n\ngrpo,1,0.1000,24\ngrpo,9,0.2500,24\n")
+    write_runs({"grpo": {1: arms["grpo"][1]}}, path, ["srcc_single"])
+    single = figure_of(arms["grpo"][1], "srcc_single")
+    assert path.read_text() == f"arm,seed,srcc_single,n\ngrpo,1,{single:.4f},24\ngrpo,9,0.2500,24\n"
+    write_runs({"grpo": {1: arms["grpo"][1]}}, path, ["srcc_expected"])  # other columns: another table
+    assert path.read_text().splitlines()[0] == "arm,seed,srcc_expected,n"
+    assert len(path.read_text().splitlines()) == 2
+
+
 def test_damaged_answers_say_what_to_do(folder: Path, tmp_path: Path) -> None:
     keep(read_study(folder), tmp_path)
     path = tmp_path / "grpo_seed1.json.gz"
@@ -174,6 +186,14 @@ def test_a_difference_is_the_mean_over_seeds_of_the_figures_difference(folder: P
     swapped = difference(arms, "sft", "grpo", "srcc_expected", n_resamples=200)
     assert isinstance(swapped, Difference)
     assert (swapped.value, swapped.sign) == (pytest.approx(-found.value), "-")
+
+
+def test_without_resamples_a_difference_has_no_interval(folder: Path) -> None:
+    arms = read_study(folder)
+    found = difference(arms, "grpo", "sft", "srcc_expected", n_resamples=0)
+    assert isinstance(found, Difference)
+    assert (found.interval, found.sign) == (None, "")
+    assert said(found) == f"{found.value:+.3f}"
 
 
 def test_an_arm_does_not_differ_from_itself(folder: Path) -> None:
@@ -247,7 +267,7 @@ def test_a_table_has_a_row_an_arm_in_the_order_that_was_asked_for(folder: Path) 
     singles = [figure_of(run, "srcc_single") for run in arms["grpo"].values()]
     assert rows[1][2] == over_seeds(arms["grpo"].values(), "srcc_single")
     assert rows[1][2].startswith(f"{np.mean(singles):.3f} ± {np.std(singles, ddof=1):.3f}")
-    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+    assert readme_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
 
 
 def test_ratings_from_words_are_compared_where_they_were_asked_for(tmp_path: Path) -> None:
