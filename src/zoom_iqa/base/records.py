@@ -64,7 +64,7 @@ class Record:
     @property
     def image_key(self) -> tuple[str, str]:
         """Data set and id of its example."""
-        return self.example.dataset, self.example.id
+        return self.example.key
 
     @property
     def rating(self) -> float | None:

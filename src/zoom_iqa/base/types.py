@@ -83,6 +83,11 @@ class Example:
         return f"{self.dataset}:{self.id}"
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Data set and id, which no other example shares."""
+        return self.dataset, self.id
+
+    @property
     def path(self) -> str | None:
         """The file of its first image, or None for one made on the fly."""
         return self.images[0].path
@@ -262,10 +267,7 @@ class Reading:
 
 
 class Ending(StrEnum):
-    """Why a trajectory has ended: by its own decision, at a limit, or with a text or a picture that was no use.
-
-    One that could not begin, as its image cannot be shown or scored, is ``no_answer``.
-    """
+    """Why a trajectory has ended; ``no_answer`` is one that could not begin: its image cannot be shown or scored."""
 
     FINAL = "final"
     TURN_LIMIT = "turn_limit"
@@ -303,9 +305,7 @@ class Request:
 
 
 class SampledTokens(NamedTuple):
-    """The tokens an engine drew, end token included; log-probabilities and entropies in nats, one per token, of the
-    distribution actually sampled from.
-    """
+    """Tokens drawn, end token included; log-probabilities and entropies in nats of the distribution sampled from."""
 
     ids: tuple[int, ...]
     logprobs: tuple[float, ...]

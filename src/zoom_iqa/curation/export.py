@@ -24,7 +24,7 @@ def export(
     Paths are relative to ``folder``. An image of a file is named where it lies; crops, and images made on the fly, are
     written beside as PNG. ``seed`` is that of ``generate``.
     """
-    index_of = {(item.dataset, item.id): index for index, item in enumerate(dataset.items())}
+    index_of = {item.key: index for index, item in enumerate(dataset.items())}
     turns: list[TurnRecord] = []
     for record in records:
         sample = dataset[index_of[record.image_key]]

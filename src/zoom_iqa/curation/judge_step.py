@@ -83,7 +83,7 @@ def ask_judge(
     Raises:
         DataError: answers are about images that the data set does not have.
     """
-    index_of = {(item.dataset, item.id): index for index, item in enumerate(asking.dataset.items())}
+    index_of = {item.key: index for index, item in enumerate(asking.dataset.items())}
     unknown = sorted({f"{one.dataset}:{one.id}" for one in questions if (one.dataset, one.id) not in index_of})
     if unknown:
         raise DataError("answers are about images that are not in this benchmark and split; name theirs", unknown)

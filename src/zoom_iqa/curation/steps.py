@@ -73,7 +73,7 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
             for index, item in enumerate(items)
             if not any(
                 record.sample >= attempt or why_malformed(record) is None or record.failure == "unviewable"
-                for record in made.get((item.dataset, item.id), ())
+                for record in made.get(item.key, ())
             )
         ]
 
@@ -92,7 +92,7 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
 
         title = "generate" if attempt == 0 else f"generate, attempt {attempt + 1}"
         records = _append(path, RecordCodec(), asking, missing, answer, title=title)
-    here = {(item.dataset, item.id) for item in items}
+    here = {item.key for item in items}
     return tuple(record for record in records if record.image_key in here)
 
 
@@ -126,7 +126,7 @@ def verify(
         ]
 
     def answer(samples: list[Sample]) -> list[Verification]:
-        asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
+        asked = [(sample, wanted[sample.example.key]) for sample in samples]
         rollouts = collect([one for pair in asked for one in sessions_of(*pair)], engines=asking.engines)
         found = []
         for (_, record), pair in zip(asked, zip(rollouts[::2], rollouts[1::2], strict=True), strict=True):
@@ -146,7 +146,7 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
     wanted = {record.image_key: record for record in records}
 
     def answer(samples: list[Sample]) -> list[Rating]:
-        asked = [(sample, wanted[sample.example.dataset, sample.example.id]) for sample in samples]
+        asked = [(sample, wanted[sample.example.key]) for sample in samples]
         sessions = [
             question(
                 sample.example,
@@ -200,7 +200,7 @@ def _missing(
     """Indices of the examples of whose trajectory in ``wanted`` the file has no answer; ``place`` is that one's key."""
     with RecordFile(path, codec) as file:
         done: set[Hashable] = {codec.key(record) for record in file.written}
-    keys = [(item.dataset, item.id) for item in asking.dataset.items()]
+    keys = [item.key for item in asking.dataset.items()]
     return [index for index, key in enumerate(keys) if key in wanted and place(wanted[key]) not in done]
 
 

@@ -24,11 +24,11 @@ def validate_items(items: Sequence[Example]) -> None:
     """
     if not items:
         raise DataError("the split is empty; check the data set's root and split, and give at least one labelled image")
-    counts = Counter((item.dataset, item.id) for item in items)
+    counts = Counter(item.key for item in items)
     rows = [
         f"row {number}, {item.dataset}:{item.id}: {problem}"
         for number, item in enumerate(items)
-        for problem in _problems(item, counts[item.dataset, item.id])
+        for problem in _problems(item, counts[item.key])
     ]
     if rows:
         raise DataError(f"{len(rows)} problems in {len(items)} labelled images", rows)

@@ -42,7 +42,7 @@ def predict_missing(
     missing = [
         index
         for index, example in enumerate(examples)
-        if any((example.dataset, example.id, sample) not in done for sample in range(samples))
+        if any((*example.key, sample) not in done for sample in range(samples))
     ]
     own, before = missing[rank() :: world_size()], len(examples) - len(missing)
     share = file if world_size() == 1 else file.share(rank())
@@ -53,7 +53,7 @@ def predict_missing(
             part.append(record for record in records if _key(record) not in done)
             progress.advance(len(records) // samples)
     done = _merged(file)
-    ordered = tuple(done[example.dataset, example.id, sample] for example in examples for sample in range(samples))
+    ordered = tuple(done[*example.key, sample] for example in examples for sample in range(samples))
     if rank() == 0 and ordered != tuple(done.values()):
         file.write(ordered)  # shares and restarts have mixed the order
     wait_for_all()
@@ -74,7 +74,7 @@ def _key(record: Record) -> Key:
 
 
 def _check_labels(path: Path, done: Mapping[Key, Record], examples: Sequence[Example]) -> None:
-    targets = {(example.dataset, example.id): _label(example) for example in examples}
+    targets = {example.key: _label(example) for example in examples}
     changed = [
         f"{record.example.name}: {_label(record.example)} then, {targets[key[:2]]} now"
         for key, record in done.items()
