@@ -19,7 +19,9 @@ from zoom_iqa.reports.kept import read_kept, write_kept
 from zoom_iqa.reports.runs import Figures
 
 Matrix = NDArray[np.float64]
-_DECIMALS = 5  # of values in the file: ratings have two, and means of a distribution are not known better
+_DECIMALS = (
+    3  # of values in the file: ratings have two, and a mean of a distribution moves a correlation by less than 1e-4
+)
 
 
 def _rating(record: Record) -> float | None:
