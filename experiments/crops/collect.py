@@ -30,6 +30,8 @@ HERE = Path(__file__).parent
 SIZES = {"5 to 10 %": (0.0, 0.10), "10 to 15 %": (0.10, 0.15), "15 to 30 %": (0.15, 1.0)}
 """Shares of the image that regions take; sides are of whole pixels, so that a few lie beyond 5 or 30 %."""
 OFTEN = ("never", "when asked", "always")
+KINDS = {"all": (True, False), "regional": (True,), "others": (False,)}
+"""Images by whether they are distorted in one region."""
 Rows = Sequence[Mapping[str, Any]]
 Arms = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
@@ -108,30 +110,29 @@ def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
 
 
 def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
-    """SRCC of images of every kind never, when asked and always looking, and the cost of looking."""
+    """SRCC never, when asked and always looking, by kind of image, and the cost of looking."""
     head = [
-        "arm", *OFTEN, "asked minus never", "always minus asked", "looks, regional", "looks, others",
+        "arm", "images", *OFTEN, "asked minus never", "always minus asked", "looks",
         *(f"seconds, {name}" for name in OFTEN), "seconds per 0.01 SRCC",
     ]  # fmt: skip
     rows = []
     for arm, seeds in arms.items():
-        own = [one["when"]["rows"] for one in seeds.values()]
         seconds = {name: statistics.fmean(one["when"]["seconds"][name] for one in seeds.values()) for name in OFTEN}
-        gain = difference(own, "when asked", "never", OFTEN)
-        rows.append(
-            [
-                arm,
-                *(mean_srcc(own, name, OFTEN) for name in OFTEN),
-                compared(own, "when asked", "never", OFTEN, resamples),
-                compared(own, "always", "when asked", OFTEN, resamples),
-                *(
-                    mean_of([row["looked"] for found in own for row in found if row["regional"] is regional])
-                    for regional in (True, False)
-                ),
-                *(f"{seconds[name]:.3f}" for name in OFTEN),
-                price(seconds["when asked"] - seconds["never"], gain),
-            ]
-        )
+        for kind, regional in KINDS.items():
+            own = [[row for row in one["when"]["rows"] if row["regional"] in regional] for one in seeds.values()]
+            gain = difference(own, "when asked", "never", OFTEN)
+            cost = [*(f"{seconds[name]:.3f}" for name in OFTEN), price(seconds["when asked"] - seconds["never"], gain)]
+            rows.append(
+                [
+                    arm,
+                    kind,
+                    *(mean_srcc(own, name, OFTEN) for name in OFTEN),
+                    compared(own, "when asked", "never", OFTEN, resamples),
+                    compared(own, "always", "when asked", OFTEN, resamples),
+                    mean_of([row["looked"] for found in own for row in found]),
+                    *(cost if kind == "all" else [""] * len(cost)),
+                ]
+            )
     return head, rows
 
 
