@@ -71,6 +71,7 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         "images",
         *PLACES,
         "asked minus random",
+        "asked minus missing",
         "region minus asked",
         "looks that hit",
         "by chance",
@@ -82,6 +83,7 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
             str(sum(len(rated(rows, PLACES)) for rows in (one["regional"] for one in seeds.values()))),
             *(mean_srcc([one["regional"] for one in seeds.values()], name, PLACES) for name in PLACES),
             compared([one["regional"] for one in seeds.values()], "asked", "random place", PLACES, resamples),
+            compared([one["regional"] for one in seeds.values()], "asked", "place that misses", PLACES, resamples),
             compared([one["regional"] for one in seeds.values()], "region", "asked", PLACES, resamples),
             *(mean_of([row[key] for one in seeds.values() for row in one["regional"]]) for key in ("hit", "chance")),
         ]
