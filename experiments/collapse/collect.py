@@ -25,7 +25,13 @@ from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.study import arm_and_seed, readme_table
 
 HERE = Path(__file__).parent
-MEANS = ("rollout/digit_entropy", "rollout/entropy", "rollout/distinct_ratings_per_image", "reward/total")
+MEANS = (
+    "rollout/rating_entropy",
+    "rollout/digit_entropy",
+    "rollout/entropy",
+    "rollout/distinct_ratings_per_image",
+    "reward/total",
+)
 LAST = ("val/embedded/unique_score_ratio", "val/embedded/srcc", "val/embedded/srcc_expected", "val/embedded/crop_rate")
 HEAD = ("run", "rollouts", "window", *MEANS, *LAST)
 Window = dict[str, float]
@@ -100,7 +106,7 @@ def table(by_arm: Mapping[str, Mapping[int, Sequence[Window]]]) -> list[list[str
 
 
 def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> None:
-    shown = ("rollout/digit_entropy", "val/embedded/unique_score_ratio", "val/embedded/srcc_expected")
+    shown = ("rollout/rating_entropy", "val/embedded/unique_score_ratio", "val/embedded/srcc_expected")
     figure, panels = plt.subplots(1, len(shown), figsize=(13, 3.6))
     for panel, key in zip(panels, shown, strict=True):
         for arm, ends in by_arm.items():

@@ -184,15 +184,15 @@ def test_the_ablation_prints_the_papers_signs_beside_ours(
 def test_collapse_is_followed_over_windows_of_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two windows of two rollouts: entropies 1, 3 and 2, 2; the second evaluation alone lies in the second."""
     logs = [
-        {"step": 0, "rollout/digit_entropy": 1.0},
-        {"step": 1, "rollout/digit_entropy": 3.0, "val/embedded/srcc": 0.5},
-        {"step": 2, "rollout/digit_entropy": 2.0},
-        {"step": 3, "rollout/digit_entropy": 2.0, "val/embedded/srcc": 0.6},
+        {"step": 0, "rollout/rating_entropy": 1.0},
+        {"step": 1, "rollout/rating_entropy": 3.0, "val/embedded/srcc": 0.5},
+        {"step": 2, "rollout/rating_entropy": 2.0},
+        {"step": 3, "rollout/rating_entropy": 2.0, "val/embedded/srcc": 0.6},
     ]
     run_folder(tmp_path / "with_seed0", {"grpo": records(0.5, 0)}, logs={"grpo": logs})
     collected("collapse", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--window", "2")
     found = [
-        (row["rollouts"], row["rollout/digit_entropy"], row["val/embedded/srcc"])
+        (row["rollouts"], row["rollout/rating_entropy"], row["val/embedded/srcc"])
         for row in rows_of(tmp_path / "over_time.csv")
     ]
     assert found == [("2", "2.0000", "0.5000"), ("4", "2.0000", "0.6000")]

@@ -45,16 +45,20 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
     }
 
 
-def digit_measures(groups: Sequence[RolloutGroup], digits_T: torch.Tensor) -> Measures:
-    """Entropy at the digits of answers, of which ``digits_T`` (T,) marks those among all tokens, turn by turn.
+def digit_measures(groups: Sequence[RolloutGroup], *, digits_T: torch.Tensor, rating_T: torch.Tensor) -> Measures:
+    """Entropy at the digits of answers and at those of ratings, which the masks (T,) mark among all tokens.
 
-    It falls before scores collapse: the entropy of all tokens hardly shows it, as most of them belong to the form.
+    The second falls before scores collapse. The first has the digits of boxes as well, and moves with how often there
+    is one; the entropy of all tokens hardly shows a collapse, as most of them belong to the form.
     """
     steps = [step for group in groups for rollout in group.rollouts for step in rollout.steps]
     entropy_T = torch.tensor(
         [entropy for step in steps for entropy in step.generation.sampled.entropies], dtype=torch.float64
     )
-    return {"rollout/digit_entropy": mean_of(entropy_T[digits_T])}
+    return {
+        "rollout/digit_entropy": mean_of(entropy_T[digits_T]),
+        "rollout/rating_entropy": mean_of(entropy_T[rating_T]),
+    }
 
 
 def _caption_measures(rollouts: Sequence[Rollout]) -> Measures:

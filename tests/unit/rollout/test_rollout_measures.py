@@ -56,7 +56,7 @@ def test_probes_say_what_they_asked_and_what_it_cost() -> None:
 
 
 def test_the_entropy_at_digits_is_a_mean_over_the_marked_tokens_of_all_turns() -> None:
-    """Tokens in order: 0.5 0.1 | 0.3 | 0.9 0.7; of these the second, third and fifth are digits."""
+    """Tokens in order: 0.5 0.1 | 0.3 | 0.9 0.7; the second, third and fifth are digits, of ratings the last two."""
     example = rated_example(id="a", dataset="d", mos=3.0)
     first, second, third = (
         replace(made, generation=replace(made.generation, entropies=entropies))
@@ -68,8 +68,11 @@ def test_the_entropy_at_digits_is_a_mean_over_the_marked_tokens_of_all_turns() -
     )
     groups = [RolloutGroup(example, (rollout(example, first, second), rollout(example, third)))]
     marked = torch.tensor([False, True, True, False, True])
-    found = to_floats(digit_measures(groups, marked))
-    assert found == pytest.approx({"rollout/digit_entropy": (0.1 + 0.3 + 0.7) / 3})
+    ratings = torch.tensor([False, False, True, False, True])
+    found = to_floats(digit_measures(groups, digits_T=marked, rating_T=ratings))
+    assert found == pytest.approx(
+        {"rollout/digit_entropy": (0.1 + 0.3 + 0.7) / 3, "rollout/rating_entropy": (0.3 + 0.7) / 2}
+    )
 
 
 def described(reading: Reading) -> Rollout:
