@@ -122,11 +122,16 @@ def _add(found: dict[str, dict[int, StudyRun]], name: str, path: Path, figures: 
 
 
 def keep(arms: Arms, folder: Path) -> None:
-    """Write the answers and figures of the runs to files that can be committed; those kept before stay as they are."""
+    """Write the answers and figures of the runs to files that can be committed; what is kept already stays as it is.
+
+    Figures tell whether it is, as a run's answers take seconds to read.
+    """
     for arm, seeds in arms.items():
         for seed, run in seeds.items():
-            if not run.path.is_file():
-                write_answers(kept_file(folder, f"{arm}_seed{seed}"), run.answers, run.figures)
+            path = kept_file(folder, f"{arm}_seed{seed}")
+            if run.path.is_file() or (path.exists() and read_answers(path)[1] == run.figures):
+                continue
+            write_answers(path, run.answers, run.figures)
 
 
 def stages_of(arms: Arms, arm: str) -> dict[str, dict[int, StudyRun]]:

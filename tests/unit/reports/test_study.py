@@ -52,6 +52,12 @@ def records(ratings_Kn: Sequence[Sequence[Rating]], expected_n: Sequence[float])
     return made
 
 
+class UnreadRun(StudyRun):
+    """A run whose answers may not be asked for."""
+
+    answers = property(lambda self: pytest.fail("the answers were read"))  # type: ignore[assignment]
+
+
 def noisy(spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     expected = np.clip(MOS + spread * rng.standard_normal(24), 1, 5)
@@ -127,7 +133,7 @@ def test_a_study_goes_on_where_its_folders_are_gone(folder: Path, tmp_path: Path
 
     before = {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()}
     keep(again, tmp_path / "answers")  # what is kept alone is not written again
-    keep(arms, tmp_path / "answers")
+    keep({"grpo": {0: UnreadRun(path=folder / "grpo_seed0", figures=arms["grpo"][0].figures)}}, tmp_path / "answers")
     assert {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()} == before
 
     run_folder(tmp_path / "grpo_seed0", {"grpo": records(*map(np.ndarray.tolist, noisy(2, 9)))})
