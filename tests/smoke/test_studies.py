@@ -298,8 +298,10 @@ def test_the_crop_control_measures_every_place_and_collects_it(
     seconds = found["when"]["seconds"]
     assert 0 < seconds["never"] <= 1.5 * seconds["when asked"] <= 1.5 * seconds["always"]
     collected("crops", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "0")
-    (looking,) = rows_of(tmp_path / "looking.csv")
-    assert looking["arm"] == "usual_sft"
+    rows = rows_of(tmp_path / "looking.csv")
+    assert [(row["arm"], row["images"]) for row in rows] == [
+        ("usual_sft", kind) for kind in ("all", "regional", "others")
+    ]
     assert "| usual_sft |" in capsys.readouterr().out
 
 

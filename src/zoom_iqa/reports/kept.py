@@ -51,15 +51,17 @@ def read_kept(path: Path) -> dict[str, Any]:
 def add_rows(path: Path, head: Sequence[str], rows: Iterable[Sequence[str]], *, keys: int) -> None:
     """Write rows to a CSV table, in the place of earlier ones with the same first ``keys`` cells; others stay.
 
-    Rows are in the order of their keys. A table with other columns is another table, and replaced.
+    Rows of one first cell stand together, in the order of their numbers where the second one is a number. A table with
+    other columns is another table, and replaced.
 
     Raises:
         DataError: the table is damaged.
     """
     found = {tuple(row[:keys]): list(row) for row in (*_written_rows(path, head), *rows)}
+    first = {key[0]: rank for rank, key in reversed(list(enumerate(found)))}
+    ordered = sorted(found, key=lambda key: (first[key[0]], *(int(cell) for cell in key[1:2] if cell.isdecimal())))
     with whole_text_file(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([head, *(found[key] for key in sorted(found, key=lambda key: list(map(_in_order, key))))])
+        csv.writer(file, lineterminator="\n").writerows([head, *(found[key] for key in ordered)])
 
 
 def _written_rows(path: Path, head: Sequence[str]) -> list[list[str]]:
@@ -73,11 +75,6 @@ def _written_rows(path: Path, head: Sequence[str]) -> list[list[str]]:
         if len(row) != len(head):
             raise _damaged(path, f"row {number} has {len(row)} cells, not {len(head)}")
     return lines[1:]
-
-
-def _in_order(cell: str) -> tuple[int, str]:
-    """Numbers by their value, before other texts."""
-    return (int(cell), "") if cell.isdecimal() else (-1, cell)
 
 
 def _damaged(path: Path, why: str) -> DataError:

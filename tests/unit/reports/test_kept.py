@@ -12,12 +12,12 @@ from zoom_iqa.reports.kept import add_rows, kept_file, kept_runs, read_kept, wri
 HEAD = ["run", "seed", "figure"]
 
 
-def test_rows_take_the_place_of_their_own_and_stand_in_the_order_of_their_keys(tmp_path: Path) -> None:
+def test_rows_take_the_place_of_their_own_and_stand_beside_their_like(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     add_rows(path, HEAD, [["b", "10", "0.1"], ["b", "9", "0.2"], ["a", "3", "0.3"]], keys=2)
-    assert path.read_text() == "run,seed,figure\na,3,0.3\nb,9,0.2\nb,10,0.1\n"
-    add_rows(path, HEAD, [["b", "9", "0.5"], ["c", "0", "0.6"]], keys=2)
-    assert path.read_text() == "run,seed,figure\na,3,0.3\nb,9,0.5\nb,10,0.1\nc,0,0.6\n"
+    assert path.read_text() == "run,seed,figure\nb,9,0.2\nb,10,0.1\na,3,0.3\n"
+    add_rows(path, HEAD, [["c", "0", "0.6"], ["b", "9", "0.5"], ["a", "1", "0.7"]], keys=2)
+    assert path.read_text() == "run,seed,figure\nb,9,0.5\nb,10,0.1\na,1,0.7\na,3,0.3\nc,0,0.6\n"
     add_rows(path, ["run", "value"], [["c", "0.6"]], keys=1)
     assert path.read_text() == "run,value\nc,0.6\n"
 
