@@ -47,6 +47,8 @@ EFFECTS = (
 OWN = (
     ("SFT at temperature 0.7 against 1", "sft_cool", "sft"),
     ("GRPO against SFT at temperature 0.7", "kl_coverage", "sft_cool"),
+    ("KL-Coverage at deciding digits against at the answer's", "decided", "kl_coverage"),
+    ("KL-Coverage at deciding digits against none", "decided", "score_rank"),
     ("KL-Coverage, sampled against exact", "sampled", "kl_coverage"),
     ("two updates a rollout against one", "two_updates", "kl_coverage"),
     ("old anchor against reference, two updates", "old_anchor", "two_updates"),

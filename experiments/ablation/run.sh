@@ -18,7 +18,8 @@ declare -A parts=(
   [score_rank]="penalties=none"
   [kl_coverage]=""
   [progressive]="resampling=progressive"
-  # rows it lacks: the divergence, its anchor, other penalties
+  # rows it lacks: the penalty's digits, its divergence, its anchor, other penalties
+  [decided]="penalties.kl_coverage.digits=decided"
   [sampled]="penalties.kl_coverage.divergence=sampled"
   [two_updates]="grpo.module.update.epochs=2"
   [old_anchor]="penalties.kl_coverage.anchor=old grpo.module.update.epochs=2"
@@ -31,7 +32,7 @@ declare -A parts=(
   [token_mean]="loss=token_mean"
   [tower]="grpo.module.freeze_vision_tower=false"
 )
-read -ra arms <<<"${ABLATION_ARMS:-rank score score_rank kl_coverage progressive sampled two_updates old_anchor \
+read -ra arms <<<"${ABLATION_ARMS:-rank score score_rank kl_coverage progressive decided sampled two_updates old_anchor \
 kl_reference kl_cov clip_cov inverse_frequency no_std token_mean tower}"
 
 common=(+experiment=quickstart grpo.images=1680 data.train.scores=koniq data.test.size="${ABLATION_IMAGES:-1360}" "${more[@]}")

@@ -114,7 +114,7 @@ def test_coverage_selection_follows_a_permutation_of_tokens(n_tokens, seed, frac
     numeric = torch.rand(n_tokens, generator=g) < 0.6
     order = torch.randperm(n_tokens, generator=g)
     tokens = token_batch(logp, advantages, numeric=numeric)
-    coverage = KLCoverage(beta=1.0, fraction=fraction, anchor="reference", divergence="sampled")
+    coverage = KLCoverage(beta=1.0, fraction=fraction, digits="answer", anchor="reference", divergence="sampled")
     selected, permuted = (
         coverage.plan(batch, step=0, mini_batch=0, reducer=LocalReducer()).selected_M
         for batch in (tokens, tokens.at(order))

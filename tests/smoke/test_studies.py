@@ -37,8 +37,8 @@ done
 """
 STUDIES = {
     # study: arms of one seed, with the SFT runs they begin from
-    "ablation": ("ABLATION_RUNS", 1 + 15),
-    "collapse": ("COLLAPSE_RUNS", 1 + 4),
+    "ablation": ("ABLATION_RUNS", 1 + 16),
+    "collapse": ("COLLAPSE_RUNS", 1 + 5),
     "crops": ("CROPS_RUNS", 2 * 3),
     "three_systems": ("SYSTEMS_RUNS", 2 * 3),
 }
@@ -127,6 +127,7 @@ def test_arms_differ_from_their_baseline_in_what_their_names_say(made: Callable[
     assert sorted(found["score"].reward) == ["format", "score"]
     assert found["score"].reward.score.sigma == 0.7
     assert list(found["score_rank"].penalties) == []
+    assert found["decided"].penalties.kl_coverage.digits == "decided"
     assert found["old_anchor"].penalties.kl_coverage.anchor == "old"
     assert found["old_anchor"].grpo.module["update"].epochs == 2
     assert list(found["clip_cov"].filters) == ["clip_cov"]

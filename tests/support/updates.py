@@ -31,7 +31,7 @@ from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.filters.clip_cov import ClipCov
 from zoom_iqa.objectives.penalties.base import Penalty
 from zoom_iqa.objectives.penalties.entropy_bonus import EntropyBonus
-from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import Anchor, Divergence, KLCoverage
 from zoom_iqa.objectives.penalties.kl_at_covariant_tokens import KLCov
 from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
@@ -41,15 +41,18 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.policy.vision_gradients import VisionGradients
 
+
+def coverage(fraction: float, *, anchor: Anchor, divergence: Divergence) -> KLCoverage:
+    return KLCoverage(beta=BETA, fraction=fraction, digits="answer", anchor=anchor, divergence=divergence)
+
+
 PARTS: dict[str, TokenFilter | Penalty] = {
     "kl reference": KLReference(beta=BETA),
-    "coverage old sampled": KLCoverage(beta=BETA, fraction=FRACTION, anchor="old", divergence="sampled"),
-    "coverage old exact": KLCoverage(beta=BETA, fraction=FRACTION, anchor="old", divergence="exact"),
-    "coverage reference sampled": KLCoverage(beta=BETA, fraction=FRACTION, anchor="reference", divergence="sampled"),
-    "coverage reference exact": KLCoverage(beta=BETA, fraction=FRACTION, anchor="reference", divergence="exact"),
-    "coverage half reference exact": KLCoverage(
-        beta=BETA, fraction=FRACTION / 2, anchor="reference", divergence="exact"
-    ),
+    "coverage old sampled": coverage(FRACTION, anchor="old", divergence="sampled"),
+    "coverage old exact": coverage(FRACTION, anchor="old", divergence="exact"),
+    "coverage reference sampled": coverage(FRACTION, anchor="reference", divergence="sampled"),
+    "coverage reference exact": coverage(FRACTION, anchor="reference", divergence="exact"),
+    "coverage half reference exact": coverage(FRACTION / 2, anchor="reference", divergence="exact"),
     "kl cov": KLCov(beta=BETA, fraction=FRACTION),
     "clip cov": ClipCov(fraction=1.0, low=0.1, high=1.0, seed=0),  # all candidates, so that no draw is left
     "entropy": EntropyBonus(coefficient=0.1),

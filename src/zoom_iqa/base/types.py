@@ -231,7 +231,7 @@ class Reading:
     the ``choice`` between two images. ``failure`` says why the value that counts is missing. ``calls`` are the tools
     asked for; ``call_failure`` says why it is not known whether any are. ``evidence`` is what the judgement is said to
     rest on, None where the text lists none. ``spans`` are places in the text by name: ``numbers`` for digits inside the
-    answer, ``rating`` for those of the rating.
+    answer, ``rating`` for those of the rating, ``decided`` for the rating's where the text first writes it.
     """
 
     values: Mapping[str, float | str] = field(default_factory=dict)

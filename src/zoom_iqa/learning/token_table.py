@@ -18,7 +18,7 @@ from torch import Tensor
 from zoom_iqa.base.types import Rollout, Span
 from zoom_iqa.learning.views import views_of
 from zoom_iqa.objectives.signals import SAMPLED, SHOWN
-from zoom_iqa.objectives.token_batch import NUMBERS, RATING, TokenBatch
+from zoom_iqa.objectives.token_batch import DECIDED, NUMBERS, TokenBatch
 from zoom_iqa.objectives.views import View, hidden_mark
 from zoom_iqa.policy.encoding import EncodedPrompt
 from zoom_iqa.policy.packing import PromptCompletion
@@ -131,9 +131,9 @@ def build_table(
 def _marks(
     sequences: Sequence[PromptCompletion], spans: Sequence[Mapping[str, Sequence[Span]]], policy: Policy
 ) -> dict[str, Tensor]:
-    """A mask for each kind of span that some reading has, and for digits of numbers and of ratings in any case."""
+    """A mask for each kind of span that some reading has, and for ``numbers`` and ``decided`` in any case."""
     covered = [policy.token_bytes.spans(sequence.completion_C.tolist()) for sequence in sequences]
-    kinds = {NUMBERS, RATING, *(kind for found in spans for kind in found)}
+    kinds = {NUMBERS, DECIDED, *(kind for found in spans for kind in found)}
     return {
         kind: torch.tensor(
             [

@@ -13,8 +13,8 @@ from torch import Tensor
 
 NUMBERS = "numbers"
 """Name of the mark of tokens that hold digits of numbers inside the answer."""
-RATING = "rating"
-"""Name of the mark of those that hold digits of the rating."""
+DECIDED = "decided"
+"""Name of the mark of tokens that hold digits of the rating where the text first writes it: others are copies."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

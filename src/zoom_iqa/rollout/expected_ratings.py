@@ -11,7 +11,6 @@ Legend: P places of trees, S signs (the ten digits and the point), J digits, U u
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import torch
@@ -93,17 +92,11 @@ class _Signs:
 
 def _decided_at(text: str, reading: Reading) -> int | None:
     """The place of the rating's first digit where the text first gives it; None for a rating unlike ``d.dd``."""
-    runs = reading.spans.get("rating", ())
+    runs = reading.spans.get("decided", ())
     if not isinstance(reading.rating, float) or not runs:
         return None
     start, end = runs[0]
-    if end - start != 1 or text[start - 1 : start] == "-":
-        return None
-    if len(runs) == 1:  # a number without decimals may stand for anything in a text
-        return start
-    written = re.escape(text[start : runs[-1][1]])
-    named = re.search(rf"(?<![\d.-]){written}(?!\.?\d)", text[: reading.spans["numbers"][0][0]])
-    return start if named is None else named.start()
+    return None if end - start != 1 or text[start - 1 : start] == "-" else start
 
 
 def _digits_of(p_PS: torch.Tensor) -> DigitDistributions:

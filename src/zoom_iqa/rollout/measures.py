@@ -46,10 +46,10 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
 
 
 def digit_measures(groups: Sequence[RolloutGroup], *, digits_T: torch.Tensor, rating_T: torch.Tensor) -> Measures:
-    """Entropy at the digits of answers and at those of ratings, which the masks (T,) mark among all tokens.
+    """Entropy at the digits of answers, and where texts first write their ratings; masks (T,) mark both.
 
-    The second falls before scores collapse. The first has the digits of boxes as well, and moves with how often there
-    is one; the entropy of all tokens hardly shows a collapse, as most of them belong to the form.
+    The second falls before scores collapse. The first has digits of boxes as well, and copies of ratings that a
+    rationale has named; the entropy of all tokens hardly shows a collapse, as most of them belong to the form.
     """
     steps = [step for group in groups for rollout in group.rollouts for step in rollout.steps]
     entropy_T = torch.tensor(

@@ -92,9 +92,28 @@ class AnswerObject:
         return [] if self.span is None else _rating_digits(self.text, *self.span)
 
     @property
+    def deciding_digits(self) -> list[Span]:
+        """The runs of digits of its rating where the text first writes it.
+
+        A text that names its rating before the answer ("the score is 3.52") has decided there, and the answer's digits
+        are a copy. A number without decimals may stand for anything in a text: there the answer's own count.
+        """
+        runs = self.rating_digits
+        if len(runs) < 2:
+            return runs
+        written = re.escape(self.text[runs[0][0] : runs[-1][1]])
+        named = re.search(rf"(?<![\d.-]){written}(?!\.?\d)", self.text[: self.numbers[0][0]])
+        earlier = 0 if named is None else runs[0][0] - named.start()
+        return [(start - earlier, end - earlier) for start, end in runs]
+
+    @property
     def spans(self) -> dict[str, tuple[Span, ...]]:
         """Places of its digits, by name, as a reading holds them."""
-        return {"numbers": tuple(self.numbers), "rating": tuple(self.rating_digits)}
+        return {
+            "numbers": tuple(self.numbers),
+            "rating": tuple(self.rating_digits),
+            "decided": tuple(self.deciding_digits),
+        }
 
     def written_rating(self) -> float:
         """The rating as it is written, on the scale or off it.

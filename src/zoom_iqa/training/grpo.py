@@ -33,7 +33,7 @@ from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.advantages import GroupAdvantages
 from zoom_iqa.objectives.measures import reduce_measures, to_floats
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, RewardTerm, Rubric
-from zoom_iqa.objectives.token_batch import NUMBERS, RATING
+from zoom_iqa.objectives.token_batch import DECIDED, NUMBERS
 from zoom_iqa.parallel.agreement import agreed_answers
 from zoom_iqa.parallel.placement import Placement
 from zoom_iqa.parallel.processes import current_reducer, rank, world_size
@@ -272,7 +272,7 @@ class GRPOModule(L.LightningModule):
         watched = reduce_measures(
             {
                 **rollout_measures(groups),
-                **digit_measures(groups, digits_T=table.marks[NUMBERS], rating_T=table.marks[RATING]),
+                **digit_measures(groups, digits_T=table.marks[NUMBERS], rating_T=table.marks[DECIDED]),
                 **reward_measures(rewards, advantages_BG),
             },
             reducer=reducer,

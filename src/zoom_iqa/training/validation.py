@@ -22,7 +22,8 @@ from zoom_iqa.training.strategy import lent
 
 LOGGED = (
     "pair_accuracy", "pair_accuracy_sd", "srcc", "plcc", "srcc_midpoint", "plcc_midpoint", "srcc_expected",
-    "unique_score_ratio", "crop_rate", "accuracy", "order_flip_rate", "valid_rate", "format_rate",
+    "rating_variance", "expected_spread", "unique_score_ratio", "crop_rate", "accuracy", "order_flip_rate",
+    "valid_rate", "format_rate",
 )  # fmt: skip
 """Figures logged as val/<data set>/<figure>."""
 MONITORED = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "accuracy")

@@ -68,7 +68,7 @@ def test_update_equals_the_loops(names: str) -> None:
 @pytest.mark.parametrize("divergence", ["sampled", "exact"])
 def test_the_reference_sees_only_sequences_that_hold_a_selected_token(divergence: Divergence) -> None:
     table, reference = the_table(), CountingScorer()
-    coverage = KLCoverage(beta=BETA, fraction=0.05, anchor="reference", divergence=divergence)
+    coverage = KLCoverage(beta=BETA, fraction=0.05, digits="answer", anchor="reference", divergence=divergence)
     found = updated({"kl_coverage": coverage}, table=table, reference=reference)
     assert 0 < reference.samples <= found.figures["kl_coverage/selected"] < len(table.sequences)
     everywhere = CountingScorer()

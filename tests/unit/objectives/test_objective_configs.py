@@ -96,7 +96,7 @@ def test_unknown_keys_are_errors():
 @pytest.mark.parametrize(("group", "kind"), [("filters", TokenFilter), ("penalties", Penalty)])
 def test_filters_and_penalties_build(group, kind):
     for choice in choices(group):
-        made = instantiate(composed(f"+{group}={choice}")[group])
+        made = instantiate(composed("+seed=3", f"+{group}={choice}")[group])
         assert all(isinstance(part, kind) for part in made.values())
         assert list(made) == ([] if choice == "none" else [choice])
 

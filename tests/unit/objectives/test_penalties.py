@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -24,7 +25,7 @@ LOCAL = LocalReducer()
 
 
 def coverage(anchor="reference", divergence="sampled", fraction=0.02, beta=0.04):
-    return KLCoverage(beta=beta, fraction=fraction, anchor=anchor, divergence=divergence)
+    return KLCoverage(beta=beta, fraction=fraction, digits="answer", anchor=anchor, divergence=divergence)
 
 
 def planned(penalty, tokens, *, step=0):
@@ -49,6 +50,20 @@ def test_coverage_selects_the_most_covariant_numeric_tokens(fraction):
     assert plan.figures["candidates"] == len(candidates)
     assert plan.figures["selected"] == count
     assert plan.figures["selected_covariance"] == pytest.approx(sum(cov[i] for i in expected) / count)
+
+
+def test_coverage_may_select_where_ratings_are_decided():
+    """The same choice among other candidates."""
+    tokens = random_tokens()
+    decided_M = tokens.mark("numbers").roll(7)
+    marked = replace(tokens, marks={**tokens.marks, "decided": decided_M})
+    penalty = KLCoverage(beta=0.04, fraction=0.2, digits="decided", anchor="reference", divergence="sampled")
+    cov = covariance_by_loops(tokens)
+    candidates = [i for i in range(200) if decided_M[i]]
+    count = math.floor(0.2 * len(candidates))
+    assert count > 1
+    expected = sorted(sorted(candidates, key=lambda i: -cov[i])[:count])
+    assert planned(penalty, marked).selected_M.nonzero().squeeze(1).tolist() == expected
 
 
 def test_coverage_means_are_over_all_tokens_not_only_numeric_ones():

@@ -33,7 +33,7 @@ def results(images, tokens: slice, reducer: Reducer) -> dict:
     g = torch.Generator().manual_seed(0)
     columns = -torch.rand(3, 100, generator=g)
     batch = token_batch(columns[0], columns[1], numeric=columns[2] < -0.5).at(tokens)
-    penalty = KLCoverage(beta=1.0, fraction=0.1, anchor="reference", divergence="sampled")
+    penalty = KLCoverage(beta=1.0, fraction=0.1, digits="answer", anchor="reference", divergence="sampled")
     plan = penalty.plan(batch, step=0, mini_batch=0, reducer=reducer)
     logp = batch.signal("sampled")
     measures = {"mean": mean_of(logp), "peak": peak_of(logp)}

@@ -14,7 +14,7 @@ from zoom_iqa.objectives.filters.clip_cov import ClipCov
 from zoom_iqa.objectives.measures import merge, to_floats
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs
 from zoom_iqa.objectives.penalties.entropy_bonus import EntropyBonus
-from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
+from zoom_iqa.objectives.penalties.kl_at_answer_digits import Anchor, Divergence, KLCoverage
 from zoom_iqa.objectives.penalties.kl_at_covariant_tokens import KLCov
 from zoom_iqa.objectives.penalties.kl_reference import KLReference
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss, PolicyInputs
@@ -24,13 +24,18 @@ N_TOKENS, VOCABULARY = 60, 9
 LENGTHS = (5, 12, 1, 20, 7, 15)
 POLICY_LOSS = ClippedPolicyLoss(clip_low=0.2, clip_high=0.3)
 
+
+def coverage(anchor: Anchor, divergence: Divergence) -> KLCoverage:
+    return KLCoverage(beta=0.3, fraction=0.2, digits="answer", anchor=anchor, divergence=divergence)
+
+
 PARTS = {
     "none": None,
     "kl_reference": KLReference(beta=0.3),
-    "coverage old sampled": KLCoverage(beta=0.3, fraction=0.2, anchor="old", divergence="sampled"),
-    "coverage old exact": KLCoverage(beta=0.3, fraction=0.2, anchor="old", divergence="exact"),
-    "coverage reference sampled": KLCoverage(beta=0.3, fraction=0.2, anchor="reference", divergence="sampled"),
-    "coverage reference exact": KLCoverage(beta=0.3, fraction=0.2, anchor="reference", divergence="exact"),
+    "coverage old sampled": coverage("old", "sampled"),
+    "coverage old exact": coverage("old", "exact"),
+    "coverage reference sampled": coverage("reference", "sampled"),
+    "coverage reference exact": coverage("reference", "exact"),
     "kl_cov": KLCov(beta=0.3, fraction=0.1),
     "clip_cov": ClipCov(fraction=0.1, low=0.0, high=2.0, seed=0),
     "entropy": EntropyBonus(coefficient=0.1),

@@ -70,7 +70,7 @@ def update_on(
         aggregation=SequenceMean(),
         filters={"clip_cov": ClipCov(fraction=0.05, low=-100.0, high=100.0, seed=0)},
         penalties={
-            "kl_coverage": KLCoverage(beta=0.7, fraction=0.2, anchor="reference", divergence="exact"),
+            "kl_coverage": KLCoverage(beta=0.7, fraction=0.2, digits="answer", anchor="reference", divergence="exact"),
             "kl_reference": KLReference(beta=0.01),
         },
         epochs=2,

@@ -169,6 +169,31 @@ def test_numbers_are_located_digit_by_digit() -> None:
     assert read_object(text).rating_digits == spans[-2:]
 
 
+@pytest.mark.parametrize(
+    ("before", "decided"),
+    [
+        ("the score is 3.52", "the score is "),
+        ("3.52, not 13.52 or 3.521, hence 3.52", ""),
+        ("no 3.5, no -3.52, no 3.525, no 13.52", None),
+        ("no number", None),
+    ],
+)
+def test_a_rating_is_decided_where_the_text_first_writes_it(before: str, decided: str | None) -> None:
+    text = before + wrap('{"bbox_2d": [0, 0, 0, 0], "rating": 3.52, "tool": "final"}')
+    found = read_object(text)
+    assert [text[start:end] for start, end in found.deciding_digits] == ["3", "52"]
+    if decided is None:
+        assert found.deciding_digits == found.rating_digits
+    else:
+        assert found.deciding_digits[0][0] == len(decided)
+
+
+def test_a_rating_without_decimals_is_decided_in_the_answer() -> None:
+    text = "of 4 windows" + wrap('{"rating": 4}')
+    place = text.rindex("4")
+    assert read_object(text).deciding_digits == read_object(text).rating_digits == [(place, place + 1)]
+
+
 def test_digits_are_located_in_a_fence_after_a_sign_and_behind_bare_keys() -> None:
     text = wrap('```json\n{bbox_2d: [0.1, x9], rating: +3.52, "note": "about 7"}\n```')
     assert [text[start:end] for start, end in read_object(text).numbers] == ["0", "1", "3", "52"]

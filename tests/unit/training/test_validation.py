@@ -32,6 +32,8 @@ FIGURES = {
         "plcc_midpoint",
         "srcc",
         "plcc",
+        "rating_variance",
+        "expected_spread",
         "unique_score_ratio",
         "crop_rate",
         "valid_rate",

@@ -12,7 +12,7 @@ from zoom_iqa.objectives.measures import Measures, mean_of
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan, refuse_inert_anchor, required
 from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.objectives.signals import OLD, REFERENCE, Signal
-from zoom_iqa.objectives.token_batch import NUMBERS, TokenBatch
+from zoom_iqa.objectives.token_batch import DECIDED, NUMBERS, TokenBatch
 from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, selection_figures, top_mask
 from zoom_iqa.parallel.reducer import Reducer
 
@@ -20,6 +20,10 @@ Anchor = Literal["old", "reference"]
 """The policy to stay near: the one that sampled the rollout, or the frozen one the stage started from."""
 Divergence = Literal["exact", "sampled"]
 """Summed over the vocabulary (eq. 2), or estimated from the sampled token alone."""
+
+Digits = Literal["answer", "decided"]
+"""The candidates: all numbers of the answer, or the rating where the text first writes it."""
+MARKS = {"answer": NUMBERS, "decided": DECIDED}
 
 SIGNALS: dict[tuple[str, str], frozenset[Signal]] = {
     ("old", "sampled"): frozenset(),
@@ -32,7 +36,9 @@ SIGNALS: dict[tuple[str, str], frozenset[Signal]] = {
 class KLCoverage(Penalty):
     """beta x mean over selected tokens of D_KL(anchor || theta).
 
-    Candidates are the numeric tokens inside the answer; the ``fraction`` of them (at least one) with the highest
+    Candidates are the numeric tokens inside the answer (``digits`` "answer", the paper's), or those of the rating where
+    the text first writes it ("decided"): a rationale that names the rating leaves copies of it, and boxes, to the
+    answer. The ``fraction`` of them (at least one) with the highest
     covariance is selected, over all processes' tokens of the optimizer step: with mini-batches, of the mini-batch.
 
     ``exact`` is eq. 2. ``sampled`` is unbiased for tokens chosen whatever was sampled at them; eq. 1 chooses by the
@@ -40,9 +46,12 @@ class KLCoverage(Penalty):
     several times too large there. It spares the distributions of a few tokens and is kept to compare with.
     """
 
-    def __init__(self, *, beta: float | Schedule, fraction: float, anchor: Anchor, divergence: Divergence) -> None:
+    def __init__(
+        self, *, beta: float | Schedule, fraction: float, digits: Digits, anchor: Anchor, divergence: Divergence
+    ) -> None:
         self._beta = not_negative("penalties.kl_coverage.beta", beta)
         self._fraction = fraction_of("penalties.kl_coverage.fraction", fraction)
+        self._mark = MARKS[one_of("penalties.kl_coverage.digits", digits, Digits)]
         self._anchor = one_of("penalties.kl_coverage.anchor", anchor, Anchor)
         self._exact = one_of("penalties.kl_coverage.divergence", divergence, Divergence) == "exact"
         self.signals = SIGNALS[anchor, divergence]
@@ -58,7 +67,7 @@ class KLCoverage(Penalty):
 
     def plan(self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer) -> PenaltyPlan:
         """Select the most covariant numeric tokens of the batch; each gets beta / number selected."""
-        covariance = gathered_covariance(tokens, mark=NUMBERS, reducer=reducer)
+        covariance = gathered_covariance(tokens, mark=self._mark, reducer=reducer)
         n_candidates = int(covariance.marked_N.sum())
         mask_N = top_mask(covariance.cov_N, covariance.marked_N, count=count_of(self._fraction, n_candidates))
         coefficient = self._beta.value(step) / max(int(mask_N.sum()), 1)
