@@ -34,6 +34,11 @@ MEANS = (
 )
 LAST = ("val/embedded/unique_score_ratio", "val/embedded/srcc", "val/embedded/srcc_expected", "val/embedded/crop_rate")
 HEAD = ("run", "rollouts", "window", *MEANS, *LAST)
+SHOWN = {
+    "rollout/distinct_ratings_per_image": "distinct ratings of a rollout / images",
+    "val/embedded/unique_score_ratio": "distinct scores / validation images",
+    "val/embedded/srcc_expected": "SRCC of expected ratings, validation",
+}
 Window = dict[str, float]
 
 
@@ -106,9 +111,8 @@ def table(by_arm: Mapping[str, Mapping[int, Sequence[Window]]]) -> list[list[str
 
 
 def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> None:
-    shown = ("rollout/rating_entropy", "val/embedded/unique_score_ratio", "val/embedded/srcc_expected")
-    figure, panels = plt.subplots(1, len(shown), figsize=(13, 3.6))
-    for panel, key in zip(panels, shown, strict=True):
+    figure, panels = plt.subplots(1, len(SHOWN), figsize=(13, 3.6))
+    for panel, (key, title) in zip(panels, SHOWN.items(), strict=True):
         for arm, ends in by_arm.items():
             points = [
                 (end, statistics.fmean(values))
@@ -116,7 +120,7 @@ def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> No
                 if (values := [row[key] for row in rows if key in row])
             ]
             panel.plot([end for end, _ in points], [value for _, value in points], "-o", ms=3, label=arm)
-        panel.set(title=key, xlabel="rollouts")
+        panel.set(title=title, xlabel="rollouts", xlim=(0, None), ylim=(0, None))
     panels[0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
