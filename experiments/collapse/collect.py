@@ -59,14 +59,13 @@ def main() -> None:
         for end, row in found.items()
     ]
     add_rows(path, HEAD, rows, keys=3)
-    found = {**earlier(path, asked.window), **{name: rows for name, rows in begun.items() if rows}}
-    by_arm = over_seeds(found)
+    by_arm = over_seeds(read_windows(path, asked.window))
     draw(by_arm, asked.out / "over_time.png")
     print(readme_table(["arm", "rollouts", "seeds", *MEANS, *LAST], table(by_arm)))
 
 
-def earlier(path: Path, size: int) -> dict[str, dict[int, Window]]:
-    """Windows of this size that the table has, also of runs whose folders are gone."""
+def read_windows(path: Path, size: int) -> dict[str, dict[int, Window]]:
+    """Windows of this size that the table has, by run and end; also those of runs whose folders are gone."""
     found: dict[str, dict[int, Window]] = {}
     with path.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

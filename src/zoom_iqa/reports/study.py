@@ -34,6 +34,7 @@ from zoom_iqa.reports.study_answers import (
     Answers,
     Matrix,
     answers_of,
+    kept_figures,
     read_answers,
     write_answers,
 )
@@ -60,7 +61,7 @@ class StudyRun:
             DataError: the file of answers is absent or damaged.
         """
         if self.path.is_file():
-            return read_answers(self.path)[0]
+            return read_answers(self.path)
         found = read_contents(self.path).judged
         judged = found[-1] if self.judged is None else next(one for one in found if one.name == self.judged)
         return answers_of(judged.images)
@@ -104,7 +105,7 @@ def read_study(runs: Path, *, within: str = "", kept: Path | None = None) -> dic
     """
     found: dict[str, dict[int, StudyRun]] = {}
     for name, path in ({} if kept is None else kept_runs(kept)).items():
-        _add(found, name, path, read_answers(path)[1])
+        _add(found, name, path, kept_figures(path))
     for folder in sorted(runs.glob("*_seed*")):
         run = folder / within
         if _ended(run):
@@ -129,7 +130,7 @@ def keep(arms: Arms, folder: Path) -> None:
     for arm, seeds in arms.items():
         for seed, run in seeds.items():
             path = kept_file(folder, f"{arm}_seed{seed}")
-            if run.path.is_file() or (path.exists() and read_answers(path)[1] == run.figures):
+            if run.path.is_file() or (path.exists() and kept_figures(path) == run.figures):
                 continue
             write_answers(path, run.answers, run.figures)
 

@@ -106,17 +106,26 @@ def write_answers(path: Path, answers: Answers, figures: Figures) -> None:
     )
 
 
-def read_answers(path: Path) -> tuple[Answers, Figures]:
-    """What ``write_answers`` kept.
+def kept_figures(path: Path) -> Figures:
+    """The figures that ``write_answers`` kept.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    figures: Figures = read_kept(path)["figures"]
+    return figures
+
+
+def read_answers(path: Path) -> Answers:
+    """The answers that ``write_answers`` kept.
 
     Raises:
         DataError: the file is damaged.
     """
     found = read_kept(path)
-    answers = Answers(
+    return Answers(
         ids=tuple(found["ids"]),
         photographs=tuple(found["photographs"]),
         mos_n=np.array(found["mos"], dtype=np.float64),
         values={name: np.array(value, dtype=np.float64) for name, value in found["values"].items()},
     )
-    return answers, found["figures"]

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from zoom_iqa.base.errors import FailureReason, ProtocolError
@@ -77,7 +78,7 @@ class AnswerObject:
     values: Mapping[str, Any]
     failure: ParseFailure | None
 
-    @property
+    @cached_property
     def numbers(self) -> list[Span]:
         """Every run of digits in its values: box coordinates and rating.
 
@@ -86,7 +87,7 @@ class AnswerObject:
         """
         return [] if self.span is None else _digit_runs(self.text, *self.span)
 
-    @property
+    @cached_property
     def rating_digits(self) -> list[Span]:
         """The runs of digits of its rating alone: ``3.52`` gives the spans of ``3`` and ``52``."""
         return [] if self.span is None else _rating_digits(self.text, *self.span)
