@@ -17,9 +17,9 @@ SMALL = (
     "paths.photographs=null", "workers=0", "texts.rationales=60", "vocab_size=512", "vision_shape.width=32",
     "vision_shape.depth=1", "vision_shape.heads=2", "vision_shape.mlp_width=32", "vision_shape.full_attention=[0]",
     "text_shape.width=32", "text_shape.depth=1", "text_shape.heads=2", "text_shape.key_value_heads=1",
-    "text_shape.mlp_width=32", "images.size=40", "vision.teacher=null", "vision.steps=2", "vision.batch_size=2",
-    "vision.part_batch_size=2",
-    "vision.pool_views=32", "vision.fresh_images=4", "language.examples=4", "language.trajectories.images.size=4",
+    "text_shape.mlp_width=32", "embedded.size=30", "captured.size=10", "vision.teacher=null", "vision.steps=2",
+    "vision.batch_size=2", "vision.part_batch_size=2", "vision.pool_views=32", "vision.fresh_images=4",
+    "language.examples=4", "written_about.embedded.size=3", "written_about.captured.size=1",
     "language.reading.steps=1", "language.reading.batch_size=2", "language.writing.steps=1",
     "language.writing.batch_size=2",
 )  # fmt: skip

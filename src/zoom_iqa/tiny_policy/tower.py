@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.data.collation import single_thread_worker
-from zoom_iqa.data.embedded.images import EmbeddedSet
+from zoom_iqa.data.mixed import MadeImages
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tiny_policy.energy_filters import install_energy_filters
@@ -45,7 +45,7 @@ class TowerWarmup:
     def __init__(
         self,
         *,
-        images: EmbeddedSet,
+        images: MadeImages,
         probe: Callable[..., VisionProbe],
         teacher: Teacher | None,
         optimizer: Callable[..., Optimizer],

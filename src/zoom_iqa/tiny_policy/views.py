@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.types import Sample
-from zoom_iqa.data.embedded.images import EmbeddedSet, Recipe
+from zoom_iqa.data.distortions import DISTORTIONS
+from zoom_iqa.data.embedded.images import LEAVES
+from zoom_iqa.data.mixed import MadeImages
 from zoom_iqa.tasks.tools.crop import crop_image
 
 CROP_SIDES = (0.5, 0.85)  # of the image's sides: the protocol's crops have 25 to 75 % of the area
 LOOK_AT_REGION = 0.9  # how often the crop of a locally distorted image shows its region
 NO_KIND = 0  # kinds are numbered 1 to 25
+_NUMBERS = {kind.name: kind.number for kind in DISTORTIONS}
 
 Box = tuple[float, float, float, float]
 """(x1, y1, x2, y2) as fractions of width and height; of a view, it may reach beyond it."""
@@ -47,7 +50,7 @@ class Views:
 class ViewPairs(Dataset[Views]):
     """The two views of each image of a set, ``height`` x ``width`` pixels; equal seeds give equal crops."""
 
-    def __init__(self, *, images: EmbeddedSet, height: int, width: int, seed: int) -> None:
+    def __init__(self, *, images: MadeImages, height: int, width: int, seed: int) -> None:
         self._images, self._height, self._width, self._seed = images, height, width, seed
         self._numbers = {name: number for number, name in enumerate(images.picture_names)}
 
@@ -55,18 +58,16 @@ class ViewPairs(Dataset[Views]):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Views:
-        recipe = self._images.recipes[index]
+        sample = self._images[index]
         rng = np.random.default_rng((self._seed, index))
-        number = self._numbers[recipe.photograph]
-        return view_pair(self._images[index], recipe, rng, height=self._height, width=self._width, picture=number)
+        number = self._numbers[str(sample.example.reference_id).removeprefix(LEAVES)]
+        return view_pair(sample, rng, height=self._height, width=self._width, picture=number)
 
 
-def view_pair(
-    sample: Sample, recipe: Recipe, rng: np.random.Generator, *, height: int, width: int, picture: int
-) -> Views:
+def view_pair(sample: Sample, rng: np.random.Generator, *, height: int, width: int, picture: int) -> Views:
     """The reduced image and a crop; those of an upright image are transposed, so that all views have one shape."""
     truth = sample.example.truth
-    assert truth is not None, "the embedded set knows what it made"
+    assert truth is not None, "a set knows what it made"
     box = _crop_box(truth.region, rng)
     region = truth.region or (0.0, 0.0, 1.0, 1.0)
     upright = sample.image.height > sample.image.width
@@ -74,7 +75,7 @@ def view_pair(
     pixels = [_reduce(image, height, width, upright) for image in (sample.image, crop_image(sample.image, box))]
     if upright:
         boxes = [(y1, x1, y2, x2) for x1, y1, x2, y2 in boxes]
-    kind = NO_KIND if truth.distortion is None or recipe.kind is None else recipe.kind.number
+    kind = NO_KIND if truth.distortion is None else _NUMBERS[truth.distortion]
     return Views(
         pixels_BHW3=torch.from_numpy(np.stack(pixels)),
         mos_B=torch.full((2,), sample.example.mos),

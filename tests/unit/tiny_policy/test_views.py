@@ -8,12 +8,9 @@ import torch
 from PIL import Image
 
 from zoom_iqa.base.types import Sample, Truth, rated_example
-from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.embedded.images import Recipe
 from zoom_iqa.tiny_policy.views import ViewPool, view_pair
 
 REGION = (0.5, 0.25, 0.75, 0.75)
-RECIPE = Recipe(photograph="white", procedural=False, kind=DISTORTIONS[2], level=4, extent=(0.25, 0.5))
 
 SIZE = {"height": 288, "width": 384}
 
@@ -40,7 +37,7 @@ def white_share(pixels: torch.Tensor, region: torch.Tensor) -> tuple[float, floa
 
 @pytest.mark.parametrize("size", [(512, 384), (384, 512)])
 def test_region_lies_on_the_same_pixels_in_both_views(size):
-    views = view_pair(sample(*size), RECIPE, np.random.default_rng(3), **SIZE, picture=5)
+    views = view_pair(sample(*size), np.random.default_rng(3), **SIZE, picture=5)
     assert views.pixels_BHW3.shape == (2, 288, 384, 3)
     for pixels, region in zip(views.pixels_BHW3, views.region_B4, strict=True):
         inside, outside = white_share(pixels, region)
@@ -51,7 +48,7 @@ def test_region_lies_on_the_same_pixels_in_both_views(size):
 
 
 def test_drawn_sub_views_keep_their_region_under_every_flip():
-    pair = view_pair(sample(512, 384), RECIPE, np.random.default_rng(3), **SIZE, picture=5)
+    pair = view_pair(sample(512, 384), np.random.default_rng(3), **SIZE, picture=5)
     pool = ViewPool(stream=iter([pair] * 50), capacity=4, rng=np.random.default_rng(0), device=torch.device("cpu"))
     pool.fill()
     shapes = set()
@@ -68,7 +65,7 @@ def test_drawn_sub_views_keep_their_region_under_every_flip():
 
 def test_refreshing_replaces_the_oldest_views_first():
     stream = iter(
-        [view_pair(sample(512, 384, mos), RECIPE, np.random.default_rng(0), **SIZE, picture=0) for mos in (1, 2, 3, 4)]
+        [view_pair(sample(512, 384, mos), np.random.default_rng(0), **SIZE, picture=0) for mos in (1, 2, 3, 4)]
     )
     pool = ViewPool(stream=stream, capacity=4, rng=np.random.default_rng(0), device=torch.device("cpu"))
     pool.fill()
@@ -84,7 +81,7 @@ def test_refreshing_replaces_the_oldest_views_first():
 
 
 def test_rows_that_are_named_are_the_only_ones_drawn():
-    stream = iter([view_pair(sample(512, 384), RECIPE, np.random.default_rng(i), **SIZE, picture=i) for i in range(4)])
+    stream = iter([view_pair(sample(512, 384), np.random.default_rng(i), **SIZE, picture=i) for i in range(4)])
     pool = ViewPool(stream=stream, capacity=8, rng=np.random.default_rng(0), device=torch.device("cpu"))
     pool.fill()
     pool.draw_among(np.array([2, 3, 6]))

@@ -41,6 +41,9 @@ LOCAL_LEVELS = (3, 4, 5)
 LOCAL_AREA = (0.10, 0.30)
 LARGEST_AREA = 0.60  # a side 1.6 times the other is then within the image
 
+LEAVES = "leaves_"
+"""Begins the names of procedural scenes; the photograph that gives the colours follows."""
+
 SYNTHETIC = "synthetic"
 """The one choice of references there is: nobody wrote about these images."""
 
@@ -257,7 +260,7 @@ def _items(recipes: Sequence[Recipe], split: str) -> tuple[Example, ...]:
     seen: Counter[str] = Counter()
     items = []
     for recipe in recipes:
-        source = f"leaves_{recipe.photograph}" if recipe.procedural else recipe.photograph
+        source = f"{LEAVES}{recipe.photograph}" if recipe.procedural else recipe.photograph
         what = "pristine" if recipe.kind is None else f"t{recipe.kind.number:02d}-l{recipe.level:g}"
         stem = f"{source}-{what}-{'g' if recipe.extent is None else 'r'}"
         items.append(

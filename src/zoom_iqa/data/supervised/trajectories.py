@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Example, ImagePart, Truth, rated_example
-from zoom_iqa.data.embedded.images import EmbeddedSet
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.images import load_image
 from zoom_iqa.data.supervised.described import DescribedTurn
 from zoom_iqa.data.supervised.records import SupervisedTurn, load_turn, read_records, supervised_turns
@@ -58,7 +58,7 @@ class Rater(Protocol):
 
 
 class WrittenTrajectories(Dataset[Trajectory]):
-    """A trajectory of ``task`` for each image of an embedded set; what is drawn follows from (seed, index).
+    """A trajectory of ``task`` for each image of a set of known defects; what is drawn follows from (seed, index).
 
     ``ratings`` are those that trajectories tell; None tells the true ones. ``described`` adds the question about the
     description alone to some of them; None adds none.
@@ -71,7 +71,7 @@ class WrittenTrajectories(Dataset[Trajectory]):
     def __init__(
         self,
         *,
-        images: EmbeddedSet,
+        images: ImageDataset,
         writer: TrajectoryWriter | None,
         task: Task,
         seed: int,
@@ -97,7 +97,7 @@ class WrittenTrajectories(Dataset[Trajectory]):
     def __getitem__(self, index: int) -> Trajectory:
         sample = self._images[index]
         example = sample.example
-        assert example.truth is not None, "the embedded set knows what it made"
+        assert example.truth is not None, "a set knows what it made"
         rng = np.random.default_rng((self._seed, index))
         truth, mos = (
             (example.truth, example.mos) if self._ratings is None else self._ratings.told(example, example.truth)
