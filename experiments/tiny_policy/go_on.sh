@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The making of the shipped policy: two goings-on from the policy of commit f794c62, on one CPU core.
-#   experiments/tiny_policy/go_on.sh [key=value ...]   # runs/tiny_policy/384x288/policy, two and a half hours
+# The making of the shipped policy: three goings-on from the policy of commit f794c62, on one CPU core.
+#   experiments/tiny_policy/go_on.sh [key=value ...]   # runs/tiny_policy/captured/policy, four hours
 # The photographs are fetched on Debian 12; a run that was stopped goes on from the last finished vision warm-up.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,11 +16,16 @@ go_on() { # FROM TO key=value ...
     language.reading.batch_size=48 language.reading.optimizer.lr=1e-3 \
     language.writing.batch_size=16 language.writing.optimizer.lr=1e-3 "${@:3}"
 }
-go_on start 256x192 vision_shape.max_pixels=49152 images.size=12000 \
+distorted=('images=${embedded}' 'language.trajectories.images=${written_about.embedded}') # no captures among them
+go_on start 256x192 "${distorted[@]}" vision_shape.max_pixels=49152 embedded.size=12000 \
   vision.steps=1800 vision.view_height=192 vision.view_width=256 vision.pool_views=4096 vision.optimizer.lr=8e-4 \
-  language.trajectories.images.size=10000 language.examples=10000 language.reading.steps=100 language.writing.steps=1600 \
+  written_about.embedded.size=10000 language.examples=10000 language.reading.steps=100 language.writing.steps=1600 \
   "$@"
-go_on 256x192/policy 384x288 vision_shape.max_pixels=110592 images.size=24000 \
+go_on 256x192/policy 384x288 "${distorted[@]}" vision_shape.max_pixels=110592 embedded.size=24000 \
   vision.steps=3200 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
-  language.trajectories.images.size=12000 language.examples=12000 language.reading.steps=150 language.writing.steps=2000 \
+  written_about.embedded.size=12000 language.examples=12000 language.reading.steps=150 language.writing.steps=2000 \
   "$@"
+go_on 384x288/policy captured vision_shape.max_pixels=110592 embedded.size=16000 captured.size=8000 \
+  vision.steps=3400 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
+  written_about.embedded.size=8000 written_about.captured.size=4000 language.examples=12000 \
+  language.reading.steps=150 language.writing.steps=1600 "$@"

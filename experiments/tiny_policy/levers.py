@@ -75,8 +75,8 @@ def main() -> None:
             f"device={asked.device}", f"workers={asked.workers}", f"vision.steps={asked.steps}",
             f"vision.batch_size={asked.batch}", f"vision.part_batch_size={asked.batch}",
             f"vision.pool_views={asked.views}",
-            f"paths.photographs={asked.photographs}", f"images.size={asked.views // 2 + 64}",
-            "images.procedural_fraction=0.1",
+            f"paths.photographs={asked.photographs}", "images=${embedded}",
+            f"embedded.size={asked.views // 2 + 64}", "embedded.procedural_fraction=0.1",
         ],
     )  # fmt: skip
     maker = instantiate(cfg.vision)
