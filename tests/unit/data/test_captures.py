@@ -8,6 +8,7 @@ import pytest
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import Truth
 from zoom_iqa.data.captured.capture import Capture, Light, draw_capture
+from zoom_iqa.data.captured.coded import CodedSet
 from zoom_iqa.data.captured.exposure import Lamp, low_light, over_exposed
 from zoom_iqa.data.captured.images import CapturedSet
 from zoom_iqa.data.distortions import DISTORTIONS
@@ -124,3 +125,26 @@ def test_a_mixture_holds_every_image_once_and_its_labels_are_its_images():
     assert ids != [example.name for one in (embedded, captured(4)) for example in one.items()]
     assert [mixed[index].example.name for index in range(13)] == ids
     assert sorted(mixed.picture_names) == sorted(embedded.picture_names)
+
+
+def test_a_share_of_images_is_coded_and_labels_stay():
+    plain = captured(40)
+    coded = CodedSet(images=plain, share=0.5, least=70, most=95, seed=0)
+    assert coded.items() == plain.items()
+    assert coded.picture_names == plain.picture_names
+    touched = coded.qualities > 0
+    assert 10 <= touched.sum() <= 30
+    assert set(coded.qualities[touched]) <= set(range(70, 96))
+    for index in (int(np.flatnonzero(touched)[0]), int(np.flatnonzero(~touched)[0])):
+        before, after = (np.array(one[index].image, float) for one in (plain, coded))
+        assert (before == after).all() == (not touched[index])
+        assert abs(before - after).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({"share": 1.5}, "share=1.5"), ({"least": 80, "most": 70}, "least=80"), ({"most": 96}, "most=96")],
+)
+def test_shares_and_qualities_that_cannot_be_are_refused(given, named):
+    with pytest.raises(ConfigError, match=named):
+        CodedSet(images=captured(), seed=0, **({"share": 0.5, "least": 70, "most": 95} | given))
