@@ -38,7 +38,7 @@ for seed in "${seeds[@]}"; do
     [ -d "$sft/policy" ] || $python -m zoom_iqa.train +experiment="${chosen[@]}" "${common[@]}" stages=[sft] \
       seed="$seed" paths.run_dir="$sft" "${more[@]}"
     [ -d "$grpo/policy" ] || $python -m zoom_iqa.train +experiment="${chosen[@]}" "${common[@]}" stages=[grpo] \
-      policy.path="$sft/policy" grpo.images=1680 seed="$seed" paths.run_dir="$grpo" "${more[@]}"
+      grpo.images=1680 seed="$seed" paths.run_dir="$grpo" "${more[@]}" policy.path="$sft/policy"
     $python experiments/three_systems/collect.py "$runs" --resamples 0
   done
 done

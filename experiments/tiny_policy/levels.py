@@ -24,6 +24,7 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import ImagePart
 from zoom_iqa.config.composition import composed
 from zoom_iqa.data.collation import as_list, single_thread_worker
+from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.photographs import FOLDER
 from zoom_iqa.data.embedded.pictures import FolderPictures, Pictures, ShippedPictures
@@ -52,7 +53,7 @@ class Judged:
 
 
 class Encoded(Dataset[EncodedImage]):
-    def __init__(self, images: EmbeddedSet, policy: Policy) -> None:
+    def __init__(self, images: ImageDataset, policy: Policy) -> None:
         self._images, self._policy = images, policy
 
     def __len__(self) -> int:
@@ -63,7 +64,7 @@ class Encoded(Dataset[EncodedImage]):
 
 
 @torch.no_grad()
-def features(policy: Policy, images: EmbeddedSet, workers: int) -> Array:
+def features(policy: Policy, images: ImageDataset, workers: int) -> Array:
     def rows() -> Iterator[Array]:
         loader = DataLoader(
             Encoded(images, policy), batch_size=16, num_workers=workers, collate_fn=as_list,
