@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from torch.utils.data import Dataset
 from zoom_iqa.base.types import Example, Sample
 from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.data.datasets import ImageDataset
+from zoom_iqa.data.distortions.compression import jpeg_coded
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image
 from zoom_iqa.metrics.correlation import srcc
@@ -57,9 +57,7 @@ class Recoded(Dataset[Sample]):
         sample = self._images[index]
         image = sample.image.crop((self._cut, self._cut, *sample.image.size))
         if self._quality is not None:
-            coded = io.BytesIO()
-            image.save(coded, format="JPEG", quality=self._quality)
-            image = Image.open(coded).convert("RGB")
+            image = Image.fromarray(jpeg_coded(np.array(image), self._quality))
         return Sample.of(sample.example, image)
 
 

@@ -25,6 +25,15 @@ class ImageDataset(Protocol):
     def __getitem__(self, index: int) -> Sample: ...
 
 
+class MadeImages(ImageDataset, Protocol):
+    """Images whose defects are known, made of named photographs."""
+
+    @property
+    def picture_names(self) -> Sequence[str]:
+        """The names of the photographs."""
+        ...
+
+
 class ImageBenchmark(Protocol):
     """Labelled images in splits, of which ``evaluation_split`` is what tables report on."""
 

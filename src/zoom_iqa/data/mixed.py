@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.types import Example, Sample
-from zoom_iqa.data.datasets import ImageDataset
-
-
-class MadeImages(ImageDataset, Protocol):
-    """Images whose defects are known, made of named photographs."""
-
-    @property
-    def picture_names(self) -> Sequence[str]:
-        """The names of the photographs."""
-        ...
+from zoom_iqa.data.datasets import MadeImages
 
 
 class MixedSet(Dataset[Sample]):

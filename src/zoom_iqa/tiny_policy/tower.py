@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.data.collation import single_thread_worker
-from zoom_iqa.data.mixed import MadeImages
+from zoom_iqa.data.datasets import MadeImages
 from zoom_iqa.objectives.schedules import Schedule
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tiny_policy.energy_filters import install_energy_filters

@@ -15,15 +15,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.types import Sample
-from zoom_iqa.data.distortions import DISTORTIONS
+from zoom_iqa.data.datasets import MadeImages
+from zoom_iqa.data.distortions import NAMED
 from zoom_iqa.data.embedded.images import LEAVES
-from zoom_iqa.data.mixed import MadeImages
 from zoom_iqa.tasks.tools.crop import crop_image
 
 CROP_SIDES = (0.5, 0.85)  # of the image's sides: the protocol's crops have 25 to 75 % of the area
 LOOK_AT_REGION = 0.9  # how often the crop of a locally distorted image shows its region
 NO_KIND = 0  # kinds are numbered 1 to 25
-_NUMBERS = {kind.name: kind.number for kind in DISTORTIONS}
 
 Box = tuple[float, float, float, float]
 """(x1, y1, x2, y2) as fractions of width and height; of a view, it may reach beyond it."""
@@ -75,7 +74,7 @@ def view_pair(sample: Sample, rng: np.random.Generator, *, height: int, width: i
     pixels = [_reduce(image, height, width, upright) for image in (sample.image, crop_image(sample.image, box))]
     if upright:
         boxes = [(y1, x1, y2, x2) for x1, y1, x2, y2 in boxes]
-    kind = NO_KIND if truth.distortion is None else _NUMBERS[truth.distortion]
+    kind = NO_KIND if truth.distortion is None else NAMED[truth.distortion].number
     return Views(
         pixels_BHW3=torch.from_numpy(np.stack(pixels)),
         mos_B=torch.full((2,), sample.example.mos),

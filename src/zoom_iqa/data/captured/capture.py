@@ -8,7 +8,7 @@ counts most.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from zoom_iqa.data.embedded.kadid_means import PRISTINE_MOS, UNSEEN_MOS, global_
 LOST_A_STOP = {"darken": 0.65, "brighten": 1.0}
 """What a stop of too little and of too much light costs, in points; how the fault is named, as KADID-10k's nearest."""
 
-_NUMBERED = {kind.number: kind for kind in DISTORTIONS}
 _BLURS = (1, 2, 3, 3, 15)  # Gaussian, lens, motion (twice as often), and what removing noise smears
 _NOISES = (11, 12, 14)
 _TONES = (25, 7)  # contrast and faded colours
@@ -57,7 +56,7 @@ class Capture:
     """How a photograph is taken: its light (None for enough of it), then faults (kind, level) in their order."""
 
     light: Light | None = None
-    faults: tuple[tuple[Distortion, float], ...] = field(default=())
+    faults: tuple[tuple[Distortion, float], ...] = ()
 
     @property
     def losses(self) -> dict[str, float]:
@@ -115,4 +114,4 @@ def _low(rng: np.random.Generator) -> Light:
 
 
 def _fault(numbers: tuple[int, ...], most: float, rng: np.random.Generator) -> tuple[Distortion, float]:
-    return _NUMBERED[int(rng.choice(numbers))], round(float(rng.uniform(1.0, most)), 2)
+    return DISTORTIONS[int(rng.choice(numbers)) - 1], round(float(rng.uniform(1.0, most)), 2)

@@ -6,7 +6,6 @@ fault alone, takes the faintest blocks for one.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,8 +13,10 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_share
 from zoom_iqa.base.types import Example, Sample
-from zoom_iqa.data.mixed import MadeImages
+from zoom_iqa.data.datasets import MadeImages
+from zoom_iqa.data.distortions.compression import jpeg_coded
 
 
 class CodedSet(Dataset[Sample]):
@@ -28,11 +29,10 @@ class CodedSet(Dataset[Sample]):
     """
 
     def __init__(self, *, images: MadeImages, share: float, least: int, most: int, seed: int) -> None:
-        if not 0 <= share <= 1:
-            raise ConfigError(f"share={share}: give a number from 0 to 1")
+        require_share("share", share)
         if not 1 <= least <= most <= 95:
             raise ConfigError(f"least={least}, most={most}: give qualities from 1 to 95, the least first")
-        self._images, self._seed = images, seed
+        self._images = images
         rng = np.random.default_rng(seed)
         coded = rng.random(len(images)) < share
         self.qualities = np.where(coded, rng.integers(least, most + 1, len(images)), 0)
@@ -53,7 +53,4 @@ class CodedSet(Dataset[Sample]):
         sample, quality = self._images[index], int(self.qualities[index])
         if not quality:
             return sample
-        file = io.BytesIO()
-        sample.image.save(file, format="JPEG", quality=quality)
-        with Image.open(file) as coded:
-            return Sample.of(sample.example, coded.convert("RGB"))
+        return Sample.of(sample.example, Image.fromarray(jpeg_coded(np.array(sample.image), quality)))

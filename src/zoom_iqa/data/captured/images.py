@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.types import Example, Sample, rated_example
 from zoom_iqa.data.captured.capture import draw_capture
 from zoom_iqa.data.embedded.pictures import Pictures
@@ -20,12 +21,11 @@ class CapturedSet(Dataset[Sample]):
     """``size`` pictures by turns, each taken anew; equal arguments give equal images.
 
     Raises:
-        ConfigError: ``size`` is below 1.
+        ConfigError: ``size`` is not a whole number of at least 1.
     """
 
     def __init__(self, *, pictures: Pictures, size: int, seed: int) -> None:
-        if size < 1:
-            raise ConfigError(f"size={size}: give at least 1")
+        require_whole("size", size, least=1)
         cv2.setNumThreads(0)  # loader workers are the parallelism
         self._pictures, self._seed = pictures, seed
         rng = np.random.default_rng(seed)
@@ -33,16 +33,10 @@ class CapturedSet(Dataset[Sample]):
         self.captures = tuple(draw_capture(rng) for _ in range(size))
         self._items = tuple(
             replace(
-                rated_example(
-                    id=f"{names[i % len(names)]}-c{i}",
-                    dataset="captured",
-                    mos=capture.mos,
-                    reference_id=names[i % len(names)],
-                    split="train",
-                ),
+                rated_example(id=f"{name}-c{i}", dataset="captured", mos=capture.mos, reference_id=name, split="train"),
                 truth=capture.truth,
             )
-            for i, capture in enumerate(self.captures)
+            for i, (capture, name) in enumerate(zip(self.captures, itertools.cycle(names), strict=False))
         )
 
     def __len__(self) -> int:

@@ -10,9 +10,14 @@ from PIL import Image
 
 
 def jpeg(image: np.ndarray, quality: float, rng: np.random.Generator) -> np.ndarray:
-    """Encode as JPEG of ``quality`` (rounded, libjpeg's 1-100), chroma at half resolution, and decode."""
+    """``jpeg_coded``; nothing is drawn."""
+    return jpeg_coded(image, round(quality))
+
+
+def jpeg_coded(image: np.ndarray, quality: int) -> np.ndarray:
+    """Encode as JPEG of ``quality`` (libjpeg's 1-100), chroma at half resolution, and decode."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.cvtColor(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)), cv2.COLOR_BGR2RGB)
 
 

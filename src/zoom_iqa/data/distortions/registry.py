@@ -72,5 +72,8 @@ DISTORTIONS: tuple[Distortion, ...] = (
 )
 """All 25, in the order of their numbers."""
 
+NAMED = {kind.name: kind for kind in DISTORTIONS}
+"""The same by their names."""
+
 IDENTITIES = frozenset({(1, 1), (3, 1), (8, 1), (18, 3)})
 """(number, level) whose KADID-10k parameter leaves the image as it is; their mean scores are those of the pristine."""

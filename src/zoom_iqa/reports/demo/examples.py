@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from zoom_iqa.data.distortions import DISTORTIONS, distort
+from zoom_iqa.data.distortions import NAMED, distort
 from zoom_iqa.data.embedded.photographs import load_photograph
 from zoom_iqa.data.embedded.region import choose_region, distort_region
 
@@ -44,7 +44,7 @@ class Example:
         pixels, rng = load_photograph(self.photograph), np.random.default_rng(0)
         if self.kind is None:
             return Image.fromarray(pixels)
-        kind = next(kind for kind in DISTORTIONS if kind.name == self.kind)
+        kind = NAMED[self.kind]
         if not self.in_one_place:
             return Image.fromarray(distort(pixels, kind=kind, level=self.level, rng=rng))
         region = choose_region(pixels, EXTENT, rng)
