@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The making, or the comparison of its levers, on any machine with CUDA:
 #   experiments/tiny_policy/gpu.sh make OUT SECONDS [key=value ...]   # policy.tar, warmed.tar, levels.csv
-#   experiments/tiny_policy/gpu.sh levers OUT SECONDS [STEPS]         # levers.txt
+#   experiments/tiny_policy/gpu.sh levers OUT SECONDS [STEPS]         # levers.csv
 # The photographs are fetched on Debian 12; where there is no network, bring runs/tiny_policy/photographs along.
 # warmed.tar of a run that was cut off, laid into OUT, is gone on from.
 set -euo pipefail
@@ -22,8 +22,8 @@ make)
   "$python" experiments/tiny_policy/levels.py $made/policy "$out" --device cuda --workers "$workers" 2>&1 | tee -a "$out/log.txt"
   ;;
 levers)
-  "$python" experiments/tiny_policy/levers.py runs/tiny_policy/photographs --device cuda --workers "$workers" \
-    --seconds "$seconds" --steps "${1:-600}" 2>"$out/levers.log" | tee "$out/levers.txt"
+  "$python" experiments/tiny_policy/levers.py runs/tiny_policy/photographs "$out" --seconds "$seconds" device=cuda \
+    workers="$workers" vision.steps="${1:-600}" vision.batch_size=128 vision.part_batch_size=128 vision.pool_views=40000
   ;;
 *) echo "$what: give make or levers" >&2 && exit 2 ;;
 esac

@@ -1,18 +1,24 @@
-"""Each lever of the tower's making by itself, and every photograph held out once: short towers from one pool of views.
+"""What each lever of the tower's making brings: short towers from random weights, each without one lever, side by side.
 
-python experiments/tiny_policy/levers.py PHOTOGRAPHS --device cuda --workers 15 > levers.json
+python experiments/tiny_policy/levers.py PHOTOGRAPHS OUT [--seconds 480] [device=cuda workers=15 vision.steps=600 ...]
 
-All towers have one shape and one number of steps, so they compare levers and are weaker than the shipped one.
+OUT gets what a ridge on each tower rates (towers that are there are not made again) and levers.csv. Four more towers
+each leave a quarter of the photographs out and are judged on them: together, every photograph is held out once (one
+picture in seven holds a part of a second photograph, which another quarter may have). All towers are short, so they
+compare levers and are weaker than the shipped one.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import json
+import csv
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +28,9 @@ from zoom_iqa.config.composition import composed
 from zoom_iqa.config.tiny_policy_run import untrained
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.photographs import photographs
-from zoom_iqa.data.embedded.pictures import FolderPictures, ShippedPictures
+from zoom_iqa.data.embedded.pictures import FolderPictures, Pictures, ShippedPictures
 from zoom_iqa.metrics.correlation import srcc
+from zoom_iqa.metrics.intervals import bootstrap_difference, bootstrap_interval
 from zoom_iqa.peers.ridge import fit_ridge
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.tiny_policy.collection import collect, table
@@ -32,121 +39,188 @@ from zoom_iqa.tiny_policy.views import ViewPool, Views
 
 STRENGTHS = (1, 3, 10, 30, 100, 300, 1000, 3000)
 FOLDS = 4
+FITTED, HELD_OUT = 3000, 1500  # whole views at most
+BASE = ("images=${embedded}", "embedded.procedural_fraction=0.1")
+COLUMNS = ("tower", "judged on", "part", "n", "srcc", "low", "high", "minus all levers", "minus_low", "minus_high")
+Array = np.ndarray
+Rated = dict[str, Array]
+"""By "SET FIGURE": the ridge's ``scores``, the ``mos``, the ``photograph`` and whether a distortion is ``local``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tower:
+    """Overrides that change its ``views`` and others; the photographs that it sees."""
+
+    name: str
+    views: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    shipped_alone: bool = False
+    fold: int | None = None
+
+    def seen(self, names: Sequence[str], picture_B: Array) -> Array:
+        """Which views of the pool it learns from."""
+        if self.shipped_alone:
+            shipped = np.array([photographs().get(name) == "train" for name in names])
+            return shipped[picture_B]
+        return np.ones(len(picture_B), bool) if self.fold is None else picture_B % FOLDS != self.fold
+
+
+ALL = "all levers"
+
+
+def towers(steps: int) -> list[Tower]:
+    return [
+        Tower(name=ALL),
+        Tower(name="no teacher", others=("vision.teacher=null",)),
+        Tower(name="photographs of the package alone", shipped_alone=True),
+        Tower(name="half the steps", others=(f"vision.steps={steps // 2}",)),
+        *(Tower(name=f"fold {fold}", fold=fold) for fold in range(FOLDS)),
+        Tower(name="each picture the whole photograph", views=("pictures.varied=false",)),
+        Tower(name="256x192 pixels", views=("vision.view_height=192", "vision.view_width=256")),
+    ]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The views of one kind: to learn from, and to judge by."""
+
+    names: Sequence[str]
+    pool: ViewPool
+    judged: dict[str, Views]
+
+
+@functools.lru_cache(maxsize=1)  # towers of the same views follow one another, and a pool holds gigabytes
+def bench(overrides: tuple[str, ...], folder: Path, judged: int) -> Bench:
+    cfg = composed("make_tiny_policy", overrides)
+    maker = instantiate(cfg.vision)
+    elsewhere = FolderPictures(folder=str(folder / "judge"), varied=False)
+    return Bench(
+        names=instantiate(cfg.images).picture_names,
+        pool=maker(teacher=None).pool(),
+        judged={
+            "test": judged_views(maker, ShippedPictures(split="test"), judged),
+            "elsewhere": judged_views(maker, elsewhere, judged),
+        },
+    )
+
+
+def judged_views(maker: Any, pictures: Pictures, size: int) -> Views:
+    images = EmbeddedSet(
+        split="test", size=size, seed=0, local_fraction=0.25, pristine_fraction=0.03, procedural_fraction=0.0,
+        continuous_levels=False, augmented=False, references=None, pictures=pictures,
+    )  # fmt: skip
+    kept: Views = maker(images=images, teacher=None, pool_views=2 * size).pool().kept
+    return kept
+
+
+def made(tower: Tower, overrides: Sequence[str], asked: argparse.Namespace) -> Rated:
+    """Make it, fit a ridge on whole views that it saw, and rate what it is judged on."""
+    cfg = composed("make_tiny_policy", [*overrides, *tower.views, *tower.others])
+    on = bench((*overrides, *tower.views), asked.photographs, asked.judged)
+    views = on.pool.kept
+    picture_B = views.picture_B.cpu().numpy()
+    seen_B = tower.seen(on.names, picture_B)
+    policy = copy.copy(untrained(cfg))
+    on.pool.draw_among(np.flatnonzero(seen_B))
+    learner: TowerWarmup = instantiate(cfg.vision)()
+    learner.learn(policy, on.pool, refresh=False)
+    fitted = whole(seen_B)[:FITTED]
+    line = fit_ridge(features(policy, views, fitted, cfg.device), views.mos_B.cpu().numpy()[fitted], STRENGTHS)
+    asked_of = {name: (judged, whole(np.ones(len(judged.mos_B), bool))) for name, judged in on.judged.items()}
+    if tower.fold is not None:
+        asked_of = {"held out": (views, whole(~seen_B)[:HELD_OUT])}
+    found: Rated = {}
+    for name, (judged, rows) in asked_of.items():
+        found[f"{name} scores"] = np.array([line(row) for row in features(policy, judged, rows, cfg.device)])
+        found |= {
+            f"{name} {figure}": values.cpu().numpy()[rows]
+            for figure, values in (("mos", judged.mos_B), ("photograph", judged.picture_B), ("local", judged.local_B))
+        }
+    return found
+
+
+def whole(chosen_B: Array) -> Array:
+    """Rows of whole images among the chosen: each image gives two views, the whole one first."""
+    rows = np.flatnonzero(chosen_B)
+    return rows[rows % 2 == 0]
 
 
 @torch.no_grad()
-def features(policy: Policy, views: Views, rows: np.ndarray, device: str) -> np.ndarray:
+def features(policy: Policy, views: Views, rows: Array, device: str) -> Array:
     """Of whole views: mean and spread of their tokens."""
     policy.model.model.visual.to(device).eval()
     out = []
-    for part in np.array_split(rows, max(1, len(rows) // 128)):
+    for part in np.array_split(rows, max(1, len(rows) // 64)):
         tokens = view_tokens(policy, views.pixels_BHW3[torch.from_numpy(part).to(device)])
         out.append(torch.cat([tokens.mean(1), tokens.std(1, correction=0)], -1).double().cpu().numpy())
     policy.model.model.visual.cpu()
     return np.concatenate(out)
 
 
-def level(scores: np.ndarray, views: Views, rows: np.ndarray) -> dict[str, float]:
-    mos, local = views.mos_B.cpu().numpy()[rows], views.local_B.cpu().numpy()[rows]
-    return {
-        "all": srcc(scores, mos),
-        "all over": srcc(scores[~local], mos[~local]),
-        "region": srcc(scores[local], mos[local]),
-    }
+def lines(rated: dict[str, Rated]) -> Iterator[list[object]]:
+    for name, found in rated.items():
+        for of in dict.fromkeys(key.rsplit(" ", 1)[0] for key in found):
+            scores, mos, photograph, local = (found[f"{of} {key}"] for key in ("scores", "mos", "photograph", "local"))
+            for part, chosen in (("all", np.ones(len(mos), bool)), ("all over", ~local), ("region", local)):
+                x, y, clusters = scores[chosen], mos[chosen], photograph[chosen].tolist()
+                interval = bootstrap_interval(x, y, metric="srcc", n_resamples=1000, seed=0, clusters=clusters)
+                yield [name, of, part, len(x), srcc(x, y), interval.low, interval.high, *against(rated, name, of, part)]
+
+
+def against(rated: dict[str, Rated], name: str, of: str, part: str) -> list[object]:
+    """The tower's SRCC less that with all levers, paired over photographs; empty where the images differ."""
+    if name == ALL or ALL not in rated or f"{of} mos" not in rated[ALL]:
+        return ["", "", ""]
+    mine, base = rated[name], rated[ALL]
+    local = base[f"{of} local"]
+    chosen = {"all": np.ones(len(local), bool), "all over": ~local, "region": local}[part]
+    x, b, y = (values[chosen] for values in (mine[f"{of} scores"], base[f"{of} scores"], base[f"{of} mos"]))
+    clusters = base[f"{of} photograph"][chosen].tolist()
+    change = bootstrap_difference(x, b, y, metric="srcc", n_resamples=1000, seed=0, clusters=clusters)
+    return [srcc(x, y) - srcc(b, y), change.low, change.high]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("photographs", type=Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--views", type=int, default=40_000)
+    parser.add_argument("out", type=Path)
     parser.add_argument("--judged", type=int, default=1360)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--seconds", type=float, default=1e9, help="start no tower after this")
-    parser.add_argument("--skip", type=int, default=0, help="towers that an earlier run has made")
-    asked = parser.parse_args()
+    parser.add_argument("overrides", nargs="*")
+    asked = parser.parse_intermixed_args()
     begun = time.monotonic()
     torch.set_float32_matmul_precision("high")
-    cfg = composed(
-        "make_tiny_policy",
-        [
-            f"device={asked.device}", f"workers={asked.workers}", f"vision.steps={asked.steps}",
-            f"vision.batch_size={asked.batch}", f"vision.part_batch_size={asked.batch}",
-            f"vision.pool_views={asked.views}",
-            f"paths.photographs={asked.photographs}", "images=${embedded}",
-            f"embedded.size={asked.views // 2 + 64}", "embedded.procedural_fraction=0.1",
-        ],
-    )  # fmt: skip
-    maker = instantiate(cfg.vision)
-    warmup, bare = maker(), maker(teacher=None)
     collect(asked.photographs, table())
-    start = untrained(cfg)
-    pool: ViewPool = warmup.pool()
-    print(f"pool after {time.monotonic() - begun:.0f} s", flush=True)
-    judged = {
-        "test photographs": judged_views(maker, ShippedPictures(split="test"), asked.judged),
-        "other photographs": judged_views(
-            maker, FolderPictures(folder=str(asked.photographs / "judge"), varied=False), asked.judged
-        ),
-    }
-    print(f"judged views after {time.monotonic() - begun:.0f} s", flush=True)
-    names = instantiate(cfg.pictures).names
-    shipped = np.array([photographs().get(name) == "train" for name in names])
-    picture = pool.kept.picture_B.cpu().numpy()
-    rows = np.arange(len(picture))
-    mos = pool.kept.mos_B.cpu().numpy()
-    towers = [
-        ("photographs as before, no teacher", bare, rows[shipped[picture]], None),
-        ("all photographs, no teacher", bare, rows, None),
-        ("photographs as before, teacher", warmup, rows[shipped[picture]], None),
-        ("all photographs, teacher", warmup, rows, None),
-        *((f"fold {k}", warmup, rows[picture % FOLDS != k], rows[picture % FOLDS == k]) for k in range(FOLDS)),
-    ]
-    held_out: list[tuple[np.ndarray, np.ndarray]] = []
-    for name, learner, seen, left_out in towers[asked.skip :]:
-        if time.monotonic() - begun > asked.seconds:
-            print(f"stopped before: {name}", flush=True)
-            break
-        policy = copy.copy(start)
-        policy.model = copy.deepcopy(start.model)
-        pool.draw_among(seen)
-        learner.learn(policy, pool, refresh=False)
-        whole = seen[seen % 2 == 0][:3000]
-        line = fit_ridge(features(policy, pool.kept, whole, asked.device), mos[whole], STRENGTHS)
-        found = {}
-        for of, views in judged.items():
-            every = np.arange(0, len(views.mos_B), 2)
-            found[of] = level(
-                np.array([line(row) for row in features(policy, views, every, asked.device)]), views, every
-            )
-        if left_out is not None:
-            even = left_out[left_out % 2 == 0][:1500]
-            scores = np.array([line(row) for row in features(policy, pool.kept, even, asked.device)])
-            found["held out"] = level(scores, pool.kept, even)
-            held_out.append((scores, even))
-        print(json.dumps({"tower": name, "seconds": round(time.monotonic() - begun), **found}), flush=True)
-    if held_out:
-        scores, even = (np.concatenate(parts) for parts in zip(*held_out, strict=True))
-        by_photograph = {
-            names[number]: {
-                "n": int((picture[even] == number).sum()),
-                "bias": float((scores - mos[even])[picture[even] == number].mean()),
-            }
-            for number in sorted(set(picture[even]))
-        }
-        print(json.dumps({"tower": "every photograph held out once", **level(scores, pool.kept, even)}), flush=True)
-        print(json.dumps({"bias by photograph": by_photograph}), flush=True)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    overrides = [*BASE, f"paths.photographs={asked.photographs}", *asked.overrides]
+    chosen = towers(composed("make_tiny_policy", overrides).vision.steps)
+    for tower in chosen:
+        path = asked.out / f"{tower.name.replace(' ', '_')}.npz"
+        if path.exists() or time.monotonic() - begun > asked.seconds:
+            continue
+        print(f"{tower.name}, after {time.monotonic() - begun:.0f} s", flush=True)
+        staged = path.with_suffix(".part.npz")
+        np.savez(staged, **made(tower, overrides, asked))
+        staged.rename(path)
+    write(asked.out, chosen)
 
 
-def judged_views(maker: Callable[..., TowerWarmup], pictures: FolderPictures | ShippedPictures, size: int) -> Views:
-    images = EmbeddedSet(
-        split="test", size=size, seed=0, local_fraction=0.25, pristine_fraction=0.03, procedural_fraction=0.0,
-        continuous_levels=False, augmented=False, references=None, pictures=pictures,
-    )  # fmt: skip
-    kept: Views = maker(images=images, pool_views=2 * size).pool().kept
-    return kept
+def write(out: Path, chosen: Sequence[Tower]) -> None:
+    """levers.csv of the towers that are there; folds count together once all of them are."""
+    rated = {}
+    for tower in chosen:
+        path = out / f"{tower.name.replace(' ', '_')}.npz"
+        if path.exists():
+            rated[tower.name] = dict(np.load(path))
+    folds = [rated.pop(f"fold {fold}") for fold in range(FOLDS) if f"fold {fold}" in rated]
+    if len(folds) == FOLDS:
+        rated["every photograph held out once"] = {key: np.concatenate([one[key] for one in folds]) for key in folds[0]}
+    with (out / "levers.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for line in lines(rated):
+            writer.writerow([f"{value:.3f}" if isinstance(value, float) else value for value in line])
+    print((out / "levers.csv").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
