@@ -1,4 +1,4 @@
-"""What each lever of the tower's making brings: short towers from random weights, each without one lever, side by side.
+"""What each lever of the tower's making brings: short towers from random weights, each but for one lever alike.
 
 python experiments/tiny_policy/levers.py PHOTOGRAPHS OUT [--seconds 480] [device=cuda workers=15 vision.steps=600 ...]
 
@@ -41,7 +41,7 @@ STRENGTHS = (1, 3, 10, 30, 100, 300, 1000, 3000)
 FOLDS = 4
 FITTED, HELD_OUT = 3000, 1500  # whole views at most
 BASE = ("images=${embedded}", "embedded.procedural_fraction=0.1")
-COLUMNS = ("tower", "judged on", "part", "n", "srcc", "low", "high", "minus all levers", "minus_low", "minus_high")
+COLUMNS = ("tower", "judged on", "part", "n", "srcc", "low", "high", "minus as made", "minus_low", "minus_high")
 Array = np.ndarray
 Rated = dict[str, Array]
 """By "SET FIGURE": the ridge's ``scores``, the ``mos``, the ``photograph`` and whether a distortion is ``local``."""
@@ -53,7 +53,7 @@ class Tower:
 
     name: str
     views: tuple[str, ...] = ()
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = ("vision.teacher=null",)
     shipped_alone: bool = False
     fold: int | None = None
 
@@ -65,16 +65,16 @@ class Tower:
         return np.ones(len(picture_B), bool) if self.fold is None else picture_B % FOLDS != self.fold
 
 
-ALL = "all levers"
+ALL = "as made"
 
 
 def towers(steps: int) -> list[Tower]:
     return [
         Tower(name=ALL),
-        Tower(name="no teacher", others=("vision.teacher=null",)),
         Tower(name="photographs of the package alone", shipped_alone=True),
-        Tower(name="half the steps", others=(f"vision.steps={steps // 2}",)),
+        Tower(name="half the steps", others=("vision.teacher=null", f"vision.steps={steps // 2}")),
         *(Tower(name=f"fold {fold}", fold=fold) for fold in range(FOLDS)),
+        Tower(name="with the teacher", others=()),
         Tower(name="each picture the whole photograph", views=("pictures.varied=false",)),
         Tower(name="256x192 pixels", views=("vision.view_height=192", "vision.view_width=256")),
     ]
@@ -168,7 +168,7 @@ def lines(rated: dict[str, Rated]) -> Iterator[list[object]]:
 
 
 def against(rated: dict[str, Rated], name: str, of: str, part: str) -> list[object]:
-    """The tower's SRCC less that with all levers, paired over photographs; empty where the images differ."""
+    """The tower's SRCC less that of the one as made, paired over photographs; empty where the images differ."""
     if name == ALL or ALL not in rated or f"{of} mos" not in rated[ALL]:
         return ["", "", ""]
     mine, base = rated[name], rated[ALL]

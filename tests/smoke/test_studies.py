@@ -324,11 +324,17 @@ def test_a_difference_between_places_is_paired_over_photographs() -> None:
     assert script.price(0.05, -0.02) == "no gain"
 
 
-def test_real_photographs_have_expected_ratings_where_they_were_measured(tmp_path: Path) -> None:
-    for name, figures in (("niqe", {"srcc": 0.5}), ("grpo_seed0", {"srcc": 0.6, "srcc_expected": 0.625})):
+def test_real_photographs_have_expected_ratings_and_a_lead_over_niqe_where_they_were_measured(tmp_path: Path) -> None:
+    measured = {
+        "niqe": ({"srcc": 0.5}, (2, 1, 3, "")),
+        "grpo_seed0": ({"srcc": 1.0, "srcc_expected": 0.625}, (1, 2, 3, 4)),
+    }
+    for name, (figures, ratings) in measured.items():
         (tmp_path / name / "livewild_jpeg").mkdir(parents=True)
-        (tmp_path / name / "livewild_jpeg" / "scores.csv").write_text("")
+        lines = [f"{image},{image},{rating}" for image, rating in enumerate(ratings, start=1)]
+        (tmp_path / name / "livewild_jpeg" / "scores.csv").write_text("\n".join(["id,mos,rating", *lines]))
         (tmp_path / name / "metrics.json").write_text(json.dumps({"livewild_jpeg": figures}))
     load_script("livewild_jpeg/collect.py").main(tmp_path, tmp_path / "results.csv")
-    found = {row["run"]: row["srcc_expected"] for row in rows_of(tmp_path / "results.csv")}
-    assert found == {"grpo_seed0": "0.6250", "niqe": ""}
+    found = {row["run"]: (row["srcc_expected"], row["over_niqe"]) for row in rows_of(tmp_path / "results.csv")}
+    # of the three images that both rate, NIQE orders one of three pairs wrongly: 1 - 6 * 2 / (3 * 8) = 0.5
+    assert found == {"grpo_seed0": ("0.6250", "0.5000"), "niqe": ("", "")}
