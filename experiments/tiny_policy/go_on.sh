@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The making of the shipped policy, and of two that are not: goings-on from the policy of commit f794c62, on one CPU core.
-#   experiments/tiny_policy/go_on.sh [key=value ...]            # runs/tiny_policy/384x288/policy, two and a half hours
-#   CAPTURES=1 experiments/tiny_policy/go_on.sh [key=value ...] # captured/policy and coded/policy too, two hours more
+# The making of the shipped policy: goings-on from the policy of commit f794c62, on one CPU core.
+#   experiments/tiny_policy/go_on.sh [key=value ...]                 # runs/tiny_policy/shipped, four and a half hours
+#   CODED_TOWER=1 experiments/tiny_policy/go_on.sh [key=value ...]   # and captured_coded/policy, which is not shipped
 # The photographs are fetched on Debian 12; a run that was stopped goes on from the last finished vision warm-up.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,7 +26,6 @@ go_on 256x192/policy 384x288 "${distorted[@]}" vision_shape.max_pixels=110592 em
   vision.steps=3200 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
   written_about.embedded.size=12000 language.examples=12000 language.reading.steps=150 language.writing.steps=2000 \
   "$@"
-[ -n "${CAPTURES:-}" ] || exit 0
 go_on 384x288/policy captured images.share=0 vision_shape.max_pixels=110592 embedded.size=16000 captured.size=8000 \
   vision.steps=3400 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
   written_about.embedded.size=8000 written_about.captured.size=4000 language.examples=12000 \
@@ -37,3 +36,10 @@ if [ ! -e $runs/coded ]; then # the language model alone goes on: the tower stay
 fi
 go_on captured/policy coded vision_shape.max_pixels=110592 written_about.embedded.size=5000 \
   written_about.captured.size=3000 language.examples=8000 language.reading.steps=100 language.writing.steps=1000 "$@"
+[ -e $runs/shipped/config.json ] || "${PYTHON:-.venv/bin/python}" experiments/tiny_policy/mean_weights.py \
+  $runs/captured/policy $runs/coded/policy $runs/shipped --second-share 0.4
+[ -n "${CODED_TOWER:-}" ] || exit 0
+go_on captured/policy captured_coded images.share=0.4 vision_shape.max_pixels=110592 embedded.size=14400 \
+  captured.size=9600 vision.steps=3400 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 \
+  vision.optimizer.lr=6e-4 written_about.embedded.size=7200 written_about.captured.size=4800 language.examples=12000 \
+  language.reading.steps=150 language.writing.steps=1600 "$@"

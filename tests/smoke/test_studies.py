@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from support.made_run_folder import answer, run_folder
@@ -338,3 +339,11 @@ def test_real_photographs_have_expected_ratings_and_a_lead_over_niqe_where_they_
     found = {row["run"]: (row["srcc_expected"], row["over_niqe"]) for row in rows_of(tmp_path / "results.csv")}
     # of the three images that both rate, NIQE orders one of three pairs wrongly: 1 - 6 * 2 / (3 * 8) = 0.5
     assert found == {"grpo_seed0": ("0.6250", "0.5000"), "niqe": ("", "")}
+
+
+def test_mean_weights_are_shares_of_both_and_of_one_architecture() -> None:
+    script = load_script("tiny_policy/mean_weights.py")
+    first, second = ({"head": torch.tensor([values], dtype=torch.float16)} for values in ([1.0, 3.0], [2.0, -1.0]))
+    torch.testing.assert_close(script.mean_weights(first, second, 0.25)["head"], torch.tensor([[1.25, 2.0]]))
+    with pytest.raises(ValueError, match="of one architecture"):
+        script.mean_weights(first, {"head": torch.zeros(3)}, 0.25)
