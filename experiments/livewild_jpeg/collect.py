@@ -1,4 +1,4 @@
-"""Evaluation folders -> results.csv, one row each; rows that it has of other folders stay.
+"""Evaluation folders -> results.csv, one row each; rows that it has of other folders stay, but for a table with other columns.
 
 Each row but NIQE's own has its SRCC less NIQE's, paired over images; empty where NIQE has not been run.
 """

@@ -30,13 +30,15 @@ go_on 384x288/policy captured images.share=0 vision_shape.max_pixels=110592 embe
   vision.steps=3400 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
   written_about.embedded.size=8000 written_about.captured.size=4000 language.examples=12000 \
   language.reading.steps=150 language.writing.steps=1600 "$@"
-if [ ! -e $runs/coded ]; then # the language model alone goes on: the tower stays as it is
-  mkdir $runs/coded
-  cp -r $runs/captured/policy $runs/coded/warmed
+if [ ! -e $runs/coded/warmed ]; then # the language model alone goes on: the tower stays as it is
+  mkdir -p $runs/coded
+  rm -rf $runs/coded/copied
+  cp -r $runs/captured/policy $runs/coded/copied
+  mv -T $runs/coded/copied $runs/coded/warmed
 fi
 go_on captured/policy coded vision_shape.max_pixels=110592 written_about.embedded.size=5000 \
   written_about.captured.size=3000 language.examples=8000 language.reading.steps=100 language.writing.steps=1000 "$@"
-[ -e $runs/shipped/config.json ] || "${PYTHON:-.venv/bin/python}" experiments/tiny_policy/mean_weights.py \
+"${PYTHON:-.venv/bin/python}" experiments/tiny_policy/mean_weights.py \
   $runs/captured/policy $runs/coded/policy $runs/shipped --second-share 0.4
 [ -n "${CODED_TOWER:-}" ] || exit 0
 go_on captured/policy captured_coded images.share=0.4 vision_shape.max_pixels=110592 embedded.size=14400 \
