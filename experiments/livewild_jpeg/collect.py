@@ -1,5 +1,6 @@
-"""Evaluation folders -> results.csv, one row each; rows that it has of other folders stay, but for a table with other columns.
+"""Evaluation folders -> results.csv, one row each; rows that it has of other folders stay.
 
+A table that an older version wrote, with other columns, is replaced whole.
 Each row but NIQE's own has its SRCC less NIQE's, paired over images; empty where NIQE has not been run.
 """
 
