@@ -200,7 +200,8 @@ def main() -> None:
             continue
         print(f"{tower.name}, after {time.monotonic() - begun:.0f} s", flush=True)
         staged = path.with_suffix(".part.npz")
-        np.savez(staged, **made(tower, overrides, asked))
+        figures: dict[str, Any] = made(tower, overrides, asked)
+        np.savez(staged, **figures)
         staged.rename(path)
     write(asked.out, chosen)
 

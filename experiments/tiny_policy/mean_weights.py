@@ -40,13 +40,16 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--second-share", type=float, default=0.5)
     asked = parser.parse_args()
-    policies: list[Policy] = [
-        instantiate(composed("evaluate", [f"policy.path={path}"]).policy) for path in (asked.first, asked.second)
-    ]
-    weights = mean_weights(*(policy.model.state_dict() for policy in policies), asked.second_share)
-    policies[0].model.load_state_dict(weights)
-    policies[0].model.half()
-    policies[0].save(asked.out)
+    first, second = loaded(asked.first), loaded(asked.second)
+    weights = mean_weights(first.model.state_dict(), second.model.state_dict(), asked.second_share)
+    first.model.load_state_dict(weights)
+    first.model.half()
+    first.save(asked.out)
+
+
+def loaded(path: Path) -> Policy:
+    policy: Policy = instantiate(composed("evaluate", [f"policy.path={path}"]).policy)
+    return policy
 
 
 if __name__ == "__main__":
