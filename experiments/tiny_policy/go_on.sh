@@ -22,14 +22,13 @@ go_on start 256x192 "${distorted[@]}" vision_shape.max_pixels=49152 embedded.siz
   vision.steps=1800 vision.view_height=192 vision.view_width=256 vision.pool_views=4096 vision.optimizer.lr=8e-4 \
   written_about.embedded.size=10000 language.examples=10000 language.reading.steps=100 language.writing.steps=1600 \
   "$@"
-go_on 256x192/policy 384x288 "${distorted[@]}" vision_shape.max_pixels=110592 embedded.size=24000 \
-  vision.steps=3200 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
-  written_about.embedded.size=12000 language.examples=12000 language.reading.steps=150 language.writing.steps=2000 \
-  "$@"
-go_on 384x288/policy captured images.share=0 vision_shape.max_pixels=110592 embedded.size=16000 captured.size=8000 \
-  vision.steps=3400 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 vision.optimizer.lr=6e-4 \
+wide=(vision_shape.max_pixels=110592 vision.view_height=288 vision.view_width=384 vision.pool_views=3072
+  vision.optimizer.lr=6e-4 language.reading.steps=150)
+go_on 256x192/policy 384x288 "${distorted[@]}" "${wide[@]}" embedded.size=24000 vision.steps=3200 \
+  written_about.embedded.size=12000 language.examples=12000 language.writing.steps=2000 "$@"
+go_on 384x288/policy captured "${wide[@]}" images.share=0 embedded.size=16000 captured.size=8000 vision.steps=3400 \
   written_about.embedded.size=8000 written_about.captured.size=4000 language.examples=12000 \
-  language.reading.steps=150 language.writing.steps=1600 "$@"
+  language.writing.steps=1600 "$@"
 if [ ! -e $runs/coded/warmed ]; then # the language model alone goes on: the tower stays as it is
   mkdir -p $runs/coded
   rm -rf $runs/coded/copied
@@ -41,7 +40,6 @@ go_on captured/policy coded vision_shape.max_pixels=110592 written_about.embedde
 "${PYTHON:-.venv/bin/python}" experiments/tiny_policy/mean_weights.py \
   $runs/captured/policy $runs/coded/policy $runs/shipped --second-share 0.4
 [ -n "${CODED_TOWER:-}" ] || exit 0
-go_on captured/policy captured_coded images.share=0.4 vision_shape.max_pixels=110592 embedded.size=14400 \
-  captured.size=9600 vision.steps=3400 vision.view_height=288 vision.view_width=384 vision.pool_views=3072 \
-  vision.optimizer.lr=6e-4 written_about.embedded.size=7200 written_about.captured.size=4800 language.examples=12000 \
-  language.reading.steps=150 language.writing.steps=1600 "$@"
+go_on captured/policy captured_coded "${wide[@]}" images.share=0.4 embedded.size=14400 captured.size=9600 \
+  vision.steps=3400 written_about.embedded.size=7200 written_about.captured.size=4800 language.examples=12000 \
+  language.writing.steps=1600 "$@"

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
+from levels import STRENGTHS, a_set
 
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.tiny_policy_run import untrained
-from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.photographs import photographs
 from zoom_iqa.data.embedded.pictures import FolderPictures, Pictures, ShippedPictures
 from zoom_iqa.metrics.correlation import srcc
@@ -37,7 +37,6 @@ from zoom_iqa.tiny_policy.collection import collect, table
 from zoom_iqa.tiny_policy.tower import TowerWarmup, view_tokens
 from zoom_iqa.tiny_policy.views import ViewPool, Views
 
-STRENGTHS = (1, 3, 10, 30, 100, 300, 1000, 3000)
 FOLDS = 4
 FITTED, HELD_OUT = 3000, 1500  # whole views at most
 BASE = ("images=${embedded}", "embedded.procedural_fraction=0.1")
@@ -56,6 +55,10 @@ class Tower:
     others: tuple[str, ...] = ("vision.teacher=null",)
     shipped_alone: bool = False
     fold: int | None = None
+
+    def file(self, out: Path) -> Path:
+        """Where its ratings are kept."""
+        return out / f"{self.name.replace(' ', '_')}.npz"
 
     def seen(self, names: Sequence[str], picture_B: Array) -> Array:
         """Which views of the pool it learns from."""
@@ -105,12 +108,15 @@ def bench(overrides: tuple[str, ...], folder: Path, judged: int) -> Bench:
 
 
 def judged_views(maker: Any, pictures: Pictures, size: int) -> Views:
-    images = EmbeddedSet(
-        split="test", size=size, seed=0, local_fraction=0.25, pristine_fraction=0.03, procedural_fraction=0.0,
-        continuous_levels=False, augmented=False, references=None, pictures=pictures,
-    )  # fmt: skip
+    images = a_set("test", pictures, size, 0, False)
     kept: Views = maker(images=images, teacher=None, pool_views=2 * size).pool().kept
     return kept
+
+
+@functools.cache
+def start(overrides: tuple[str, ...]) -> Policy:
+    """What every tower starts from."""
+    return untrained(composed("make_tiny_policy", overrides))
 
 
 def made(tower: Tower, overrides: Sequence[str], asked: argparse.Namespace) -> Rated:
@@ -120,7 +126,8 @@ def made(tower: Tower, overrides: Sequence[str], asked: argparse.Namespace) -> R
     views = on.pool.kept
     picture_B = views.picture_B.cpu().numpy()
     seen_B = tower.seen(on.names, picture_B)
-    policy = copy.copy(untrained(cfg))
+    policy = copy.copy(start(tuple(overrides)))
+    policy.model = copy.deepcopy(policy.model)
     on.pool.draw_among(np.flatnonzero(seen_B))
     learner: TowerWarmup = instantiate(cfg.vision)()
     learner.learn(policy, on.pool, refresh=False)
@@ -161,23 +168,18 @@ def lines(rated: dict[str, Rated]) -> Iterator[list[object]]:
     for name, found in rated.items():
         for of in dict.fromkeys(key.rsplit(" ", 1)[0] for key in found):
             scores, mos, photograph, local = (found[f"{of} {key}"] for key in ("scores", "mos", "photograph", "local"))
+            base = None if name == ALL else rated.get(ALL, {}).get(f"{of} scores")  # of the same images
             for part, chosen in (("all", np.ones(len(mos), bool)), ("all over", ~local), ("region", local)):
                 x, y, clusters = scores[chosen], mos[chosen], photograph[chosen].tolist()
                 interval = bootstrap_interval(x, y, metric="srcc", n_resamples=1000, seed=0, clusters=clusters)
-                yield [name, of, part, len(x), srcc(x, y), interval.low, interval.high, *against(rated, name, of, part)]
+                change = ["", "", ""] if base is None else against(base[chosen], x, y, clusters)
+                yield [name, of, part, len(x), srcc(x, y), interval.low, interval.high, *change]
 
 
-def against(rated: dict[str, Rated], name: str, of: str, part: str) -> list[object]:
-    """The tower's SRCC less that of the one as made, paired over photographs; empty where the images differ."""
-    if name == ALL or ALL not in rated or f"{of} mos" not in rated[ALL]:
-        return ["", "", ""]
-    mine, base = rated[name], rated[ALL]
-    local = base[f"{of} local"]
-    chosen = {"all": np.ones(len(local), bool), "all over": ~local, "region": local}[part]
-    x, b, y = (values[chosen] for values in (mine[f"{of} scores"], base[f"{of} scores"], base[f"{of} mos"]))
-    clusters = base[f"{of} photograph"][chosen].tolist()
-    change = bootstrap_difference(x, b, y, metric="srcc", n_resamples=1000, seed=0, clusters=clusters)
-    return [srcc(x, y) - srcc(b, y), change.low, change.high]
+def against(base: Array, scores: Array, mos: Array, clusters: list[int]) -> list[object]:
+    """SRCC less that of the tower as made, paired over photographs."""
+    change = bootstrap_difference(scores, base, mos, metric="srcc", n_resamples=1000, seed=0, clusters=clusters)
+    return [srcc(scores, mos) - srcc(base, mos), change.low, change.high]
 
 
 def main() -> None:
@@ -195,7 +197,7 @@ def main() -> None:
     overrides = [*BASE, f"paths.photographs={asked.photographs}", *asked.overrides]
     chosen = towers(composed("make_tiny_policy", overrides).vision.steps)
     for tower in chosen:
-        path = asked.out / f"{tower.name.replace(' ', '_')}.npz"
+        path = tower.file(asked.out)
         if path.exists() or time.monotonic() - begun > asked.seconds:
             continue
         print(f"{tower.name}, after {time.monotonic() - begun:.0f} s", flush=True)
@@ -208,11 +210,7 @@ def main() -> None:
 
 def write(out: Path, chosen: Sequence[Tower]) -> None:
     """levers.csv of the towers that are there; folds count together once all of them are."""
-    rated = {}
-    for tower in chosen:
-        path = out / f"{tower.name.replace(' ', '_')}.npz"
-        if path.exists():
-            rated[tower.name] = dict(np.load(path))
+    rated = {tower.name: dict(np.load(tower.file(out))) for tower in chosen if tower.file(out).exists()}
     folds = [rated.pop(f"fold {fold}") for fold in range(FOLDS) if f"fold {fold}" in rated]
     if len(folds) == FOLDS:
         rated["every photograph held out once"] = {key: np.concatenate([one[key] for one in folds]) for key in folds[0]}

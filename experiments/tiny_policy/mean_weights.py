@@ -15,6 +15,7 @@ import torch
 from hydra.utils import instantiate
 
 from zoom_iqa.config.composition import composed
+from zoom_iqa.config.tiny_policy_run import save_half
 from zoom_iqa.policy.policy import Policy
 
 
@@ -43,8 +44,7 @@ def main() -> None:
     first, second = loaded(asked.first), loaded(asked.second)
     weights = mean_weights(first.model.state_dict(), second.model.state_dict(), asked.second_share)
     first.model.load_state_dict(weights)
-    first.model.half()
-    first.save(asked.out)
+    save_half(first, asked.out)
 
 
 def loaded(path: Path) -> Policy:

@@ -49,7 +49,7 @@ def make(cfg: DictConfig, run_dir: Path) -> None:
         policy.save(warmed)
     policy = instantiate(cfg.policy, path=str(warmed))
     instantiate(cfg.language)().run(policy)
-    _save_half(policy, run_dir / "policy")
+    save_half(policy, run_dir / "policy")
     print(f"policy written to {run_dir / 'policy'}")
 
 
@@ -73,8 +73,8 @@ def started(cfg: DictConfig) -> Policy:
     return policy
 
 
-def _save_half(policy: Policy, folder: Path) -> None:
-    """In float16, at half the size; it is loaded in float32."""
+def save_half(policy: Policy, folder: Path) -> None:
+    """Write the policy in float16, at half the size, in the place of what is there; it is loaded in float32."""
     shutil.rmtree(folder, ignore_errors=True)
     policy.model.half()
     policy.save(folder)
