@@ -2,6 +2,7 @@
 # Every row of README.md: ZOOM_IQA_DATA=/folder/that/holds/livec experiments/livewild_jpeg/run.sh [SEED ...]
 # LIVEWILD_SPLIT=livewild_scenes takes the split by scene and writes results_livewild_scenes.csv; LIVEWILD_ARMS names
 # some of the arms, LIVEWILD_MORE adds overrides to every training. What is finished is not made again.
+# LIVEWILD_DRAW=N draws the split by scene from seed N: runs/livewild_scenes_drawN, of which arms.py makes one row of all.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${ZOOM_IQA_DATA:?set it to the folder that holds livec}"
@@ -9,8 +10,12 @@ python=${PYTHON:-.venv/bin/python}
 split=${LIVEWILD_SPLIT:-held_out}
 read -ra arms <<<"${LIVEWILD_ARMS:-peers grpo}"
 read -ra more <<<"${LIVEWILD_MORE:-}"
+chosen=(benchmark/split="$split")
 if [ "$split" = held_out ]; then
   runs=runs/livewild_jpeg results=results.csv
+elif [ -n "${LIVEWILD_DRAW:-}" ]; then
+  chosen+=(benchmark.split.seed="$LIVEWILD_DRAW")
+  runs=runs/${split}_draw$LIVEWILD_DRAW results=results_${split}_draw$LIVEWILD_DRAW.csv
 else
   runs=runs/$split results=results_$split.csv
 fi
@@ -18,14 +23,14 @@ seeds=("$@")
 [ $# -gt 0 ] || seeds=(0 1 2)
 
 judge() { # policy, name of its row
-  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg benchmark/split="$split" samples_per_image=16 \
+  $python -m zoom_iqa.evaluate policy.path="$1" benchmark=livewild_jpeg "${chosen[@]}" samples_per_image=16 \
     paths.run_dir="$runs/$2"
 }
 
 trained() { # stages, name of its row, overrides
   local stages=$1 run=$runs/train/$2
   shift 2
-  [ -d "$run/policy" ] || $python -m zoom_iqa.train +experiment=livewild_jpeg benchmark/split="$split" \
+  [ -d "$run/policy" ] || $python -m zoom_iqa.train +experiment=livewild_jpeg "${chosen[@]}" \
     stages=["$stages"] paths.run_dir="$run" "$@" "${more[@]}"
   judge "$run/policy" "$(basename "$run")"
   $python experiments/livewild_jpeg/collect.py "$runs" "$results"
@@ -34,7 +39,7 @@ trained() { # stages, name of its row, overrides
 for arm in "${arms[@]}"; do
   if [ "$arm" = peers ]; then
     for peer in mean niqe brisque ridge ridge_tower; do
-      $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg benchmark/split="$split" \
+      $python -m zoom_iqa.evaluate_peer peer=$peer benchmark=livewild_jpeg "${chosen[@]}" \
         paths.run_dir="$runs/$peer"
     done
     judge src/zoom_iqa/assets/tiny_policy zero_shot

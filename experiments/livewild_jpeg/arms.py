@@ -1,0 +1,113 @@
+"""What the runs of an arm say together: one row over seeds, and over draws of the split where several are named.
+
+python experiments/livewild_jpeg/arms.py arms_livewild_scenes.csv runs/livewild_scenes
+python experiments/livewild_jpeg/arms.py arms_of_draws.csv runs/livewild_scenes runs/livewild_scenes_draw*
+
+A row has an arm, what it is compared with, the mean over its runs of SRCC, and that of the difference, paired over
+images. One interval draws photographs again, the other blocks of 20 neighbouring file numbers: neighbours show one
+place, so that photographs are no independent draws.
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from collect import HERE, rated
+from numpy.typing import NDArray
+
+from zoom_iqa.metrics.correlation import srcc
+from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
+from zoom_iqa.reports.study import arm_and_seed
+
+BLOCK = 20  # file numbers, those of conf/benchmark/split/scenes.yaml
+PAIRS = (
+    ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "sft"), ("sft_look_more", "niqe"), ("look_more", "niqe"),
+    ("look_more", "sft_look_more"), ("look_more", "grpo"), ("grpo_alone", "niqe"), ("grpo_alone", "grpo"),
+)  # fmt: skip
+HEAD = (
+    "arm", "against", "draws", "runs", "images", "srcc", "srcc_sd", "difference", "low", "high", "low_of_blocks",
+    "high_of_blocks",
+)  # fmt: skip
+Ratings = Mapping[str, tuple[float, float]]
+"""Rating and opinion score by the id of an image."""
+Pair = tuple[Ratings, Ratings]
+Rows = NDArray[np.int64]
+
+
+def main(out: Path, draws: Sequence[Path]) -> None:
+    found = [runs_of(draw) for draw in draws]
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEAD)
+        for arm, base in PAIRS:
+            of_draws = [pairs for pairs in (list(pairs_of(draw[arm], draw[base])) for draw in found) if pairs]
+            if of_draws:
+                pairs = [pair for one in of_draws for pair in one]
+                writer.writerow([arm, base, len(of_draws), len(pairs), *figures_of(pairs)])
+    print(out.read_text(encoding="utf-8"))
+
+
+def runs_of(draw: Path) -> Mapping[str, dict[int | None, Ratings]]:
+    """The evaluations below a folder by arm and seed; None is the seed of what has none."""
+    found: dict[str, dict[int | None, Ratings]] = defaultdict(dict)
+    for path in sorted(draw.glob("*/livewild_jpeg/scores.csv")):
+        name = path.parents[1].name
+        arm, seed = arm_and_seed(name) or (name, None)
+        found[arm][seed] = rated(path)
+    return found
+
+
+def pairs_of(arm: Mapping[int | None, Ratings], base: Mapping[int | None, Ratings]) -> Iterator[Pair]:
+    """Each run of an arm beside the base's of its seed, or beside the only one where the base has no seeds."""
+    for seed, ratings in arm.items():
+        other = base.get(None, base.get(seed))
+        if other is not None:
+            yield ratings, other
+
+
+def figures_of(pairs: Sequence[Pair]) -> list[str]:
+    """The cells of a row from ``images`` on."""
+    ids = sorted({name for ours, theirs in pairs for name in ours.keys() & theirs.keys()})
+    judged = [Judged(pair, ids) for pair in pairs]
+    levels = [srcc(one.ours, one.mos) for one in judged]
+
+    def change(rows: Rows) -> float:
+        return statistics.fmean(one.change(rows) for one in judged)
+
+    def interval(clusters: Sequence[Hashable] | None) -> list[float]:
+        drawn = statistic_interval("srcc", change, len(ids), n_resamples=2000, seed=0, clusters=clusters)
+        return [drawn.low, drawn.high]
+
+    spread = [statistics.stdev(levels)] if len(levels) > 1 else []
+    blocks = [int(Path(name).stem) // BLOCK for name in ids]
+    levels_and_change = [statistics.fmean(levels), *spread, change(np.arange(len(ids)))]
+    cells = [f"{value:.3f}" for value in (*levels_and_change, *interval(None), *interval(blocks))]
+    return [str(len(ids)), *(cells if spread else [cells[0], "", *cells[1:]])]
+
+
+class Judged:
+    """Two policies' ratings of the images that both rate, found by their rows among ``ids``."""
+
+    def __init__(self, pair: Pair, ids: Sequence[str]) -> None:
+        shared = [name for name in ids if name in pair[0] and name in pair[1]]
+        self.ours, self.theirs = (np.array([side[name][0] for name in shared]) for side in pair)
+        self.mos = np.array([pair[0][name][1] for name in shared])
+        place = {name: index for index, name in enumerate(shared)}
+        self._place = np.array([place.get(name, -1) for name in ids])
+
+    def change(self, rows: Rows) -> float:
+        """SRCC less the other's, on those of the drawn rows that both rate."""
+        drawn = self._place[rows]
+        at = drawn[drawn >= 0]
+        mos = self.mos[at][None]
+        return float((spearman_rows(self.ours[at][None], mos) - spearman_rows(self.theirs[at][None], mos))[0])
+
+
+if __name__ == "__main__":
+    main(HERE / sys.argv[1], [Path(name) for name in sys.argv[2:]])
