@@ -102,9 +102,11 @@ class Judged:
         self._place = np.array([place.get(name, -1) for name in ids])
 
     def change(self, rows: Rows) -> float:
-        """SRCC less the other's, on those of the drawn rows that both rate."""
+        """SRCC less the other's, on those of the drawn rows that both rate; NaN where there are none."""
         drawn = self._place[rows]
         at = drawn[drawn >= 0]
+        if not len(at):
+            return float("nan")
         mos = self.mos[at][None]
         return float((spearman_rows(self.ours[at][None], mos) - spearman_rows(self.theirs[at][None], mos))[0])
 

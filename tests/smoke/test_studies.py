@@ -183,6 +183,25 @@ def test_the_ablation_prints_the_papers_signs_beside_ours(
     assert "| rank | 1 |" in capsys.readouterr().out
 
 
+def test_arms_on_real_photographs_are_compared_over_draws_of_the_split(tmp_path: Path) -> None:
+    """GRPO orders every image rightly; NIQE none of the first draw (1 - -1 = 2) and all of the second (1 - 1 = 0)."""
+    for draw, sign in (("first", -1), ("second", 1)):
+        numbers = range(40) if draw == "first" else range(1000, 1040)
+        for name, of_rank in (("niqe", sign), ("grpo_seed3", 1)):
+            path = tmp_path / draw / name / "livewild_jpeg" / "scores.csv"
+            path.parent.mkdir(parents=True)
+            rows = [f"{number}.JPG,{index / 10},{of_rank * index}" for index, number in enumerate(numbers)]
+            path.write_text("\n".join(["id,mos,rating", *rows]))
+    script, out = EXPERIMENTS / "livewild_jpeg" / "arms.py", tmp_path / "arms.csv"
+    draws = [tmp_path / "first", tmp_path / "second"]
+    subprocess.run([sys.executable, str(script), str(out), *draws], check=True, capture_output=True)
+    (row,) = rows_of(out)
+    assert (row["arm"], row["against"]) == ("grpo", "niqe")
+    assert (row["draws"], row["runs"], row["images"]) == ("2", "2", "80")
+    assert (row["srcc"], row["difference"]) == ("1.000", "1.000")
+    assert (row["low"], row["high"]) == (row["low_of_blocks"], row["high_of_blocks"]) == ("1.000", "1.000")
+
+
 def test_collapse_is_followed_over_windows_of_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two windows of two rollouts: entropies 1, 3 and 2, 2; the second evaluation alone lies in the second."""
     logs = [
