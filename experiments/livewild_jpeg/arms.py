@@ -3,9 +3,10 @@
 python experiments/livewild_jpeg/arms.py arms_livewild_scenes.csv runs/livewild_scenes
 python experiments/livewild_jpeg/arms.py arms_of_draws.csv runs/livewild_scenes runs/livewild_scenes_draw*
 
-A row has an arm, what it is compared with, the mean over its runs of SRCC, and that of the difference, paired over
-images. One interval draws photographs again, the other blocks of 20 neighbouring file numbers: neighbours show one
-place, so that photographs are no independent draws.
+A row has an arm, what it is compared with, its SRCC, and the difference paired over images: means over the runs of a
+draw, then over draws. The spread is that of a draw's runs.
+One interval draws photographs again, the other blocks of 20 neighbouring file numbers: neighbours show one place, so
+that photographs are no independent draws.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from zoom_iqa.reports.study import arm_and_seed
 
 BLOCK = 20  # file numbers, those of conf/benchmark/split/scenes.yaml
 PAIRS = (
-    ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "sft"), ("sft_look_more", "niqe"), ("look_more", "niqe"),
-    ("look_more", "sft_look_more"), ("look_more", "grpo"), ("grpo_alone", "niqe"), ("grpo_alone", "grpo"),
+    ("zero_shot", "niqe"), ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "sft"), ("grpo_alone", "niqe"),
+    ("grpo_alone", "grpo"), ("sft_look_more", "niqe"), ("look_more", "niqe"), ("look_more", "sft_look_more"),
+    ("look_more", "grpo"),
 )  # fmt: skip
 HEAD = (
     "arm", "against", "draws", "runs", "images", "srcc", "srcc_sd", "difference", "low", "high", "low_of_blocks",
@@ -48,8 +50,7 @@ def main(out: Path, draws: Sequence[Path]) -> None:
         for arm, base in PAIRS:
             of_draws = [pairs for pairs in (list(pairs_of(draw[arm], draw[base])) for draw in found) if pairs]
             if of_draws:
-                pairs = [pair for one in of_draws for pair in one]
-                writer.writerow([arm, base, len(of_draws), len(pairs), *figures_of(pairs)])
+                writer.writerow([arm, base, len(of_draws), sum(map(len, of_draws)), *figures_of(of_draws)])
     print(out.read_text(encoding="utf-8"))
 
 
@@ -71,24 +72,25 @@ def pairs_of(arm: Mapping[int | None, Ratings], base: Mapping[int | None, Rating
             yield ratings, other
 
 
-def figures_of(pairs: Sequence[Pair]) -> list[str]:
+def figures_of(draws: Sequence[Sequence[Pair]]) -> list[str]:
     """The cells of a row from ``images`` on."""
-    ids = sorted({name for ours, theirs in pairs for name in ours.keys() & theirs.keys()})
-    judged = [Judged(pair, ids) for pair in pairs]
-    levels = [srcc(one.ours, one.mos) for one in judged]
+    ids = sorted({name for pairs in draws for ours, theirs in pairs for name in ours.keys() & theirs.keys()})
+    judged = [[Judged(pair, ids) for pair in pairs] for pairs in draws]
+    levels = [[srcc(one.ours, one.mos) for one in runs] for runs in judged]
 
     def change(rows: Rows) -> float:
-        return statistics.fmean(one.change(rows) for one in judged)
+        return statistics.fmean(statistics.fmean(one.change(rows) for one in runs) for runs in judged)
 
     def interval(clusters: Sequence[Hashable] | None) -> list[float]:
         drawn = statistic_interval("srcc", change, len(ids), n_resamples=2000, seed=0, clusters=clusters)
         return [drawn.low, drawn.high]
 
-    spread = [statistics.stdev(levels)] if len(levels) > 1 else []
+    spreads = [statistics.stdev(runs) for runs in levels if len(runs) > 1]
+    spread = f"{statistics.fmean(spreads):.3f}" if spreads else ""
+    level = statistics.fmean(statistics.fmean(runs) for runs in levels)
     blocks = [int(Path(name).stem) // BLOCK for name in ids]
-    levels_and_change = [statistics.fmean(levels), *spread, change(np.arange(len(ids)))]
-    cells = [f"{value:.3f}" for value in (*levels_and_change, *interval(None), *interval(blocks))]
-    return [str(len(ids)), *(cells if spread else [cells[0], "", *cells[1:]])]
+    differences = [change(np.arange(len(ids))), *interval(None), *interval(blocks)]
+    return [str(len(ids)), f"{level:.3f}", spread, *(f"{value:.3f}" for value in differences)]
 
 
 class Judged:
