@@ -38,3 +38,4 @@ for seed in "${seeds[@]}"; do
   done
 done
 $python experiments/collapse/collect.py "$runs"
+$python experiments/collapse/ends.py "$runs"

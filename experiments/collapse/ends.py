@@ -1,0 +1,42 @@
+"""Test images that finished runs answered: ends.csv, answers/, and README.md's tables of the end on the screen.
+
+python experiments/collapse/ends.py runs/collapse
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoom_iqa.reports.study import (
+    COLUMNS,
+    effect_table,
+    figure_table,
+    keep,
+    read_study,
+    study_arguments,
+    write_runs,
+)
+
+HERE = Path(__file__).parent
+ARMS = ("without", "with", "decided", "high_rate", "high_rate_with")
+EFFECTS = (
+    ("KL-Coverage at the answer's digits against none", "with", "without"),
+    ("KL-Coverage at deciding digits against none", "decided", "without"),
+    ("KL-Coverage at deciding digits against at the answer's", "decided", "with"),
+    ("four times the rate", "high_rate", "without"),
+    ("KL-Coverage against none, four times the rate", "high_rate_with", "high_rate"),
+)
+
+
+def main() -> None:
+    asked = study_arguments(__doc__, out=HERE)
+    arms = read_study(asked.runs, kept=asked.out / "answers")
+    keep(arms, asked.out / "answers")
+    write_runs(arms, asked.out / "ends.csv", list(COLUMNS.values()))
+    print(figure_table(arms, COLUMNS, dict(zip(ARMS, ARMS, strict=True))), end="\n\n")
+    if asked.resamples:
+        print(effect_table(arms, EFFECTS, n_resamples=asked.resamples))
+
+
+if __name__ == "__main__":
+    main()
