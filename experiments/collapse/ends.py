@@ -1,4 +1,4 @@
-"""Test images that finished runs answered: ends.csv, answers/, and README.md's tables of the end on the screen.
+"""Test images that finished runs answered: ends.csv and answers/; figures and paired differences on the screen.
 
 python experiments/collapse/ends.py runs/collapse
 """

@@ -4,7 +4,8 @@ python experiments/livewild_jpeg/arms.py arms_livewild_scenes.csv runs/livewild_
 python experiments/livewild_jpeg/arms.py arms_of_draws.csv runs/livewild_scenes runs/livewild_scenes_draw*
 
 A row has an arm, what it is compared with, its SRCC, and the difference paired over images: means over the runs of a
-draw, then over draws. The spread is that of a draw's runs.
+draw, then over draws; an arm that a draw lacks has no row. ``sd_of_seeds`` is that of a draw's runs, and neither it
+nor the draw is in the intervals.
 One interval draws photographs again, the other blocks of 20 neighbouring file numbers: neighbours show one place, so
 that photographs are no independent draws.
 """
@@ -22,19 +23,21 @@ import numpy as np
 from collect import HERE, rated
 from numpy.typing import NDArray
 
+from zoom_iqa.base.equality import snapped
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
 from zoom_iqa.reports.study import arm_and_seed
 
 BLOCK = 20  # file numbers, those of conf/benchmark/split/scenes.yaml
 PAIRS = (
-    ("zero_shot", "niqe"), ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "sft"), ("grpo_alone", "niqe"),
-    ("grpo_alone", "grpo"), ("sft_look_more", "niqe"), ("look_more", "niqe"), ("look_more", "sft_look_more"),
-    ("look_more", "grpo"),
+    ("zero_shot", "niqe"), ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "brisque"), ("grpo", "sft"),
+    ("grpo_alone", "niqe"), ("grpo_alone", "grpo"), ("sft_look_more", "niqe"), ("look_more", "niqe"),
+    ("look_more", "sft_look_more"), ("look_more", "grpo"),
 )  # fmt: skip
 HEAD = (
-    "arm", "against", "draws", "runs", "images", "srcc", "srcc_sd", "difference", "low", "high", "low_of_blocks",
-    "high_of_blocks",
+    "arm", "against", "draws", "runs", "images", "blocks", "srcc", "sd_of_seeds", "difference", "low", "high",
+    "low_of_blocks", "high_of_blocks",
 )  # fmt: skip
 Ratings = Mapping[str, tuple[float, float]]
 """Rating and opinion score by the id of an image."""
@@ -44,13 +47,13 @@ Rows = NDArray[np.int64]
 
 def main(out: Path, draws: Sequence[Path]) -> None:
     found = [runs_of(draw) for draw in draws]
+    rows: list[list[str]] = []
+    for arm, base in PAIRS:
+        of_draws = [list(pairs_of(draw[arm], draw[base])) for draw in found]
+        if all(of_draws):
+            rows.append([arm, base, str(len(of_draws)), str(sum(map(len, of_draws))), *figures_of(of_draws)])
     with out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEAD)
-        for arm, base in PAIRS:
-            of_draws = [pairs for pairs in (list(pairs_of(draw[arm], draw[base])) for draw in found) if pairs]
-            if of_draws:
-                writer.writerow([arm, base, len(of_draws), sum(map(len, of_draws)), *figures_of(of_draws)])
+        csv.writer(file, lineterminator="\n").writerows([HEAD, *rows])
     print(out.read_text(encoding="utf-8"))
 
 
@@ -61,6 +64,8 @@ def runs_of(draw: Path) -> Mapping[str, dict[int | None, Ratings]]:
         name = path.parents[1].name
         arm, seed = arm_and_seed(name) or (name, None)
         found[arm][seed] = rated(path)
+    if not found:
+        raise DataError(f"{draw}: no evaluation of livewild_jpeg is below it; run the study first")
     return found
 
 
@@ -90,7 +95,7 @@ def figures_of(draws: Sequence[Sequence[Pair]]) -> list[str]:
     level = statistics.fmean(statistics.fmean(runs) for runs in levels)
     blocks = [int(Path(name).stem) // BLOCK for name in ids]
     differences = [change(np.arange(len(ids))), *interval(None), *interval(blocks)]
-    return [str(len(ids)), f"{level:.3f}", spread, *(f"{value:.3f}" for value in differences)]
+    return [str(len(ids)), str(len(set(blocks))), f"{level:.3f}", spread, *(f"{value:.3f}" for value in differences)]
 
 
 class Judged:
@@ -98,8 +103,8 @@ class Judged:
 
     def __init__(self, pair: Pair, ids: Sequence[str]) -> None:
         shared = [name for name in ids if name in pair[0] and name in pair[1]]
-        self.ours, self.theirs = (np.array([side[name][0] for name in shared]) for side in pair)
-        self.mos = np.array([pair[0][name][1] for name in shared])
+        self.ours, self.theirs = (snapped([side[name][0] for name in shared]) for side in pair)
+        self.mos = snapped([pair[0][name][1] for name in shared])
         place = {name: index for index, name in enumerate(shared)}
         self._place = np.array([place.get(name, -1) for name in ids])
 

@@ -2,7 +2,8 @@
 # Every row of README.md: ZOOM_IQA_DATA=/folder/that/holds/livec experiments/livewild_jpeg/run.sh [SEED ...]
 # LIVEWILD_SPLIT=livewild_scenes takes the split by scene and writes results_livewild_scenes.csv; LIVEWILD_ARMS names
 # some of the arms, LIVEWILD_MORE adds overrides to every training. What is finished is not made again.
-# LIVEWILD_DRAW=N draws the split by scene from seed N: runs/livewild_scenes_drawN, of which arms.py makes one row of all.
+# LIVEWILD_DRAW=1 (2, 3, ...) beside LIVEWILD_SPLIT=livewild_scenes draws that split from another seed; arms.py compares
+# arms over seeds and draws.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${ZOOM_IQA_DATA:?set it to the folder that holds livec}"
@@ -11,6 +12,10 @@ split=${LIVEWILD_SPLIT:-held_out}
 read -ra arms <<<"${LIVEWILD_ARMS:-peers grpo}"
 read -ra more <<<"${LIVEWILD_MORE:-}"
 chosen=(benchmark/split="$split")
+if [ -n "${LIVEWILD_DRAW:-}" ] && { [ "$split" = held_out ] || [ "$LIVEWILD_DRAW" = 0 ]; }; then
+  echo "LIVEWILD_DRAW=$LIVEWILD_DRAW: give LIVEWILD_SPLIT=livewild_scenes and a draw from 1 on; 0 is the split itself" >&2
+  exit 2
+fi
 if [ "$split" = held_out ]; then
   runs=runs/livewild_jpeg results=results.csv
 elif [ -n "${LIVEWILD_DRAW:-}" ]; then
