@@ -21,8 +21,7 @@ from zoom_iqa.reports.study import (
     arm_rows,
     difference,
     header,
-    keep,
-    read_study,
+    kept_study,
     readme_table,
     said,
     study_arguments,
@@ -66,8 +65,7 @@ OWN = (
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    arms = read_study(asked.runs, kept=asked.out / "answers")
-    keep(arms, asked.out / "answers")
+    arms = kept_study(asked)
     write_runs(arms, asked.out / "results.csv", list(COLUMNS.values()))
     if not asked.resamples:
         return

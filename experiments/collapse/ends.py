@@ -11,8 +11,7 @@ from zoom_iqa.reports.study import (
     COLUMNS,
     effect_table,
     figure_table,
-    keep,
-    read_study,
+    kept_study,
     study_arguments,
     write_runs,
 )
@@ -30,8 +29,7 @@ EFFECTS = (
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    arms = read_study(asked.runs, kept=asked.out / "answers")
-    keep(arms, asked.out / "answers")
+    arms = kept_study(asked)
     write_runs(arms, asked.out / "ends.csv", list(COLUMNS.values()))
     print(figure_table(arms, COLUMNS, dict(zip(ARMS, ARMS, strict=True))), end="\n\n")
     if asked.resamples:

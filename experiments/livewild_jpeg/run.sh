@@ -11,19 +11,17 @@ python=${PYTHON:-.venv/bin/python}
 split=${LIVEWILD_SPLIT:-held_out}
 read -ra arms <<<"${LIVEWILD_ARMS:-peers grpo}"
 read -ra more <<<"${LIVEWILD_MORE:-}"
-chosen=(benchmark/split="$split")
 if [ -n "${LIVEWILD_DRAW:-}" ] && { [ "$split" = held_out ] || [ "$LIVEWILD_DRAW" = 0 ]; }; then
   echo "LIVEWILD_DRAW=$LIVEWILD_DRAW: give LIVEWILD_SPLIT=livewild_scenes and a draw from 1 on; 0 is the split itself" >&2
   exit 2
 fi
 if [ "$split" = held_out ]; then
   runs=runs/livewild_jpeg results=results.csv
-elif [ -n "${LIVEWILD_DRAW:-}" ]; then
-  chosen+=(benchmark.split.seed="$LIVEWILD_DRAW")
-  runs=runs/${split}_draw$LIVEWILD_DRAW results=results_${split}_draw$LIVEWILD_DRAW.csv
 else
-  runs=runs/$split results=results_$split.csv
+  drawn=$split${LIVEWILD_DRAW:+_draw$LIVEWILD_DRAW}
+  runs=runs/$drawn results=results_$drawn.csv
 fi
+chosen=(benchmark/split="$split" ${LIVEWILD_DRAW:+benchmark.split.seed="$LIVEWILD_DRAW"})
 seeds=("$@")
 [ $# -gt 0 ] || seeds=(0 1 2)
 

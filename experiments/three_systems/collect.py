@@ -15,9 +15,8 @@ from zoom_iqa.reports.study import (
     Arms,
     StudyRun,
     difference,
-    keep,
+    kept_study,
     over_seeds,
-    read_study,
     readme_table,
     said,
     study_arguments,
@@ -37,8 +36,7 @@ OWN = {
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    arms = read_study(asked.runs, kept=asked.out / "answers")
-    keep(arms, asked.out / "answers")
+    arms = kept_study(asked)
     write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
         head, rows = table(arms, asked.resamples)

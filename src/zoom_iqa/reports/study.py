@@ -135,6 +135,17 @@ def keep(arms: Arms, folder: Path) -> None:
             write_answers(path, run.answers, run.figures)
 
 
+def kept_study(asked: argparse.Namespace) -> dict[str, dict[int, StudyRun]]:
+    """The study of ``study_arguments`` with what ``out/answers`` keeps of runs that are gone; new answers are kept too.
+
+    Raises:
+        DataError: as ``read_study``.
+    """
+    arms = read_study(asked.runs, kept=asked.out / "answers")
+    keep(arms, asked.out / "answers")
+    return arms
+
+
 def stages_of(arms: Arms, arm: str) -> dict[str, dict[int, StudyRun]]:
     """The evaluations after each stage of an arm's training runs, as arms named by stage."""
     found: dict[str, dict[int, StudyRun]] = {}
