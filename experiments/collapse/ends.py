@@ -1,4 +1,4 @@
-"""Test images that finished runs answered: ends.csv and answers/; figures and paired differences on the screen.
+"""Test images that finished runs answered: ends.csv, answers/ and paired differences, ends_effects.csv; both as tables.
 
 python experiments/collapse/ends.py runs/collapse
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.study import (
     COLUMNS,
-    effect_table,
+    COMPARED,
+    effect_rows,
     figure_table,
     kept_study,
+    readme_table,
     study_arguments,
     write_runs,
 )
@@ -33,7 +36,9 @@ def main() -> None:
     write_runs(arms, asked.out / "ends.csv", list(COLUMNS.values()))
     print(figure_table(arms, COLUMNS, dict(zip(ARMS, ARMS, strict=True))), end="\n\n")
     if asked.resamples:
-        print(effect_table(arms, EFFECTS, n_resamples=asked.resamples))
+        head, rows = ["effect", *COMPARED], effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
+        add_rows(asked.out / "ends_effects.csv", head, rows, keys=1)
+        print(readme_table(head, rows))
 
 
 if __name__ == "__main__":

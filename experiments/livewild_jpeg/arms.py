@@ -6,8 +6,10 @@ python experiments/livewild_jpeg/arms.py arms_of_draws.csv runs/livewild_scenes 
 A row has an arm, what it is compared with, its SRCC, and the difference paired over images: means over the runs of a
 draw, then over draws; an arm that a draw lacks has no row. ``sd_of_seeds`` is that of a draw's runs, and neither it
 nor the draw is in the intervals.
-One interval draws photographs again, the other blocks of 20 neighbouring file numbers: neighbours show one place, so
-that photographs are no independent draws.
+One interval draws photographs again, the other the blocks of neighbouring file numbers that the split by scene is made
+of: neighbours show one place, so that photographs are no independent draws.
+``ratings/`` beside the table keeps what every run of a draw rated, and a run whose folder is gone is read from there;
+opinion scores are the set's own, of the folder that ZOOM_IQA_DATA names, and are not kept.
 """
 
 from __future__ import annotations
@@ -17,19 +19,24 @@ import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from collect import HERE, rated
+from hydra.utils import instantiate
 from numpy.typing import NDArray
 
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.config.composition import composed
+from zoom_iqa.data.benchmarks.splits import scene_blocks
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
+from zoom_iqa.reports.kept import kept_file, read_kept, write_kept
 from zoom_iqa.reports.study import arm_and_seed
 
-BLOCK = 20  # file numbers, those of conf/benchmark/split/scenes.yaml
 PAIRS = (
     ("zero_shot", "niqe"), ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "brisque"), ("grpo", "sft"),
     ("grpo_alone", "niqe"), ("grpo_alone", "grpo"), ("sft_look_more", "niqe"), ("look_more", "niqe"),
@@ -46,7 +53,8 @@ Rows = NDArray[np.int64]
 
 
 def main(out: Path, draws: Sequence[Path]) -> None:
-    found = [runs_of(draw) for draw in draws]
+    kept = out.parent / "ratings"
+    found = [by_arm(runs_of(draw, kept_file(kept, draw.name))) for draw in draws]
     rows: list[list[str]] = []
     for arm, base in PAIRS:
         of_draws = [list(pairs_of(draw[arm], draw[base])) for draw in found]
@@ -57,15 +65,43 @@ def main(out: Path, draws: Sequence[Path]) -> None:
     print(out.read_text(encoding="utf-8"))
 
 
-def runs_of(draw: Path) -> Mapping[str, dict[int | None, Ratings]]:
-    """The evaluations below a folder by arm and seed; None is the seed of what has none."""
-    found: dict[str, dict[int | None, Ratings]] = defaultdict(dict)
-    for path in sorted(draw.glob("*/livewild_jpeg/scores.csv")):
-        name = path.parents[1].name
-        arm, seed = arm_and_seed(name) or (name, None)
-        found[arm][seed] = rated(path)
-    if not found:
+def runs_of(draw: Path, kept: Path) -> dict[str, Ratings]:
+    """The evaluations below a folder by their names, and those of ``kept``, which holds all of them afterwards.
+
+    Raises:
+        DataError: there is none.
+    """
+    runs = {path.parents[1].name: rated(path) for path in sorted(draw.glob("*/livewild_jpeg/scores.csv"))}
+    gone = {name: ratings for name, ratings in (read_kept(kept) if kept.exists() else {}).items() if name not in runs}
+    if not runs and not gone:
         raise DataError(f"{draw}: no evaluation of livewild_jpeg is below it; run the study first")
+    here = {name: {image: rating for image, (rating, _) in ratings.items()} for name, ratings in runs.items()}
+    write_kept(kept, dict(sorted((here | gone).items())))
+    return runs | {name: scored(ratings) for name, ratings in gone.items()}
+
+
+def scored(ratings: Mapping[str, float]) -> Ratings:
+    """Ratings beside the set's own opinion scores."""
+    mos = opinion_scores()
+    return {name: (rating, mos[name]) for name, rating in ratings.items()}
+
+
+@cache
+def opinion_scores() -> dict[str, float]:
+    return {one.id: one.mos for one in instantiate(benchmark()).labelled()}
+
+
+@cache
+def benchmark() -> Any:
+    return composed("benchmark/livewild_jpeg", ["benchmark/split=livewild_scenes"]).benchmark
+
+
+def by_arm(runs: Mapping[str, Ratings]) -> Mapping[str, dict[int | None, Ratings]]:
+    """Ratings by arm and seed; None is the seed of what has none."""
+    found: dict[str, dict[int | None, Ratings]] = defaultdict(dict)
+    for name, ratings in runs.items():
+        arm, seed = arm_and_seed(name) or (name, None)
+        found[arm][seed] = ratings
     return found
 
 
@@ -93,7 +129,9 @@ def figures_of(draws: Sequence[Sequence[Pair]]) -> list[str]:
     spreads = [statistics.stdev(runs) for runs in levels if len(runs) > 1]
     spread = f"{statistics.fmean(spreads):.3f}" if spreads else ""
     level = statistics.fmean(statistics.fmean(runs) for runs in levels)
-    blocks = [int(Path(name).stem) // BLOCK for name in ids]
+    split = benchmark().split
+    scenes = scene_blocks({name: int(Path(name).stem) for name in ids}, block=split.block, alike=split.alike)
+    blocks = [scenes[name] for name in ids]
     differences = [change(np.arange(len(ids))), *interval(None), *interval(blocks)]
     return [str(len(ids)), str(len(set(blocks))), f"{level:.3f}", spread, *(f"{value:.3f}" for value in differences)]
 

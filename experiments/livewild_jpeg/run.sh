@@ -61,7 +61,14 @@ for arm in "${arms[@]}"; do
     grpo_alone) # from the shipped policy, which looks where it suspects a defect: SFT here looks anywhere
       trained grpo "grpo_alone_seed$seed" seed="$seed"
       ;;
-    *) echo "$arm: give peers, grpo, look_more or grpo_alone" >&2 && exit 2 ;;
+    paid) # a right answer earns more where it looked, while few of its group look
+      trained sft "sft_seed$seed" seed="$seed"
+      trained grpo "paid_seed$seed" seed="$seed" policy.path="$runs/train/sft_seed$seed/policy" +reward/terms=look
+      ;;
+    paid_alone) # the same from the shipped policy
+      trained grpo "paid_alone_seed$seed" seed="$seed" +reward/terms=look
+      ;;
+    *) echo "$arm: give peers, grpo, look_more, grpo_alone, paid or paid_alone" >&2 && exit 2 ;;
     esac
   done
 done

@@ -26,6 +26,7 @@ from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
 from zoom_iqa.config.training_run import check
 from zoom_iqa.policy.shipped import shipped_policy_folder
+from zoom_iqa.reports.kept import read_kept, write_kept
 
 STUB = """#!/usr/bin/env bash
 printf '%q ' "$@" >>"$STUDY_LOG"
@@ -200,6 +201,23 @@ def test_arms_on_real_photographs_are_compared_over_draws_of_the_split(tmp_path:
     assert (row["draws"], row["runs"], row["images"]) == ("2", "2", "80")
     assert (row["srcc"], row["difference"]) == ("1.000", "1.000")
     assert (row["low"], row["high"]) == (row["low_of_blocks"], row["high_of_blocks"]) == ("1.000", "1.000")
+    assert read_kept(tmp_path / "ratings" / "second.json.gz")["grpo_seed3"]["1039.JPG"] == 39
+
+
+def test_runs_on_real_photographs_that_are_gone_are_read_from_what_was_kept(tmp_path: Path) -> None:
+    """Ratings are kept without scores: those come from the set itself, where the first 60 rise with their numbers."""
+    root = tmp_path / "data" / "livec"
+    (tmp_path / "ratings").mkdir()
+    root.mkdir(parents=True)
+    labels = [f"{number}.JPG,{min(10 + number, 90)},1,test" for number in (*range(60), 672, 694)]
+    (root / "livec_jpg.csv").write_text("\n".join(["image,mos,std,split", *labels]))
+    ratings = {"grpo_seed3": {f"{number}.JPG": number for number in range(60)}}
+    write_kept(tmp_path / "ratings" / "gone.json.gz", ratings | {"niqe": {f"{n}.JPG": -n for n in range(60)}})
+    run = [sys.executable, str(EXPERIMENTS / "livewild_jpeg" / "arms.py"), str(tmp_path / "arms.csv"), "runs/gone"]
+    named = os.environ | {"ZOOM_IQA_DATA": str(tmp_path / "data")}
+    subprocess.run(run, check=True, capture_output=True, env=named)
+    (row,) = rows_of(tmp_path / "arms.csv")
+    assert (row["arm"], row["images"], row["srcc"], row["difference"]) == ("grpo", "60", "1.000", "2.000")
 
 
 def test_collapse_is_followed_over_windows_of_rollouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,16 +313,22 @@ def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, st
     return readme_table(["arm", "seeds", *figures], rows)
 
 
-def effect_table(
+def effect_rows(
     arms: Arms, effects: Iterable[tuple[str, str, str]], *, n_resamples: int, figures: Sequence[str] = COMPARED
-) -> str:
+) -> list[list[str]]:
     """A row for each effect whose two arms there are: its title, and differences of its arm from its baseline."""
-    rows = [
+    return [
         [title, *(said(difference(arms, arm, baseline, name, n_resamples=n_resamples)) for name in figures)]
         for title, arm, baseline in effects
         if arm in arms and baseline in arms
     ]
-    return readme_table(["effect", *figures], rows)
+
+
+def effect_table(
+    arms: Arms, effects: Iterable[tuple[str, str, str]], *, n_resamples: int, figures: Sequence[str] = COMPARED
+) -> str:
+    """``effect_rows`` as a README has them."""
+    return readme_table(["effect", *figures], effect_rows(arms, effects, n_resamples=n_resamples, figures=figures))
 
 
 def arm_rows(arms: Arms, baseline: str, order: Sequence[str], *, n_resamples: int) -> list[list[str]]:

@@ -22,6 +22,7 @@ from zoom_iqa.data.benchmarks import (
     SceneSplit,
     SeededSplit,
 )
+from zoom_iqa.data.benchmarks.splits import scene_blocks
 
 LIVEWILD_SCENES = {"train": 411, "val": 56, "test": 120, None: 40}
 THIRDS = {"train": 0.6, "val": 0.2, "test": 0.2}
@@ -215,6 +216,13 @@ def test_near_duplicates_are_never_divided():
         drawn = split.assign(numbered(200))
         assert drawn[3] == drawn[155] == drawn[88]
         assert drawn[41] == drawn[199]
+
+
+def test_a_scene_is_a_block_of_numbers_or_the_least_of_joined_blocks():
+    """672 and 694 lie in blocks 33 and 34 of 20 numbers; the pair whose 900 has no number joins nothing."""
+    numbers = {name: int(name) for name in ("19", "20", "672", "694", "700")}
+    found = scene_blocks(numbers, block=20, alike=[("672", "694"), ("700", "900")])
+    assert found == {"19": 0, "20": 1, "672": 33, "694": 33, "700": 35}
 
 
 @pytest.mark.parametrize(

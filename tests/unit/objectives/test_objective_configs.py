@@ -47,6 +47,16 @@ def test_reward_choices_hold_their_terms(choice, terms):
     assert set(rubric(f"+reward={choice}").rewards(two_images(), step=0).terms) == terms
 
 
+def test_a_bonus_for_looking_is_added_to_any_reward():
+    """The first of four answers is right and looked, as a quarter of its group did: 1 - 0.25 / 0.8."""
+    ratings, looks = (4.0, 3.0, 2.0, 1.0), ([REGION], [], [], [])
+    pairs = zip(ratings, looks, strict=True)
+    group = [judged(LOCAL, rating=one, mos=4.0, looks=look, sample=n) for n, (one, look) in enumerate(pairs)]
+    rewards = rubric("+reward=full", "+reward/terms=look").rewards(inputs_of(group), step=0)
+    assert rewards.weights["look"] == 0.2
+    assert rewards.terms["look"].tolist() == [[pytest.approx(0.6875), 0.0, 0.0, 0.0]]
+
+
 def test_paper_weights():
     assert rubric("+reward=full").rewards(two_images(), step=0).weights == {"format": 1.0, "score": 1.0, "rank": 2.0}
 

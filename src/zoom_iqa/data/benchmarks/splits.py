@@ -226,18 +226,25 @@ class SceneSplit(SeededSplit):
         unknown = sorted({name for pair in self.alike for name in pair if name not in number_of})
         if unknown:
             raise DataError(f"{len(unknown)} ids of split.alike have no label; correct or remove them", unknown)
-        block_of = {name: number // self.block for name, number in number_of.items()}
-        group_of = _joined(
-            set(block_of.values()),
-            [(block_of[a], block_of[b]) for a, b in self.alike],
-        )
-        grouped = [replace(label, reference=f"block {group_of[block_of[label.id]]}") for label in labels]
+        scene_of = scene_blocks(number_of, block=self.block, alike=self.alike)
+        grouped = [replace(label, reference=f"block {scene_of[label.id]}") for label in labels]
         drawn = super().assign(grouped)
         tested = sorted(number_of[label.id] for label, split in zip(labels, drawn, strict=True) if split == "test")
         return [
             split if split == "test" or not _near(number_of[label.id], tested, self.gap) else None
             for label, split in zip(labels, drawn, strict=True)
         ]
+
+
+def scene_blocks(number_of: Mapping[str, int], *, block: int, alike: Sequence[Sequence[str]]) -> dict[str, int]:
+    """The scene of each id, from its file number: its block of numbers, or the least of the blocks that pairs join.
+
+    An id of ``alike`` that has no number joins nothing.
+    """
+    block_of = {name: number // block for name, number in number_of.items()}
+    pairs = [(block_of[one], block_of[other]) for one, other in alike if one in block_of and other in block_of]
+    least = _joined(set(block_of.values()), pairs)
+    return {name: least[own] for name, own in block_of.items()}
 
 
 def _number(label: Label) -> int:
