@@ -52,7 +52,7 @@ def test_a_bonus_for_looking_is_added_to_any_reward():
     ratings, looks = (4.0, 3.0, 2.0, 1.0), ([REGION], [], [], [])
     pairs = zip(ratings, looks, strict=True)
     group = [judged(LOCAL, rating=one, mos=4.0, looks=look, sample=n) for n, (one, look) in enumerate(pairs)]
-    rewards = rubric("+reward=full", "+reward/terms=look").rewards(inputs_of(group), step=0)
+    rewards = rubric("+reward=score_only", "+reward/terms=look").rewards(inputs_of(group), step=0)
     assert rewards.weights["look"] == 0.2
     assert rewards.terms["look"].tolist() == [[pytest.approx(0.6875), 0.0, 0.0, 0.0]]
 
