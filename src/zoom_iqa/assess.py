@@ -76,7 +76,7 @@ def _options(
 def _named_files(names: Sequence[str]) -> list[str]:
     from zoom_iqa.data.image_paths import image_paths
 
-    if not names and not sys.stdin.isatty():
+    if not names and sys.stdin is not None and not sys.stdin.isatty():
         names = ["-"]
     listed = [line for name in names for line in (_lines_of_stdin() if name == "-" else [name])]
     if not listed:
@@ -86,6 +86,8 @@ def _named_files(names: Sequence[str]) -> list[str]:
 
 def _lines_of_stdin() -> list[str]:
     """A name of a file a line, in whatever encoding names have here."""
+    if sys.stdin is None:  # closed, as by a daemon
+        return []
     lines = (os.fsdecode(line).rstrip("\r\n") for line in sys.stdin.buffer)
     return [line for line in lines if line]
 

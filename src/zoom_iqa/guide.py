@@ -74,11 +74,11 @@ def _options(
 
         from zoom_iqa.base.standard_output import StandardOutput
         from zoom_iqa.config.assessor import Assessor
-        from zoom_iqa.data.images import load_image
+        from zoom_iqa.data.images import colour_profile, load_image
         from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
         from zoom_iqa.evaluation.refinement import refine
         from zoom_iqa.reports.before_after import before_after_page
-        from zoom_iqa.reports.files import check_place, format_of, write_image, write_page
+        from zoom_iqa.reports.files import check_place, check_size, format_of, write_image, write_page
         from zoom_iqa.reports.guiding import guidance_fields, guidance_text, refinement_fields
 
         format_of(restored)
@@ -86,6 +86,8 @@ def _options(
             if file is not None:
                 check_place(file)
         before = load_image(image, max_pixels=None)
+        if edits:
+            check_size(*before.size, restored)
         count = None if tokenizer is None else token_counter(tokenizer)
         with named_as_options():
             assessor = Assessor(policy, protocol=protocol, samples=samples, device=device)
@@ -105,7 +107,7 @@ def _options(
                 turns=loop or 1,
                 least_gain=-math.inf if loop is None else LEAST_GAIN,
             )
-            write_image(refinement.image, restored)
+            write_image(refinement.image, restored, profile=colour_profile(image))
             fields |= refinement_fields(refinement, output=str(restored))
             if page is not None:
                 write_page(before_after_page(before, refinement, made), page)

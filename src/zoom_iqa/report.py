@@ -75,13 +75,18 @@ def _compare(
 ) -> str:
     from zoom_iqa.config.run_report import runs_in, write_comparison
 
+    read = [(name, folder, runs_in(folder)) for name, folder in map(_named, runs)]
+    multiruns = [folder for _, folder, found in read if found != [folder]]
     named: list[tuple[str, Path]] = []
-    for name, folder in map(_named, runs):
-        found = runs_in(folder)
+    for name, folder, found in read:
         if not found:
             raise DataError(f"{folder} holds no run with figures; give the folders of runs, or that of a multirun")
-        single = found == [folder]
-        named += [(name, folder)] if single else [(str(run.relative_to(folder)), run) for run in found]
+        if found == [folder]:
+            named.append((name, folder))
+            continue
+        # every multirun numbers its jobs from 0: what is given as NAME, and each of several, stays in the name
+        prefix = f"{name}/" if len(multiruns) > 1 or name != folder.resolve().name else ""
+        named += [(f"{prefix}{run.relative_to(folder)}", run) for run in found]
     return _written(write_comparison(named, output))
 
 

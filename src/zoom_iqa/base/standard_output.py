@@ -12,6 +12,12 @@ from typing import Any
 from zoom_iqa.base.errors import OutputError
 
 
+def take_any_text() -> None:
+    """Let standard output write as escapes what its encoding lacks: names of files may hold anything."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 class StandardOutput:
     """``sys.stdout`` as it is when this is made, whatever is put in its place later.
 
@@ -19,9 +25,8 @@ class StandardOutput:
     """
 
     def __init__(self) -> None:
+        take_any_text()
         self._file = sys.stdout
-        if isinstance(self._file, io.TextIOWrapper):
-            self._file.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
         """As of a file."""

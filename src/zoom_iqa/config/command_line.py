@@ -57,7 +57,10 @@ def with_benchmarks(overrides: Sequence[str]) -> list[str]:
         if override.is_sweep_override() and not _is_of(override, "benchmark"):
             line = str(override.input_line)
             key, _, values = line.partition("=")
-            raise ConfigError(f"{line}: there are no multiruns here; several values are a list, as in {key}=[{values}]")
+            raise ConfigError(
+                f"{line}: there are no multiruns here; several values are a list, as in {key}=[{values}], and one with "
+                f"a comma is quoted, as in '{key}=\"{values}\"'"
+            )
     names = list(dict.fromkeys(name for override in given for name in _named(override)))
     elsewhere = [str(override.input_line) for override in given if _is_of(override, "hydra.searchpath")]
     resolved = [f"+benchmark@benchmarks.{name}={name}" for name in names]

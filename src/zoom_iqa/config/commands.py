@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError, ZoomIQAError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.standard_output import take_any_text
 from zoom_iqa.config.composition import explained_error
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, settle, world_size
@@ -54,6 +55,7 @@ def run_command(
     Processes of a run end with the one that started them.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
+    take_any_text()
     follow_parent()
     patience_s = 0.0  # after an error others have nothing left to do
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os.path
 import sys
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError(f"manifest={file} must be the name of one file")
     if Path(file).suffix.lower() not in SUFFIXES:
         raise ConfigError(f"manifest={file} must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
-    if not Path(file).is_file():
+    if not os.path.isfile(file):
         raise ConfigError(f"manifest={file}: there is no such file; name one with an image and a score column")
     ends = list(cfg.range) if isinstance(cfg.range, ListConfig) else []
     if len(ends) != 2 or not all(map(_is_finite, ends)) or not ends[0] < ends[1]:

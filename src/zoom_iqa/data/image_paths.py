@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import glob
+import os.path
 from collections.abc import Iterable
 from pathlib import Path
+
+from zoom_iqa.base.errors import ConfigError
 
 SUFFIXES = (
     *(".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".bmp", ".gif", ".tif", ".tiff"),
@@ -18,6 +21,9 @@ def image_paths(names: Iterable[str]) -> list[str]:
 
     A folder stands for every image below it, by suffix, hidden ones left out; a name with ``*``, ``?`` or ``[`` that is
     no file itself for all that it matches. A name that leads to nothing is kept as it is: opening it tells why.
+
+    Raises:
+        ConfigError: a name is empty, which would be the working folder.
     """
     return list(dict.fromkeys(path for name in names for path in _meant(name)))
 
@@ -28,12 +34,14 @@ def holds_images(folder: Path) -> bool:
 
 
 def _meant(name: str) -> list[str]:
-    path = Path(name)
-    if path.is_dir():
-        return _below(path) or [name]
-    if not path.exists() and glob.has_magic(name):
+    # os.path says no where a Path raises: of a name that is too long, or in a folder that may not be entered
+    if not name:
+        raise ConfigError("a name is empty, as that of an unset variable is; name a file, or . for the working folder")
+    if os.path.isdir(name):
+        return _below(Path(name)) or [name]
+    if not os.path.exists(name) and glob.has_magic(name):
         found = sorted(glob.glob(name, recursive=True))
-        return [inner for one in found for inner in (_below(Path(one)) if Path(one).is_dir() else [one])] or [name]
+        return [inner for one in found for inner in (_below(Path(one)) if os.path.isdir(one) else [one])] or [name]
     return [name]
 
 
@@ -43,4 +51,4 @@ def _below(folder: Path) -> list[str]:
 
 def _is_taken(path: Path, folder: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in SUFFIXES and path.is_file() and not hidden
+    return path.suffix.lower() in SUFFIXES and os.path.isfile(path) and not hidden

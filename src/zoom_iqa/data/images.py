@@ -10,6 +10,7 @@ results. Only ``FORMATS`` are opened: decoders of others start foreign programs 
 from __future__ import annotations
 
 import io
+import os.path
 import struct
 import threading
 import warnings
@@ -33,6 +34,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata: they name no file, and no pixel is wrong
 
 _WHITE = (255, 255, 255)
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 _LIMIT_LOCK = threading.Lock()  # Pillow's limit is global: two threads would restore each other's
 
 # What Pillow's decoders raise on damaged data.
@@ -77,7 +79,7 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
     if max_pixels < 1:
         raise ImageError(f"max_pixels={max_pixels} for {path}: give at least 1")
     try:
-        if not path.is_file() and not path.is_dir() and path.exists():
+        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
             raise ImageError(f"{path}: a pipe or a device is no image; save what comes from it as a file")
         if path.stat().st_size == 0:
             raise ImageError(f"{path}: the file is empty; fetch it again")
@@ -90,6 +92,8 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
             return _shown(bare, max_pixels, path, upright=upright)
     except FileNotFoundError as error:
         raise ImageError(f"{path}: there is no such file") from error
+    except PermissionError as error:
+        raise ImageError(f"{path}: it may not be read by this user; give it the right to, or copy it") from error
     except IsADirectoryError as error:
         inside = "with" if holds_images(path) else "without"
         raise ImageError(f"{path}: this is a folder {inside} images; name an image") from error
@@ -101,6 +105,13 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
 
 
+def colour_profile(path: str | Path) -> bytes | None:
+    """The profile that an RGB image's numbers are meant in, for files made of what ``load_image`` gives of it."""
+    with _open(Path(path)) as opened:
+        profile = opened.info.get("icc_profile")
+        return profile if opened.mode in ("RGB", "RGBA", "P") and isinstance(profile, bytes) and profile else None
+
+
 def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
     """An image that is open already, as ``load_image`` gives one of a file.
 
@@ -108,7 +119,7 @@ def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = T
         ImageError: its pixels cannot be decoded.
     """
     try:
-        shown = _in_rgb(_upright(image) if upright else image)
+        shown = _in_rgb(image, upright=upright)
     except _DAMAGE as error:
         raise ImageError(f"the image cannot be decoded ({error}); open it again") from error
     return _reduced(shown, MAX_DECODED_PIXELS if max_pixels is None else max_pixels)
@@ -118,7 +129,7 @@ def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: boo
     with _open(file) as opened:
         _bound_decoding(opened, max_pixels, path)
         opened.load()
-        return _reduced(_in_rgb(_upright(opened) if upright else opened), max_pixels)
+        return _reduced(_in_rgb(opened, upright=upright), max_pixels)
 
 
 def _open(file: Path | io.BytesIO) -> Image.Image:
@@ -163,11 +174,13 @@ def _bound_decoding(image: Image.Image, max_pixels: int, path: Path) -> None:
         )
 
 
-def _in_rgb(image: Image.Image) -> Image.Image:
+def _in_rgb(image: Image.Image, *, upright: bool) -> Image.Image:
     """A loaded image as RGB of its own, without the metadata that has turned it and would turn it again."""
-    rgb = _converted(image)
-    rgb.info.clear()
-    return rgb
+    turn = _turn(image) if upright else None
+    rgb = _converted(image)  # first: a turned picture has lost the tags that tell its white
+    shown = rgb if turn is None else rgb.transpose(turn)
+    shown.info.clear()
+    return shown
 
 
 def _converted(image: Image.Image) -> Image.Image:
@@ -183,21 +196,28 @@ def _converted(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as EXIF says, or as stored where EXIF cannot be read."""
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How EXIF says to turn it; None where it is upright, or EXIF cannot be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (*_DAMAGE, AttributeError):
-        return image
-    turn = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits, scaled by its white: 65535 of integers, 1 of floats, or the largest value above."""
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    white = max(1.0 if image.mode == "F" else 65535.0, float(values.max(initial=0.0)))
-    return Image.fromarray(np.rint(255 * np.clip(values / white, 0, 1)).astype(np.uint8)).convert("RGB")
+    """Grey of more than 8 bits, scaled by its white: that of its bits, 1 of floats, or the largest number above.
+
+    What is no number is black, and an infinity as far as its sign goes. A TIFF may say that 0 is white.
+    """
+    tags = getattr(image, "tag_v2", {})
+    values = np.asarray(image).astype(np.float64)
+    (bits, *_) = tags.get(_BITS, (16,))
+    full = 1.0 if image.mode == "F" else 2.0 ** min(bits, 16) - 1
+    white = max(full, float(values[np.isfinite(values)].max(initial=0.0)))
+    grey = np.clip(np.nan_to_num(values, posinf=white, neginf=0.0) / white, 0, 1)
+    shown = 1 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
+    return Image.fromarray(np.rint(255 * shown).astype(np.uint8)).convert("RGB")
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
 from zoom_iqa.base.errors import ConfigError, OutputError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 QUALITY = 95
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -41,16 +42,44 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it or name another place")
 
 
-def write_image(image: Image.Image, path: Path) -> None:
-    """Write a picture.
+def check_size(width: int, height: int, path: Path) -> None:
+    """Pass a picture that the format of its file can hold.
 
     Raises:
         ConfigError: pictures are not written under such a suffix.
-        OutputError: it cannot be written there.
+        OutputError: a side is too long.
     """
     kind = format_of(path)
+    most = LARGEST_SIDE.get(kind)
+    if most is not None and max(width, height) > most:
+        raise OutputError(
+            f"{path} cannot be written: of {width} x {height} pixels a side is longer than the {most:,} of {kind}; "
+            f"name {path.with_suffix('.png').name}"
+        )
+
+
+def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None, software: str | None = None) -> None:
+    """Write a picture, with the colour profile that its numbers are meant in and the name of what has made it.
+
+    Raises:
+        ConfigError: pictures are not written under such a suffix.
+        OutputError: it cannot be written there, or is too large for its format.
+    """
+    check_size(*image.size, path)
+    exif = Image.Exif()
+    if software is not None:
+        exif[ExifTags.Base.Software] = software
     with told_if_unwritable(path), whole_binary_file(path) as file:
-        image.save(file, kind, quality=QUALITY)
+        image.save(file, format_of(path), quality=QUALITY, icc_profile=profile, exif=exif)
+
+
+def made_by(path: Path) -> str | None:
+    """The ``software`` that a picture was written with; None where there is no picture, or it does not say."""
+    try:
+        with Image.open(path) as image:
+            return str(image.getexif().get(ExifTags.Base.Software, "")) or None
+    except (OSError, SyntaxError, ValueError):  # no picture
+        return None
 
 
 def write_page(text: str, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -12,7 +13,7 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Box
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
-from zoom_iqa.reports.files import told_if_unwritable, write_image
+from zoom_iqa.reports.files import made_by, told_if_unwritable, write_image
 from zoom_iqa.tasks.tools.crop import cut
 from zoom_iqa.tasks.tools.zoom import zoom_box
 
@@ -20,6 +21,7 @@ COLOURS = ("#e4002b", "#0085ca", "#00a651", "#f7a600")
 """Of boxes and of the frames of their crops, in order and again from the first."""
 
 EVIDENCE_COLOUR = "#d000d0"
+SOFTWARE = "zoom-iqa overlay"
 MARGIN = 12
 BACKGROUND, INK = "white", "black"
 LEAST_HEIGHT = 240
@@ -125,6 +127,8 @@ def _text_width(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -
 class OverlayFolder:
     """A folder that gets a PNG for each assessment, under its image's name; images of one name are numbered.
 
+    Files that are there stay, but overlays of earlier calls: the folder may be that of the photographs.
+
     Raises:
         OutputError: the folder cannot be made.
     """
@@ -144,8 +148,14 @@ class OverlayFolder:
         """
         stem = Path(assessment.source).stem
         numbered = (f"{stem}-{number}" for number in count(2))
-        name = next(name for name in chain([stem], numbered) if name not in self._taken)
+        name = next(name for name in chain([stem], numbered) if self._is_free(name))
         self._taken.add(name)
-        path = self._folder / f"{name}.png"
         picture = overlay(self._view(assessment.source), assessment)
-        write_image(picture, path)
+        write_image(picture, self._path(name), software=SOFTWARE)
+
+    def _is_free(self, name: str) -> bool:
+        path = self._path(name)
+        return name not in self._taken and (not os.path.lexists(path) or made_by(path) == SOFTWARE)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.png"

@@ -28,8 +28,9 @@ TOOLS: tuple[Tool, ...] = ("crop", "final")
 _OPENING = re.compile(r"<answer>\s*(?:```(?:json|JSON)?\s*)?(?=\{)")
 _CLOSING = re.compile(r"(?<=\})\s*(?:```\s*)?</answer>")
 _STRING = r'"(?:[^"\\]|\\.)*"' + "|" + r"'(?:[^'\\]|\\.)*'"
-_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_SPELLED = re.compile(rf"\+?{_NUMBER}")
+_UNSIGNED = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_NUMBER = f"-?{_UNSIGNED}"
+_SPELLED = re.compile(rf"[+-]?{_UNSIGNED}")
 # an escape outside a string is one piece: else each of many escaped quotes would be searched to the end of the text
 _LEXEME = re.compile(
     rf"(?P<string>{_STRING})|(?P<word>[^\W\d]\w*)|(?P<number>{_NUMBER})"

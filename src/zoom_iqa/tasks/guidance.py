@@ -6,7 +6,6 @@ so that the first are a restorer's prompt and the second its negative prompt.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -171,4 +170,5 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def _literal(text: str) -> str:
-    return json.dumps(text)  # a Python literal too, and one that a terminal shows whatever the text holds
+    """A Python literal of ASCII, which every terminal shows."""
+    return '"' + "".join(f"\\{one}" if one in '"\\' else ascii(one)[1:-1] for one in text) + '"'

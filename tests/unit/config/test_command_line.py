@@ -56,6 +56,7 @@ def test_unknown_names_are_refused_with_the_known() -> None:
         ("--cfg", "--cfg: there is no such flag"),
         ("koniq", "koniq: give key=value, such as benchmark=koniq"),
         ("limit=1,2", r"limit=1,2: there are no multiruns here; several values are a list, as in limit=\[1,2\]"),
+        ("policy.path=a,b", r"policy.path=a,b: .* one with a comma is quoted, as in 'policy.path=\"a,b\"'$"),
         ("--config-dir=/nowhere", "--config-dir=/nowhere: there is no such folder"),
         ("benchmark.rot=x", "benchmarks.koniq.rot: there is no such key; did you mean root?"),
         ("limt=3", "limt: there is no such key; did you mean limit?"),

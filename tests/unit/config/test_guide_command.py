@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import zoom_iqa
 from support.command_line import Ended, run_main
@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     noisy = distort(load_photograph("clock"), kind=noise, level=5, rng=np.random.default_rng(0))
     Image.fromarray(noisy).save(tmp_path / "noisy.png")
     shutil.copy(PHOTOGRAPHS / "coffee.jpg", tmp_path)
+    Image.new("RGB", (17_000, 2)).save(tmp_path / "wide.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -49,7 +50,7 @@ def test_prompts_are_printed_and_nothing_is_written(folder: Path, run: Run) -> N
     assert (ended.status, ended.err) == (0, f"{ADVICE}\n")
     assert "of 75 tokens, estimated" in ended.out
     assert 'StableDiffusionUpscalePipeline.from_pretrained("FOLDER")' in ended.out
-    assert sorted(path.name for path in folder.iterdir()) == ["coffee.jpg", "noisy.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["coffee.jpg", "noisy.png", "wide.png"]
 
 
 def test_json_has_what_the_text_has(folder: Path, run: Run) -> None:
@@ -80,6 +81,15 @@ def test_applied_once_it_is_edited_whatever_comes_of_it(folder: Path, run: Run) 
     assert Image.open("noisy-restored.png").size == Image.open("noisy.png").size
 
 
+def test_an_edited_image_keeps_the_colour_profile_of_its_numbers(folder: Path, run: Run) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open("coffee.jpg") as image:
+        image.resize((96, 64)).save("tagged.jpg", icc_profile=profile)
+    for name in ("out.png", "out.jpg"):
+        assert run("tagged.jpg", "--apply", "embedded", "--output", name).status == 0
+        assert Image.open(name).info["icc_profile"] == profile
+
+
 def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
     fields = json.loads(run("noisy.png", "--json", "--tokenizer", str(shipped_policy_folder())).out)
     assert fields["counted_by"] == str(shipped_policy_folder())
@@ -96,6 +106,10 @@ def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
         (("coffee.jpg", "--output", "x.png"), "--output x.png: nothing is edited; add --loop 3 or --apply embedded"),
         (("coffee.jpg", "--page", "x.html"), "--page x.html: nothing is edited"),
         (("coffee.jpg", "--loop", "1", "--output", "x.doc"), "x.doc: a picture is written as one of .png, .jpg"),
+        (
+            ("wide.png", "--loop", "1", "--output", "x.webp"),
+            "17000 x 2 pixels a side is longer than the 16,383 of WEBP",
+        ),
         (("coffee.jpg", "--tokenizer", "nowhere"), "--tokenizer nowhere: no tokenizer could be loaded from it"),
         (("coffee.jpg", "--apply", "nowhere"), "this target has no pipeline of diffusers; use --apply embedded"),
         (

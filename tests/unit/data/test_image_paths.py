@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.data.image_paths import SUFFIXES, image_paths
 from zoom_iqa.data.images import FORMATS
 
@@ -38,6 +40,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_what_names_mean(names: list[str], files: list[str], folder: Path) -> None:
     assert image_paths(names) == files
+
+
+def test_an_empty_name_is_not_the_working_folder(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^a name is empty, as that of an unset variable is; name a file, or \. for"):
+        image_paths(["a.png", ""])
+
+
+def test_a_name_that_the_system_refuses_is_kept_for_its_turn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "x" * 300 + ".png"
+    assert image_paths([long, "a.png"]) == [long, "a.png"]
+    stat = os.stat
+
+    def refused(path: str | Path, **flags: object) -> os.stat_result:
+        if "locked" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **flags)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", refused)
+    assert image_paths(["locked/a.png", "b.JPG"]) == ["locked/a.png", "b.JPG"]
 
 
 def test_every_format_that_is_read_has_a_suffix() -> None:

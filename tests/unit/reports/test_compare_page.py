@@ -11,6 +11,7 @@ from support.browser import covered_titles, opened
 from support.made_run_folder import UNREADABLE, answer, run_folder
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.records import Record
+from zoom_iqa.config import run_report
 from zoom_iqa.report import report
 from zoom_iqa.reports.compare_page import compared, comparison_page, disagreed
 
@@ -63,6 +64,23 @@ def test_a_method_with_a_scale_of_its_own_disagrees_with_nobody(runs: list[Path]
 def test_runs_must_have_names_and_a_data_set_of_their_own(runs: list[Path]) -> None:
     with pytest.raises(DataError, match=r"^x: runs share a name; give them different ones \(NAME=FOLDER\)"):
         compared([("x", runs[0]), ("x", runs[1])])
+
+
+@pytest.mark.parametrize(("one", "other"), [("x={}", "y={}"), ("{}", "y={}")])
+def test_runs_of_several_multiruns_keep_the_names_that_they_were_given(
+    one: str, other: str, runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+
+    def written(named: list[tuple[str, Path]], page: Path) -> Path:
+        shown.extend(name for name, _ in named)
+        return page
+
+    monkeypatch.setattr(run_report, "write_comparison", written)
+    folder = runs[0].parent
+    report(["compare", one.format(folder), other.format(folder), "--output", str(tmp_path / "x.html")])
+    first = "x" if one.startswith("x=") else folder.name
+    assert shown == [f"{first}/a<b>", f"{first}/c", "y/a<b>", "y/c"]
 
 
 def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:

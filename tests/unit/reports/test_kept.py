@@ -37,6 +37,16 @@ def test_a_damaged_table_is_named_and_left_as_it_is(tmp_path: Path) -> None:
     assert path.read_text() == "run,seed,figure\n<<<<<<< HEAD\n"
 
 
+def test_a_damaged_result_is_named_whichever_byte_it_is(tmp_path: Path) -> None:
+    path = kept_file(tmp_path, "sft_seed0")
+    write_kept(path, {"values": list(range(50))})
+    whole = path.read_bytes()
+    for place in range(10, len(whole)):  # from behind gzip's header on
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=r"sft_seed0\.json\.gz"):
+            read_kept(path)
+
+
 def test_a_result_is_read_as_it_was_written_and_equal_ones_are_equal_files(tmp_path: Path) -> None:
     result = {"figures": {"srcc": 0.5, "why": "undefined (few)"}, "values": [[1.25, None]]}
     one, other = (kept_file(tmp_path / "kept", name) for name in ("sft_seed0", "sft_seed1"))

@@ -78,6 +78,19 @@ def test_a_file_an_image_and_equal_names_are_numbered(tmp_path: Path) -> None:
         Image.open(tmp_path / "new" / "folder" / name).verify()
 
 
+def test_pictures_that_are_there_stay_and_earlier_overlays_are_made_again(tmp_path: Path) -> None:
+    grey_image(7, 48, 32).save(tmp_path / "photo.png")
+    (tmp_path / "notes.png").write_text("no picture")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for _ in range(2):
+        folder = OverlayFolder(tmp_path, view=lambda source: grey_image(9, 48, 32))
+        for source in ("photo.png", "notes.jpg", "other.jpg"):
+            folder.write(assessment(answer(3.0), source=source, size=(48, 32)))
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    made = sorted({path.name for path in tmp_path.iterdir()} - set(before))
+    assert made == ["notes-2.png", "other.png", "photo-2.png"]
+
+
 def test_a_place_that_is_none_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"file cannot be written: File exists; name another place$"):

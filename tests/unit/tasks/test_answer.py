@@ -107,6 +107,8 @@ def test_readings_keep_the_number_that_was_clipped(written: str, values: dict[st
         '"good"',
         '"nan"',
         '"1_0"',
+        '"+-3.5"',
+        '"--3"',
         '""',
         "[3]",
         "{}",

@@ -80,14 +80,14 @@ def test_no_direction_is_no_prompt_at_all() -> None:
 
 @pytest.mark.parametrize("name", [name for name in TARGETS if name != "plain"])
 def test_calls_are_python_and_carry_the_prompts_whatever_they_hold(name: str) -> None:
-    odd = 'a "quoted" \\ {sky}\u202e'
+    odd = 'a "quoted" \\ {sky}\u202e \U0001f600'
     made = guidance([odd], ["blur"], target=TARGETS[name])
-    call = made.call('photo "1".jpg')
+    call = made.call('photo "1" \U0001f600\udcff.jpg')
     assert call is not None
     assert call.isascii()
     constants = [node.value for node in ast.walk(ast.parse(call)) if isinstance(node, ast.Constant)]
     assert made.prompt.text in constants
-    assert 'photo "1".jpg' in constants
+    assert 'photo "1" \U0001f600\udcff.jpg' in constants
     assert ("blur" in constants) is (made.negative is not None)
 
 

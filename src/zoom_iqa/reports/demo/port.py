@@ -24,5 +24,11 @@ def check_port(port: int) -> None:
             trial.bind((HOST, port))
         except OSError as error:
             raise ConfigError(
-                f"--port {port}: {error.strerror}; give another one, such as --port {port + 1}"
+                f"--port {port}: {error.strerror}; give another one, such as --port {_free_port()}"
             ) from error
+
+
+def _free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind((HOST, 0))
+        return int(trial.getsockname()[1])
