@@ -109,6 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(200, b"<html>gateway</html>", {"Content-Type": "text/html"})
             case "empty":
                 return self._send(200, b'{"choices": []}')
+            case "thought":  # all of it, and nothing that is shown
+                return self._reply(body, Generation("", "", None, None, None, "stop"), hidden_tokens=40)
             case "half":
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
@@ -133,15 +135,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._reply(body, made)
         raise AssertionError(fault)
 
-    def _reply(self, body: dict[str, Any], made: Generation) -> None:
+    def _reply(self, body: dict[str, Any], made: Generation, *, hidden_tokens: int = 0) -> None:
         refused = made.finish == "refused"
-        message = {"role": "assistant", "content": None if refused else made.text}
+        message = {"role": "assistant", "content": None if refused or hidden_tokens else made.text}
         if refused:
             message["refusal"] = made.text
         choice: dict[str, Any] = {"index": 0, "finish_reason": "stop" if refused else made.finish, "message": message}
         if body.get("logprobs") and self.api.has_logprobs and not refused:
             choice["logprobs"] = {"content": [_certain(character) for character in made.text]}
-        usage = {"prompt_tokens": 100, "completion_tokens": len(made.text), "total_tokens": 100 + len(made.text)}
+        written = len(made.text) + hidden_tokens
+        usage = {"prompt_tokens": 100, "completion_tokens": written, "total_tokens": 100 + written}
         reply = {"id": "x", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice]}
         self._send(200, json.dumps({**reply, "usage": usage}).encode())
 

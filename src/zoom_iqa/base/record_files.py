@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +92,9 @@ class RecordFile(Generic[T]):
         """Move what the shares hold into the file; stopped at any moment, it can be repeated."""
         with self as file:
             known = {self._codec.key(record) for record in file.written}
-            for path in sorted(self.path.parent.glob(f"{self.path.stem}-[0-9]*{self.path.suffix}")):
+            share = re.compile(rf"{re.escape(self.path.stem)}-[0-9]+{re.escape(self.path.suffix)}")
+            beside = sorted(self.path.parent.iterdir())
+            for path in (path for path in beside if share.fullmatch(path.name)):  # not a copy such as NAME-7b.jsonl
                 with RecordFile(path, self._codec) as part:
                     fresh = [record for record in part.written if self._codec.key(record) not in known]
                 file.append(fresh)

@@ -59,7 +59,8 @@ PROCESSES = ("accelerator", "strategy", "devices", "num_nodes")
 """The keys of a trainer that say which processes a run has."""
 
 OF_ASKING = (
-    "key_variable", "concurrency", "requests_per_minute", "timeout_s", "attempts", "longest_wait_s", "budget",
+    "base_url", "key_variable", "concurrency", "requests_per_minute", "timeout_s", "attempts", "longest_wait_s",
+    "budget",
 )  # fmt: skip
 """The keys of a judge behind a server that say how it is asked, and no result."""
 

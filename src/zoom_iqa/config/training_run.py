@@ -144,8 +144,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
                         config_yaml=config_yaml,
                     )
                     _finish(folder, policy, last=name, card=card)
-                    if fresh:
-                        _keep(folder, last=name, logs=logs)
+                    _keep(folder, last=name, logs=logs)
         if rank() == 0:
             print_table(metrics, folder.path)
         wait_for_all()
@@ -237,12 +236,16 @@ def _finish(folder: RunFolder, policy: Policy, *, last: str, card: Mapping[str, 
 
 
 def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> None:
-    """Hand the best policy and the page of the run to loggers that keep them."""
+    """Hand the best policy and the page of the run to loggers that keep them, once: a run that stopped here goes on."""
+    handed = folder.logs(last) / "handed"
+    if handed.exists() or not (logs.keeps("policy") or logs.keeps("report")):
+        return
     if logs.keeps("policy"):
         best = sorted((folder.logs(last) / "best").glob("step-*"))
         logs.keep("policy", best[-1] if best else folder.policy)
     if logs.keeps("report") and "accuracy" not in folder.metrics()[last]:  # the page shows ratings
         logs.keep("report", write_report(folder.path))
+    handed.touch()
 
 
 def _check_optimized(name: str | None, stages: Iterable[str]) -> None:

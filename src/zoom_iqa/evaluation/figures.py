@@ -131,6 +131,8 @@ def rating_figures(records: Sequence[Record]) -> StageMetrics:
 def mean_reward(records: Sequence[Record], rubric: Rubric) -> float:
     """Mean total reward with the weights of step 0, each image a group of one and ranked against all others.
 
+    What a term pays for being rare in its group (``reward.look``) is 0 in a group of one, and so not in it.
+
     Raises:
         ConfigError: a term of the reward is not finite.
     """

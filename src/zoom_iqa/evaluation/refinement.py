@@ -13,7 +13,7 @@ from typing import Protocol
 from PIL.Image import Image
 
 from zoom_iqa.base.errors import ImageError
-from zoom_iqa.evaluation.assessment import Assessment, Expected, Outcome
+from zoom_iqa.evaluation.assessment import Assessment, Expected, Outcome, Unviewable
 from zoom_iqa.evaluation.guiding import repairs_of
 from zoom_iqa.tasks.tools.repairs import Repair
 from zoom_iqa.tasks.tools.restore import edited
@@ -94,9 +94,14 @@ def refine(
     Raises:
         ImageError: no rating of the image could be read, so that nothing could be called better.
     """
-    start_read = _read(reader, image)
+    (again,) = reader([image])
+    start_read = again.expected if isinstance(again, Assessment) else None
     if start.expected is None or start_read is None:
-        raise ImageError(f"{start.source}: no answer could be read ({start.failure}), so nothing can be called better")
+        asked, unread = ("", start) if start.expected is None else (" when it was asked again", again)
+        raise ImageError(
+            f"{start.source}: no answer could be read{asked} ({_why(unread)}), so nothing can be called better; ask "
+            "for more answers (--samples)"
+        )
     best, best_read, rounds = start, start_read, []
     for _ in range(turns):
         candidates = editor.edits(image, best)
@@ -136,6 +141,12 @@ def _best(candidates: Sequence[Edited], outcomes: Sequence[Outcome]) -> tuple[Ed
 def _read(reader: Judge, image: Image) -> Expected | None:
     (outcome,) = reader([image])
     return outcome.expected if isinstance(outcome, Assessment) else None
+
+
+def _why(unread: Outcome) -> str:
+    if isinstance(unread, Unviewable):
+        return unread.reason
+    return unread.failure or "the digits of its rating give no expectation"
 
 
 def _gains(outcome: Assessment, best: Assessment, least_gain: float) -> bool:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from zoom_iqa.base.defects import SEVERITIES
@@ -57,7 +58,7 @@ def read_chain_turn(text: str) -> Reading:
         well_formed=_well_formed(text, found),
         failure=failure,
         evidence=_evidence(found),
-        spans=found.spans,
+        spans=replace(found, text=text).spans,  # a thought may name the rating first
     )
 
 

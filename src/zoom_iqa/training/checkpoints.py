@@ -133,7 +133,7 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     state = _loaded(path, mmap=mmap)
     found = state.get(_FORMAT_KEY) if isinstance(state, dict) else None
     if found != FORMAT:
-        raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT}; {_ANEW}")
+        raise CheckpointError(f"{path} has format {found}, this version reads {FORMAT}; {_anew(path)}")
     names = state.pop(NAMES, [])
     if not names:
         return dict(state)
@@ -143,7 +143,9 @@ def load_checkpoint(path: Path, *, mmap: bool = False) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} is in pieces, of which {error.filename} is missing; put it back") from error
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} and the files beside it do not belong together ({error}); {_ANEW}") from error
+        raise CheckpointError(
+            f"{path} and the files beside it do not belong together ({error}); {_anew(path)}"
+        ) from error
 
 
 def _loaded(path: Path, *, mmap: bool) -> Any:
@@ -151,7 +153,7 @@ def _loaded(path: Path, *, mmap: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         said = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path} is no checkpoint of tensors and plain values ({said}); {_ANEW}") from error
+        raise CheckpointError(f"{path} is no checkpoint of tensors and plain values ({said}); {_anew(path)}") from error
 
 
 def shapes_of(state: Mapping[str, Tensor | Pieces | Part]) -> dict[str, tuple[int, ...]]:
@@ -209,7 +211,7 @@ def resumable(path: Path) -> Path | None:
         return path
     whole = next((older for older in kept if damage_of(older) is None), None)
     if whole is None:
-        raise CheckpointError(f"{path} is damaged ({damage}), and no whole one from before is there; {_ANEW}")
+        raise CheckpointError(f"{path} is damaged ({damage}), and no whole one from before is there; {_anew(path)}")
     print(f"warning: {path} is damaged ({damage}); going on from one before, {whole.name}", file=sys.stderr)
     os.replace(whole, path)
     return path
@@ -223,7 +225,7 @@ def require_whole(path: Path) -> None:
     """
     damage = damage_of(path)
     if damage is not None:
-        raise CheckpointError(f"{path} is damaged ({damage}); {_ANEW}")
+        raise CheckpointError(f"{path} is damaged ({damage}); {_anew(path)}")
 
 
 def remove(path: Path) -> None:
@@ -271,4 +273,6 @@ def _damage_of_file(path: Path) -> str | None:
     return None if record is None else f"the checksum of its record {record} does not hold"
 
 
-_ANEW = "remove it, and the same command trains this stage anew"
+def _anew(path: Path) -> str:
+    both = path.with_name(f"{path.stem}*{path.suffix}")  # those from before, which would take its place
+    return f"remove {both}, and the same command trains this stage anew"

@@ -24,6 +24,7 @@ class CSVLog(Logger):
         self._path = facts.folder / "metrics.csv"
         self._columns: list[str] = []
         self._step: int | None = None  # the last one logged
+        self._last: tuple[int, dict[str, Any]] | None = None  # the last row appended, and where in the file it begins
 
     @property
     def name(self) -> str:
@@ -41,9 +42,14 @@ class CSVLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append a row, or add to the last one's; the file is written anew only then and for a new column."""
+        """Append a row, or add to the last one; the file is written anew for a new column and a run that goes on."""
         row = {"step": step, **{name: value for name, value in metrics.items() if name != "epoch"}}
         last, self._step = self._step, step
+        if last == step and self._last is not None and row.keys() <= set(self._columns):
+            place, there = self._last
+            self._write({**there, **row}, at=place)
+            return
+        self._last = None
         if last in (None, step) or not row.keys() <= set(self._columns):
             kept = self._rows(before=None if last is not None or step is None else step + 1)
             if last is None and kept and int(kept[-1]["step"]) == step and not _are_more(row, kept[-1]):
@@ -51,8 +57,15 @@ class CSVLog(Logger):
             joins = bool(kept) and int(kept[-1]["step"]) == step
             self._rewrite([*kept[:-1], {**kept[-1], **row}] if joins else [*kept, row])
             return
-        with named_errors(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
+        self._write(row, at=self._path.stat().st_size)
+
+    def _write(self, row: dict[str, Any], *, at: int) -> None:
+        """A row as the last one, in the place of what stands from ``at`` on."""
+        with named_errors(self._path), self._path.open("r+", newline="", encoding="utf-8") as file:
+            file.seek(at)
             csv.DictWriter(file, self._columns).writerow(row)
+            file.truncate()
+        self._last = at, row
 
     def _rows(self, *, before: int | None) -> list[dict[str, Any]]:
         if not self._path.exists():

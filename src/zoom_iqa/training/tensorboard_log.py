@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,9 +65,10 @@ class TensorBoardLog(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add a point to each figure's curve."""
         assert step is not None, "figures stand at a step"
+        writer = self._at(step, metrics)
         for name, value in metrics.items():
-            self._at(step).add_scalar(name, value, step)
-        self._at(step).flush()
+            writer.add_scalar(name, value, step)
+        writer.flush()
 
     @rank_zero_only
     def log_trajectories(self, title: str, shown: Sequence[ShownTrajectory], *, step: int) -> None:
@@ -92,12 +93,16 @@ class TensorBoardLog(Logger):
             self._writer.close()
             self._writer = None
 
-    def _at(self, step: int) -> Any:
-        """The writer; what earlier processes wrote of this and later steps counts no longer."""
+    def _at(self, step: int, names: Collection[str] = ()) -> Any:
+        """The writer; what earlier processes wrote of this and later steps counts no longer.
+
+        Figures of a validation alone are made up for: its step is not made again, and keeps what it has.
+        """
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # of an extra, and slow to import
 
-            self._writer = SummaryWriter(str(self._facts.folder / FOLDER), purge_step=step)
+            made_up_for = bool(names) and all(name.startswith("val/") for name in names)
+            self._writer = SummaryWriter(str(self._facts.folder / FOLDER), purge_step=step + made_up_for)
         return self._writer
 
 

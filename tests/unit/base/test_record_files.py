@@ -83,6 +83,18 @@ def test_shares_are_merged_once_however_often_it_is_tried(tmp_path: Path) -> Non
     assert [left.name for left in tmp_path.iterdir()] == ["predictions.jsonl"]
 
 
+def test_a_copy_beside_the_file_is_no_share(tmp_path: Path) -> None:
+    for name in ("predictions-7b.jsonl", "predictions-2026-01-01.jsonl"):
+        with records_at(tmp_path / name) as copy:
+            copy.append([record("foreign")])
+    path = tmp_path / "predictions.jsonl"
+    with records_at(path) as file:
+        file.append([record("a")])
+    records_at(path).merge_shares()
+    assert [r.example.id for r in records_at(path).read()] == ["a"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 def test_a_replacement_that_fails_midway_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     records_at(path).write([record("a")])

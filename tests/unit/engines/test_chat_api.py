@@ -110,6 +110,21 @@ def test_a_fault_that_stays_is_typed_and_the_others_are_answered(fault: str, api
     assert [found[f"r{n}"].finish for n in range(3)] == ["stop"] * 3
 
 
+def test_a_reply_without_text_is_paid_for_too(api: ChatApi, tmp_path: Path) -> None:
+    """Two of 100 tokens read and 40 written before one of 100 and 22; the probe has 100 and 3."""
+    api.faults = ["thought"] * 2
+    found, log = asked(api, tmp_path)
+    assert found["r0"].text == "good</answer>"
+    assert [(line["outcome"], line["input_tokens"], line["output_tokens"]) for line in log] == [
+        ("ok", 100, 3),
+        ("BrokenReplyError", 100, 40),
+        ("BrokenReplyError", 100, 40),
+        ("ok", 100, 22),
+    ]
+    with RequestLog(tmp_path / "requests.jsonl") as written_before:
+        assert written_before.spent == Spent(requests=4, input_tokens=400, output_tokens=105)
+
+
 def test_a_refusal_and_an_answer_cut_by_length_are_told_apart(api: ChatApi, tmp_path: Path) -> None:
     api.faults = ["refusal"]
     found, _ = asked(api, tmp_path)

@@ -114,6 +114,14 @@ def test_nothing_is_better_than_an_image_without_a_rating() -> None:
         refine(*start(7), judge=judge, reader=judge, editor=Steps([80]), turns=1, least_gain=LEAST)
 
 
+def test_a_second_reading_that_fails_is_named_as_that() -> None:
+    def unread(images: Sequence[Image.Image]) -> list[Outcome]:
+        return judge([grey_image(7) for _ in images])
+
+    with pytest.raises(ImageError, match=r"could be read when it was asked again \(bad_rating\), so .*--samples"):
+        refine(*start(50), judge=judge, reader=unread, editor=Steps([80]), turns=1, least_gain=LEAST)
+
+
 @given(st.integers(10, 250), st.lists(st.lists(st.integers(10, 250), min_size=1, max_size=4), max_size=5))
 def test_no_image_is_judged_worse_than_the_input(grey: int, turns: list[list[int]]) -> None:
     found = refine(*start(grey), judge=judge, reader=judge, editor=Steps(*turns), turns=5, least_gain=LEAST)

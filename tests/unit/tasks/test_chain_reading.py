@@ -41,6 +41,14 @@ def test_an_answer_may_have_no_evidence() -> None:
     assert (reading.rating, reading.evidence, reading.well_formed) == (4.6, (), True)
 
 
+def test_a_rating_is_decided_in_the_thought_that_names_it_first() -> None:
+    thought = "<think>Soft all over. The score is "
+    text = f'{thought}2.35.</think><answer>{{"rating": 2.35, "evidence": []}}</answer>'
+    spans = read_chain_turn(text).spans
+    assert spans["decided"] == ((len(thought), len(thought) + 1), (len(thought) + 2, len(thought) + 4))
+    assert spans["rating"][0][0] == text.rindex("2.35")
+
+
 def test_thoughts_are_not_read() -> None:
     """Calls and answers inside a thought are talk, and so is what imitates a reply."""
     reading = read_chain_turn(f"<think>{ANSWER} Crop 1: {CALL}</think>{CALL}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import pytest
+
 from zoom_iqa.training.csv_log import CSVLog
 from zoom_iqa.training.stage_logs import StageFacts
 
@@ -58,6 +60,18 @@ def test_figures_of_one_step_share_its_row(tmp_path: Path) -> None:
         {"step": "1", "val/d/srcc": "0.75", "loss": "2.0"},
         {"step": "2", "val/d/srcc": "", "loss": "3.0"},
     ]
+
+
+def test_a_figure_that_comes_after_its_row_leaves_the_rows_before_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = log_in(tmp_path)
+    log.log_metrics({"loss": 0.0, "lost": 0.0}, step=0)
+    monkeypatch.setattr(CSVLog, "_rewrite", lambda self, rows: pytest.fail("the file was written anew"))
+    for step in (1, 2):
+        log.log_metrics({"loss": float(step)}, step=step)
+        log.log_metrics({"lost": 2.0}, step=step)
+    assert [(row["loss"], row["lost"]) for row in rows(tmp_path)] == [("0.0", "0.0"), ("1.0", "2.0"), ("2.0", "2.0")]
 
 
 def test_a_continued_run_adds_a_validation_that_was_cut_off_to_its_step(tmp_path: Path) -> None:

@@ -35,6 +35,20 @@ def test_a_continued_stage_has_each_step_once(tmp_path: Path) -> None:
     assert points == [(0, 0.0), (1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0), (5, 50.0)]
 
 
+def test_a_validation_that_is_made_up_for_leaves_its_steps_other_figures(tmp_path: Path) -> None:
+    first = log_in(tmp_path)
+    for step in range(3):
+        first.log_metrics({"reward/total": float(step)}, step=step)
+    first.close(failed=True)
+    again = log_in(tmp_path)
+    again.log_metrics({"val/d/srcc": 0.5}, step=2)
+    again.log_metrics({"reward/total": 3.0}, step=3)
+    again.close(failed=False)
+    found = read(tmp_path)
+    assert [event.step for event in found.Scalars("reward/total")] == [0, 1, 2, 3]
+    assert [event.step for event in found.Scalars("val/d/srcc")] == [2]
+
+
 def test_trajectories_are_texts_and_pictures(tmp_path: Path) -> None:
     log = log_in(tmp_path)
     record = answer("a", 3.0, 2.0, 2.5, box=(4, 2, 12, 10), text="<b>\x1b[31m", rewards={"total": 1.5})

@@ -104,7 +104,8 @@ class Caller:
         except openai.APIConnectionError as error:
             raise ServerError(
                 f"base_url={self._client.base_url} cannot be reached ({self._hidden(error)}); "
-                "start the server or correct the address, and the same command goes on"
+                "start the server, and the same command goes on, or correct the address; curate and judge keep answers "
+                "of another address in another folder (out=FOLDER)"
             ) from error
         except MAY_PASS as error:
             if getattr(error, "code", None) == "insufficient_quota":
@@ -137,16 +138,16 @@ class Caller:
         self._pace()
         started, begun = time.perf_counter(), _now()
 
-        def log(outcome: str, said: str | None, reply: Reply | None) -> None:
+        def log(outcome: str, said: str | None, reply: Reply | BrokenReplyError | None) -> None:
             self._log.write(
                 time=begun,
                 key=key,
                 attempt=number,
                 model=body["model"],
-                answered_by=None if reply is None else reply.answered_by,
+                answered_by=reply.answered_by if isinstance(reply, Reply) else None,
                 outcome=outcome,
                 said=said,
-                finish=None if reply is None else reply.finish,
+                finish=reply.finish if isinstance(reply, Reply) else None,
                 input_tokens=0 if reply is None else reply.input_tokens,
                 output_tokens=0 if reply is None else reply.output_tokens,
                 seconds=round(time.perf_counter() - started, 3),
@@ -155,8 +156,12 @@ class Caller:
 
         try:
             reply = read_reply(self._client.chat.completions.create(**body), stop_strings=stop_strings)
-        except (openai.OpenAIError, json.JSONDecodeError, BrokenReplyError) as error:
+        except (openai.OpenAIError, json.JSONDecodeError) as error:
             log(type(error).__name__, self._hidden(error), None)
+            raise
+        except BrokenReplyError as error:
+            self._ledger.charge(input_tokens=error.input_tokens, output_tokens=error.output_tokens)
+            log(type(error).__name__, self._hidden(error), error)
             raise
         self._ledger.charge(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
         log("ok", None, reply)

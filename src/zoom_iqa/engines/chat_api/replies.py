@@ -15,7 +15,11 @@ FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filt
 
 
 class BrokenReplyError(Exception):
-    """A reply without the parts of one; it may be whole the next time."""
+    """A reply without the parts of one; it may be whole the next time. Its tokens are paid for like others'."""
+
+    def __init__(self, said: str, *, input_tokens: int, output_tokens: int) -> None:
+        super().__init__(said)
+        self.input_tokens, self.output_tokens = input_tokens, output_tokens
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,10 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     Raises:
         BrokenReplyError: there is no text in it.
     """
+    usage = getattr(response, "usage", None)
+    read, written = (getattr(usage, name, None) or 0 for name in ("prompt_tokens", "completion_tokens"))
     if not isinstance(response, ChatCompletion) or not getattr(response, "choices", None):
-        raise BrokenReplyError("the reply has no choices")
+        raise BrokenReplyError("the reply has no choices", input_tokens=read, output_tokens=written)
     choice = response.choices[0]
     message = getattr(choice, "message", None)
     refusal = getattr(message, "refusal", None)
@@ -54,9 +60,9 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     if finish == "length" and text is None:
         text = ""  # all tokens went into a thought that is not shown
     if not isinstance(text, str) or finish is None:
-        raise BrokenReplyError(f"the reply has no text, and ends with {getattr(choice, 'finish_reason', None)!r}")
+        said = f"the reply has no text, and ends with {getattr(choice, 'finish_reason', None)!r}"
+        raise BrokenReplyError(said, input_tokens=read, output_tokens=written)
     end = _end(text, stop_strings)
-    usage = getattr(response, "usage", None)
     listed = getattr(getattr(choice, "logprobs", None), "content", None) or None
     kept = None if listed is None else _covering(listed, len(text) if end is None else end)
     return Reply(
@@ -64,8 +70,8 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
         finish=finish if end is None else "stop",
         logprobs=None if kept is None else tuple(float(token.logprob) for token in kept),
         entropies=None if kept is None else tuple(_entropy(token) for token in kept),
-        input_tokens=getattr(usage, "prompt_tokens", None) or 0,
-        output_tokens=getattr(usage, "completion_tokens", None) or 0,
+        input_tokens=read,
+        output_tokens=written,
         answered_by=getattr(response, "model", None),
     )
 

@@ -93,18 +93,26 @@ class Scheduler:
         joining: list[WaitingGroup] = []
         room = self._budget - reserved
         for key, group in list(self._waiting.items()):
-            limit = group.sampling.max_new_tokens
-            fitting = (room - len(group.prompt.ids_L)) // limit
-            if fitting < 1:
+            rows = len(group.requests)
+            parts = (group.part(slice(count)) for count in range(rows, 0, -1))
+            taken = next((part for part in parts if held([*joining, part]) <= room), None)
+            if taken is None:
                 break  # no overtaking: a long prompt would never get its turn
-            taken = group.part(slice(fitting))
             joining.append(taken)
-            room -= len(group.prompt.ids_L) + limit * len(taken.requests)
             del self._waiting[key]
-            if len(taken.requests) < len(group.requests):
-                self._waiting = {key: group.part(slice(fitting, None)), **self._waiting}
+            if len(taken.requests) < rows:
+                self._waiting = {key: group.part(slice(len(taken.requests), None)), **self._waiting}
                 break
         return joining
+
+
+def held(groups: Sequence[WaitingGroup]) -> int:
+    """Tokens that the cohorts of ``by_kind`` come to hold: a prompt is as long as the longest beside it."""
+    return sum(
+        len(cohort) * max(len(group.prompt.ids_L) for group in cohort)
+        + sum(len(group.requests) for group in cohort) * cohort[0].sampling.max_new_tokens
+        for cohort in by_kind(groups)
+    )
 
 
 def by_kind(groups: Sequence[WaitingGroup]) -> list[list[WaitingGroup]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.engine_runs import SAMPLING
 from support.written_prompts import written_prompt
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Request
-from zoom_iqa.engines.native.scheduler import Scheduler, WaitingGroup, by_kind
+from zoom_iqa.engines.native.scheduler import Scheduler, WaitingGroup, by_kind, held
 
 TEN = replace(SAMPLING, max_new_tokens=10)
 
@@ -35,6 +37,37 @@ def test_a_group_that_does_not_fit_is_split_and_the_rest_comes_first_next_time()
     assert keys(scheduler.admit(running=4, reserved=45)) == []
     assert keys(scheduler.admit(running=0, reserved=0)) == [["a4", "a5"], ["b0"]]  # 5 + 20, and 5 + 10
     assert scheduler.waiting == 0
+
+
+def test_what_joins_holds_no_more_than_the_budget() -> None:
+    """Three prompts of 5 tokens beside one of 25 are held as 25 each, and a pair of another size as rows of its own."""
+    scheduler = Scheduler(token_budget=140, join_share=0.0)
+    for name, length in (("a", 5), ("b", 5), ("c", 5), ("long", 25)):
+        fill(scheduler, name, 1, length=length)
+    # 4 * 25 + 4 * 10 = 140; one token less, and the long one waits
+    assert [len(group) for group in keys(scheduler.admit(running=0, reserved=1))] == [1, 1, 1]
+    assert keys(scheduler.admit(running=0, reserved=0)) == [["long0"]]
+    scheduler = Scheduler(token_budget=85, join_share=0.0)
+    fill(scheduler, "pair", 2)
+    fill(scheduler, "many", 3)
+    # many once and pair's rows twice: 5 + 30 + 2 * (5 + 10) = 65; of a third group one row: 65 + 5 + 10
+    fill(scheduler, "last", 2)
+    joining = scheduler.admit(running=0, reserved=0)
+    assert keys(joining) == [["pair0", "pair1"], ["many0", "many1", "many2"], ["last0"]]
+    assert held(joining) == 80
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 5)), min_size=1, max_size=8), st.integers(40, 200))
+def test_all_groups_join_in_turn_within_the_budget(groups: list[tuple[int, int]], budget: int) -> None:
+    scheduler = Scheduler(token_budget=budget, join_share=0.0)
+    for number, (length, count) in enumerate(groups):
+        fill(scheduler, f"g{number}_", count, length=length)
+    while scheduler.waiting:
+        joining = scheduler.admit(running=0, reserved=0)
+        assert joining
+        longest = [max(len(group.prompt.ids_L) for group in cohort) for cohort in by_kind(joining)]
+        prompts = sum(len(cohort) * length for cohort, length in zip(by_kind(joining), longest, strict=True))
+        assert prompts + 10 * sum(len(group.requests) for group in joining) <= budget
 
 
 def test_nobody_overtakes_a_long_prompt() -> None:
