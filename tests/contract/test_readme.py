@@ -97,6 +97,17 @@ def test_choices_are_those_there_are(title: str) -> None:
             assert choices == there, group
 
 
+PLACED = re.findall(r"^\| `([\w/]+@[\w.]+)`.*? \| (.*) \|$", section("Running it"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("group", "choices"), PLACED, ids=[group for group, _ in PLACED])
+def test_groups_of_a_place_are_typed_as_they_stand(group: str, choices: str) -> None:
+    judged = ["reward=judged", "judge=api", "judge.speaker.model=x"] if group.startswith("prompts/judge") else []
+    for choice in re.findall(r"\w+", choices):
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            compose("train", overrides=["+experiment=quickstart", *judged, f"{group}={choice}"])
+
+
 def test_every_group_is_named() -> None:
     groups = {str(path.parent.relative_to(conf_dir())) for path in conf_dir().rglob("*.yaml")} - {"."}
     named = set().union(*map(table_of, ("Running it", "Evaluating", "Curating")))

@@ -114,8 +114,8 @@ def _official_module() -> ModuleType:
             if error.name is None or not name.startswith(error.name):
                 raise ConfigError(f"prompts=official: importing {name} needs {error.name}; install it") from error
     raise ConfigError(
-        "prompts=official: the package zoomiqa is not installed; install the Zoom-IQA authors' release, or use "
-        "prompts=full"
+        "prompts=official: the package zoomiqa is not installed; install the Zoom-IQA authors' release "
+        "(github.com/EthanLiang99/Zoom-IQA), or use prompts=full"
     )
 
 
