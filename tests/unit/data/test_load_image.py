@@ -203,42 +203,6 @@ def test_an_unusable_cmyk_profile_falls_back_to_the_formula(tmp_path: Path) -> N
     np.testing.assert_array_equal(load(tmp_path / "a.tif")[0, 0], (255, 0, 0))
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0, 257 * 100, 65535]], np.uint16)).save(tmp_path / "a.png")
-    assert load(tmp_path / "a.png")[0].tolist() == [[0] * 3, [100] * 3, [255] * 3]
-
-
-def test_float_grey_is_scaled_from_one_and_nan_is_black(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0.0, 0.2, 1.0, np.nan]], np.float32)).save(tmp_path / "a.tif")
-    assert load(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 51, 255, 0]
-
-
-def tiff(path: Path, pixels: bytes, *, width: int, bits: int, photometric: int, sample_format: int = 1) -> None:
-    """A TIFF of one row of grey, written by hand: Pillow writes neither 12 bits nor a white of 0."""
-    offset = 8 + 2 + 12 * 10 + 4
-    values = {256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 273: offset, 277: 1, 278: 1, 279: len(pixels)}
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in (values | {339: sample_format}).items())
-    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, 10) + entries + struct.pack("<I", 0) + pixels)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "described", "shown"),
-    [
-        (struct.pack("<2H", 0, 65535), {"bits": 16, "photometric": 1}, [0, 255]),
-        (struct.pack("<2H", 0, 65535), {"bits": 16, "photometric": 0}, [255, 0]),
-        (bytes([0xFF, 0xF0, 0x00]), {"bits": 12, "photometric": 1}, [255, 0]),
-        (struct.pack("<4f", 0.5, np.inf, np.nan, -np.inf), {"bits": 32, "photometric": 1}, [128, 255, 0, 0]),
-        (struct.pack("<2f", 2.0, np.inf), {"bits": 32, "photometric": 1}, [255, 255]),
-    ],
-)
-def test_the_white_of_deep_grey_is_what_the_file_says(
-    pixels: bytes, described: dict[str, int], shown: list[int], tmp_path: Path
-) -> None:
-    form = {"sample_format": 3} if described["bits"] == 32 else {}
-    tiff(tmp_path / "a.tif", pixels, width=len(shown), **described, **form)
-    assert load(tmp_path / "a.tif")[0, :, 0].tolist() == shown
-
-
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
