@@ -40,7 +40,8 @@ from zoom_iqa.reports.study import arm_and_seed
 PAIRS = (
     ("zero_shot", "niqe"), ("sft", "niqe"), ("grpo", "niqe"), ("grpo", "brisque"), ("grpo", "sft"),
     ("grpo_alone", "niqe"), ("grpo_alone", "grpo"), ("sft_look_more", "niqe"), ("look_more", "niqe"),
-    ("look_more", "sft_look_more"), ("look_more", "grpo"),
+    ("look_more", "sft_look_more"), ("look_more", "grpo"), ("paid", "niqe"), ("paid", "grpo"), ("paid_alone", "niqe"),
+    ("paid_alone", "grpo_alone"),
 )  # fmt: skip
 HEAD = (
     "arm", "against", "draws", "runs", "images", "blocks", "srcc", "sd_of_seeds", "difference", "low", "high",
