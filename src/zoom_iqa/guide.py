@@ -85,7 +85,7 @@ def _options(
         for file in (restored, page) if edits else ():
             if file is not None:
                 check_place(file)
-        before = load_image(image, max_pixels=None)
+        before, profile = load_image(image, max_pixels=None), colour_profile(image)
         if edits:
             check_size(*before.size, restored)
         count = None if tokenizer is None else token_counter(tokenizer)
@@ -107,7 +107,7 @@ def _options(
                 turns=loop or 1,
                 least_gain=-math.inf if loop is None else LEAST_GAIN,
             )
-            write_image(refinement.image, restored, profile=colour_profile(image))
+            write_image(refinement.image, restored, profile=profile)
             fields |= refinement_fields(refinement, output=str(restored))
             if page is not None:
                 write_page(before_after_page(before, refinement, made), page)

@@ -100,6 +100,9 @@ def test_choices_are_those_there_are(title: str) -> None:
 PLACED = re.findall(r"^\| `([\w/]+@[\w.]+)`.*? \| (.*) \|$", section("Running it"), re.MULTILINE)
 
 
+assert len(PLACED) == 5
+
+
 @pytest.mark.parametrize(("group", "choices"), PLACED, ids=[group for group, _ in PLACED])
 def test_groups_of_a_place_are_typed_as_they_stand(group: str, choices: str) -> None:
     judged = ["reward=judged", "judge=api", "judge.speaker.model=x"] if group.startswith("prompts/judge") else []

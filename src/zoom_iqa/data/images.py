@@ -107,9 +107,21 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
 
 def colour_profile(path: str | Path) -> bytes | None:
     """The profile that an RGB image's numbers are meant in, for files made of what ``load_image`` gives of it."""
-    with _open(Path(path)) as opened:
-        profile = opened.info.get("icc_profile")
-        return profile if opened.mode in ("RGB", "RGBA", "P") and isinstance(profile, bytes) and profile else None
+    try:
+        with _open(Path(path)) as opened:
+            profile = opened.info.get("icc_profile")
+            return profile if opened.mode in ("RGB", "RGBA", "P") and isinstance(profile, bytes) and profile else None
+    except _DAMAGE:  # of metadata, or what is shown would not be
+        return None
+
+
+def made_by(path: str | Path) -> str | None:
+    """The software that a picture names as its maker; None where there is no picture, or it does not say."""
+    try:
+        with _open(Path(path)) as opened:
+            return str(opened.getexif().get(ExifTags.Base.Software, "")) or None
+    except (*_DAMAGE, AttributeError):
+        return None
 
 
 def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
@@ -208,7 +220,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits, scaled by its white: that of its bits, 1 of floats, or the largest number above.
 
-    What is no number is black, and an infinity as far as its sign goes. A TIFF may say that 0 is white.
+    What is no number counts as 0, and an infinity as far as its sign goes. A TIFF may say that 0 is white.
     """
     tags = getattr(image, "tag_v2", {})
     values = np.asarray(image).astype(np.float64)

@@ -66,20 +66,12 @@ def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None,
         OutputError: it cannot be written there, or is too large for its format.
     """
     check_size(*image.size, path)
-    exif = Image.Exif()
+    said = Image.Exif()
     if software is not None:
-        exif[ExifTags.Base.Software] = software
+        said[ExifTags.Base.Software] = software
+    exif = {} if software is None else {"exif": said}
     with told_if_unwritable(path), whole_binary_file(path) as file:
-        image.save(file, format_of(path), quality=QUALITY, icc_profile=profile, exif=exif)
-
-
-def made_by(path: Path) -> str | None:
-    """The ``software`` that a picture was written with; None where there is no picture, or it does not say."""
-    try:
-        with Image.open(path) as image:
-            return str(image.getexif().get(ExifTags.Base.Software, "")) or None
-    except (OSError, SyntaxError, ValueError):  # no picture
-        return None
+        image.save(file, format_of(path), quality=QUALITY, icc_profile=profile, **exif)
 
 
 def write_page(text: str, path: Path) -> None:

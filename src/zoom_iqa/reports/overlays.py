@@ -11,9 +11,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Box
+from zoom_iqa.data.images import made_by
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
-from zoom_iqa.reports.files import made_by, told_if_unwritable, write_image
+from zoom_iqa.reports.files import told_if_unwritable, write_image
 from zoom_iqa.tasks.tools.crop import cut
 from zoom_iqa.tasks.tools.zoom import zoom_box
 

@@ -41,6 +41,7 @@ def tiff(path: Path, pixels: bytes, *, width: int, bits: int, photometric: int, 
         (struct.pack("<2H", 0, 65535), {"bits": 16, "photometric": 0}, [255, 0]),
         (bytes([0xFF, 0xF0, 0x00]), {"bits": 12, "photometric": 1}, [255, 0]),
         (struct.pack("<4f", 0.5, np.inf, np.nan, -np.inf), {"bits": 32, "photometric": 1}, [128, 255, 0, 0]),
+        (struct.pack("<2f", 0.25, np.nan), {"bits": 32, "photometric": 0}, [191, 255]),
         (struct.pack("<2f", 2.0, np.inf), {"bits": 32, "photometric": 1}, [255, 255]),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +83,18 @@ def test_a_file_an_image_and_equal_names_are_numbered(tmp_path: Path) -> None:
 def test_pictures_that_are_there_stay_and_earlier_overlays_are_made_again(tmp_path: Path) -> None:
     grey_image(7, 48, 32).save(tmp_path / "photo.png")
     (tmp_path / "notes.png").write_text("no picture")
+    header = struct.pack(">2I5B", 20_000, 20_000, 8, 0, 0, 0, 0)  # more pixels than Pillow opens by itself
+    chunk = b"IHDR" + header
+    huge = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", len(header)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "huge.png").write_bytes(huge)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     for _ in range(2):
         folder = OverlayFolder(tmp_path, view=lambda source: grey_image(9, 48, 32))
-        for source in ("photo.png", "notes.jpg", "other.jpg"):
+        for source in ("photo.png", "notes.jpg", "huge.jpg", "other.jpg"):
             folder.write(assessment(answer(3.0), source=source, size=(48, 32)))
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     made = sorted({path.name for path in tmp_path.iterdir()} - set(before))
-    assert made == ["notes-2.png", "other.png", "photo-2.png"]
+    assert made == ["huge-2.png", "notes-2.png", "other.png", "photo-2.png"]
 
 
 def test_a_place_that_is_none_is_one_line(tmp_path: Path) -> None:
