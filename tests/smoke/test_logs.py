@@ -10,7 +10,9 @@ import pytest
 from support.changed_steps import acting_before, killed
 from support.small_run import metrics_of, save_policy, small_run
 from support.wandb_files import config, history, records, run_files
+from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.grpo import GRPOModule
+from zoom_iqa.training.stage_logs import StageLogs
 
 LOGGERS = ["logger=[csv,wandb,tensorboard]", "logger.wandb.tags=[t]", "seed=4", "grpo.module.recorder.every=2"]
 
@@ -28,6 +30,22 @@ def killed_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
             small_run(run, policy, *LOGGERS)
     small_run(run, policy, *LOGGERS)
     return run
+
+
+def test_artifacts_that_a_stop_kept_back_are_handed_over_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed: list[str] = []
+    monkeypatch.setattr(StageLogs, "keeps", lambda self, kind: True)
+    monkeypatch.setattr(StageLogs, "keep", lambda self, kind, path: handed.append(kind))
+    policy, run = save_policy(tmp_path), tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(Policy, "save", lambda *_, **__: killed())  # its figures are written by then
+        with pytest.raises(RuntimeError, match="killed"):
+            small_run(run, policy)
+    assert metrics_of(run)["grpo"]
+    assert handed == []
+    for _ in range(2):
+        small_run(run, policy)
+        assert handed == ["policy", "report"]
 
 
 def test_a_killed_run_is_logged_as_if_it_never_was(killed_and_continued: Path) -> None:
