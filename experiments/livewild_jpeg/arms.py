@@ -1,7 +1,7 @@
 """What the runs of an arm say together: one row over seeds, and over draws of the split where several are named.
 
 python experiments/livewild_jpeg/arms.py arms_livewild_scenes.csv runs/livewild_scenes
-python experiments/livewild_jpeg/arms.py arms_of_draws.csv runs/livewild_scenes runs/livewild_scenes_draw*
+python experiments/livewild_jpeg/arms.py arms_of_draws.csv runs/livewild_scenes runs/livewild_scenes_draw{1,2,3,4}
 
 A row has an arm, what it is compared with, its SRCC, and the difference paired over images: means over the runs of a
 draw, then over draws; an arm that a draw lacks has no row. ``sd_of_seeds`` is that of a draw's runs, and neither it

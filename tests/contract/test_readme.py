@@ -108,7 +108,9 @@ def test_groups_of_a_place_are_typed_as_they_stand(group: str, choices: str) -> 
     judged = ["reward=judged", "judge=api", "judge.speaker.model=x"] if group.startswith("prompts/judge") else []
     for choice in re.findall(r"\w+", choices):
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            compose("train", overrides=["+experiment=quickstart", *judged, f"{group}={choice}"])
+            overrides = ["+experiment=quickstart", *judged, f"{group}={choice}"]
+            cfg = compose("train", overrides=overrides, return_hydra_config=True)
+        assert cfg.hydra.runtime.choices[group] == choice
 
 
 def test_every_group_is_named() -> None:

@@ -95,7 +95,7 @@ def refine(
         ImageError: no rating of the image could be read, so that nothing could be called better.
     """
     (again,) = reader([image])
-    start_read = again.expected if isinstance(again, Assessment) else None
+    start_read = _expected(again)
     if start.expected is None or start_read is None:
         asked, unread = ("", start) if start.expected is None else (" when it was asked again", again)
         raise ImageError(
@@ -113,7 +113,8 @@ def refine(
         if winner is None or not _gains(winner[1], best, least_gain):
             rounds.append(Round(tried=tried, kept=None, read=None))
             break
-        read = _read(reader, winner[0].image)
+        (outcome,) = reader([winner[0].image])
+        read = _expected(outcome)
         if read is None or read.mean - best_read.mean < least_gain:
             rounds.append(Round(tried=tried, kept=None, read=None if read is None else read.mean))
             break
@@ -138,8 +139,7 @@ def _best(candidates: Sequence[Edited], outcomes: Sequence[Outcome]) -> tuple[Ed
     return max(rated, key=lambda pair: _mean(pair[1]) or 0.0, default=None)
 
 
-def _read(reader: Judge, image: Image) -> Expected | None:
-    (outcome,) = reader([image])
+def _expected(outcome: Outcome) -> Expected | None:
     return outcome.expected if isinstance(outcome, Assessment) else None
 
 
@@ -155,4 +155,5 @@ def _gains(outcome: Assessment, best: Assessment, least_gain: float) -> bool:
 
 
 def _mean(outcome: Outcome) -> float | None:
-    return outcome.expected.mean if isinstance(outcome, Assessment) and outcome.expected is not None else None
+    expected = _expected(outcome)
+    return None if expected is None else expected.mean

@@ -6,6 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, Image
 
@@ -66,12 +67,12 @@ def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None,
         OutputError: it cannot be written there, or is too large for its format.
     """
     check_size(*image.size, path)
-    said = Image.Exif()
+    options: dict[str, Any] = {"quality": QUALITY, "icc_profile": profile}
     if software is not None:
-        said[ExifTags.Base.Software] = software
-    exif = {} if software is None else {"exif": said}
+        options["exif"] = Image.Exif()
+        options["exif"][ExifTags.Base.Software] = software
     with told_if_unwritable(path), whole_binary_file(path) as file:
-        image.save(file, format_of(path), quality=QUALITY, icc_profile=profile, **exif)
+        image.save(file, format_of(path), **options)
 
 
 def write_page(text: str, path: Path) -> None:

@@ -22,12 +22,17 @@ def read(folder: Path) -> "reading.EventAccumulator":  # noqa: UP037  # the modu
     return reading.EventAccumulator(str(folder / FOLDER)).Reload()
 
 
-def test_a_continued_stage_has_each_step_once(tmp_path: Path) -> None:
-    first = log_in(tmp_path)
-    for step in range(4):
+def continued(folder: Path, *, steps: int) -> TensorBoardLog:
+    """The log of a stage that goes on after a process that logged so many steps and failed."""
+    first = log_in(folder)
+    for step in range(steps):
         first.log_metrics({"reward/total": float(step)}, step=step)
     first.close(failed=True)
-    again = log_in(tmp_path)
+    return log_in(folder)
+
+
+def test_a_continued_stage_has_each_step_once(tmp_path: Path) -> None:
+    again = continued(tmp_path, steps=4)
     for step in range(2, 6):
         again.log_metrics({"reward/total": float(10 * step)}, step=step)
     again.close(failed=False)
@@ -36,11 +41,7 @@ def test_a_continued_stage_has_each_step_once(tmp_path: Path) -> None:
 
 
 def test_a_validation_that_is_made_up_for_leaves_its_steps_other_figures(tmp_path: Path) -> None:
-    first = log_in(tmp_path)
-    for step in range(3):
-        first.log_metrics({"reward/total": float(step)}, step=step)
-    first.close(failed=True)
-    again = log_in(tmp_path)
+    again = continued(tmp_path, steps=3)
     again.log_metrics({"val/d/srcc": 0.5}, step=2)
     again.log_metrics({"reward/total": 3.0}, step=3)
     again.close(failed=False)
