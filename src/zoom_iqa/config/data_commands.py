@@ -1,11 +1,9 @@
-"""The body of ``zoom_iqa.data``: checks benchmarks and converts published texts, and prints what was found."""
+"""The body of ``zoom_iqa.data``: checks benchmarks, and prints what was found."""
 
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -19,56 +17,18 @@ from zoom_iqa.config.checks import check_config, check_read, hint
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed, parsed, prefix_of
+from zoom_iqa.config.conversions import convert, print_finding
 from zoom_iqa.config.help import CHECK_USAGE
 from zoom_iqa.data.benchmarks import Benchmark, Source
-from zoom_iqa.data.benchmarks.check import Finding, Report, inspect
-from zoom_iqa.data.q_reasoning import HOMEPAGE
-from zoom_iqa.data.q_reasoning import convert as convert_q_reasoning
-from zoom_iqa.data.references import Reference, write_references
-from zoom_iqa.reports.files import told_if_unwritable
+from zoom_iqa.data.benchmarks.check import Report, inspect
 
-CONVERT_USAGE = "python -m zoom_iqa.data convert q-reasoning SOURCE OUT"
 OF_THE_ROOT = (*own_labels.KEYS, "benchmark")
-ROWS_SHOWN = 10
 
 
 def run() -> None:
     """The command, when its help was not asked for."""
     command = convert if sys.argv[1:2] == ["convert"] else check
     run_command(lambda: command(sys.argv[1:]))
-
-
-def convert(arguments: Sequence[str]) -> None:
-    """Write the references of published files and print what was found.
-
-    Raises:
-        ConfigError: the arguments are wrong.
-        DataError: the files cannot be used.
-        OutputError: OUT cannot be written.
-    """
-    if len(arguments) != 4 or list(arguments[:2]) != ["convert", "q-reasoning"]:
-        raise ConfigError(f"usage: {CONVERT_USAGE}")
-    source, out = Path(arguments[2]).expanduser(), Path(arguments[3]).expanduser()
-    converted = convert_q_reasoning(source)
-    if out.resolve() in {path.resolve() for path in converted.files} or out.is_dir():
-        raise ConfigError(f"OUT={out} is {'a folder' if out.is_dir() else 'a source'}; name a file to write")
-    with told_if_unwritable(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_references(out, converted.references)
-    print(f"Q-Reasoning from {', '.join(map(str, converted.files))}")
-    counts = Counter((one.dataset, one.split or "no split") for one in converted.references)
-    images = Counter((dataset, split) for dataset, split, _ in {_image(one) for one in converted.references})
-    for (dataset, split), texts in sorted(counts.items()):
-        summaries = sum(_image(one)[:2] == (dataset, split) and one.annotator is None for one in converted.references)
-        print(f"  {dataset:<10} {split}: {images[dataset, split]:,} images, {texts:,} texts, {summaries:,} summaries")
-    for title, rows in converted.notes.items():
-        _print_finding(Finding(title, rows, False))
-    print(f"  written    {len(converted.references):,} references to {out}; use them with data.references={out}")
-    print(f"  source     {HOMEPAGE} (states no licence: keep the texts to yourself)")
-
-
-def _image(reference: Reference) -> tuple[str, str, str]:
-    return reference.dataset, reference.split or "no split", reference.file
 
 
 def check(arguments: Sequence[str]) -> None:
@@ -165,15 +125,7 @@ def _print_report(report: Report) -> None:
     sizes = "" if report.sizes is None else "; {}x{} to {}x{}".format(*report.sizes[0], *report.sizes[1])
     print(f"  images     {report.readable:,} of {total:,} readable{sizes}")
     for finding in report.findings:
-        _print_finding(finding)
-
-
-def _print_finding(finding: Finding) -> None:
-    print(f"  {'PROBLEM' if finding.serious else 'note':<10} {len(finding.rows):,} {finding.title}")
-    for row in finding.rows[:ROWS_SHOWN]:
-        print(f"             {row}")
-    if len(finding.rows) > ROWS_SHOWN:
-        print(f"             ... and {len(finding.rows) - ROWS_SHOWN:,} more")
+        print_finding(finding)
 
 
 def _print_source(source: Source) -> None:

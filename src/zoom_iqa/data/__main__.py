@@ -1,9 +1,10 @@
-"""Entry point ``python -m zoom_iqa.data``: is a benchmark's copy on this disk sound, and what did people write of it?
+"""Entry point ``python -m zoom_iqa.data``: is a benchmark's copy on this disk sound? And: published files, converted.
 
     python -m zoom_iqa.data check benchmark=koniq root=/data/koniq10k
     python -m zoom_iqa.data check benchmark=kadid,csiq
     python -m zoom_iqa.data check manifest=mine.csv range=[0,100]
     python -m zoom_iqa.data convert q-reasoning /data/q_reasoning references.jsonl
+    python -m zoom_iqa.data convert livewild-jpeg data/livec data/livec/livec_jpg.csv
 
 Every other key=value of ``check`` sets a value of the benchmarks. Its exit status is 0 when every set is sound, else 1.
 """
@@ -23,8 +24,8 @@ HELP = help_of(
         "range=[0,100] direction=lower_is_better where not 1 to 5, 5 best",
         "KEY=VALUE": "a value of the benchmarks: root=FOLDER, benchmark/split=seeded",
         "--config-dir": "a folder of yours with benchmark/NAME.yaml",
-        "convert q-reasoning SOURCE OUT": "instead of check: Q-Reasoning's JSON files (SOURCE, a file or folder) to "
-        "OUT, for data.references=OUT",
+        "convert NAME SOURCE OUT": "instead of check: q-reasoning (its JSON files) to OUT, for data.references=OUT; "
+        "livewild-jpeg (the release's folder) to OUT, the labels of benchmark=livewild_jpeg",
     },
     example="python -m zoom_iqa.data check benchmark=embedded",
 )

@@ -133,7 +133,9 @@ def test_the_command_writes_what_it_read(folder: Path, tmp_path: Path, capsys: p
 
 def test_wrong_arguments_are_one_line(folder: Path) -> None:
     for arguments in (["convert"], ["convert", "other", "a", "b"], ["convert", "q-reasoning", "a"]):
-        with pytest.raises(ConfigError, match=r"usage: python -m zoom_iqa\.data convert q-reasoning SOURCE OUT"):
+        with pytest.raises(
+            ConfigError, match=r"usage: python -m zoom_iqa\.data convert q-reasoning\|livewild-jpeg SOURCE OUT"
+        ):
             command(arguments)
     for out in (folder, folder / "deep" / FILES[0]):
         with pytest.raises(ConfigError, match="name a file to write"):
