@@ -1,4 +1,4 @@
-r"""control.json files of run.sh -> controls/, places.csv, sizes.csv, looking.csv, and README.md's tables on the screen.
+r"""control.json files of run.sh -> controls/, four tables beside it, and README.md's on the screen.
 
     python experiments/crops/collect.py runs/crops [--resamples 1000]
 
@@ -43,6 +43,7 @@ def main() -> None:
         "places.csv": places(arms, asked.resamples),
         "sizes.csv": sizes(arms, asked.resamples),
         "looking.csv": looking(arms, asked.resamples),
+        "gains.csv": gains(arms, asked.resamples),
     }
     for name, (head, rows) in tables.items():
         with (asked.out / name).open("w", newline="", encoding="utf-8") as file:
@@ -136,6 +137,38 @@ def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
                 ]
             )
     return head, rows
+
+
+def gains(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
+    """What GRPO changes on the regional images of the first table and on the others of the second, as asked."""
+    both = ("SFT", "GRPO")
+    rows = []
+    for arm in sorted(name.removesuffix("_grpo") for name in arms if name.endswith("_grpo")):
+        before, after = arms.get(f"{arm}_sft", {}), arms[f"{arm}_grpo"]
+        pairs = [(before[seed], after[seed]) for seed in after if seed in before]
+        for kind, of_kind in (("regional", _regional), ("others", _others)):
+            own = [_paired(of_kind(sft), of_kind(grpo)) for sft, grpo in pairs]
+            images = str(sum(len(rated(found, both)) for found in own))
+            srcc_of = [mean_srcc(own, name, both) for name in both]
+            rows.append([arm, kind, images, *srcc_of, compared(own, "GRPO", "SFT", both, resamples)])
+    return ["arm", "images distorted", "images", *both, "GRPO minus SFT"], rows
+
+
+def _regional(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [{**row, "rating": row["ratings"].get("asked")} for row in measured["regional"]]
+
+
+def _others(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    others = [row for row in measured["when"]["rows"] if not row["regional"]]
+    return [{**row, "rating": row["ratings"].get("when asked")} for row in others]
+
+
+def _paired(sft: Rows, grpo: Rows) -> list[Mapping[str, Any]]:
+    """The images of both, with the rating of each."""
+    of_sft = {row["id"]: row["rating"] for row in sft}
+    return [
+        {**row, "ratings": {"SFT": of_sft[row["id"]], "GRPO": row["rating"]}} for row in grpo if row["id"] in of_sft
+    ]
 
 
 def rated(rows: Rows, names: Sequence[str] | Mapping[str, Any]) -> list[Mapping[str, Any]]:

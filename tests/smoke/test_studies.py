@@ -362,6 +362,18 @@ def test_a_difference_between_places_is_paired_over_photographs() -> None:
     assert script.price(0.05, -0.02) == "no gain"
 
 
+def test_a_gain_of_grpo_is_of_images_that_both_policies_rate() -> None:
+    """SFT ranks the other way round, and of seven images GRPO has not rated the last."""
+    script, arms = load_script("crops/collect.py"), {}
+    for stage, sign in (("sft", -1.0), ("grpo", 1.0)):
+        rows = [{"id": n, "photograph": f"p{n}", "mos": 1.0 + n, "regional": False} for n in range(7)]
+        rated = [row | {"ratings": {"asked": sign * row["id"], "when asked": sign * row["id"]}} for row in rows]
+        rated[6:] = [rows[6] | {"ratings": {}}] if stage == "grpo" else rated[6:]
+        arms[f"usual_{stage}"] = {0: {"regional": rated, "when": {"rows": rated}}}
+    same = ["6", "-1.000", "1.000", "+2.000 [+2.000, +2.000]"]
+    assert script.gains(arms, 100)[1] == [["usual", kind, *same] for kind in ("regional", "others")]
+
+
 def test_real_photographs_have_expected_ratings_and_a_lead_over_niqe_where_they_were_measured(tmp_path: Path) -> None:
     measured = {
         "niqe": ({"srcc": 0.5}, (2, 1, 3, "")),
