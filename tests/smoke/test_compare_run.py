@@ -54,6 +54,7 @@ def test_a_run_compares(tmp_path: Path) -> None:
         (["reward=full"], r"reward\.score needs opinion scores.*use reward=compare"),
         (["resampling=progressive"], "preferences between images have no scores to weigh by; use natural"),
         (["callbacks=validation"], r"monitor=pair_accuracy: embedded_pairs is labelled by .*use accuracy"),
+        (["optimized_metric=grpo.pair_accuracy"], r"grpo\.pair_accuracy: embedded_pairs is labelled by .*use accuracy"),
         (["task.reference=true"], "asks about a reference and two images"),
     ],
 )

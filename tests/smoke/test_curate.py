@@ -57,7 +57,9 @@ def test_a_server_is_asked_once(curate: Callable[..., Ended], tmp_path: Path, mo
         server = ("generator.model=tiny", f"generator.base_url={api.base_url}", "limit=2", "out=served")
         dry = curate(*server, "dry_run=true", "attempts=2", "max_new_tokens=500", "generator.budget.output_price=8")
         assert (dry.status, api.bodies) == (0, [])
-        asked = 2 * 2 * 2 + 2 * 2 + 2  # two turns of two attempts at two images, VRF's pairs, the rater's
+        asked = (
+            2 * 2 * 2 + 2 * 2 + 2 + 2
+        )  # two turns of two attempts at two images, VRF's pairs, the rater's, a probe's
         assert f"at most {asked} requests and {asked * 500:,} tokens of answers" in dry.out
         assert f"at most {asked * 500 * 8 / 1e6} for answers at budget.output_price" in dry.out
         assert "give the budget's output_price" in curate(*server, "dry_run=true").out

@@ -52,7 +52,8 @@ def test_a_judge_is_asked_once_and_controls_are_told_apart(
         dry = run("judge", f"hidden_name={predictions}", *server, "dry_run=true", "judge.budget.output_price=2.5")
         assert (dry.status, api.bodies) == (0, [])
         assert "judge: 20 requests\n" in dry.out
-        assert f"at most {20 * 1024 * 2.5 / 1e6:.4f} for answers" in dry.out
+        assert "probe: 1 to 2 requests, each time a server is asked anew\n" in dry.out
+        assert f"at most {22 * 1024 * 2.5 / 1e6:.4f} for answers" in dry.out
         ended = run("judge", f"hidden_name={predictions}", *server)
         assert ended.status == 0, ended.err
         assert len(api.asked) == 4 * (2 + 3)

@@ -72,6 +72,11 @@ def output_price(speaker: DictConfig) -> float | None:
     return float(speaker.budget.output_price) if speaker.get("budget") else None
 
 
+def servers(*speakers: DictConfig | None) -> int:
+    """The number of servers among speakers' configs; a policy in this process is none."""
+    return sum(speaker is not None and bool(speaker.get("budget")) for speaker in speakers)
+
+
 def opened(path: str, kept: dict[str, Any], **speakers: str) -> AbstractContextManager[None]:
     """The folder within the block, which holds answers to these questions of these speakers alone.
 

@@ -6,7 +6,7 @@ Everything is decided from what Hydra reads of the arguments, never from their t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
@@ -21,6 +21,8 @@ FOLDER_FLAG = "--config-dir"
 OWN = "manifest"
 """The benchmark that is made of ``manifest=FILE``."""
 SMALL_HIDDEN_SIZE = 1024
+CHOICES = {"split": "split", "pairs": "rule"}
+"""Groups below conf/benchmark, and the key of a benchmark that each fills."""
 
 
 def overrides_of(arguments: Sequence[str]) -> list[str]:
@@ -105,6 +107,17 @@ def require_benchmarks(cfg: DictConfig, usage: str) -> None:
         raise ConfigError(f"no benchmark is given; usage: {usage}; manifest=FILE, or benchmark= one or more of {names}")
 
 
+def require_different(datasets: Mapping[str, str]) -> None:
+    """Pass benchmarks with the names of their data sets, under which predictions are kept.
+
+    Raises:
+        ConfigError: two have one data set's name.
+    """
+    for name, dataset in datasets.items():
+        if next(first for first, same in datasets.items() if same == dataset) != name:
+            raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
+
+
 def _search_in(folder: str) -> str:
     if not Path(folder).is_dir():
         raise ConfigError(f"{FOLDER_FLAG}={folder}: there is no such folder")
@@ -135,18 +148,22 @@ def _for_each(override: Override, names: Sequence[str], elsewhere: Sequence[str]
     _, equals, value = line.partition("=")  # no key holds the sign
     if _is_of(override, "benchmark"):
         return []  # said already
-    if _is_of(override, "benchmark/split"):
-        return [f"benchmark/split@benchmarks.{name}.split={value}" for name in names if _takes_split(name, elsewhere)]
+    for choice, place in CHOICES.items():
+        if _is_of(override, f"benchmark/{choice}"):
+            taking = [name for name in names if _takes(name, place, elsewhere)]
+            if names and not taking:
+                raise ConfigError(f"{line}: {', '.join(names)} has no such choice; leave it out")
+            return [f"benchmark/{choice}@benchmarks.{name}.{place}={value}" for name in taking]
     if key.startswith("benchmark."):
         prefix = prefix_of(override)
         return [f"{prefix}benchmarks.{name}.{key.removeprefix('benchmark.')}{equals}{value}" for name in names]
     return [line]
 
 
-def _takes_split(name: str, elsewhere: Sequence[str]) -> bool:
-    """Whether the splits of a benchmark are a choice: those of images made on the fly are not."""
+def _takes(name: str, place: str, elsewhere: Sequence[str]) -> bool:
+    """Whether a benchmark leaves it to a choice: the splits of images made on the fly are none."""
     try:
-        return "split" in composed(f"benchmark/{name}", elsewhere).benchmark
+        return place in composed(f"benchmark/{name}", elsewhere).benchmark
     except HydraException:  # there is no such benchmark, which is said when all are composed
         return True
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.go_on import command, quoted
 from zoom_iqa.data import q_reasoning
 from zoom_iqa.data.benchmarks.check import Finding
 from zoom_iqa.data.benchmarks.livewild_jpeg import jpeg_rows, write_manifest
@@ -14,6 +15,8 @@ from zoom_iqa.data.references import Reference, write_references
 from zoom_iqa.reports.files import told_if_unwritable
 
 ROWS_SHOWN = 10
+LIVEWILD_JPEG = "livec_jpg.csv"
+"""The name in the root of benchmark=livewild_jpeg."""
 
 
 def convert(arguments: Sequence[str]) -> None:
@@ -77,7 +80,10 @@ def _livewild_jpeg(source: Path, out: Path) -> None:
     counts = Counter(row.split for row in rows)
     print(f"LIVE In the Wild, JPEG part, from {source}")
     print(f"  written    {len(rows):,} images (train {counts['train']:,}, test {counts['test']:,}) to {out}")
-    print(f"  look       python -m zoom_iqa.data check benchmark=livewild_jpeg root={out.parent}")
+    look = ["check", "benchmark=livewild_jpeg", f"root={quoted(str(source))}"]
+    if out.resolve() != (source / LIVEWILD_JPEG).resolve():
+        look.append(f"reader.labels={quoted(str(out.resolve()))}")
+    print(f"  look       {command('zoom_iqa.data', look)}")
 
 
 def _refuse_a_source(out: Path, sources: Iterable[Path]) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.asking import composed_for, opened, output_price, settled
+from zoom_iqa.config.asking import composed_for, opened, output_price, servers, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.go_on import command
@@ -99,7 +99,8 @@ def curate(cfg: DictConfig) -> Curated | None:
         price = output_price(cfg.generator)
         rater_price = output_price(cfg.rater) if cfg.get("rater") else price
         rows = asked_by(pipeline, images=len(dataset), generator_price=price, rater_price=rater_price)
-        print(written_estimate(rows, max_new_tokens=cfg.max_new_tokens), end="")
+        asked = servers(cfg.generator, cfg.get("rater"))
+        print(written_estimate(rows, servers=asked, max_new_tokens=cfg.max_new_tokens), end="")
         return None
     folder = Path(cfg.out)
     about = {"generator": generator.identity, "rater": rater.identity}

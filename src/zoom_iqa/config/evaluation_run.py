@@ -17,13 +17,19 @@ from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.atomic_files import whole_text_file
-from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.provenance import provenance
 from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import announce_evaluation, described, not_learned
 from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks, with_policy, with_views
+from zoom_iqa.config.command_line import (
+    overrides_of,
+    require_benchmarks,
+    require_different,
+    with_benchmarks,
+    with_policy,
+    with_views,
+)
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.go_on import command
@@ -89,7 +95,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, EVALUATE_USAGE)
-    config_yaml = kept_config(cfg, policy_files=_fingerprint(Path(cfg.policy.path)))
+    config_yaml = kept_config(cfg, policy_files=files_of(Path(cfg.policy.path)))
     OmegaConf.resolve(cfg)
     evaluators = _evaluators(cfg)
     folder = RunFolder(run_folder(cfg, name=_policy_name(cfg.policy.path), config_yaml=config_yaml))
@@ -131,14 +137,12 @@ def _command() -> None:
 
 def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     """One evaluator for each data set, by the data set's own name."""
-    evaluators: dict[str, Evaluator] = {}
-    for name, node in cfg.benchmarks.items():
-        images = images_of(instantiate(node), cfg, references=cfg.references)
-        dataset = images.items()[0].dataset
-        if dataset in evaluators:
-            raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
-        evaluators[dataset] = instantiate(cfg.evaluator)(dataset=images)
-    return evaluators
+    images = {
+        name: images_of(instantiate(node), cfg, references=cfg.references) for name, node in cfg.benchmarks.items()
+    }
+    datasets = {name: one.items()[0].dataset for name, one in images.items()}
+    require_different(datasets)
+    return {datasets[name]: instantiate(cfg.evaluator)(dataset=one) for name, one in images.items()}
 
 
 def images_of(benchmark: ImageBenchmark, cfg: DictConfig, *, references: str | None = None) -> ImageDataset:
@@ -153,7 +157,7 @@ def images_of(benchmark: ImageBenchmark, cfg: DictConfig, *, references: str | N
     return FixedSubset(dataset=with_references(images, references, key="references"), limit=cfg.limit)
 
 
-def _fingerprint(folder: Path) -> str | None:
+def files_of(folder: Path) -> str | None:
     """A hash of the names, the sizes and evenly spread pieces of a folder's files; None for a hub id."""
     if not folder.is_dir():
         return None

@@ -13,12 +13,13 @@ from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.run_folder import CONFIG, RunFolder
-from zoom_iqa.base.types import Message, Sample, rated_example
+from zoom_iqa.base.types import Example, ImageRef, Message, Sample
 from zoom_iqa.config.policy_card import policy_card
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.widening import widened
+from zoom_iqa.tasks.task import AsksAboutSeveral, Task
 from zoom_iqa.training.checkpoints import require_whole
 from zoom_iqa.training.stage import CHECKPOINT_DONE, CHECKPOINT_LAST, load_weights
 
@@ -64,10 +65,14 @@ def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None
 
 
 def _first_prompt(cfg: DictConfig) -> tuple[Message, ...]:
-    """The prompt about a photograph with which the run's task begins."""
-    sample = Sample.of(rated_example(id="photo", dataset="mine", mos=3.0), Image.new("RGB", (512, 384)))
-    prompt: tuple[Message, ...] = instantiate(cfg.task).open(sample, index=0, seed=cfg.seed).next_request().prompt
-    return prompt
+    """The prompt about photographs with which the run's task begins."""
+    task: Task = instantiate(cfg.task)
+    count = task.images_shown if isinstance(task, AsksAboutSeveral) else 1
+    example = Example(id="photo", dataset="mine", images=(ImageRef(),) * count)
+    photographs = Sample.of(example, *[Image.new("RGB", (512, 384))] * count)
+    request = task.open(photographs, index=0, seed=cfg.seed).next_request()
+    assert request is not None, "every task begins with a question"
+    return request.prompt
 
 
 def _figures(run: Path, cfg: DictConfig, source: Path) -> dict[str, dict[str, Any]]:

@@ -28,7 +28,18 @@ def go_on_command(run_dir: Path) -> str:
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         key, place = "hydra.sweep.dir", str(HydraConfig.get().sweep.dir)
     begun = [argument for argument in sys.argv[1:] if not argument.startswith((f"{key}=", "hydra.run.dir="))]
-    return command("zoom_iqa.train", [*begun, f"{key}={quoted(place)}"])
+    return command("zoom_iqa.train", _beside_the_others(begun, f"{key}={quoted(place)}"))
+
+
+def _beside_the_others(begun: Sequence[str], override: str) -> list[str]:
+    """The arguments with one more override: flags may come before all overrides or after all, and not between."""
+    places = [
+        place
+        for place, argument in enumerate(begun, start=1)
+        if not argument.startswith("-") and ("=" in argument or argument.startswith("~"))
+    ]
+    after = places[-1] if places else len(begun)
+    return [*begun[:after], override, *begun[after:]]
 
 
 def names_its_folder() -> bool:

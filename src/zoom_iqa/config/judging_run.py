@@ -19,7 +19,7 @@ from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.config import own_labels
-from zoom_iqa.config.asking import composed_for, opened, output_price, settled
+from zoom_iqa.config.asking import composed_for, opened, output_price, servers, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.go_on import command
@@ -123,7 +123,7 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
     if cfg.dry_run:
         count, price = len(questions), output_price(cfg.judge)
         row = Asked(step=JUDGE, least=count, most=count, output_price=price)
-        print(written_estimate([row], max_new_tokens=cfg.max_new_tokens), end="")
+        print(written_estimate([row], servers=servers(cfg.judge), max_new_tokens=cfg.max_new_tokens), end="")
         return None
     folder = Path(cfg.out)
     with (

@@ -17,10 +17,10 @@ from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import announce_evaluation
 from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
+from zoom_iqa.config.command_line import overrides_of, require_benchmarks, require_different, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
-from zoom_iqa.config.evaluation_run import images_of
+from zoom_iqa.config.evaluation_run import files_of, images_of
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import EVALUATE_PEER_USAGE
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
@@ -76,11 +76,13 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, EVALUATE_PEER_USAGE)
-    config_yaml = kept_config(cfg)
+    policy_path = OmegaConf.select(cfg, "peer.backbone.policy.path")
+    config_yaml = kept_config(cfg, **({} if policy_path is None else {"policy_files": files_of(Path(policy_path))}))
     OmegaConf.resolve(cfg)
     peer: Peer = instantiate(cfg.peer)
     benchmarks = {str(name): instantiate(node) for name, node in cfg.benchmarks.items()}
     evaluated = {name: _evaluated(data, cfg) for name, data in benchmarks.items()}
+    require_different({name: images.items()[0].dataset for name, images in evaluated.items()})
     for images in evaluated.values():
         require_one_image(images.items(), who="a peer rates")
     learned_from = {

@@ -81,8 +81,9 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         second_prompt=_text_tokens(cfg, "turn2") + new_tokens + 2 * image,
         new_tokens=new_tokens,
     )
-    tower = 0 if node.module.freeze_vision_tower else shape.tower_parameters
-    whole = shape.text_parameters + tower
+    tower = not node.module.freeze_vision_tower
+    whole = shape.text_parameters + (shape.tower_parameters if tower else 0)
+    epochs, parts = (node.module["update"].epochs, node.module["update"].mini_batches) if samples else (1, 1)
     return Settings(
         stage=name,
         shape=shape,
@@ -93,10 +94,14 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         number_bytes=NUMBER_BYTES[cfg.policy.dtype],
         cut=gpus > 1 and (cfg.trainer.strategy == FSDP or zero == 3),
         zero=zero,
+        deepspeed=cfg.trainer.strategy in ZERO_STAGES,
         masters=node.module.optimizer._target_ == MASTERS or zero > 0,
         reference=samples and lora is None and instantiate(node.module["update"]).needs_reference,
         samples=samples,
         accumulate=1 if samples else batches,
+        epochs=epochs,
+        updates=epochs * parts,
+        tower=tower,
         checkpointing=bool(cfg.machine.gradient_checkpointing),
         micro_batch_tokens=cfg.machine.micro_batch_tokens,
         token_budget=cfg.machine.token_budget,

@@ -48,6 +48,7 @@ from zoom_iqa.training.fabric import fabric_of, launch, starts_processes
 from zoom_iqa.training.stage import Stage
 from zoom_iqa.training.stage_logs import StageFacts, StageLogs
 from zoom_iqa.training.strategy import placement_of
+from zoom_iqa.training.validation import check_figure
 
 # what is read, here or through interpolations that an override may have taken away
 READ_HERE = (
@@ -98,6 +99,8 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     evaluator = instantiate(cfg.evaluator)
     rubric = Rubric(terms=instantiate(cfg.reward))
     rubric.check_labels(evaluator.examples)  # its mean reward is in the figures
+    if cfg.optimized_metric is not None:
+        check_figure(cfg.optimized_metric.split(".")[1], evaluator, setting=f"optimized_metric={cfg.optimized_metric}")
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
         own_labels.say_what_is_assumed(cfg)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from zoom_iqa.curation.agreement import ModelRater
 from zoom_iqa.curation.pipeline import Pipeline
 from zoom_iqa.engines.chat_api.budget import MILLION
+from zoom_iqa.engines.chat_api.engine import MOST_PROBES
 from zoom_iqa.engines.speaker import written_amount
 
 
@@ -34,16 +35,21 @@ def asked_by(
     return tuple(rows)
 
 
-def written_estimate(rows: Sequence[Asked], *, max_new_tokens: int) -> str:
+def written_estimate(rows: Sequence[Asked], *, servers: int, max_new_tokens: int) -> str:
     """Requests of each step, and the most tokens that answers can have, with their cost where a server is asked.
 
-    Prompts are left out: how many tokens an image is differs between servers. Retries of requests that fail come on
-    top, and nothing is taken off for answers that a folder holds.
+    ``servers`` that are asked learn from a probe what they can do. Prompts are left out: how many tokens an image is
+    differs between servers. Retries of requests that fail come on top, and so do the probes of a run that goes on;
+    nothing is taken off for answers that a folder holds.
     """
-    most = sum(row.most for row in rows)
+    probes = MOST_PROBES * servers
+    most = probes + sum(row.most for row in rows)
     prices = [row.output_price for row in rows if row.output_price is not None]
     money = sum(row.most * max_new_tokens * (row.output_price or 0.0) for row in rows) / MILLION
+    money += probes * max_new_tokens * max(prices, default=0.0) / MILLION
     lines = [f"{row.step}: {_between(row.least, row.most)} requests" for row in rows]
+    if servers:
+        lines.append(f"probe: {_between(servers, probes)} requests, each time a server is asked anew")
     lines.append(f"at most {most:,} requests and {most * max_new_tokens:,} tokens of answers")
     if money:
         lines.append(f"at most {written_amount(money)} for answers at budget.output_price; prompts come on top")

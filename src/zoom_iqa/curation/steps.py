@@ -10,7 +10,7 @@ from typing import TypeVar
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import Codec, RecordFile
 from zoom_iqa.base.records import Record, RecordCodec, record_of, record_without_answer
-from zoom_iqa.base.types import ParseFailure, Reading, Rollout, Sample
+from zoom_iqa.base.types import Example, ParseFailure, Reading, Rollout, Sample
 from zoom_iqa.curation.agreement import ModelRater, Rating, RatingCodec
 from zoom_iqa.curation.question import question
 from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
@@ -34,8 +34,8 @@ T = TypeVar("T")
 class Asking:
     """The needs of every step: images, engines by speaker, images at a time, and the seed of all that is drawn.
 
-    ``unanswered`` counts questions that a server gave no usable answer to; nothing is written of them, so that the
-    same command asks again. ``cost`` says what was spent so far.
+    ``unanswered`` counts questions that a server gave no usable answer to, of ``generate`` images; nothing is written
+    of them, so that the same command asks again. ``cost`` says what was spent so far.
     """
 
     dataset: ImageDataset
@@ -52,9 +52,14 @@ class Asking:
 
     def count_unanswered(self, step: str, rollouts: Sequence[Rollout]) -> list[Rollout]:
         """The rollouts whose every answer came."""
-        came = [one for one in rollouts if all(made.generation.finish != "failed" for made in one.steps)]
+        came = answered(rollouts)
         self.unanswered[step] = self.unanswered.get(step, 0) + len(rollouts) - len(came)
         return came
+
+
+def answered(rollouts: Sequence[Rollout]) -> list[Rollout]:
+    """The rollouts whose every answer came."""
+    return [one for one in rollouts if all(made.generation.finish != "failed" for made in one.steps)]
 
 
 def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[Record, ...]:
@@ -67,15 +72,7 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
     for attempt in range(attempts):
         with RecordFile(path, RecordCodec()) as file:
             records = file.written
-        made = by_example(records)
-        missing = [
-            index
-            for index, item in enumerate(items)
-            if not any(
-                record.sample >= attempt or why_malformed(record) is None or record.failure == "unviewable"
-                for record in made.get(item.key, ())
-            )
-        ]
+        missing = _unanswered(items, records, attempt=attempt)
 
         def answer(samples: list[Sample], attempt: int = attempt) -> list[Record]:
             unseen = {index: why for index, one in enumerate(samples) if (why := why_unviewable(one.images))}
@@ -83,7 +80,7 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
             sessions: list[Session] = [
                 task.open(sample, index=attempt, seed=derive_seed(asking.seed, sample.example.name)) for sample in seen
             ]
-            rollouts = asking.count_unanswered("generate", collect(sessions, engines=asking.engines))
+            rollouts = answered(collect(sessions, engines=asking.engines))
             unviewable = [
                 record_without_answer(samples[index].example, sample=attempt, failure=ParseFailure("unviewable", why))
                 for index, why in unseen.items()
@@ -92,8 +89,22 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
 
         title = "generate" if attempt == 0 else f"generate, attempt {attempt + 1}"
         records = _append(path, RecordCodec(), asking, missing, answer, title=title)
+    asking.unanswered["generate"] = len(_unanswered(items, records, attempt=attempts - 1))
     here = {item.key for item in items}
     return tuple(record for record in records if record.image_key in here)
+
+
+def _unanswered(items: Sequence[Example], records: Sequence[Record], *, attempt: int) -> list[int]:
+    """The images that ``attempt`` is to ask about: without a good answer, and without one of this attempt or later."""
+    made = by_example(records)
+    return [
+        index
+        for index, item in enumerate(items)
+        if not any(
+            record.sample >= attempt or why_malformed(record) is None or record.failure == "unviewable"
+            for record in made.get(item.key, ())
+        )
+    ]
 
 
 def verify(

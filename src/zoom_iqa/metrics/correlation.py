@@ -39,8 +39,9 @@ def plcc(predictions: ArrayLike, mos: ArrayLike) -> float:
 def krcc(predictions: ArrayLike, mos: ArrayLike) -> float:
     """Kendall's rank correlation, tau-b."""
     x, y = paired("krcc", predictions, mos)
+    x, y = snapped(x), snapped(y)
     require_spread("krcc", x, y)
-    return float(stats.kendalltau(snapped(x), snapped(y)).statistic)
+    return float(stats.kendalltau(x, y).statistic)
 
 
 def rmse(predictions: ArrayLike, mos: ArrayLike) -> float:

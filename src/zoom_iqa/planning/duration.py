@@ -33,7 +33,7 @@ def seconds(settings: Settings, gpu: Gpu) -> dict[str, float]:
         phases["reference"] = forward_products(settings) / (products * UPDATE_SHARE)
     phases["forward, backward"] = update_products(settings) / (products * UPDATE_SHARE)
     traffic = STEP_TRAFFIC * settings.trained / (settings.gpus if settings.masters else 1)
-    phases["optimizer"] = traffic / (gpu.bandwidth * BANDWIDTH_REACHED)
+    phases["optimizer"] = settings.updates * traffic / (gpu.bandwidth * BANDWIDTH_REACHED)
     return phases
 
 
@@ -69,6 +69,9 @@ def forward_products(settings: Settings) -> float:
 
 
 def update_products(settings: Settings) -> float:
-    """Forward, a second one where activations are made again, gradients of inputs, and of weights that are trained."""
+    """Forward, a second one where activations are made again, gradients of inputs, and of weights that are trained.
+
+    Each epoch over a rollout makes all of them.
+    """
     passes = 2 + (0 if settings.adapters else 1) + (1 if settings.checkpointing else 0)
-    return passes * settings.accumulate * forward_products(settings)
+    return passes * settings.accumulate * settings.epochs * forward_products(settings)

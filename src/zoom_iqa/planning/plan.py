@@ -81,8 +81,9 @@ def _adapters(settings: Settings) -> Changes:
     if not settings.adapters:
         trained = settings.shape.adapter_parameters(rank=RANK, targets=TARGETS)
         adapted = replace(settings, trained=trained, adapters=True, reference=False)
-        if settings.zero:  # DeepSpeed trains none
-            yield "policy/lora=r64 trainer=fsdp", replace(adapted, zero=0, cut=True)
+        if settings.deepspeed:  # it trains none
+            fsdp = replace(adapted, zero=0, deepspeed=False, cut=settings.gpus > 1)
+            yield "policy/lora=r64 trainer=fsdp", fsdp
         else:
             yield "policy/lora=r64", adapted
 

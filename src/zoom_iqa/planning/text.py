@@ -29,6 +29,8 @@ def plan_text(plan: Plan, *, gpu_name: str, gpu: Gpu) -> str:
         "",
         f"  {_times(plan)}",
     ]
+    if settings.tower:
+        lines += ["", "  no upper limit: of the tower, which learns, passes and activations are not counted"]
     if not plan.fits:
         found = [f"  {change}  ({_gb(bytes_then)} GB)" for change, bytes_then in plan.changes]
         lines += ["", "to change (any one line of these):", *found] if found else ["", "to change: a smaller policy"]

@@ -51,7 +51,10 @@ class Settings:
     ``masters`` says that the optimizer keeps float32 masters and moments and shares them out over the GPUs; otherwise
     every GPU keeps two moments like the weights. ``cut`` says that weights and gradients are shared out too, and
     ``zero`` is the stage of DeepSpeed's ZeRO, 0 where it does not train.
+    ``deepspeed`` is whether it would train on several.
     ``reference`` is a second copy of the policy, and ``accumulate`` the forward passes of ``work`` that a step adds up.
+    Of a rollout ``epochs`` passes learn, in ``updates`` steps of the optimizer together; ``tower`` says that the vision
+    tower learns, of which the parameters alone are planned.
     """
 
     stage: str
@@ -64,9 +67,13 @@ class Settings:
     masters: bool
     cut: bool
     zero: int
+    deepspeed: bool
     reference: bool
     samples: bool
     accumulate: int
+    epochs: int
+    updates: int
+    tower: bool
     checkpointing: bool
     micro_batch_tokens: int
     token_budget: int

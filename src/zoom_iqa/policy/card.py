@@ -113,7 +113,8 @@ def card_files(
     ``start`` is what was trained, ``figures`` are those of every stage on ``dataset``, and ``prompt`` is the first
     turn's, which the example asks with. The example turns photographs as EXIF says where the run does (``upright``).
     """
-    compares = any("accuracy" in found for found in figures.values())
+    images = sum(not isinstance(part, TextPart) for message in prompt for part in message.parts)
+    compares = images > 1
     kept = _OF_CHOICES if compares else _FIGURES
     header = f"| stage | {' | '.join(kept)} |"
     rows = [
@@ -121,7 +122,6 @@ def card_files(
         for stage, found in figures.items()
     ]
     table = "\n".join([header, "| --- " * (1 + len(kept)) + "|", *rows])
-    images = sum(not isinstance(part, TextPart) for message in prompt for part in message.parts)
     photos = "PHOTO" if images == 1 else " ".join(f"PHOTO_{number}" for number in range(1, images + 1))
     card = _CARD.format(
         base=f"base_model: {start}\n" if is_hub_id else "",

@@ -30,6 +30,7 @@ from zoom_iqa.tasks.answer import (
     read_json,
     read_object,
     read_values,
+    without_thoughts,
 )
 from zoom_iqa.tasks.format import RATING_FORM
 
@@ -49,7 +50,7 @@ def read_chain_turn(text: str) -> Reading:
     A call that cannot be served as it is written has its ``problem``. A turn that only calls has a failure, too: it
     lacks an answer. Evidence that cannot be read is left out.
     """
-    visible = _without_thoughts(text)
+    visible = without_thoughts(text)
     found = read_object(visible)
     values, failure = read_values(found.written_rating)
     return Reading(
@@ -60,15 +61,6 @@ def read_chain_turn(text: str) -> Reading:
         evidence=_evidence(found),
         spans=replace(found, text=text).spans,  # a thought may name the rating first
     )
-
-
-def _without_thoughts(text: str) -> str:
-    """The text with each closed thought blanked, so that places stay where they are."""
-    pieces, place = [], 0
-    while (start := text.find("<think>", place)) >= 0 and (end := text.find("</think>", start)) >= 0:
-        pieces += [text[place:start], " " * (end + len("</think>") - start)]
-        place = end + len("</think>")
-    return "".join([*pieces, text[place:]])
 
 
 def _payloads(text: str) -> Iterator[str | None]:

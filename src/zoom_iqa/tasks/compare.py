@@ -63,17 +63,21 @@ class CompareTask(WordedTask):
         """The wordings."""
         return self.prompts.questions
 
+    @property
+    def images_shown(self) -> int:
+        """Two, and the reference where there is one."""
+        return 3 if self._reference else 2
+
     def check_examples(self, examples: Sequence[Example]) -> None:
         """Pass examples of as many images as the question shows.
 
         Raises:
             DataError: some have another number; all of them are listed.
         """
-        wanted = 3 if self._reference else 2
         odd = [
             f"{example.name}: {len(example.images)} image{'s' * (len(example.images) != 1)}"
             for example in examples
-            if len(example.images) != wanted
+            if len(example.images) != self.images_shown
         ]
         if odd:
             kind = f"a reference and two images (task.reference={str(self._reference).lower()})"

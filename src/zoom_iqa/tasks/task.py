@@ -74,6 +74,16 @@ class ChecksExamples(Protocol):
         ...
 
 
+@runtime_checkable
+class AsksAboutSeveral(Protocol):
+    """The protocol that a task follows beside its own if its questions show several images."""
+
+    @property
+    def images_shown(self) -> int:
+        """The number of them."""
+        ...
+
+
 Given = Literal["looks", "evidence"]
 """Parts of a trajectory that not every task has."""
 

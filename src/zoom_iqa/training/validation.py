@@ -61,7 +61,7 @@ class BenchmarkEvaluation(L.Callback):
                 f"validation.evaluators: {list(evaluators)} must be one or more, each of another data set"
             )
         for evaluator in evaluators.values():
-            _check_monitor(monitor, evaluator)
+            check_figure(monitor, evaluator, setting=f"validation.monitor={monitor}")
         self._every, self._monitor, self._patience, self._keep_best = every, monitor, patience, keep_best
         self._best: float | None = None
         self._since_best = 0
@@ -138,14 +138,16 @@ class BenchmarkEvaluation(L.Callback):
             trainer.should_stop = True
 
 
-def _check_monitor(monitor: str, evaluator: Evaluator) -> None:
-    """Pass a figure that the evaluator's labels can have."""
+def check_figure(figure: str, evaluator: Evaluator, *, setting: str) -> None:
+    """Pass a figure that the evaluator's labels can have; ``setting`` is the key and value that name it.
+
+    Raises:
+        ConfigError: it is one of the other kind of labels.
+    """
     compared = isinstance(evaluator.examples[0].target, Preference)
-    if compared != (monitor == "accuracy"):
+    if figure in MONITORED and compared != (figure == "accuracy"):
         kind, fitting = ("preferences", "accuracy") if compared else ("opinion scores", "pair_accuracy")
-        raise ConfigError(
-            f"validation.monitor={monitor}: {evaluator.dataset_name} is labelled by {kind}; use {fitting}"
-        )
+        raise ConfigError(f"{setting}: {evaluator.dataset_name} is labelled by {kind}; use {fitting}")
 
 
 def _policy(module: L.LightningModule) -> Policy:

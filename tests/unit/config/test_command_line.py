@@ -10,12 +10,14 @@ import pytest
 from hydra.errors import HydraException
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.command_line import with_views
+from zoom_iqa.config.command_line import require_different, with_views
 from zoom_iqa.config.commands import one_line
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.data_commands import compose_config as compose_check
 from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.config.peer_run import compose_config as compose_peer
+
+PAIR_RULE = {"_target_": "zoom_iqa.data.pairs.PairRule", "band": 0.3, "similar": 1 / 3}
 
 
 @pytest.mark.parametrize("names", ["koniq,livew", "[koniq,livew]", "'koniq',livew"])
@@ -34,6 +36,27 @@ def test_values_of_one_benchmark_and_split_choices() -> None:
     assert cfg.benchmarks.livew.root == "/there"
     assert cfg.benchmarks.embedded.evaluation_split == "test"
     assert "split" not in cfg.benchmarks.embedded
+
+
+@pytest.mark.parametrize("prefix", ["", "+"])
+def test_rules_of_pairs_are_a_choice_of_benchmarks_of_pairs(prefix: str) -> None:
+    arguments = ["benchmark=embedded_pairs,koniq", f"{prefix}benchmark/pairs=balanced", "task=compare"]
+    cfg = compose_config([*arguments, "benchmarks.embedded_pairs.rule.band=0.1"])
+    assert cfg.benchmarks.embedded_pairs.rule == {**PAIR_RULE, "band": 0.1}
+    assert "rule" not in cfg.benchmarks.koniq
+    assert "benchmark" not in cfg
+
+
+@pytest.mark.parametrize("choice", ["split=seeded", "pairs=balanced"])
+def test_a_choice_that_no_benchmark_has_is_refused(choice: str) -> None:
+    with pytest.raises(ConfigError, match=f"benchmark/{choice}: embedded has no such choice; leave it out"):
+        compose_config(["benchmark=embedded", f"benchmark/{choice}"])
+
+
+def test_two_benchmarks_of_one_data_set_are_refused() -> None:
+    require_different({"koniq": "koniq", "livew": "livew"})
+    with pytest.raises(ConfigError, match="benchmark=koniq_mos: koniq is named twice; evaluate one after the other"):
+        require_different({"koniq": "koniq", "koniq_mos": "koniq"})
 
 
 def test_values_keep_prefix_and_text() -> None:

@@ -37,7 +37,8 @@ def trained(start: Path, *, lora: bool) -> Policy:
 
 def made_run(folder: Path, policy: Policy, start: Path, *overrides: str) -> Path:
     """The files of a run that an export reads."""
-    cfg = composed("+experiment=quickstart", f"policy.path={start}", *overrides)
+    experiment = () if any(one.startswith("+experiment=") for one in overrides) else ("+experiment=quickstart",)
+    cfg = composed(*experiment, f"policy.path={start}", *overrides)
     (folder / "checkpoints" / "grpo").mkdir(parents=True)
     (folder / "config.yaml").write_text(kept_config(cfg))
     sft = {"srcc": 0.5, "plcc": 0.25, "valid_rate": 1.0, "format_rate": 1.0, "n": 7}
@@ -177,3 +178,16 @@ def test_a_wrong_command_line_is_one_line(
 ) -> None:
     ended = run_module("zoom_iqa.export", arguments, monkeypatch, capsys)
     assert (ended.status, ended.err) == (2, f"error: {said}\n")
+
+
+@pytest.mark.parametrize(("overrides", "photographs"), [([], 2), (["task.reference=true"], 3)])
+def test_a_comparison_is_exported_with_as_many_photographs_as_it_shows(
+    overrides: list[str], photographs: int, start: Path, tmp_path: Path
+) -> None:
+    run = made_run(tmp_path / "run", trained(start, lora=False), start, "+experiment=compare_quickstart", *overrides)
+    sft = {"accuracy": 0.5, "order_flip_rate": 0.25, "valid_rate": 1.0, "format_rate": 1.0, "n": 7}
+    (run / "metrics.json").write_text(json.dumps({"sft": sft, "grpo": sft}))
+    export(run, tmp_path / "out", adapter=False)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "names the better of two images, and says why" in card
+    assert "python example.py " + " ".join(f"PHOTO_{number}" for number in range(1, photographs + 1)) in card

@@ -65,7 +65,10 @@ def test_other_scales_are_given_by_their_ends(folder: Path) -> None:
     assert [item.mos for item in worse.items("all")] == pytest.approx([4.2, 2.6, 1.0])
 
 
-@pytest.mark.parametrize(("times", "hinted"), [(0.2, "[0,1]"), (2.0, "[0,10]"), (20.0, "[0,100]"), (30.0, "[30,150]")])
+@pytest.mark.parametrize(
+    ("times", "hinted"),
+    [(0.2, "[0,1]"), (2.0, "[0,10]"), (20.0, "[0,100]"), (30.0, "[30,150]"), (1e6, "[1000000,5000000]")],
+)
 def test_scores_off_the_scale_are_refused_with_a_scale_that_holds_them(times: float, hinted: str, folder: Path) -> None:
     path = write(folder, "mine.csv", times=times)
     low, high = (f"{times * value:g}" for value in (1, 5))

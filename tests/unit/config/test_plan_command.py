@@ -53,6 +53,15 @@ def test_a_reference_is_counted_where_something_reads_it(overrides: list[str], r
     assert grpo.reference is reference
 
 
+def test_every_pass_over_a_rollout_is_counted_and_a_tower_that_learns_is_named() -> None:
+    given = ["experiment=grpo_full", "grpo.module.update.epochs=4", "grpo.module.update.mini_batches=2"]
+    (grpo,) = settings_of(config_of(given), gpus=8, new_tokens=None)
+    assert (grpo.epochs, grpo.updates, grpo.tower) == (4, 8, False)
+    assert "no upper limit" not in planned([*given, "gpus=8", "gpu=h100"])
+    learns = "grpo.module.freeze_vision_tower=false"
+    assert "no upper limit: of the tower, which learns" in planned([*given, learns, "gpus=8", "gpu=h100"])
+
+
 def test_adapters_and_batches_that_are_added_up() -> None:
     cfg = config_of(["experiment=sft_full", "policy/lora=r64", "sft.steps=7"])
     (sft,) = settings_of(cfg, gpus=2, new_tokens=100)

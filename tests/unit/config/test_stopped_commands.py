@@ -71,3 +71,19 @@ def test_the_command_that_continues_a_run(monkeypatch: pytest.MonkeyPatch) -> No
     assert go_on_command(Path("runs/c d")).endswith(""" 'paths.run_dir='"'"'runs/c d'"'"''""")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
     assert go_on_command(Path("runs/c")).startswith("torchrun --nproc-per-node 8 -m zoom_iqa.train ")
+
+
+@pytest.mark.parametrize(
+    ("begun", "continued"),
+    [
+        ("seed=1 --config-dir mine", "seed=1 paths.run_dir=runs/a --config-dir mine"),
+        ("--config-dir mine seed=1 ~reward.rank", "--config-dir mine seed=1 '~reward.rank' paths.run_dir=runs/a"),
+        ("--config-dir mine", "--config-dir mine paths.run_dir=runs/a"),
+    ],
+)
+def test_the_command_that_continues_a_run_has_its_keys_on_one_side_of_flags(
+    begun: str, continued: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
+    monkeypatch.setattr("sys.argv", ["train.py", *begun.split()])
+    assert go_on_command(Path("runs/a")) == f"python -m zoom_iqa.train {continued}"

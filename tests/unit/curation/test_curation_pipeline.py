@@ -92,7 +92,7 @@ def reply(name: str, asked: str, attempt: int) -> tuple[str, Finish]:
 
 
 class Faulty:
-    """Counts what it is asked; ``budget`` answers and then it raises. ``fails`` are names whose answers fail."""
+    """Counts what it is asked. After ``budget`` answers it raises; names (or name/attempt) in ``fails`` fail."""
 
     def __init__(self, budget: int | None = None, fails: Sequence[str] = ()) -> None:
         self.sampling = WHOLE
@@ -120,7 +120,7 @@ class Faulty:
         name, *_, last = rest.split("/")
         attempt = int(rest.split("/")[-2]) if last.startswith("turn") else 0
         asked = last if "/vrf/" not in rest else f"vrf/{last}"
-        text, finish = ("", "failed") if name in self._fails else reply(name, asked, attempt)
+        text, finish = ("", "failed") if {name, f"{name}/{attempt}"} & set(self._fails) else reply(name, asked, attempt)
         return [Generation(request.key, text, None, None, None, finish)]  # type: ignore[arg-type]
 
     def refresh(self) -> None: ...
@@ -300,8 +300,13 @@ def test_stopped_anywhere_it_goes_on_to_the_same_end(made: tuple[Path, Curated, 
 def test_an_answer_that_failed_is_asked_for_again_by_the_same_command(tmp_path: Path) -> None:
     first = run(tmp_path, Faulty(fails=["sound"]))
     assert "sound" not in fates(first)
-    assert (first.card["undecided"], first.card["unanswered"]["generate"]) == (1, 2)
-    assert fates(run(tmp_path, Faulty())) == FATES
+    assert (first.card["undecided"], first.card["unanswered"]["generate"]) == (1, 1)  # an image, however often asked
+    again = run(tmp_path, Faulty())
+    assert (fates(again), again.card["unanswered"]["generate"]) == (FATES, 0)
+
+
+def test_an_answer_that_another_attempt_has_brought_is_not_waited_for(tmp_path: Path) -> None:
+    assert run(tmp_path, Faulty(fails=["sound/0"])).card["unanswered"]["generate"] == 0
 
 
 def test_the_beginning_of_a_rationale_ends_before_its_decision() -> None:

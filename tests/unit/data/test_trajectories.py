@@ -181,6 +181,14 @@ def test_layouts_of_others(folder: Path, user: Any, images: list[str], expected:
     assert turn.response == "Yes."
 
 
+def test_digits_are_those_of_the_answer_and_not_of_one_in_a_thought(folder: Path) -> None:
+    text = '<think>maybe <answer>{"rating": 9.99}</answer> no</think><answer>{"rating": 2.35}</answer>'
+    user = {"role": "user", "content": "<image>Good?"}
+    (folder / "t.jsonl").write_text(json.dumps(record(messages=[user, {"role": "assistant", "content": text}])) + "\n")
+    (read,) = read_records(folder / "t.jsonl", image_root=folder)
+    assert [text[slice(*span)] for span in load_turn(read, load).numbers] == ["2", "35"]
+
+
 USER, ASSISTANT = {"role": "user", "content": "<image>Good?"}, {"role": "assistant", "content": "Yes."}
 
 

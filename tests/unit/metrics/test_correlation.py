@@ -116,3 +116,10 @@ def test_values_equal_up_to_rounding_are_ties(metric):
     noisy_x, noisy_y = (values * (1 + 1e-12 * rng.uniform(-1, 1, len(values))) for values in (x, y))
     assert metric(noisy_x, noisy_y) == metric(x, y)
     assert metric(x, y) != pytest.approx(metric(x + rng.uniform(-0.1, 0.1, len(x)), y), abs=1e-3)
+
+
+@pytest.mark.parametrize("metric", [srcc, krcc])
+def test_ranks_of_one_value_up_to_rounding_are_undefined(metric):
+    """Five numbers that two answers' means may be: apart for a computer, one value for a rank."""
+    with pytest.raises(UndefinedMetricError):
+        metric([5.123456, 5.123456 + 1e-10, 5.123456, 5.123456 + 1e-10, 5.123456], [1.0, 2.0, 3.0, 4.0, 5.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import statistics
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.peer_run import compose_config, evaluate_peer
 from zoom_iqa.data.embedded.images import EmbeddedSet
+from zoom_iqa.policy.shipped import shipped_policy_folder
 from zoom_iqa.report import report
 
 RECIPE: dict[str, Any] = {  # of the images that are judged: conf/benchmark/embedded.yaml
@@ -80,6 +82,17 @@ def test_another_config_is_refused_in_the_same_folder(images: Path, tmp_path: Pa
     run("mean", images, tmp_path / "mean", "split=test")
     with pytest.raises(ConfigError, match="another config"):
         run("mean", images, tmp_path / "mean", "split=test", "limit=2")
+
+
+def test_a_peer_on_a_policy_is_of_the_policy_as_it_was(images: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    shutil.copytree(shipped_policy_folder(), policy)
+    given = (images, tmp_path / "tower", "split=test", f"peer.backbone.policy.path={policy}")
+    run("ridge_tower", *given)
+    weights = (policy / "model.safetensors").read_bytes()
+    (policy / "model.safetensors").write_bytes(weights[: -(2**20)] + bytes(2**20))  # trained further
+    with pytest.raises(ConfigError, match="holds a run of another config"):
+        run("ridge_tower", *given)
 
 
 def test_nothing_is_judged_on_what_it_has_learned_from(images: Path, tmp_path: Path) -> None:

@@ -24,12 +24,14 @@ SMALL = PolicyShape(
 WORK = Work(images=2, group=3, prompt=10, image_tokens=6, second_prompt=20, new_tokens=5)
 SETTINGS = Settings(
     stage="grpo", shape=SMALL, work=WORK, gpus=2, trained=2608, adapters=False, number_bytes=2, masters=True, cut=False,
-    zero=0, reference=True, samples=True, accumulate=1, checkpointing=True, micro_batch_tokens=100, token_budget=120,
+    zero=0, deepspeed=False, reference=True, samples=True, accumulate=1, epochs=1, updates=1, tower=False,
+    checkpointing=True, micro_batch_tokens=100, token_budget=120,
     logit_chunk=10, steps=None,
 )  # fmt: skip
 H200_STEP = Settings(
     stage="grpo", shape=SHAPE_7B, gpus=1, trained=SHAPE_7B.text_parameters, adapters=False, number_bytes=2,
-    masters=False, cut=False, zero=0, reference=False, samples=True, accumulate=1, checkpointing=True,
+    masters=False, cut=False, zero=0, deepspeed=False, reference=False, samples=True, accumulate=1, epochs=1, updates=1,
+    tower=False, checkpointing=True,
     micro_batch_tokens=16384, token_budget=262144, logit_chunk=1024, steps=None,
     work=Work(images=8, group=8, prompt=1650, image_tokens=1036, second_prompt=0, new_tokens=256),
 )  # fmt: skip
@@ -144,9 +146,11 @@ def test_gradients_that_are_cut_up_by_hand() -> None:
 
 
 def test_changes_of_a_plan_with_deepspeed_are_those_it_takes() -> None:
-    settings = replace(H200_STEP, masters=True, reference=True, gpus=8, zero=2)
+    settings = replace(H200_STEP, masters=True, reference=True, gpus=8, zero=2, deepspeed=True)
     said = [change for change, _ in plan(settings, GPUS["l40s"]).changes]
     assert said[:2] == ["policy/lora=r64 trainer=fsdp", "trainer=deepspeed_zero3"]
+    alone = replace(settings, gpus=1, zero=0)
+    assert next(change for change, _ in plan(alone, GPUS["l40s"]).changes) == "policy/lora=r64 trainer=fsdp"
 
 
 def test_weights_are_cut_up_before_there_are_more_gpus() -> None:
@@ -158,6 +162,9 @@ def test_work_of_the_products_and_of_the_memory_by_hand() -> None:
     forward = 2 * (1152 * 200 + 800 * 60)
     assert update_products(SETTINGS) == 4 * forward
     assert update_products(replace(SETTINGS, checkpointing=False)) == 3 * forward
+    assert update_products(replace(SETTINGS, epochs=3)) == 12 * forward
+    steps = [seconds(replace(SETTINGS, updates=updates), GPUS["h200"])["optimizer"] for updates in (1, 6)]
+    assert steps[1] == pytest.approx(6 * steps[0])
     weights = 2 * (1152 + 800)
     first, second = 2 * 10 + 6 * 2.5, 6 * 22.5
     assert decode_bytes(SETTINGS) == 5 * (weights + first * 32) + 5 * (2 * weights + second * 32)  # two waves

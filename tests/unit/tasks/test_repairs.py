@@ -6,7 +6,7 @@ import pytest
 
 from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.types import Region
-from zoom_iqa.tasks.tools.repairs import Repair, region_named, repairs_for
+from zoom_iqa.tasks.tools.repairs import Repair, regions_named, repairs_for
 from zoom_iqa.tasks.tools.restore import EDITS
 
 NO_EDIT = {"non_eccentricity_patch"}  # pixels that are elsewhere cannot be brought back
@@ -68,12 +68,31 @@ def test_a_defect_is_repaired_at_its_place_unless_it_is_everywhere() -> None:
         ("middle centre", CENTRE),
         ("the left side", (0.0, 0.0, 0.4, 1.0)),
         ("Bottom", (0.0, 0.6, 1.0, 1.0)),
+        ("towards the right", (0.6, 0.0, 1.0, 1.0)),
+        ("in the lower half", (0.0, 0.6, 1.0, 1.0)),
         ("everywhere", None),
         ("leftover stopgap", None),
+        ("The white balance is not right.", None),
+        ("Some noise is left in the shadows.", None),
+        ("On top of that, the picture is noisy.", None),
+        ("Flat middle tones lack contrast.", None),
+        ("It has a lower contrast than it should.", None),
     ],
 )
 def test_places_in_the_frame(sentence: str, region: Region | None) -> None:
-    assert region_named(sentence) == region
+    assert regions_named(sentence) == (() if region is None else (region,))
+
+
+def test_a_sentence_may_name_several_places() -> None:
+    corners = [UPPER_LEFT, (0.6, 0.6, 1.0, 1.0)]
+    found = repairs_for(["Noise in the top-left and the bottom-right corner."])
+    assert [(repair.edit, repair.region) for repair in found.repairs] == [("denoise", corner) for corner in corners]
+    assert regions_named("blur at the left and right edges") == ((0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0))
+    assert regions_named("the left and the right side") == ((0.0, 0.0, 0.4, 1.0), (0.6, 0.0, 1.0, 1.0))
+
+
+def test_an_overcast_sky_is_no_colour_cast() -> None:
+    assert repairs_for(["The overcast sky is featureless."]).without == ("The overcast sky is featureless.",)
 
 
 def test_names_say_where() -> None:

@@ -54,8 +54,9 @@ class LinearScale:
             return "correct or remove them"
         low, high = min(scores), max(scores)
         fitting = [span for span in USUAL_RANGES if span[0] <= low and high <= span[1]]
-        usual = fitting[0] if fitting else (math.floor(low), math.ceil(high))
-        return f"scores go from {low:g} to {high:g}: give their scale, such as range=[{usual[0]:g},{usual[1]:g}]"
+        floor = math.floor(low)
+        usual = fitting[0] if fitting else (floor, max(math.ceil(high), floor + 1))
+        return f"scores go from {low:g} to {high:g}: give their scale, such as range=[{usual[0]},{usual[1]}]"
 
     def contains(self, native: float) -> bool:
         """Whether a native score is possible on the publisher's scale."""

@@ -20,7 +20,7 @@ from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import Example, Generation, ImagePart, Message, Role, Span, TextPart
 from zoom_iqa.data.text_files import parse_json, read_lines
-from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN, read_object
+from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN, read_object, without_thoughts
 from zoom_iqa.tasks.task import Session
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def load_turn(record: TurnRecord, load_image: Callable[[str], Image]) -> Supervi
     *context, (_, response) = record.messages
     prompt = tuple(Message(role, tuple(part_of(text) for text in parts)) for role, parts in context)
     text = "".join(text for text in response if text is not None)
-    return SupervisedTurn(prompt, text, tuple(read_object(text).numbers))
+    numbers = read_object(without_thoughts(text)).numbers or read_object(text).numbers  # a thought may hold one too
+    return SupervisedTurn(prompt, text, tuple(numbers))
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[TurnRecord]) -> None:

@@ -36,6 +36,8 @@ POLL_S = 0.002
 NO_KEY = "none"
 """Sent where no key is set: servers of one's own ask for none, the client for some."""
 PROBE = ({"role": "user", "content": "Reply with the word yes."},)
+MOST_PROBES = 2
+"""With log-probabilities, and without where they are refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +222,7 @@ class ChatEngine:
         return Generation(request.key, reply.text, None, reply.logprobs, reply.entropies, reply.finish)
 
     def _probe(self) -> bool:
-        """Whether the server gives log-probabilities, from one short request, or two where it refuses to be asked."""
+        """Whether the server gives log-probabilities, from a short request, or ``MOST_PROBES`` where one is refused."""
         if self._server.log_probabilities:
             try:
                 reply = self._ask_probe(logprobs=True, top_logprobs=ALTERNATIVES)

@@ -23,15 +23,21 @@ _NAMED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"contrast|flat light|\bflat tones", ("contrast",)),
     (r"faded|washed.out colo|greyish|grayish|dull|desaturat|pale colo", ("saturate",)),
     (r"garish|oversaturat|over.saturat|unnaturally vivid", ("desaturate",)),
-    (r"cast\b|tint|white balance|shifted tone|off balance", ("balance",)),
+    (r"\bcasts?\b|tint|white balance|shifted tone|off balance", ("balance",)),
     (r"fringe|bleeding|colou?r noise|chroma", ("clean_colour",)),
 )
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), edits) for pattern, edits in _NAMED)
 
+# "not right", "is left", "on top of that", "lower contrast" and "middle tones" name no place.
+_WORD = r"(?:side|half|halves|edge|part|third|quarter|corner|border|margin|area|region)s?"
 _PLACE = re.compile(
-    r"\b(?:(?P<row>upper|top|lower|bottom)(?:[ -](?P<side>left|right|centre|center|corner|edge|half|part))?"
-    r"|(?P<alone>left|right)(?: (?:side|half|edge|part))?"
-    r"|(?P<middle>(?:middle|mid)?[ -]?(?:centre|center)|middle)(?:[ -](?P<flank>left|right))?)\b",
+    r"\b(?:(?P<row>(?<!on )top(?! of (?:that|this|it|all)\b)|bottom"
+    rf"|(?:upper|lower)(?=[ -](?:left|right|centre|center|middle|{_WORD})\b))"
+    rf"(?:[ -](?P<side>left|right|centre|center|{_WORD}))?"
+    rf"|(?P<alone>left|right)(?=(?: (?:and|or) (?:the )?(?:left|right))?(?:[ -]hand)? {_WORD}\b)"
+    r"|(?:on|in|at|to|towards?|near|along|from) (?:the )?(?:far )?(?P<beside>left|right)"
+    r"|(?P<middle>(?:middle|mid)?[ -]?(?:centre|center)|middle(?! (?:tone|gr[ae]y|ground)))"
+    r"(?:[ -](?P<flank>left|right))?)\b",
     re.IGNORECASE,
 )
 _THIRD = (0.0, 0.4), (0.3, 0.7), (0.6, 1.0)
@@ -78,20 +84,22 @@ def repairs_for(issues: Sequence[str], *, placing: Iterable[str] = ()) -> Repair
             without.append(issue)
         for edit in dict.fromkeys(edits):
             naming = [issue, *(other for other in others if edit in _edits(other))]
-            regions = [region for region in map(region_named, naming) if region is not None]
-            found.setdefault(Repair(edit, regions[0] if regions else None))
+            regions: tuple[Region | None, ...] = next(filter(None, map(regions_named, naming)), (None,))
+            found.update(dict.fromkeys(Repair(edit, region) for region in regions))
     whole = {repair.edit for repair in found if repair.region is None}
     kept = [repair for repair in found if repair.region is None or repair.edit not in whole]
     order = list(EDITS)
     return Repairs(tuple(sorted(kept, key=lambda repair: order.index(repair.edit))), tuple(without))
 
 
-def region_named(sentence: str) -> Region | None:
-    """The part of the image that a sentence names by its place in the frame, in overlapping thirds; or None."""
-    match = _PLACE.search(sentence)
-    if match is None:
-        return None
-    row, side = (match["row"] or "").lower(), (match["side"] or match["flank"] or match["alone"] or "").lower()
+def regions_named(sentence: str) -> tuple[Region, ...]:
+    """The parts of the image that a sentence names by their places in the frame, in overlapping thirds, each once."""
+    return tuple(dict.fromkeys(map(_region, _PLACE.finditer(sentence))))
+
+
+def _region(match: re.Match[str]) -> Region:
+    row = (match["row"] or "").lower()
+    side = (match["side"] or match["flank"] or match["alone"] or match["beside"] or "").lower()
     middle = _THIRD[1] if match["middle"] else _WHOLE
     xs, ys = _COLUMNS.get(side, middle), _ROWS.get(row, middle)
     return xs[0], ys[0], xs[1], ys[1]
