@@ -48,7 +48,7 @@ class ProtocolError(ZoomIQAError):
     def __init__(self, reason: FailureReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason: FailureReason = reason
-        self.detail = detail
+        self.detail = printable(detail)  # it is written into records
 
 
 class SessionError(ZoomIQAError):

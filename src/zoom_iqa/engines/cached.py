@@ -83,9 +83,9 @@ class CachedEngine:
         if digest in self._alike:
             self._alike[digest].append(request.key)
             return
+        self._engine.submit(request)
         self._alike[digest] = []
         self._digests[request.key] = digest
-        self._engine.submit(request)
 
     def step(self) -> list[Generation]:
         """Answers remembered, and those come meanwhile, which is written down before it is given back."""

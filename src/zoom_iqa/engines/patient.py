@@ -25,7 +25,8 @@ class Patience:
     """How long an engine is waited for.
 
     An engine that finishes no request for ``timeout_s`` seconds is given up; its requests are asked of a new one after
-    ``wait_s`` seconds, twice as many each further time, at most ``attempts`` times in all.
+    ``wait_s`` seconds, twice as many each further time, at most ``attempts`` times in all. Of the time in which it was
+    not called, as another engine was, each piece counts as a tenth of ``timeout_s`` at most.
 
     Raises:
         ConfigError: a value is out of range.
@@ -56,7 +57,7 @@ class PatientEngine:
         self.engine = make()
         self.sampling = self.engine.sampling
         self._unfinished: dict[str, Request] = {}
-        self._since, self._attempt = time.monotonic(), 1
+        self._seen, self._spent_s, self._attempt = time.monotonic(), 0.0, 1
 
     @property
     def busy(self) -> bool:
@@ -66,7 +67,7 @@ class PatientEngine:
     def submit(self, request: Request) -> None:
         """Queue a request."""
         if not self._unfinished:
-            self._since, self._attempt = time.monotonic(), 1
+            self._begin(attempt=1)
         self.engine.submit(request)
         self._unfinished[request.key] = request
 
@@ -74,14 +75,18 @@ class PatientEngine:
         """As the engine's, within what is left of the time."""
         if not self._unfinished:
             return self.engine.step()
+        begun, limit_s = time.monotonic(), self._patience.timeout_s
+        self._spent_s += min(begun - self._seen, limit_s / 10)
         try:
-            with _at_most(self._since + self._patience.timeout_s - time.monotonic()):
+            with _at_most(limit_s - self._spent_s):
                 finished = self.engine.step()
         except _TimeOutError:
             self._ask_again()
             return []
+        self._seen = time.monotonic()
+        self._spent_s += self._seen - begun
         if finished:
-            self._since, self._attempt = time.monotonic(), 1
+            self._begin(attempt=1)
             for generation in finished:
                 del self._unfinished[generation.key]
         return finished
@@ -111,7 +116,10 @@ class PatientEngine:
                 self.engine.submit(request)
         except SessionError as error:
             raise LateError(f"{said}, and another cannot take its place ({error}); the same command goes on") from error
-        self._since, self._attempt = time.monotonic(), self._attempt + 1
+        self._begin(attempt=self._attempt + 1)
+
+    def _begin(self, *, attempt: int) -> None:
+        self._seen, self._spent_s, self._attempt = time.monotonic(), 0.0, attempt
 
 
 class _TimeOutError(Exception):

@@ -46,6 +46,17 @@ class ZoomIQAScore(Metric):
         self.add_state("rated", default=torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("unreadable", default=torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
+    def forward(self, images: Tensor) -> Tensor:
+        """Count a batch; the mean of it alone, of this process.
+
+        Raises:
+            ImageError: as ``update``.
+            UndefinedMetricError: no rating of the batch could be read; it is counted all the same.
+        """
+        total, rated, unreadable = (getattr(self, name).clone() for name in ("total", "rated", "unreadable"))
+        self.update(images)
+        return _mean(self.total - total, self.rated - rated, self.unreadable - unreadable)
+
     def update(self, images: Tensor) -> None:
         """Assess a batch.
 
@@ -64,9 +75,13 @@ class ZoomIQAScore(Metric):
         Raises:
             UndefinedMetricError: no rating could be read, or there was no image.
         """
-        if not self.rated:
-            raise UndefinedMetricError("ZoomIQAScore", f"no rating of {int(self.unreadable)} images could be read")
-        return (self.total / self.rated).float()
+        return _mean(self.total, self.rated, self.unreadable)
+
+
+def _mean(total: Tensor, rated: Tensor, unreadable: Tensor) -> Tensor:
+    if not rated:
+        raise UndefinedMetricError("ZoomIQAScore", f"no rating of {int(unreadable)} images could be read")
+    return (total / rated).float()
 
 
 def _as_bytes(images: Tensor) -> np.ndarray:

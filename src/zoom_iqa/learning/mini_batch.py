@@ -64,6 +64,7 @@ class Planner:
         self.signals = frozenset(signal for part in parts for signal in part.signals)
         self.views = {name: view for part in self._filters.values() for name, view in part.views.items()}
         self.needs = {f"filters.{name}": part.needs for name, part in self._filters.items()}
+        self.needs |= {f"penalties.{name}": part.needs for name, part in self.penalties.items()}
 
     def plan(
         self, table: TokenTable, micro_batches: Sequence[MicroBatch], *, step: int, mini_batch: int, reducer: Reducer

@@ -101,7 +101,7 @@ class PolicyUpdate:
 
     @property
     def needs(self) -> Mapping[str, frozenset[Given]]:
-        """The parts of a trajectory that filters choose by, by the filters' keys in the config."""
+        """The parts of a trajectory that filters and penalties choose by, by their keys in the config."""
         return self._planner.needs
 
     def state_dict(self) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A rating is written digit by digit, ``d.dd``. Its distribution is a tree: the units, for each of them whether a point
 follows, for each of those the tenths, and so on. Anything else than a digit ends the number, so ``4`` is 4.00 and
 ``3.5`` is 3.50; what follows the hundredths is not looked at. Ratings off the scale of 1 to 5 count as its ends, as
-they do when one is read: hence units of 0 and of 5 to 9 need no further digits, and the tree has 40 tips.
+they do when one is read: hence units of 0 and of 5 to 9 need no further digits, a second digit before the point makes
+a 5 of 10 to 49, and the tree has 40 tips.
 
 Legend: J the ten digits, U the units 1 to 4, O ratings that can be written.
 """
@@ -27,12 +28,13 @@ DEEPER = (1, 2, 3, 4)
 class DigitDistributions:
     """Probabilities of next tokens along the tree of a rating, each among all tokens: digits need not sum to 1.
 
-    ``units_J`` are those of the first digit, ``point_U`` of a point after units of 1 to 4, ``tenths_UJ`` of the digit
-    after the point, ``hundredths_UJJ`` of the one after units and tenths.
+    ``units_J`` are those of the first digit, ``point_U`` of a point after units of 1 to 4 and ``digit_U`` of another
+    digit there, ``tenths_UJ`` of the digit after the point, ``hundredths_UJJ`` of the one after units and tenths.
     """
 
     units_J: Array
     point_U: Array
+    digit_U: Array
     tenths_UJ: Array
     hundredths_UJJ: Array
 
@@ -43,7 +45,7 @@ def expected_rating(digits: DigitDistributions) -> RatingDistribution:
     Raises:
         DataError: a probability is not within 0 to 1, or no digit can come first.
     """
-    every = (digits.units_J, digits.point_U, digits.tenths_UJ, digits.hundredths_UJJ)
+    every = (digits.units_J, digits.point_U, digits.digit_U, digits.tenths_UJ, digits.hundredths_UJJ)
     if not all(((p >= 0) & (p <= 1 + 1e-6)).all() for p in every):
         raise DataError("probabilities of a rating's digits must lie within 0 to 1")
     mass = float(digits.units_J.sum())
@@ -60,13 +62,15 @@ def _outcomes(digits: DigitDistributions) -> tuple[Array, Array]:
     """Ratings that can be written and their probabilities; a rating may come several times."""
     deeper = list(DEEPER)
     units_U, tenth_J, hundredth_J = np.array(deeper, dtype=np.float64), np.arange(10) / 10, np.arange(10) / 100
+    p_two_digits_U = digits.units_J[deeper] * digits.digit_U
     p_tenths_UJ = (digits.units_J[deeper] * digits.point_U)[:, None] * digits.tenths_UJ
     p_hundredths_UJJ = p_tenths_UJ[:, :, None] * digits.hundredths_UJJ
     tenths_UJ = units_U[:, None] + tenth_J
     parts = (
         (np.array([1.0]), digits.units_J[:1]),
         (np.full(5, 5.0), digits.units_J[5:]),
-        (units_U, digits.units_J[deeper] - p_tenths_UJ.sum(1)),
+        (np.full(len(deeper), 5.0), p_two_digits_U),
+        (units_U, digits.units_J[deeper] - p_tenths_UJ.sum(1) - p_two_digits_U),
         (tenths_UJ, p_tenths_UJ - p_hundredths_UJJ.sum(2)),
         (tenths_UJ[:, :, None] + hundredth_J, p_hundredths_UJJ),
     )

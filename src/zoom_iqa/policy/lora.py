@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from zoom_iqa.base.errors import ConfigError, PolicyError
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 """The file that peft looks for."""
+_IN_A_BLOCK = r".*language_model\.layers\.\d+\.(?:self_attn|mlp)\.(?:{})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class LoraSettings:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ConfigError(f"lora.rank={self.rank} must be at least 1")
+        if not self.alpha > 0:
+            raise ConfigError(f"lora.alpha={self.alpha} must be above 0: adapters scaled by nothing learn nothing")
         if not self.targets:
             raise ConfigError("lora.targets is empty; name linear layers such as q_proj")
 
@@ -36,19 +40,23 @@ def add_adapters(model: Any, settings: LoraSettings) -> None:
     """Put adapters that change nothing yet beside the target layers; only they are trainable afterwards.
 
     Raises:
-        ConfigError: no layer of the language model has one of the names.
+        ConfigError: a name is no layer's of the language model's blocks.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
     from zoom_iqa.policy.adapted_linear import AdaptedLinear
 
-    names = "|".join(settings.targets)
-    pattern = rf".*language_model\.layers\.\d+\.(self_attn|mlp)\.({names})"
+    linear = {
+        name.rpartition(".")[2]
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and re.fullmatch(_IN_A_BLOCK.format(r"\w+"), name)
+    }
+    unknown = [target for target in settings.targets if target not in linear]
+    if unknown:
+        raise ConfigError(f"lora.targets: no block has a layer {unknown[0]}; choose of {', '.join(sorted(linear))}")
+    pattern = _IN_A_BLOCK.format("|".join(settings.targets))
     config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=pattern, lora_dropout=0.0)
-    try:
-        inject_adapter_in_model(config, model)
-    except ValueError as error:
-        raise ConfigError(f"lora.targets={list(settings.targets)}: the language model has no such layers") from error
+    inject_adapter_in_model(config, model)
     for _, layer in _adapted(model):
         if base_weight(layer).dtype != torch.float32:
             layer.__class__ = AdaptedLinear

@@ -106,6 +106,7 @@ def _digits_of(p_PS: torch.Tensor) -> DigitDistributions:
     return DigitDistributions(
         units_J=units[0, :10],
         point_U=after[:, 10],
+        digit_U=after[:, :10].sum(1),
         tenths_UJ=pointed[:, :10],
         hundredths_UJJ=tenths[:, :10].reshape(deeper, 10, 10),
     )

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from zoom_iqa.base.errors import FailureReason, ProtocolError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import ParseFailure, Span
 
 Tool = Literal["crop", "final"]
@@ -41,6 +42,7 @@ _LEFT_OUT = ("comma", "plus")
 _RATING_KEY = re.compile(r"""(["']?)rating\1""")
 _COLON = re.compile(r"\s*:")
 _DIGITS = re.compile(r"[0-9]+")
+_DEPTHS = {"{": 1, "[": 1, "}": -1, "]": -1}
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,11 @@ class AnswerObject:
         """The runs of digits of its rating where the text first writes it.
 
         A text that names its rating before the answer ("the score is 3.52") has decided there, and the answer's digits
-        are a copy. A number without decimals may stand for anything in a text: there the answer's own count.
+        are a copy. A number without decimals may stand for anything in a text: there the answer's own count. So they do
+        of a negative number, which is another than the one without its sign.
         """
         runs = self.rating_digits
-        if len(runs) < 2:
+        if len(runs) < 2 or self.text[runs[0][0] - 1] == "-":
             return runs
         written = re.escape(self.text[runs[0][0] : runs[-1][1]])
         named = re.search(rf"(?<![\d.-]){written}(?!\.?\d)", self.text[: self.numbers[0][0]])
@@ -251,9 +254,10 @@ def find_answer_object(text: str) -> Span | None:
 
 
 def _rating_digits(text: str, start: int, end: int) -> list[Span]:
-    value_start = None
+    value_start, depth = None, 0  # a rating within evidence is not the answer's
     for lexeme in _LEXEME.finditer(text, start, end):
-        if _is_key(lexeme, text, end) and _RATING_KEY.fullmatch(lexeme.group()):
+        depth += _DEPTHS.get(lexeme.group(), 0)
+        if depth == 1 and _is_key(lexeme, text, end) and _RATING_KEY.fullmatch(lexeme.group()):
             colon = _COLON.match(text, lexeme.end(), end)
             value_start = colon.end() if colon else None
     if value_start is None:
@@ -314,6 +318,6 @@ def _number(value: Any, reason: FailureReason, name: str) -> float:
 
 
 def shown(value: Any) -> str:
-    """A value as messages show it, cut at 80 characters."""
+    """A value as messages and records show it, cut at 80 characters."""
     text = value if isinstance(value, str) else repr(value)
-    return f"{text[:77]}..." if len(text) > 80 else text
+    return printable(f"{text[:77]}..." if len(text) > 80 else text)

@@ -55,7 +55,7 @@ class CaptionReasonPrompts:
 class CaptionReasonTask(WordedTask):
     """Rates one image in one turn that describes it first."""
 
-    gives: frozenset[Given] = frozenset()
+    gives: frozenset[Given] = frozenset({"ratings"})
 
     def __init__(self, *, prompts: CaptionReasonPrompts) -> None:
         self.prompts = prompts

@@ -74,7 +74,7 @@ class ChainTask(WordedTask):
         ConfigError: a number is too small.
     """
 
-    gives: frozenset[Given] = frozenset({"looks", "evidence"})
+    gives: frozenset[Given] = frozenset({"looks", "evidence", "ratings"})
 
     def __init__(self, *, prompts: ChainPrompts, max_turns: int, max_crops: int, enlarge: float) -> None:
         for name, value in (("max_turns", max_turns), ("max_crops", max_crops)):

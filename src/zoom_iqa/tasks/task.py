@@ -84,12 +84,13 @@ class AsksAboutSeveral(Protocol):
         ...
 
 
-Given = Literal["looks", "evidence"]
+Given = Literal["looks", "evidence", "ratings"]
 """Parts of a trajectory that not every task has."""
 
 _NEEDED: dict[Given, tuple[str, str]] = {
     "looks": ("is about closer looks", "task=zoom or task=chain"),
     "evidence": ("reads the evidence that answers list", "task=chain"),
+    "ratings": ("is about the digits of answers", "task=zoom or task=chain"),
 }
 
 

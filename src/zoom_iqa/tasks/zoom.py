@@ -56,7 +56,7 @@ class StrictRules:
 class ZoomTask(WordedTask):
     """Rates one image in at most two turns under one of the question wordings of ``prompts``."""
 
-    gives: frozenset[Given] = frozenset({"looks"})
+    gives: frozenset[Given] = frozenset({"looks", "ratings"})
     rules: ZoomRules = StrictRules()
 
     def __init__(self, *, prompts: PromptSet) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from zoom_iqa.base.errors import ConfigError
 
+ROUNDING = 1e-12
+"""Of a product of decimals: 1.1 epochs of 100 images are not 110.00000000000001."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Length:
@@ -38,4 +41,5 @@ class Length:
         if self.steps is not None:
             return self.steps
         images = self.images if self.epochs is None else self.epochs * samples
-        return max(1, math.ceil((self.otherwise_images if images is None else images) / per_step))
+        exact = (self.otherwise_images if images is None else images) / per_step
+        return max(1, math.ceil(exact * (1 - ROUNDING)))

@@ -136,15 +136,15 @@ class SFTModule(L.LightningModule):
         rate = optimizer.param_groups[0]["lr"]
         with self._clock.phase("optimizer"):
             norm = self._placement.sum_clip_step(self.model, optimizer, max_norm=self._max_grad_norm, finite=finite)
+        spent = self._clock.measures(
+            images=len(batch), tokens={"trained_tokens": (tokens, "step")}, processes=world_size()
+        )
         if norm is None:
             self._leave_out(batch, finite=finite, step=batch_idx, reducer=reducer)
             return
         self.bad_steps.good()
         self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
         learned = to_floats(reduce_measures(merge(measures), reducer=reducer))
-        spent = self._clock.measures(
-            images=len(batch), tokens={"trained_tokens": (tokens, "step")}, processes=world_size()
-        )
         self.figures = {**learned, "sft/grad_norm": norm, "sft/skipped_steps": 0.0, "lr": rate}
         self._log(batch_idx, to_floats(reduce_measures(spent, reducer=reducer)))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.errors import ServerError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Message, Request, TextPart
 from zoom_iqa.engines.cached import CachedEngine, reply_digest
@@ -95,3 +96,21 @@ def test_equal_requests_under_way_are_asked_once(finish: str, tmp_path: Path) ->
     assert {made.finish for made in found} == {finish}
     assert run(engine, tmp_path / "replies.jsonl", request("a", key="z"))[0].key == "z"
     assert engine.asked == (2 if finish == "stop" else 3)
+
+
+def test_a_request_that_could_not_be_asked_is_asked_when_it_comes_again(tmp_path: Path) -> None:
+    class Refusing(Counted):
+        refuses = True
+
+        def submit(self, request: Request) -> None:
+            if self.refuses:
+                raise ServerError("down")
+            super().submit(request)
+
+    engine = Refusing()
+    with CachedEngine(engine, identity="m", path=tmp_path / "replies.jsonl") as cached:
+        with pytest.raises(ServerError):
+            cached.submit(request("a"))
+        engine.refuses = False
+        cached.submit(request("a"))
+        assert [made.text for made in cached.step()] == ["abc"]

@@ -10,8 +10,10 @@ from openai.types.chat import ChatCompletion
 from zoom_iqa.engines.chat_api.replies import read_reply
 
 
-def reply(**message: Any) -> ChatCompletion:
+def reply(*tokens: str, **message: Any) -> ChatCompletion:
+    listed = [{"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": []} for token in tokens]
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **message}}
+    choice |= {"logprobs": {"content": listed, "refusal": None}} if tokens else {}
     return ChatCompletion.model_validate(
         {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
     )
@@ -35,3 +37,11 @@ def test_a_thought_goes_back_between_its_tags(name: str) -> None:
 )
 def test_a_text_that_has_its_thought_stays_as_it_is(message: dict[str, Any]) -> None:
     assert read_reply(reply(**message), stop_strings=()).text == "<think>x</think>y"
+
+
+@pytest.mark.parametrize("thought", [{}, {"reasoning_content": "I look closely"}])
+def test_log_probabilities_end_with_the_text_also_where_the_thought_was_cut_out(thought: dict[str, str]) -> None:
+    tokens = ("<answer>", "4", "</answer>", " and", " more")
+    found = read_reply(reply(*tokens, content="".join(tokens), **thought), stop_strings=("</answer>",))
+    assert found.text.endswith("<answer>4</answer>")
+    assert found.logprobs == (-0.5, -0.5, -0.5)

@@ -92,6 +92,14 @@ def test_an_answer_in_time_gives_all_attempts_back() -> None:
     assert answers(engine, *"abcd") == {key: f"text of {key}" for key in "abcd"}
 
 
+def test_the_time_of_another_engine_is_not_this_one_s() -> None:
+    """Twice as long as it may take passes before its first step, as where a judge's server is waited for."""
+    engine = PatientEngine(makes(ScriptedEngine), patience=patience(attempts=1))
+    engine.submit(request("a"))
+    time.sleep(2 * LATE_S)
+    assert [made.text for made in engine.step()] == ["text of a"]
+
+
 def test_an_engine_that_no_other_can_replace_is_an_error() -> None:
     def make() -> Engine:
         if made:

@@ -39,6 +39,15 @@ def test_what_cannot_be_read_is_counted_and_left_out(random_policy: Policy) -> N
     assert (metric.compute(), int(metric.unreadable)) == (pytest.approx(3.4), 1)
 
 
+def test_a_batch_that_cannot_be_read_takes_nothing_from_the_others(random_policy: Policy) -> None:
+    metric = ZoomIQAScore(image_assessor(unreadable_when_dark, policy=random_policy))
+    assert metric(greys(0.2, 1.0)) == pytest.approx(3.4)
+    with pytest.raises(UndefinedMetricError, match="no rating of 1 images could be read"):
+        metric(greys(0.0))
+    assert metric(greys(0.4)) == pytest.approx(2.6)
+    assert (metric.compute(), int(metric.unreadable)) == (pytest.approx((1.8 + 5 + 2.6) / 3), 1)
+
+
 def test_nothing_readable_is_no_number(random_policy: Policy) -> None:
     metric = ZoomIQAScore(image_assessor(unreadable_when_dark, policy=random_policy))
     with pytest.warns(UserWarning, match="before"), pytest.raises(UndefinedMetricError, match="no rating of 0 images"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -43,14 +44,15 @@ class Writer:
         return DigitDistributions(
             units_J=np.array(ten("")),
             point_U=np.array([self(str(unit))["."] for unit in DEEPER]),
+            digit_U=np.array([sum(ten(str(unit))) for unit in DEEPER]),
             tenths_UJ=np.array([ten(f"{unit}.") for unit in DEEPER]),
             hundredths_UJJ=np.array([[ten(f"{unit}.{tenth}") for tenth in range(10)] for unit in DEEPER]),
         )
 
 
 def rating(text: str) -> float | None:
-    """The number that a text begins with, of one digit before the point, on the scale."""
-    found = re.match(r"\d(\.\d{1,2})?", text)
+    """The number that a text begins with, on the scale; after a 0 nothing but a point may follow."""
+    found = re.match(r"0|\d+(\.\d{1,2})?", text)
     return None if found is None else min(5.0, max(1.0, float(found.group())))
 
 
@@ -74,6 +76,7 @@ def sure(text: str) -> DigitDistributions:
     return DigitDistributions(
         units_J=eye[unit],
         point_U=np.ones(4),
+        digit_U=np.zeros(4),
         tenths_UJ=np.tile(eye[tenth], (4, 1)),
         hundredths_UJJ=np.tile(eye[hundredth], (4, 10, 1)),
     )
@@ -92,6 +95,7 @@ def test_rounding_leaves_a_sure_writer_a_real_spread() -> None:
     digits = DigitDistributions(
         units_J=np.where(certain.units_J == 1, 1 - unlikely, unlikely),
         point_U=np.full(4, 1 - unlikely),
+        digit_U=np.zeros(4),
         tenths_UJ=np.where(certain.tenths_UJ == 1, np.float64(np.float32(1) + np.float32(1e-7)), 0.0),
         hundredths_UJJ=np.where(certain.hundredths_UJJ == 1, 1.0, 0.0),
     )
@@ -106,6 +110,7 @@ def test_two_ratings_by_hand() -> None:
     digits = DigitDistributions(
         units_J=0.5 * eye[2] + 0.25 * eye[3],
         point_U=np.array([0.0, 0.0, 1.0, 0.0]),
+        digit_U=np.zeros(4),
         tenths_UJ=np.tile(eye[5], (4, 1)),
         hundredths_UJJ=np.zeros((4, 10, 10)),
     )
@@ -115,9 +120,17 @@ def test_two_ratings_by_hand() -> None:
     assert found.mass == 0.75
 
 
+def test_a_second_digit_makes_a_five() -> None:
+    """15 or 3.50, half each: the first is read as 5."""
+    eye = np.eye(10)
+    half = dataclasses.replace(sure("3.50"), units_J=0.5 * eye[1] + 0.5 * eye[3])
+    two = dataclasses.replace(half, point_U=np.array([0.0, 1.0, 1.0, 1.0]), digit_U=np.array([1.0, 0.0, 0.0, 0.0]))
+    assert expected_rating(two).mean == pytest.approx(4.25)
+
+
 @pytest.mark.parametrize(("units", "said"), [(np.zeros(10), "no digit"), (np.full(10, np.nan), "within 0 to 1")])
 def test_what_is_no_distribution_is_refused(units: np.ndarray, said: str) -> None:
     certain = sure("3.52")
-    digits = DigitDistributions(units, certain.point_U, certain.tenths_UJ, certain.hundredths_UJJ)
+    digits = dataclasses.replace(certain, units_J=units)
     with pytest.raises(DataError, match=said):
         expected_rating(digits)

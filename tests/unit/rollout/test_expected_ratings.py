@@ -55,12 +55,12 @@ def plainly(policy: Policy, rollout: Rollout, after: str = '"rating": ') -> tupl
 
     def walk(number: str, p: float) -> None:
         signs = next_signs(policy, step.request.prompt, begun + number)
-        possible = {sign: p * q for sign, q in signs.items() if (sign == ".") == (len(number) == 1)}
+        possible = {sign: p * q for sign, q in signs.items() if sign != "." or len(number) == 1}
         if number:
             outcomes.append((float(number), p - sum(possible.values())))
         for sign, q in possible.items():
             longer = number + sign
-            if len(longer) == 4 or longer in ("0", "5", "6", "7", "8", "9"):
+            if len(longer) == 4 or longer in ("0", "5", "6", "7", "8", "9") or longer[1:].isdigit():  # 3.52, 12
                 outcomes.append((min(5.0, max(1.0, float(longer))), q))
             else:
                 walk(longer, q)

@@ -218,3 +218,24 @@ def test_a_repeated_rating_is_located_where_it_is_read() -> None:
 def test_without_a_rating_nothing_is_located(text: str) -> None:
     assert read_object(text).rating_digits == []
     assert read_object(text).numbers == []
+
+
+@pytest.mark.parametrize("answer", ['{"rating": "\\ud83d", "tool": "final"}', '{"rating": 3.0, "tool": "\\ud83d"}'])
+def test_half_a_character_in_an_answer_can_be_written_down(answer: str) -> None:
+    text = f'<answer>{answer[:-1]}, "bbox_2d": [0, 0, 0, 0]}}</answer>'
+    with pytest.raises(ProtocolError) as error:
+        parse_answer(text)
+    assert r"is \ud83d;" in error.value.detail.encode("utf-8").decode()
+
+
+def test_the_digits_of_a_rating_are_those_of_the_value_that_is_read() -> None:
+    text = '<answer>{"rating": 3.52, "evidence": [{"rating": 1.20, "severity": {"rating": 2}}]}</answer>'
+    found = read_object(text)
+    assert found.rating() == 3.52
+    assert [text[start:end] for start, end in found.rating_digits] == ["3", "52"]
+
+
+def test_a_negative_rating_is_no_copy_of_a_positive_number() -> None:
+    found = read_object('I say 3.52.<answer>{"rating": -3.52}</answer>')
+    assert found.rating() == 1.0
+    assert found.deciding_digits == found.rating_digits

@@ -33,6 +33,13 @@ def test_steps_of_sixteen_images_a_process_over_koniq(given: dict[str, Any], pro
 
 
 @pytest.mark.parametrize(
+    ("epochs", "samples", "per_step", "steps"), [(1.1, 100, 10, 11), (0.55, 100, 5, 11), (0.07, 100, 1, 7)]
+)
+def test_decimals_of_epochs_make_no_step_of_rounding(epochs: float, samples: int, per_step: int, steps: int) -> None:
+    assert length(epochs=epochs).in_steps(samples=samples, per_step=per_step) == steps
+
+
+@pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"steps": 3, "epochs": 1.5}, r"steps=3 and epochs=1.5: a stage's length is one of steps, epochs and images"),

@@ -20,6 +20,7 @@ from zoom_iqa.base.errors import CheckpointError, ConfigError
 from zoom_iqa.base.types import Sample, rated_example
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
+from zoom_iqa.learning.step_clock import StepClock
 from zoom_iqa.learning.supervised import supervised_samples
 from zoom_iqa.objectives.schedules import Constant, Linear
 from zoom_iqa.objectives.sft_loss import ResponseCrossEntropy
@@ -245,6 +246,17 @@ def test_a_step_without_a_finite_loss_changes_nothing_and_is_written_down(
     assert "warning: sft step 1, the loss is not finite: d:bb; the step is left out (1 in a row, 2 end the run)" in (
         capsys.readouterr().err
     )
+
+
+def test_a_step_that_is_left_out_ends_for_the_clock_too(
+    random_policy: Policy, trajectories: list[Trajectory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or its seconds would be those between the steps."""
+    ended: list[dict[str, Any]] = []
+    measures = StepClock.measures
+    monkeypatch.setattr(StepClock, "measures", lambda self, **given: ended.append(given) or measures(self, **given))
+    fit(made(own_copy(random_policy), loss=FailingLoss(1)), trajectories, batch_size=1, folder=tmp_path)
+    assert [given["images"] for given in ended] == [1, 1]
 
 
 def test_an_infinite_gradient_is_left_out_like_a_loss(

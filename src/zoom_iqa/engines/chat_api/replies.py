@@ -64,7 +64,8 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
         raise BrokenReplyError(said, input_tokens=read, output_tokens=written)
     end = _end(text, stop_strings)
     listed = getattr(getattr(choice, "logprobs", None), "content", None) or None
-    kept = None if listed is None else _covering(listed, len(text) if end is None else end)
+    thought = len(text) - len(getattr(message, "content", None) or "") if refusal is None else 0  # tokens spell none
+    kept = None if listed is None else _covering(listed, (len(text) if end is None else end) - thought)
     return Reply(
         text=text if end is None else text[:end],
         finish=finish if end is None else "stop",

@@ -17,6 +17,7 @@ from zoom_iqa.objectives.measures import Measures
 from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.parallel.reducer import Reducer
+from zoom_iqa.tasks.task import Given
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -71,10 +72,11 @@ class Penalty(ABC):
     """A term added to the policy loss, and what it needs computed. Several add up.
 
     ``signals`` are the passes it reads beside the old policy's log-probabilities; ``entropy`` says whether it needs the
-    policy's own, with gradient.
+    policy's own, with gradient, and ``needs`` which parts of a trajectory, without which it would do nothing.
     """
 
     signals: frozenset[Signal] = frozenset()
+    needs: frozenset[Given] = frozenset()
     entropy: bool = False
 
     def check(self, *, updates_per_rollout: int) -> None:  # noqa: B027 - most penalties accept any number

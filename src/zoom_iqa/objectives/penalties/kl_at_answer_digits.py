@@ -15,6 +15,7 @@ from zoom_iqa.objectives.signals import OLD, REFERENCE, Signal
 from zoom_iqa.objectives.token_batch import DECIDED, NUMBERS, TokenBatch
 from zoom_iqa.objectives.token_covariance import count_of, gathered_covariance, selection_figures, top_mask
 from zoom_iqa.parallel.reducer import Reducer
+from zoom_iqa.tasks.task import Given
 
 Anchor = Literal["old", "reference"]
 """The policy to stay near: the one that sampled the rollout, or the frozen one the stage started from."""
@@ -45,6 +46,8 @@ class KLCoverage(Penalty):
     sampled token's own log-probability, and prefers rare ones where the advantage is negative, so that the estimate is
     several times too large there. It spares the distributions of a few tokens and is kept to compare with.
     """
+
+    needs: frozenset[Given] = frozenset({"ratings"})
 
     def __init__(
         self, *, beta: float | Schedule, fraction: float, digits: Digits, anchor: Anchor, divergence: Divergence
