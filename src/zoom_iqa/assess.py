@@ -75,13 +75,19 @@ def _options(
 
 def _named_files(names: Sequence[str]) -> list[str]:
     from zoom_iqa.data.image_paths import image_paths
+    from zoom_iqa.data.images import is_overlay
 
     if not names and sys.stdin is not None and not sys.stdin.isatty():
         names = ["-"]
     listed = [line for name in names for line in (_lines_of_stdin() if name == "-" else [name])]
     if not listed:
         raise ConfigError("no image is named; give files, folders or globs, or a list of them on stdin")
-    return image_paths(listed)
+    found = image_paths(listed)
+    meant = image_paths(listed, leave_out=is_overlay)
+    if len(meant) < len(found):
+        left = f"overlays of earlier calls, left out: {len(found) - len(meant)}; name one to have it rated"
+        print(left, file=sys.stderr)
+    return meant
 
 
 def _lines_of_stdin() -> list[str]:

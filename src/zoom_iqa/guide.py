@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,7 +72,7 @@ def _options(
     def command() -> None:
         edits = apply is not None or loop is not None
         _check(target, loop=loop, edits=edits, written={"--output": output, "--page": page})
-        restored = output or Path(f"{Path(image).stem}-restored.png")
+        restored = output or _new(f"{Path(image).stem}-restored")
 
         from zoom_iqa.base.standard_output import StandardOutput
         from zoom_iqa.config.assessor import Assessor
@@ -78,24 +80,26 @@ def _options(
         from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
         from zoom_iqa.evaluation.refinement import refine
         from zoom_iqa.reports.before_after import before_after_page
-        from zoom_iqa.reports.files import check_place, check_size, format_of, write_image, write_page
+        from zoom_iqa.reports.files import check_page, check_place, check_size, format_of, write_image, write_page
         from zoom_iqa.reports.guiding import guidance_fields, guidance_text, refinement_fields
 
         format_of(restored)
-        for file in (restored, page) if edits else ():
-            if file is not None:
-                check_place(file)
+        if edits:
+            check_place(restored)
+            _refuse_the_image(image, restored)
+            if page is not None:
+                check_page(page)
         before, profile = load_image(image, max_pixels=None), colour_profile(image)
         if edits:
             check_size(*before.size, restored)
-        count = None if tokenizer is None else token_counter(tokenizer)
+        counted = None if tokenizer is None else token_counter(tokenizer)
         with named_as_options():
             assessor = Assessor(policy, protocol=protocol, samples=samples, device=device)
         if assessor.is_shipped:
             print(advice(None), file=sys.stderr)
-        editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=count)
+        editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=counted)
         assessment = replace(assessor.assess(before), source=image)
-        made = guidance_of(assessment, target=TARGETS[target], count=count)
+        made = guidance_of(assessment, target=TARGETS[target], count=counted)
         fields = guidance_fields(assessment, made, repairs_of(assessment), target=target, counted_by=tokenizer)
         if edits:
             refinement = refine(
@@ -114,6 +118,17 @@ def _options(
         StandardOutput().write(json.dumps(fields) + "\n" if as_json else guidance_text(fields, made))
 
     run_after_help(command)
+
+
+def _new(stem: str) -> Path:
+    """A name that no file has: what nobody has named must not take another one's place."""
+    numbered = (Path(f"{stem}-{number}.png") for number in count(2))
+    return next(path for path in chain([Path(f"{stem}.png")], numbered) if not os.path.lexists(path))
+
+
+def _refuse_the_image(image: str, restored: Path) -> None:
+    if os.path.exists(restored) and os.path.exists(image) and os.path.samefile(image, restored):
+        raise ConfigError(f"--output {restored}: that is the image itself; name another file")
 
 
 def _check(target: str, *, loop: int | None, edits: bool, written: Mapping[str, Path | None]) -> None:

@@ -57,14 +57,14 @@ def report(arguments: Sequence[str]) -> str:
 
 
 def _run(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of a run, at any stage")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="the folder of a run, at any stage")],
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="the page; report.html in the folder unless given")
     ] = None,
 ) -> str:
     from zoom_iqa.config.run_report import write_report
 
-    return _written(write_report(folder, output))
+    return _written(write_report(_named(folder)[1] if not folder else Path(folder), output))
 
 
 def _compare(
@@ -202,6 +202,8 @@ def _written(page: Path) -> str:
 def _named(argument: str) -> tuple[str, Path]:
     """NAME=FOLDER; a folder alone gives the row its own name."""
     name, equals, folder = argument.partition("=")
+    if not argument or (equals and not Path(argument).is_dir() and not (name and folder)):
+        raise ConfigError(f"{argument!r}: a name is empty, as that of an unset variable is; give FOLDER or NAME=FOLDER")
     if not equals or Path(argument).is_dir():
         return Path(argument).resolve().name, Path(argument)
     return name, Path(folder)

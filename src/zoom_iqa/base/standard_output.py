@@ -13,7 +13,12 @@ from zoom_iqa.base.errors import OutputError
 
 
 def take_any_text() -> None:
-    """Let standard output write as escapes what its encoding lacks: names of files may hold anything."""
+    """Let standard output write as escapes what its encoding lacks: names of files may hold anything.
+
+    One that is closed takes everything and keeps nothing.
+    """
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

@@ -17,7 +17,7 @@ from zoom_iqa.base.types import Example, ImageRef, Message, Sample
 from zoom_iqa.config.policy_card import policy_card
 from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import plain_state_dict
-from zoom_iqa.policy.policy import Policy
+from zoom_iqa.policy.policy import Policy, require_new
 from zoom_iqa.policy.widening import widened
 from zoom_iqa.tasks.task import AsksAboutSeveral, Task
 from zoom_iqa.training.checkpoints import require_whole
@@ -37,6 +37,7 @@ def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None
     """
     if adapter and head_width is not None:
         raise ConfigError(f"head_width={head_width} is of merged weights; leave out adapter=true")
+    require_new(out)
     run = _run_of(checkpoint)
     cfg = _kept(run / CONFIG)
     source = _last_of(run, cfg) if checkpoint.resolve() == run.resolve() else checkpoint

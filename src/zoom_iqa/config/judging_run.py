@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
@@ -79,10 +80,25 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
         if name in files:
             raise ConfigError(f"{argument}: {name} is named twice; give names, as NAME={file}")
         files[name] = file
-    cfg = composed_for("judge", overrides_of(rest), speaker="judge")
+    try:
+        cfg = composed_for("judge", overrides_of(rest), speaker="judge")
+    except (ConfigError, HydraException):
+        for argument in rest:
+            _refuse_other_files(argument)
+        raise
     with open_dict(cfg):
         cfg.predictions = files
     return cfg
+
+
+def _refuse_other_files(argument: str) -> None:
+    """Say what predictions are where an argument that was taken for a key is a folder or another file."""
+    place = Path(argument if Path(argument).exists() else _named(argument)[1])
+    if place.suffix == ".jsonl" or not place.exists():
+        return
+    found = sorted(str(path.relative_to(place)) for path in place.rglob("predictions.jsonl")) if place.is_dir() else []
+    there = f"; {place} holds {', '.join(found)}" if found else ""
+    raise ConfigError(f"{argument}: predictions are given as [NAME=]FILE.jsonl{there}")
 
 
 def _named(argument: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.config.kept_images import judged_images
 from zoom_iqa.reports.compare_page import compared, comparison_page, disagreed, wanted_of
 from zoom_iqa.reports.contents import RunContents, kept_rollouts, read_contents
-from zoom_iqa.reports.files import check_place, write_page
+from zoom_iqa.reports.files import check_page, write_page
 from zoom_iqa.reports.pictures import pictures_within
 from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
 
@@ -27,8 +27,8 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         DataError: the folder is not a run's, a file of it is damaged, or it has no figures yet.
     """
     output = folder / REPORT if output is None else output
+    check_page(output)
     contents = read_contents(folder)
-    check_place(output)
     _require_ratings(contents)
     loaders, notes = _loaders(folder / "config.yaml")
     wanted = wanted_pictures(contents, loaders)
@@ -46,8 +46,8 @@ def write_comparison(named: Sequence[tuple[str, Path]], output: Path) -> Path:
         OutputError: nothing can be written there.
         DataError: a folder is not a run's, or the runs do not go together.
     """
+    check_page(output)
     runs = compared(named)
-    check_place(output)
     for run in runs:
         _require_ratings(run.contents)
     rows = disagreed(runs)

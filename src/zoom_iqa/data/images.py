@@ -115,6 +115,15 @@ def colour_profile(path: str | Path) -> bytes | None:
         return None
 
 
+OVERLAY = "zoom-iqa overlay"
+"""The maker of pictures that ``zoom-iqa assess --overlay`` draws."""
+
+
+def is_overlay(path: str) -> bool:
+    """Whether a file is such a picture, which shows a photograph and is none."""
+    return path.lower().endswith(".png") and made_by(path) == OVERLAY
+
+
 def made_by(path: str | Path) -> str | None:
     """The software that a picture names as its maker; None where there is no picture, or it does not say."""
     try:

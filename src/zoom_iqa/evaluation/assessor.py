@@ -93,7 +93,13 @@ class ImageAssessor:
         return outcome
 
     def assess_many(self, images: Iterable[Source]) -> list[Outcome]:
-        """Assess images in their order; one that cannot be viewed is an outcome that says why, and the rest go on."""
+        """Assess images in their order; one that cannot be viewed is an outcome that says why, and the rest go on.
+
+        Raises:
+            ConfigError: one image is given and no list of them.
+        """
+        if isinstance(images, str | PathLike | Image):
+            raise ConfigError("assess_many takes a list of images; assess takes one")
         return [outcome for batch in self.batches(list(images)) for outcome in batch]
 
     def watch(self, image: Source) -> Iterator[Unfinished | Assessment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +14,9 @@ from torchmetrics import Metric
 from zoom_iqa.base.errors import ImageError, UndefinedMetricError
 from zoom_iqa.evaluation.assessment import Assessment, Outcome
 from zoom_iqa.evaluation.assessor import Source
+
+FAR_BEYOND = 2.0
+"""Values above are no overshoot: they are of 8 bits."""
 
 
 class AssessesMany(Protocol):
@@ -84,6 +88,14 @@ def _mean(total: Tensor, rated: Tensor, unreadable: Tensor) -> Tensor:
     return (total / rated).float()
 
 
+def _remedy(low: float, high: float) -> str:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return "mend what makes values that are not finite"
+    if high > FAR_BEYOND:
+        return "divide them by 255, or give torch.uint8"
+    return "bring them to [0, 1] first: as images.clamp(0, 1) where they only overshoot"
+
+
 def _as_bytes(images: Tensor) -> np.ndarray:
     """(B, H, W, 3) of 8 bits."""
     if not isinstance(images, Tensor):
@@ -95,6 +107,6 @@ def _as_bytes(images: Tensor) -> np.ndarray:
             raise ImageError(f"images are of {images.dtype}; give floats in [0, 1] or torch.uint8")
         low, high = (float(end) for end in images.detach().aminmax()) if images.numel() else (0.0, 1.0)
         if not 0.0 <= low <= high <= 1.0:
-            raise ImageError(f"images hold {low:.3g} to {high:.3g}; bring them to [0, 1] first, as images.clamp(0, 1)")
+            raise ImageError(f"images hold {low:.3g} to {high:.3g}; {_remedy(low, high)}")
         images = (images.detach() * 255).round().to(torch.uint8)
     return images.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -71,11 +71,13 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTo
 FOLDER = Path(__file__).parent
 MESSAGES = {messages}
 
+if len(sys.argv) != 1 + {images}:
+    sys.exit("usage: python example.py {photos}")
+photos = [{opened}.convert("RGB") for path in sys.argv[1:]]  # {turned}
 model = AutoModelForImageTextToText.from_pretrained(FOLDER, dtype="auto").eval()
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 processor = AutoImageProcessor.from_pretrained(FOLDER)
 
-photos = [{opened}.convert("RGB") for path in sys.argv[1:]]  # {turned}
 inputs = processor(images=photos, return_tensors="pt")
 places = [int(grid.prod()) // processor.merge_size**2 for grid in inputs["image_grid_thw"]]  # image tokens
 prompt = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
@@ -142,6 +144,7 @@ def card_files(
             messages=shown,
             max_new_tokens=max_new_tokens,
             photos=photos,
+            images=images,
             **(_UPRIGHT if upright else _AS_STORED),
         ),
         CONFIG: config_yaml,

@@ -83,8 +83,7 @@ class Policy:
         Raises:
             PolicyError: the folder exists.
         """
-        if folder.exists():
-            raise PolicyError(f"export folder {folder} exists; remove it or choose another")
+        require_new(folder)
         os.environ.setdefault("DS_ACCELERATOR", self.device.type)  # accelerate loads DeepSpeed, which would guess aloud
         with whole_folder(folder) as staging:
             with _errors_of_the_disk():
@@ -97,8 +96,7 @@ class Policy:
         Raises:
             PolicyError: the folder exists, or the policy has no adapter.
         """
-        if folder.exists():
-            raise PolicyError(f"export folder {folder} exists; remove it or choose another")
+        require_new(folder)
         config, weights = peft_adapter(self.model, base=base)
         with whole_folder(folder) as staging:
             with _errors_of_the_disk():
@@ -111,6 +109,16 @@ class Policy:
         self.image_processor.save_pretrained(folder)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
+
+
+def require_new(folder: Path) -> None:
+    """Pass a folder that is to be made.
+
+    Raises:
+        PolicyError: it is there.
+    """
+    if folder.exists():
+        raise PolicyError(f"export folder {folder} exists; remove it or choose another")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
 from zoom_iqa.base.errors import ConfigError, OutputError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+PAGES = (".html", ".htm")
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 QUALITY = 95
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -41,6 +42,18 @@ def check_place(path: Path) -> None:
         raise OutputError(f"{path} cannot be written: it is a folder; name a file")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it or name another place")
+
+
+def check_page(path: Path) -> None:
+    """Pass a name that a page of HTML can have, before the work that fills it.
+
+    Raises:
+        ConfigError: it has another end: a page would take the place of a file of another kind.
+        OutputError: as ``check_place``.
+    """
+    check_place(path)
+    if path.suffix.lower() not in PAGES:
+        raise ConfigError(f"{path}: a page is written as one of {', '.join(PAGES)}; name a file with such an end")
 
 
 def check_size(width: int, height: int, path: Path) -> None:

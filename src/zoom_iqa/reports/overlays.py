@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Box
-from zoom_iqa.data.images import made_by
+from zoom_iqa.data.images import OVERLAY, made_by
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
 from zoom_iqa.reports.files import told_if_unwritable, write_image
@@ -22,7 +22,6 @@ COLOURS = ("#e4002b", "#0085ca", "#00a651", "#f7a600")
 """Of boxes and of the frames of their crops, in order and again from the first."""
 
 EVIDENCE_COLOUR = "#d000d0"
-SOFTWARE = "zoom-iqa overlay"
 MARGIN = 12
 BACKGROUND, INK = "white", "black"
 LEAST_HEIGHT = 240
@@ -152,11 +151,11 @@ class OverlayFolder:
         name = next(name for name in chain([stem], numbered) if self._is_free(name))
         self._taken.add(name)
         picture = overlay(self._view(assessment.source), assessment)
-        write_image(picture, self._path(name), software=SOFTWARE)
+        write_image(picture, self._path(name), software=OVERLAY)
 
     def _is_free(self, name: str) -> bool:
         path = self._path(name)
-        return name not in self._taken and (not os.path.lexists(path) or made_by(path) == SOFTWARE)
+        return name not in self._taken and (not os.path.lexists(path) or made_by(path) == OVERLAY)
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.png"

@@ -102,7 +102,10 @@ def require_figures(path: Path, name: str, figures: object, required: Sequence[s
     """
     missing = [key for key in required if not isinstance(figures, Mapping) or key not in figures]
     if missing:
-        raise DataError(f"{path / 'metrics.json'}: {name} has no {', '.join(missing)}; it is damaged, or rates nothing")
+        other = "it is damaged, or rates nothing"
+        if isinstance(figures, Mapping) and "accuracy" in figures:
+            other = f"it compares images: zoom-iqa report preferences {path}"
+        raise DataError(f"{path / 'metrics.json'}: {name} has no {', '.join(missing)}; {other}")
 
 
 def _check(path: Path, config: Mapping[str, Any]) -> None:

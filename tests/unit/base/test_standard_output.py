@@ -51,3 +51,9 @@ def test_it_stays_where_it_was_when_stdout_is_replaced(capsys: pytest.CaptureFix
         patch.setattr(sys, "stdout", None)
         output.write("here")
     assert capsys.readouterr().out == "here"
+
+
+def test_a_closed_output_takes_everything() -> None:
+    program = "from zoom_iqa.base.standard_output import StandardOutput as O; o = O(); o.write('x'); o.flush()"
+    closed = subprocess.run(["sh", "-c", f'"{sys.executable}" -c "{program}" >&-'], capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")

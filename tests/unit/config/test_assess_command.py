@@ -63,6 +63,18 @@ def test_bad_files_are_reported_and_the_rest_goes_on(folder: Path, run: Run) -> 
     assert sorted(path.name for path in Path("drawn").iterdir()) == ["clock.png", "coffee.png"]
 
 
+def test_overlays_of_earlier_calls_are_no_photographs_unless_they_are_named(folder: Path, run: Run) -> None:
+    for name in ("text.jpg", "empty.png", "coffee.jpg"):
+        Path(name).unlink()
+    assert run(".", "--overlay", ".").status == 0
+    again = run(".", "--jsonl", "--overlay", ".")
+    assert [json.loads(line)["image"] for line in again.out.splitlines()] == ["clock.jpg"]
+    assert "overlays of earlier calls, left out: 1; name one to have it rated" in again.err
+    assert sorted(path.name for path in folder.iterdir()) == ["clock.jpg", "clock.png"]
+    (named,) = run("clock.png", "--jsonl").out.splitlines()
+    assert json.loads(named)["image"] == "clock.png"
+
+
 def test_cards_of_good_files_and_status_zero(folder: Path, run: Run) -> None:
     ended = run("*.jpg", "--batch-size", "1", stdin=b"not read")
     assert ended.status == 1  # text.jpg
@@ -164,6 +176,9 @@ def test_in_python_one_line_gives_a_rating(folder: Path) -> None:
     other = Assessor(copy)
     assert not other.is_shipped
     assert other.assess("coffee.jpg").records == found.records
+    for one in ("coffee.jpg", Path("coffee.jpg")):
+        with pytest.raises(ConfigError, match="assess_many takes a list of images; assess takes one"):
+            assessor.assess_many(one)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="samples=0"):
         Assessor(samples=0)
     with pytest.raises(ConfigError, match=r"^batch_size=0 must be a whole number of at least 1"):

@@ -78,7 +78,10 @@ def test_applied_once_it_is_edited_whatever_comes_of_it(folder: Path, run: Run) 
     ended = run("noisy.png", "--apply", "embedded")
     assert ended.status == 0, ended.err
     assert "written to noisy-restored.png: expected rating, read again, " in ended.out
+    first = Path("noisy-restored.png").read_bytes()
     assert Image.open("noisy-restored.png").size == Image.open("noisy.png").size
+    assert "written to noisy-restored-2.png: " in run("noisy.png", "--apply", "embedded").out
+    assert Path("noisy-restored.png").read_bytes() == first
 
 
 def test_an_edited_image_keeps_the_colour_profile_of_its_numbers(folder: Path, run: Run) -> None:
@@ -110,6 +113,11 @@ def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
             ("wide.png", "--loop", "1", "--output", "x.webp"),
             "17000 x 2 pixels a side is longer than the 16,383 of WEBP",
         ),
+        (
+            ("coffee.jpg", "--loop", "1", "--output", "./coffee.jpg"),
+            "coffee.jpg: that is the image itself; name another",
+        ),
+        (("coffee.jpg", "--loop", "1", "--page", "coffee.jpg"), "coffee.jpg: a page is written as one of .html, .htm"),
         (("coffee.jpg", "--tokenizer", "nowhere"), "--tokenizer nowhere: no tokenizer could be loaded from it"),
         (("coffee.jpg", "--apply", "nowhere"), "this target has no pipeline of diffusers; use --apply embedded"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,11 @@ def test_a_key_of_the_config_is_no_system(predictions: Path) -> None:
 def test_two_files_need_two_names(predictions: Path) -> None:
     with pytest.raises(ConfigError, match=r"embedded is named twice; give names, as NAME="):
         compose_config([str(predictions), f"embedded={predictions}"])
+
+
+def test_a_folder_of_predictions_is_no_key(predictions: Path) -> None:
+    folder = predictions.parents[1]
+    there = re.escape(f"predictions are given as [NAME=]FILE.jsonl; {folder} holds embedded/predictions.jsonl")
+    for argument in (f"mine={folder}", str(folder)):
+        with pytest.raises(ConfigError, match=there):
+            compose_config([argument])

@@ -63,8 +63,9 @@ def test_nothing_readable_is_no_number(random_policy: Policy) -> None:
         (torch.rand(3, 8, 8), r"shape \(3, 8, 8\); give \(batch, 3, height, width\)"),
         (torch.rand(2, 1, 8, 8), "shape"),
         (torch.zeros(1, 3, 8, 8, dtype=torch.int64), "torch.int64; give floats"),
-        (torch.full((1, 3, 8, 8), 1.5), r"1.5 to 1.5; bring them to \[0, 1\]"),
-        (torch.full((1, 3, 8, 8), float("nan")), "nan"),
+        (torch.full((1, 3, 8, 8), 1.5), r"1.5 to 1.5; bring them to \[0, 1\] first: as images.clamp"),
+        (torch.full((1, 3, 8, 8), 200.0), r"200 to 200; divide them by 255, or give torch.uint8$"),
+        (torch.full((1, 3, 8, 8), float("nan")), "nan to nan; mend what makes values that are not finite$"),
     ],
 )
 def test_other_tensors_are_refused(images: Tensor, remedy: str, random_policy: Policy) -> None:

@@ -307,3 +307,18 @@ def test_a_kind_that_there_is_not_shows_those_that_there_are(arguments: list[str
     with pytest.raises(ConfigError) as caught:
         report(arguments)
     assert str(caught.value).startswith(said)
+
+
+@pytest.mark.parametrize("arguments", [["table1", "x="], ["table1", "=runs"], ["human", ""], ["run", ""]])
+def test_an_empty_name_is_not_the_working_folder(arguments: list[str]) -> None:
+    with pytest.raises(ConfigError, match="a name is empty, as that of an unset variable is; give FOLDER or NAME=FOLD"):
+        report(arguments)
+
+
+@pytest.mark.parametrize("kind", ["run", "compare"])
+def test_a_page_takes_no_other_file_s_place(kind: str, tmp_path: Path) -> None:
+    run = evaluation(tmp_path / "run", {"embedded": figures(0.5)})
+    before = (run / "metrics.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"metrics\.json: a page is written as one of \.html, \.htm"):
+        report([kind, str(run), "--output", str(run / "metrics.json")])
+    assert (run / "metrics.json").read_bytes() == before
