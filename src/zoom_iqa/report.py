@@ -115,7 +115,9 @@ def _table2(
 ) -> str:
     from zoom_iqa.reports.judged import judged_table, read_judged
 
-    return _rendered(lambda: judged_table([read_judged(folder) for folder in folders or ()]), form)
+    return _rendered(
+        lambda: judged_table([read_judged(folder) for folder in folders or ()], paired=form != "csv"), form
+    )
 
 
 def _judges(

@@ -15,7 +15,7 @@ from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.tasks.grades import CRITERIA
 
 FILE = "judged.json"
-HEADER = ("method", "data set", "judge", "origin", *(name.capitalize() for name in CRITERIA))
+NAMES = ("method", "data set", "judge", "origin")
 Judged = Mapping[str, Any]
 
 
@@ -33,13 +33,17 @@ def read_judged(folder: Path) -> Judged:
     return found
 
 
-def judged_table(judged: Sequence[Judged]) -> TextTable:
-    """Published rows, then ours; a note for each of ours says what failed and how much lower controls were graded."""
+def judged_table(judged: Sequence[Judged], *, paired: bool) -> TextTable:
+    """Published rows, then ours; a note for each of ours says what failed and how much lower controls were graded.
+
+    ``paired`` puts the interval of a grade into its cell, for people; else it has columns of its own.
+    """
+    ends = ("",) if paired else ("", ", low", ", high")
     return TextTable(
         title="Grades of reasoning, 1 to 9",
-        header=HEADER,
-        names=4,
-        rows=[*_published(), *(row for one in judged for row in _ours(one))],
+        header=(*NAMES, *(f"{name.capitalize()}{end}" for name in CRITERIA for end in ends)),
+        names=len(NAMES),
+        rows=[*_published(cells=len(ends)), *(row for one in judged for row in _ours(one, paired=paired))],
         notes=[
             "Published rows are of images, prompts, temperature and repeats that the paper does not give.",
             *(note for one in judged for note in _notes(one)),
@@ -47,23 +51,32 @@ def judged_table(judged: Sequence[Judged]) -> TextTable:
     )
 
 
-def _published() -> Iterator[list[str]]:
+def _published(*, cells: int) -> Iterator[list[str]]:
     text = files("zoom_iqa").joinpath("assets/published/table2.csv").read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
-        yield [row["method"], row["dataset"], row["judge"], PAPER, *(row[name] for name in CRITERIA)]
+        grades = [cell for name in CRITERIA for cell in (row[name], *[""] * (cells - 1))]
+        yield [row["method"], row["dataset"], row["judge"], PAPER, *grades]
 
 
-def _ours(judged: Judged) -> Iterator[list[str]]:
+def _ours(judged: Judged, *, paired: bool) -> Iterator[list[str]]:
     for system, figures in judged["systems"].items():
-        grades = [_grade(figures["criteria"][name]) for name in CRITERIA]
+        cells = (_grade(figures["criteria"][name]) for name in CRITERIA)
+        grades = [_shown(*cell) for cell in cells] if paired else [one for cell in cells for one in cell]
         yield [system, judged["benchmark"], judged["judge_name"], MEASURED, *grades]
 
 
-def _grade(figures: Mapping[str, Any]) -> str:
-    if figures["mean"] is None:
-        return "none"
-    interval = figures["interval"]
-    return f"{figures['mean']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
+def _grade(figures: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The mean grade and the ends of its interval; empty where there is none."""
+    low, high = figures["interval"] or (None, None)
+    return _number(figures["mean"]), _number(low), _number(high)
+
+
+def _shown(mean: str, low: str, high: str) -> str:
+    return f"{mean} [{low}, {high}]" if low else mean or "none"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _ungraded(figures: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def test_rows_and_notes(tmp_path: Path) -> None:
     systems["ours"]["without_text"] = 2
     path = tmp_path / "judged.json"
     path.write_text(json.dumps({"judge_name": "tiny", "benchmark": "embedded", "unanswered": 2, "systems": systems}))
-    table = judged_table([read_judged(tmp_path)])
+    table = judged_table([read_judged(tmp_path)], paired=True)
     assert len(table.rows) == 16 + 1
     zoom = next(row for row in table.rows if row[:3] == ["Zoom-IQA", "KonIQ", "GPT-5-mini"])
     assert list(zoom[4:]) == ["6.93", "6.93", "6.61", "7.98"]  # accuracy, reasonableness, completeness, confidence
@@ -61,7 +61,7 @@ def test_a_control_that_is_not_graded_lower_is_said_to_be_none() -> None:
     judged += [judgement(image, grade, template=True) for image, grade in zip("xyz", (3, 6, 7), strict=True)]
     systems = judge_figures(judged, n_resamples=2000, seed=0)
     systems["ours"]["without_text"] = 0
-    text = markdown(judged_table([{"judge_name": "tiny", "benchmark": "embedded", "systems": systems}]))
+    text = markdown(judged_table([{"judge_name": "tiny", "benchmark": "embedded", "systems": systems}], paired=True))
     assert "graded lower in accuracy by -0.33 [-2.00, 1.00]" in text
     assert (
         "control template: that it is lower is not shown for accuracy, reasonableness, completeness, confidence" in text
@@ -71,3 +71,14 @@ def test_a_control_that_is_not_graded_lower_is_said_to_be_none() -> None:
 def test_a_folder_without_figures_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"judged.json cannot be read .*; name a folder of zoom-iqa judge"):
         read_judged(tmp_path)
+
+
+def test_numbers_are_numbers_where_columns_are_read(tmp_path: Path) -> None:
+    systems = judge_figures([judgement(image, grade) for image, grade in zip("xyz", (4, 6, 5), strict=True)],
+                            n_resamples=2000, seed=0)  # fmt: skip
+    systems["ours"]["without_text"] = 0
+    table = judged_table([{"judge_name": "tiny", "benchmark": "embedded", "systems": systems}], paired=False)
+    assert list(table.header[4:7]) == ["Accuracy", "Accuracy, low", "Accuracy, high"]
+    assert list(table.rows[-1][4:7]) == ["5.00", "4.00", "6.00"]
+    zoom = next(row for row in table.rows if row[:3] == ["Zoom-IQA", "KonIQ", "GPT-5-mini"])
+    assert list(zoom[4:8]) == ["6.93", "", "", "6.93"]
