@@ -146,28 +146,29 @@ def gains(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
     for arm in sorted(name.removesuffix("_grpo") for name in arms if name.endswith("_grpo")):
         before, after = arms.get(f"{arm}_sft", {}), arms[f"{arm}_grpo"]
         pairs = [(before[seed], after[seed]) for seed in after if seed in before]
-        for kind, of_kind in (("regional", _regional), ("others", _others)):
-            own = [_paired(of_kind(sft), of_kind(grpo)) for sft, grpo in pairs]
+        for kind in ("regional", "others"):
+            own = [_paired(_as_asked(sft, kind), _as_asked(grpo, kind)) for sft, grpo in pairs]
             images = str(sum(len(rated(found, both)) for found in own))
             srcc_of = [mean_srcc(own, name, both) for name in both]
             rows.append([arm, kind, images, *srcc_of, compared(own, "GRPO", "SFT", both, resamples)])
     return ["arm", "images distorted", "images", *both, "GRPO minus SFT"], rows
 
 
-def _regional(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [{**row, "rating": row["ratings"].get("asked")} for row in measured["regional"]]
+def _as_asked(measured: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, Any]]:
+    """Images of a kind, by id; ``rating`` is the one with the looks that the policy asked for."""
+    if kind == "regional":
+        rows, name = measured["regional"], "asked"
+    else:
+        rows, name = [row for row in measured["when"]["rows"] if not row["regional"]], "when asked"
+    return {row["id"]: {**row, "rating": row["ratings"].get(name)} for row in rows}
 
 
-def _others(measured: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    others = [row for row in measured["when"]["rows"] if not row["regional"]]
-    return [{**row, "rating": row["ratings"].get("when asked")} for row in others]
-
-
-def _paired(sft: Rows, grpo: Rows) -> list[Mapping[str, Any]]:
+def _paired(sft: Mapping[str, Mapping[str, Any]], grpo: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The images of both, with the rating of each."""
-    of_sft = {row["id"]: row["rating"] for row in sft}
     return [
-        {**row, "ratings": {"SFT": of_sft[row["id"]], "GRPO": row["rating"]}} for row in grpo if row["id"] in of_sft
+        {**row, "ratings": {"SFT": sft[key]["rating"], "GRPO": row["rating"]}}
+        for key, row in grpo.items()
+        if key in sft
     ]
 
 

@@ -82,11 +82,16 @@ def _named_files(names: Sequence[str]) -> list[str]:
     listed = [line for name in names for line in (_lines_of_stdin() if name == "-" else [name])]
     if not listed:
         raise ConfigError("no image is named; give files, folders or globs, or a list of them on stdin")
-    found = image_paths(listed)
-    meant = image_paths(listed, leave_out=is_overlay)
-    if len(meant) < len(found):
-        left = f"overlays of earlier calls, left out: {len(found) - len(meant)}; name one to have it rated"
-        print(left, file=sys.stderr)
+    drawn: set[str] = set()
+
+    def is_drawn(path: str) -> bool:
+        if is_overlay(path):
+            drawn.add(path)
+        return path in drawn
+
+    meant = image_paths(listed, leave_out=is_drawn)
+    if left := drawn.difference(meant):  # some are named as well
+        print(f"overlays of earlier calls, left out: {len(left)}; name one to have it rated", file=sys.stderr)
     return meant
 
 

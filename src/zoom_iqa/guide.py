@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,14 +91,14 @@ def _options(
         before, profile = load_image(image, max_pixels=None), colour_profile(image)
         if edits:
             check_size(*before.size, restored)
-        counted = None if tokenizer is None else token_counter(tokenizer)
+        count = None if tokenizer is None else token_counter(tokenizer)
         with named_as_options():
             assessor = Assessor(policy, protocol=protocol, samples=samples, device=device)
         if assessor.is_shipped:
             print(advice(None), file=sys.stderr)
-        editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=counted)
+        editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=count)
         assessment = replace(assessor.assess(before), source=image)
-        made = guidance_of(assessment, target=TARGETS[target], count=counted)
+        made = guidance_of(assessment, target=TARGETS[target], count=count)
         fields = guidance_fields(assessment, made, repairs_of(assessment), target=target, counted_by=tokenizer)
         if edits:
             refinement = refine(
@@ -122,8 +121,9 @@ def _options(
 
 def _new(stem: str) -> Path:
     """A name that no file has: what nobody has named must not take another one's place."""
-    numbered = (Path(f"{stem}-{number}.png") for number in count(2))
-    return next(path for path in chain([Path(f"{stem}.png")], numbered) if not os.path.lexists(path))
+    from zoom_iqa.reports.files import numbered
+
+    return next(Path(f"{name}.png") for name in numbered(stem) if not os.path.lexists(f"{name}.png"))
 
 
 def _refuse_the_image(image: str, restored: Path) -> None:

@@ -64,7 +64,8 @@ def _run(
 ) -> str:
     from zoom_iqa.config.run_report import write_report
 
-    return _written(write_report(_named(folder)[1] if not folder else Path(folder), output))
+    _refuse_empty(folder, folder)
+    return _written(write_report(Path(folder), output))
 
 
 def _compare(
@@ -204,11 +205,16 @@ def _written(page: Path) -> str:
 def _named(argument: str) -> tuple[str, Path]:
     """NAME=FOLDER; a folder alone gives the row its own name."""
     name, equals, folder = argument.partition("=")
-    if not argument or (equals and not Path(argument).is_dir() and not (name and folder)):
-        raise ConfigError(f"{argument!r}: a name is empty, as that of an unset variable is; give FOLDER or NAME=FOLDER")
     if not equals or Path(argument).is_dir():
+        _refuse_empty(argument, argument)
         return Path(argument).resolve().name, Path(argument)
+    _refuse_empty(argument, name, folder)
     return name, Path(folder)
+
+
+def _refuse_empty(argument: str, *parts: str) -> None:
+    if not all(parts):
+        raise ConfigError(f"{argument!r}: a name is empty, as that of an unset variable is; give FOLDER or NAME=FOLDER")
 
 
 KINDS = {

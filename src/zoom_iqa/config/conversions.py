@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.go_on import command, quoted
 from zoom_iqa.data import q_reasoning
-from zoom_iqa.data.benchmarks.check import Finding
+from zoom_iqa.data.benchmarks.check import Finding, finding_text
 from zoom_iqa.data.benchmarks.livewild_jpeg import jpeg_rows, write_manifest
 from zoom_iqa.data.references import Reference, write_references
 from zoom_iqa.reports.files import told_if_unwritable
 
-ROWS_SHOWN = 10
 LIVEWILD_JPEG = "livec_jpg.csv"
 """The name in the root of benchmark=livewild_jpeg."""
 
@@ -40,20 +40,9 @@ def usage() -> str:
     return f"python -m zoom_iqa.data convert {'|'.join(CONVERSIONS)} SOURCE OUT"
 
 
-def print_finding(finding: Finding) -> None:
-    """What was found, with the first of its rows."""
-    print(f"  {'PROBLEM' if finding.serious else 'note':<10} {len(finding.rows):,} {finding.title}")
-    for row in finding.rows[:ROWS_SHOWN]:
-        print(f"             {row}")
-    if len(finding.rows) > ROWS_SHOWN:
-        print(f"             ... and {len(finding.rows) - ROWS_SHOWN:,} more")
-
-
 def _q_reasoning(source: Path, out: Path) -> None:
     converted = q_reasoning.convert(source)
-    _refuse_a_source(out, converted.files)
-    with told_if_unwritable(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with _new_file(out, sources=converted.files):
         write_references(out, converted.references)
     print(f"Q-Reasoning from {', '.join(map(str, converted.files))}")
     counts = Counter((one.dataset, one.split or "no split") for one in converted.references)
@@ -62,7 +51,7 @@ def _q_reasoning(source: Path, out: Path) -> None:
         summaries = sum(_image(one)[:2] == (dataset, split) and one.annotator is None for one in converted.references)
         print(f"  {dataset:<10} {split}: {images[dataset, split]:,} images, {texts:,} texts, {summaries:,} summaries")
     for title, rows in converted.notes.items():
-        print_finding(Finding(title, rows, False))
+        print(finding_text(Finding(title, rows, False)))
     print(f"  written    {len(converted.references):,} references to {out}; use them with data.references={out}")
     print(f"  source     {q_reasoning.HOMEPAGE} (states no licence: keep the texts to yourself)")
 
@@ -73,9 +62,7 @@ def _image(reference: Reference) -> tuple[str, str, str]:
 
 def _livewild_jpeg(source: Path, out: Path) -> None:
     rows = jpeg_rows(source)
-    _refuse_a_source(out, source.glob("Data/*"))
-    with told_if_unwritable(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with _new_file(out, sources=source.glob("Data/*")):
         write_manifest(out, rows)
     counts = Counter(row.split for row in rows)
     print(f"LIVE In the Wild, JPEG part, from {source}")
@@ -86,9 +73,14 @@ def _livewild_jpeg(source: Path, out: Path) -> None:
     print(f"  look       {command('zoom_iqa.data', look)}")
 
 
-def _refuse_a_source(out: Path, sources: Iterable[Path]) -> None:
+@contextmanager
+def _new_file(out: Path, *, sources: Iterable[Path]) -> Iterator[None]:
+    """Within the block ``out`` can be written: it is no source, and its folder is there."""
     if out.resolve() in {path.resolve() for path in sources}:
         raise ConfigError(f"OUT={out} is a source; name a file to write")
+    with told_if_unwritable(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        yield
 
 
 CONVERSIONS: Mapping[str, Callable[[Path, Path], None]] = {

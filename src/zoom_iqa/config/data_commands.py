@@ -17,10 +17,10 @@ from zoom_iqa.config.checks import check_config, check_read, hint
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed, parsed, prefix_of
-from zoom_iqa.config.conversions import convert, print_finding
+from zoom_iqa.config.conversions import convert
 from zoom_iqa.config.help import CHECK_USAGE
 from zoom_iqa.data.benchmarks import Benchmark, Source
-from zoom_iqa.data.benchmarks.check import Report, inspect
+from zoom_iqa.data.benchmarks.check import Report, finding_text, inspect
 
 OF_THE_ROOT = (*own_labels.KEYS, "benchmark")
 
@@ -125,7 +125,7 @@ def _print_report(report: Report) -> None:
     sizes = "" if report.sizes is None else "; {}x{} to {}x{}".format(*report.sizes[0], *report.sizes[1])
     print(f"  images     {report.readable:,} of {total:,} readable{sizes}")
     for finding in report.findings:
-        print_finding(finding)
+        print(finding_text(finding))
 
 
 def _print_source(source: Source) -> None:

@@ -95,7 +95,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, EVALUATE_USAGE)
-    config_yaml = kept_config(cfg, policy_files=files_of(Path(cfg.policy.path)))
+    config_yaml = kept_config(cfg, policy_files=policy_fingerprint(Path(cfg.policy.path)))
     OmegaConf.resolve(cfg)
     evaluators = _evaluators(cfg)
     folder = RunFolder(run_folder(cfg, name=_policy_name(cfg.policy.path), config_yaml=config_yaml))
@@ -157,7 +157,7 @@ def images_of(benchmark: ImageBenchmark, cfg: DictConfig, *, references: str | N
     return FixedSubset(dataset=with_references(images, references, key="references"), limit=cfg.limit)
 
 
-def files_of(folder: Path) -> str | None:
+def policy_fingerprint(folder: Path) -> str | None:
     """A hash of the names, the sizes and evenly spread pieces of a folder's files; None for a hub id."""
     if not folder.is_dir():
         return None

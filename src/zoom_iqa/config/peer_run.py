@@ -20,7 +20,7 @@ from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, require_different, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
-from zoom_iqa.config.evaluation_run import files_of, images_of
+from zoom_iqa.config.evaluation_run import images_of, policy_fingerprint
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import EVALUATE_PEER_USAGE
 from zoom_iqa.config.machine import check_machine, kept_config, run_folder
@@ -76,8 +76,9 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, EVALUATE_PEER_USAGE)
-    policy_path = OmegaConf.select(cfg, "peer.backbone.policy.path")
-    config_yaml = kept_config(cfg, **({} if policy_path is None else {"policy_files": files_of(Path(policy_path))}))
+    path = OmegaConf.select(cfg, "peer.backbone.policy.path")
+    facts = {} if path is None else {"policy_files": policy_fingerprint(Path(path))}
+    config_yaml = kept_config(cfg, **facts)
     OmegaConf.resolve(cfg)
     peer: Peer = instantiate(cfg.peer)
     benchmarks = {str(name): instantiate(node) for name, node in cfg.benchmarks.items()}

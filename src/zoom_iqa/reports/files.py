@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def format_of(path: Path) -> str:
     if suffix not in FORMATS:
         raise ConfigError(f"{path}: a picture is written as one of {', '.join(FORMATS)}; name a file with such an end")
     return FORMATS[suffix]
+
+
+def numbered(stem: str) -> Iterator[str]:
+    """``stem``, then ``stem-2``, ``stem-3`` ...: names for files of which several may want one."""
+    return chain([stem], (f"{stem}-{number}" for number in count(2)))
 
 
 def check_place(path: Path) -> None:

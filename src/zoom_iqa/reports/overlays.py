@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from itertools import chain, count
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +13,7 @@ from zoom_iqa.base.types import Box
 from zoom_iqa.data.images import OVERLAY, made_by
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
-from zoom_iqa.reports.files import told_if_unwritable, write_image
+from zoom_iqa.reports.files import numbered, told_if_unwritable, write_image
 from zoom_iqa.tasks.tools.crop import cut
 from zoom_iqa.tasks.tools.zoom import zoom_box
 
@@ -146,9 +145,7 @@ class OverlayFolder:
             ImageError: the source cannot be read any more.
             OutputError: the file cannot be written.
         """
-        stem = Path(assessment.source).stem
-        numbered = (f"{stem}-{number}" for number in count(2))
-        name = next(name for name in chain([stem], numbered) if self._is_free(name))
+        name = next(filter(self._is_free, numbered(Path(assessment.source).stem)))
         self._taken.add(name)
         picture = overlay(self._view(assessment.source), assessment)
         write_image(picture, self._path(name), software=OVERLAY)

@@ -15,6 +15,7 @@ from torch import Tensor
 from support.plain_policy import plain_policy
 from zoom_iqa.base.errors import PolicyError
 from zoom_iqa.policy.folder import check_folder
+from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shipped import shipped_policy_folder
 
 NEEDED = (
@@ -33,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(shipped_policy_folder(), tmp_path / "policy"))
 
 
-def load(folder: Path) -> None:
-    plain_policy(folder)
+def load(folder: Path) -> Policy:
+    return plain_policy(folder)
 
 
 def said_of(folder: Path) -> str:
@@ -46,10 +47,12 @@ def said_of(folder: Path) -> str:
 
 
 def test_the_shipped_folder_is_whole(folder: Path) -> None:
-    load(folder)
+    whole = load(folder).model.state_dict()
     for optional in ("generation_config.json",):
         (folder / optional).unlink()
-    load(folder)
+    without = load(folder).model.state_dict()
+    assert without.keys() == whole.keys()
+    assert all(without[name].equal(value) for name, value in whole.items())
 
 
 @pytest.mark.parametrize("file", NEEDED)
@@ -138,7 +141,7 @@ def test_a_template_in_the_tokenizers_config_will_do(folder: Path) -> None:
     config["chat_template"] = (folder / "chat_template.jinja").read_text()
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     (folder / "chat_template.jinja").unlink()
-    load(folder)
+    assert load(folder).tokenizer.chat_template == config["chat_template"]
 
 
 def test_a_folder_that_is_not_there_holds_no_config(folder: Path) -> None:

@@ -20,6 +20,9 @@ from zoom_iqa.data.benchmarks.splits import SPLITS
 from zoom_iqa.data.images import load_image
 from zoom_iqa.tasks.tools.crop import MAX_ASPECT, viewable
 
+ROWS_SHOWN = 10
+"""Of a finding, in a report."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -31,6 +34,15 @@ class Finding:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", tuple(printable(row, limit=ROW_LIMIT) for row in self.rows))
+
+
+def finding_text(finding: Finding) -> str:
+    """Lines as a report shows them: what was found, and the first of its rows."""
+    lines = [f"  {'PROBLEM' if finding.serious else 'note':<10} {len(finding.rows):,} {finding.title}"]
+    lines += [f"             {row}" for row in finding.rows[:ROWS_SHOWN]]
+    if len(finding.rows) > ROWS_SHOWN:
+        lines.append(f"             ... and {len(finding.rows) - ROWS_SHOWN:,} more")
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     message = getattr(choice, "message", None)
     refusal = getattr(message, "refusal", None)
     finish: Finish | None = "refused" if refusal else FINISHES.get(str(getattr(choice, "finish_reason", None)))
-    text = refusal or _whole_text(message)
+    thought, content = _thought(message), getattr(message, "content", None)
+    text = refusal or (f"{thought}{content or ''}" if thought else content)
     if finish == "refused" and text is None:
         text = ""
     if finish == "length" and text is None:
@@ -64,8 +65,8 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
         raise BrokenReplyError(said, input_tokens=read, output_tokens=written)
     end = _end(text, stop_strings)
     listed = getattr(getattr(choice, "logprobs", None), "content", None) or None
-    thought = len(text) - len(getattr(message, "content", None) or "") if refusal is None else 0  # tokens spell none
-    kept = None if listed is None else _covering(listed, (len(text) if end is None else end) - thought)
+    unspelled = 0 if refusal else len(thought)  # the tokens are those of the content
+    kept = None if listed is None else _covering(listed, (len(text) if end is None else end) - unspelled)
     return Reply(
         text=text if end is None else text[:end],
         finish=finish if end is None else "stop",
@@ -77,13 +78,12 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     )
 
 
-def _whole_text(message: Any) -> Any:
-    """The text, with the thought that some servers cut out of it back between its tags."""
-    content = getattr(message, "content", None)
+def _thought(message: Any) -> str:
+    """The thought that some servers cut out of the text, back between its tags; empty where the text has it."""
     thought = getattr(message, "reasoning_content", None) or getattr(message, "reasoning", None)
-    if not thought or not isinstance(thought, str) or "<think>" in (content or ""):
-        return content
-    return f"<think>{thought}</think>{content or ''}"
+    if not thought or not isinstance(thought, str) or "<think>" in (getattr(message, "content", None) or ""):
+        return ""
+    return f"<think>{thought}</think>"
 
 
 def _end(text: str, stop_strings: Sequence[str]) -> int | None:
