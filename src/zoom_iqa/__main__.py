@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import zoom_iqa
+from zoom_iqa.config.late import told_output
 
 COMMANDS = {
     "train": "train a policy: SFT, GRPO, an evaluation after each",
@@ -30,6 +31,7 @@ COMMANDS = {
 WIDTH = 80
 
 
+@told_output()
 def main() -> None:
     """Run the command that is named, as ``python -m`` would."""
     name, *arguments = sys.argv[1:] or ["--help"]

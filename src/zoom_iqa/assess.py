@@ -16,7 +16,7 @@ import typer
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.help import photograph, rating_tasks
-from zoom_iqa.config.late import run_after_help
+from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.options import named_as_options, run_options
 from zoom_iqa.policy.shipped import advice
 
@@ -24,6 +24,7 @@ SUMMARY = "Rates photographs on 1-5, 5 best, and says why: a card for each, or J
 EXAMPLE = f"zoom-iqa assess {photograph('coffee')}"
 
 
+@told_output()
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
     run_options(_options, name="assess", summary=SUMMARY, example=EXAMPLE)

@@ -16,7 +16,7 @@ import typer
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.help import rating_tasks
-from zoom_iqa.config.late import run_after_help
+from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.options import named_as_options, run_options
 from zoom_iqa.policy.shipped import advice
 from zoom_iqa.reports.demo.port import check_port
@@ -28,6 +28,7 @@ SHIPPED = "the small one shipped with the package, which knows photographs with 
 """The policy's name on the page."""
 
 
+@told_output()
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
     run_options(_options, name="demo", summary=SUMMARY, example=EXAMPLE)

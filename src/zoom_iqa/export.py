@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from zoom_iqa.config.help import asks_for_help, help_of
-from zoom_iqa.config.late import run_after_help
+from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.plain_arguments import count, given_of, required, truth
 
 HELP = help_of(
@@ -30,6 +30,7 @@ HELP = help_of(
 KEYS = ("checkpoint", "out", "adapter", "head_width")
 
 
+@told_output()
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
     if asks_for_help(sys.argv[1:]):

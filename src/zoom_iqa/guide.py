@@ -20,7 +20,7 @@ import typer
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import photograph
-from zoom_iqa.config.late import run_after_help
+from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.options import named_as_options, run_options
 from zoom_iqa.policy.shipped import advice
 from zoom_iqa.tasks.guidance import TARGETS
@@ -42,6 +42,7 @@ SEED = 0
 """Of a pipeline's noise."""
 
 
+@told_output()
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
     run_options(_options, name="guide", summary=SUMMARY, example=EXAMPLE)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import asks_for_help, choices, help_of
-from zoom_iqa.config.late import run_after_help
+from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.planning.hardware import GPUS
 from zoom_iqa.planning.plan import plan
 from zoom_iqa.planning.text import ASSUMED, plan_text
@@ -33,6 +33,7 @@ HELP = help_of(
 OWN = {"gpus": "1", "gpu": "h100", "new_tokens": ""}
 
 
+@told_output()
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
     if asks_for_help(sys.argv[1:]):

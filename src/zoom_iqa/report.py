@@ -19,7 +19,7 @@ import typer
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.config.help import asks_for_help
-from zoom_iqa.config.late import run_after_help
+from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.options import Kind, call_kind, one_of
 from zoom_iqa.reports.benchmarks import PLCC_KINDS
 from zoom_iqa.reports.rendering import FORMATS
@@ -38,6 +38,7 @@ Format = Annotated[str, typer.Option("--format", metavar="NAME", help=" ".join(F
 Table = Callable[[], "TextTable"]
 
 
+@told_output()
 def main() -> None:
     """Entry point: errors made on purpose end in one line and status 2."""
     if asks_for_help(sys.argv[1:]):

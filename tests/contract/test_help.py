@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +31,7 @@ COMMANDS = {
     "make_tiny_policy": "zoom_iqa.make_tiny_policy",
 }
 LINES, COLUMNS = 24, 80
+FULL = Path("/dev/full")
 
 
 @pytest.fixture
@@ -50,6 +54,18 @@ def test_help_fits_a_screen_and_shows_a_command(command: str, flag: str, typed: 
     assert max(map(len, lines)) <= COLUMNS
     assert lines[0].startswith("usage: ")
     assert module_of(example_of(ended.out))[0] == COMMANDS[command]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, a disk that is always full")
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+@pytest.mark.parametrize("unbuffered", ["", "1"])  # it fails while help is written, or at the end
+def test_help_that_cannot_be_written_is_one_line(command: str, unbuffered: str) -> None:
+    asked = [sys.executable, "-m", COMMANDS.get(command, "zoom_iqa"), *words(command), "--help"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path), "PYTHONUNBUFFERED": unbuffered}
+    with FULL.open("wb") as full:
+        ended = subprocess.run(asked, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    said = "error: the output cannot be written: No space left on device; make room or write elsewhere\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
 
 
 @pytest.mark.parametrize("command", ["assess", "guide"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from zoom_iqa.base.errors import OutputError
 
@@ -23,15 +24,28 @@ def take_any_text() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def end_if_unread(error: BrokenPipeError) -> NoReturn:
+    """End quietly where the output is a pipe whose reader has gone, as `head` goes; else raise ``error``."""
+    number = sys.stdout.fileno()
+    output = select.poll()
+    output.register(number, 0)  # errors are told unasked
+    if not any(event & select.POLLERR for _, event in output.poll(0)):
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    sys.exit(1)
+
+
 class StandardOutput:
     """``sys.stdout`` as it is when this is made, whatever is put in its place later.
 
-    ``write`` and ``flush`` raise OutputError when the text cannot be written, and BrokenPipeError when nobody reads it.
+    ``write`` and ``flush`` raise OutputError when the text cannot be written, from then on each time, as a library may
+    pass over it once; and BrokenPipeError when nobody reads it.
     """
 
     def __init__(self) -> None:
         take_any_text()
         self._file = sys.stdout
+        self._lost: OSError | None = None
 
     def write(self, text: str) -> int:
         """As of a file."""
@@ -53,7 +67,8 @@ class StandardOutput:
         except BrokenPipeError:
             raise
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())  # what waits in it would fail again at exit
-            raise OutputError(
-                f"the output cannot be written: {error.strerror}; make room or write elsewhere"
-            ) from error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())  # what waits would fail again at the end
+            self._lost = error
+        if self._lost is not None:
+            said = f"the output cannot be written: {self._lost.strerror}; make room or write elsewhere"
+            raise OutputError(said) from self._lost

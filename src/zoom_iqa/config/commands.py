@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import select
 import signal
 import sys
 import traceback
@@ -19,9 +18,9 @@ from hydra._internal.utils import get_args_parser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError, ZoomIQAError
+from zoom_iqa.base.errors import ConfigError, OutputError, StoppedError, TrainingError, ZoomIQAError
 from zoom_iqa.base.printable import printable
-from zoom_iqa.base.standard_output import take_any_text
+from zoom_iqa.base.standard_output import end_if_unread, take_any_text
 from zoom_iqa.config.composition import explained_error
 from zoom_iqa.parallel.launching import end_children, follow_parent, lost_child
 from zoom_iqa.parallel.processes import is_first, settle, world_size
@@ -100,8 +99,9 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
     try:
         yield
     except TrainingError as error:
-        remedy = "" if go_on is None else f"; to go on: {go_on()}"
-        sys.exit(_report(f"{error}{remedy}") if is_first() else 2)  # all processes have agreed on it
+        sys.exit(_report(f"{error}{_remedy(go_on)}") if is_first() else 2)  # all processes have agreed on it
+    except OutputError as error:
+        sys.exit(_report(f"{error}{_remedy(go_on)}"))
     except ZoomIQAError as error:
         sys.exit(_report(str(error)))
     except (HydraException, OmegaConfBaseException) as error:
@@ -112,11 +112,8 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
         if world_size() == 1 or not _LOST_CONNECTION.search(str(error)):
             raise
         sys.exit(_report_loss(go_on))
-    except BrokenPipeError:
-        if not _output_is_closed():
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    except BrokenPipeError as error:
+        end_if_unread(error)
     except OSError as error:
         if _raised_by_hydra(error):
             sys.exit(_report(f"paths.run_dir: {error.filename}: {error.strerror}; name a folder that can be made"))
@@ -143,8 +140,7 @@ def _of_the_disk(error: OSError) -> str:
 
 def _report_stop(number: signal.Signals, go_on: Callable[[], str] | None) -> int:
     if is_first():
-        remedy = "" if go_on is None else f"; to go on: {go_on()}"
-        print(f"stopped by {number.name}{remedy}", file=sys.stderr)
+        print(f"stopped by {number.name}{_remedy(go_on)}", file=sys.stderr)
     return 128 + number
 
 
@@ -155,15 +151,11 @@ def _report_loss(go_on: Callable[[], str] | None) -> int:
         return _report("the connection to another process of this run is lost; it or its machine says why")
     if lost.stopped_by is not None:
         return _report_stop(lost.stopped_by, go_on)
-    remedy = "" if go_on is None else f"; to go on: {go_on()}"
-    return _report(f"{lost.said}{remedy}")
+    return _report(f"{lost.said}{_remedy(go_on)}")
 
 
-def _output_is_closed() -> bool:
-    """Whether the output is a pipe whose reader has gone, as `head` does."""
-    output = select.poll()
-    output.register(sys.stdout.fileno(), 0)  # errors are told unasked
-    return any(event & select.POLLERR for _, event in output.poll(0))
+def _remedy(go_on: Callable[[], str] | None) -> str:
+    return "" if go_on is None else f"; to go on: {go_on()}"
 
 
 def _raised_by_hydra(error: OSError) -> bool:

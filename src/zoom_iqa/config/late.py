@@ -1,4 +1,4 @@
-"""A command's body is imported after its help, and Control-C while it is imported is one line."""
+"""A command's body is imported after its help; Control-C while it is imported, and a full output, are one line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,36 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
+from typing import TextIO, cast
 
+from zoom_iqa.base.errors import OutputError
+from zoom_iqa.base.standard_output import StandardOutput, end_if_unread
 from zoom_iqa.config.help import asks_for_help
 
 
+@contextmanager
+def told_output() -> Iterator[None]:
+    """Within the block, which may be a command's, an output that cannot be written ends the process in one line."""
+    before = sys.stdout
+    output = StandardOutput()
+    sys.stdout = cast(TextIO, output)
+    try:
+        try:
+            yield
+        except SystemExit:
+            output.flush()  # help ends so too
+            raise
+        output.flush()
+    except OutputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError as error:
+        end_if_unread(error)
+    finally:
+        sys.stdout = before
+
+
+@told_output()
 def run_late(body: str, *, help_text: str) -> None:
     """Print the help where it is asked for; else import the module ``body``, which takes seconds, and call its run."""
     if asks_for_help(sys.argv[1:]):

@@ -39,7 +39,7 @@ def collect_groups(
     seed: int,
     probes: Mapping[str, Probe] | None = None,
 ) -> list[RolloutGroup]:
-    """``group_size`` rollouts of every sample.
+    """``group_size`` rollouts of every sample; where an example occurs again their numbers go on.
 
     Everything random derives from ``seed``, the example's name, how often it occurred before in ``samples`` and the
     rollout's index: not from what else is in the batch.
@@ -47,10 +47,11 @@ def collect_groups(
     occurrences: Counter[str] = Counter()
     sessions: list[Session] = []
     for sample in samples:
-        name = sample.example.name
-        sample_seed = seed_of(sample.example, seed=seed, occurrence=occurrences[name])
-        occurrences[name] += 1
-        sessions.extend(task.open(sample, index=index, seed=sample_seed) for index in range(group_size))
+        before = occurrences[sample.example.name]
+        occurrences[sample.example.name] += 1
+        sample_seed = seed_of(sample.example, seed=seed, occurrence=before)
+        numbers = range(before * group_size, (before + 1) * group_size)
+        sessions.extend(task.open(sample, index=index, seed=sample_seed) for index in numbers)
     rollouts = collect(sessions, engines=engines, probes=probes)
     return [
         RolloutGroup(sample.example, tuple(rollouts[start : start + group_size]))

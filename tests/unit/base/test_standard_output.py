@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from zoom_iqa.base.errors import OutputError
 from zoom_iqa.base.standard_output import StandardOutput
 
 FULL = Path("/dev/full")
@@ -43,6 +44,16 @@ def test_a_full_disk_is_one_line_and_the_end_is_quiet() -> None:
         0,
         b"the output cannot be written: No space left on device; make room or write elsewhere\n",
     )
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_told_also_after_a_library_has_passed_over_it() -> None:
+    with FULL.open("w", buffering=1) as full, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        output = StandardOutput()
+        for _ in range(2):
+            with pytest.raises(OutputError, match="No space left on device"):
+                output.write("text\n")
 
 
 def test_it_stays_where_it_was_when_stdout_is_replaced(capsys: pytest.CaptureFixture[str]) -> None:
