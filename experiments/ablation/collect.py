@@ -72,7 +72,7 @@ def main() -> None:
     order = [*PAPER, *(arm for _, arm, _ in OWN)]
     print(readme_table(header("sft"), arm_rows(arms, "sft", order, n_resamples=asked.resamples)), end="\n\n")
     rows = effects(arms, n_resamples=asked.resamples)
-    head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance", "signs"]
+    head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance", "signs", "seeds"]
     with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([head, *rows])
     print(readme_table(head, rows))
@@ -92,6 +92,7 @@ def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:
                 *("" if value is None else f"{value:+.3f}" for value in (koniq, mean)),
                 *(said(found[name]) for name in ("srcc_expected", "srcc_single", "rating_variance")),
                 compared(koniq, expected),
+                " ".join(map(str, sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {}))))),
             ]
         )
     return rows

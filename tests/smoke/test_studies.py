@@ -178,6 +178,7 @@ def test_the_ablation_prints_the_papers_signs_beside_ours(
     assert alone["paper, KonIQ"] == "+0.081"  # 0.887 - 0.806
     assert alone["paper, mean of 7"] == "+0.057"  # of 0.081 0.045 0.078 0.021 0.065 0.042 0.065
     assert alone["signs"] == "theirs +, ours +"
+    assert (alone["seeds"], effects["KL-Coverage"]["seeds"]) == ("0", "")
     assert effects["KL-Coverage"]["signs"] == "not run"
     assert effects["tower trained"]["paper, KonIQ"] == ""
     assert len(rows_of(tmp_path / "results.csv")) == 2
