@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, policy: Path) -> Path:
     path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "zoom_iqa.train", *settings],
+        [sys.executable, "-m", "zoom_iqa.train", *settings, "--config-dir", str(folder)],  # flags may come last
         cwd=folder,
         env=environment,
         capture_output=True,

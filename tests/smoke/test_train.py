@@ -200,6 +200,21 @@ def test_another_config_in_the_same_folder_is_refused_in_one_line(finished: Path
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
+def test_a_run_that_fails_does_not_end_the_others(
+    tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["-m", "policy=tiny", "data=embedded", *BASE, "sft.steps=1", "stages=[sft]", f"policy.path={policy}"]
+    arguments += ["sft.module.max_grad_norm=-1,1.0", f"hydra.sweep.dir={tmp_path}", "seed=0"]
+    ended = run_train(arguments, monkeypatch, capsys)
+    assert ended.status == 2
+    assert "error: sft.module.max_grad_norm=-1 must be above 0" in ended.err
+    assert "error: 1 runs have not ended; to go on with them: python -m zoom_iqa.train -m" in ended.err
+    assert "not in the table: 0 has failed" in ended.out
+    assert (tmp_path / "summary.csv").is_file()
+    assert list(metrics_of(tmp_path / "1")) == ["sft"]
+    assert not (tmp_path / "1" / "failed").exists()
+
+
 def test_the_ablation_is_one_multirun(
     tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

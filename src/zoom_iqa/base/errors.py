@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Literal
 
 from zoom_iqa.base.printable import printable
 
 ROW_LIMIT = 400
 """Characters of an offending row that are shown."""
 
-FailureReason = Literal[
-    "missing_answer", "malformed_json", "bad_rating", "bad_choice", "bad_bbox", "bad_tool", "unviewable", "no_score"
-]
-"""Why there is no rating, or no choice; counted and reported by these names."""
+FailureReason = str
+"""Why there is no rating, or no choice: a name of those below, or a task's own; counted and reported by it."""
 
 FAILURE_REASONS: tuple[FailureReason, ...] = (
     "missing_answer",
@@ -123,12 +120,15 @@ class BudgetError(AnswersError):
 class StoppedError(BaseException):
     """A signal asked the run to stop; ``number`` says which, and the run's exit status follows from it.
 
+    ``whole`` says that it came between two steps of training, so that what there is can be saved.
+
     Like KeyboardInterrupt it is no Exception: it may come anywhere, and handlers of errors must let it pass.
     """
 
-    def __init__(self, number: signal.Signals) -> None:
+    def __init__(self, number: signal.Signals, *, whole: bool = False) -> None:
         super().__init__(f"stopped by {number.name}")
         self.number = number
+        self.whole = whole
 
 
 def _made_again(kind: type[ZoomIQAError], args: tuple[object, ...]) -> ZoomIQAError:

@@ -27,6 +27,8 @@ _AGAIN = "remove it, and the run's own command makes it again"
 MACHINE = "machine"
 """The key of a config under which nothing changes a result: a run continues with other values of it."""
 
+FAILURE = "failed"
+"""A file of a multirun's run that an error has ended; the run's next start removes it."""
 Metrics = dict[str, dict[str, Any]]
 
 

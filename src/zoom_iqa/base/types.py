@@ -246,8 +246,8 @@ class Reading:
     def rating(self) -> float | ParseFailure:
         """The rating on 1-5, or why there is none."""
         value = self.values.get("rating")
-        if isinstance(value, float):
-            return value
+        if isinstance(value, float | int) and not isinstance(value, bool):
+            return float(value)
         return self.failure or ParseFailure("bad_rating", "the task reads no rating")
 
     @property
@@ -284,7 +284,7 @@ class Ending(StrEnum):
     def failure(self) -> FailureReason | None:
         """Why the last text could not be read, or its crop not be shown, where that ended the trajectory."""
         unforced = (Ending.FINAL, Ending.TURN_LIMIT, Ending.LENGTH, Ending.NO_ANSWER)
-        return None if self in unforced else self.value  # type: ignore[return-value]
+        return None if self in unforced else self.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,14 +335,14 @@ class Generation:
         """The tokens with the numbers that training needs.
 
         Raises:
-            ConfigError: the engine does not know it.
+            ConfigError: the engine does not know it, or has not one number for each token.
         """
         if self.token_ids is None or self.logprobs is None or self.entropies is None:
             missing = [name for name in ("token_ids", "logprobs", "entropies") if getattr(self, name) is None]
-            raise ConfigError(
-                f"{self.key}: its engine gave no {', '.join(missing)}, which training needs; "
-                "sample from the policy itself with rollout=native or rollout=transformers"
-            )
+            said = f"{self.key}: its engine gave no {', '.join(missing)}, which training needs; sample from the policy "
+            raise ConfigError(f"{said}itself with rollout=native or rollout=transformers")
+        if not len(self.token_ids) == len(self.logprobs) == len(self.entropies):
+            raise ConfigError(f"{self.key}: its engine must give as many logprobs and entropies as token_ids")
         return SampledTokens(self.token_ids, self.logprobs, self.entropies)
 
 

@@ -18,6 +18,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
+COME_LATER = {"rollout": {"policy", "sampling", "features"}, "resampling": {"mos", "seed", "total"}}
+"""The arguments that a stage gives to a part made by it (``_partial_: true``), by the part's key."""
 _INTERPOLATION = re.compile(r"\$\{(\.*)([A-Za-z_][\w.]*)\}")
 
 
@@ -45,6 +47,9 @@ def check_target(path: str, node: DictConfig) -> None:
         target = pkgutil.resolve_name(node["_target_"])
     except (ImportError, ValueError, AttributeError) as error:
         raise ConfigError(f"{path}._target_={node['_target_']}: not found ({error})") from error
+    except Exception as error:  # whatever a module of somebody's does while it is imported
+        said = f"importing it failed ({type(error).__name__}: {' '.join(str(error).split())})"
+        raise ConfigError(f"{path}._target_={node['_target_']}: {said}") from error
     try:
         parameters = inspect.signature(target).parameters
     except ValueError:  # some C extensions have no signature; instantiation will tell
@@ -63,9 +68,14 @@ def check_target(path: str, node: DictConfig) -> None:
     required = [
         n for n, p in parameters.items() if p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
-    absent = sorted(set(required) - set(given))
-    if absent and not node.get("_partial_") and not node.get("_args_"):
-        raise ConfigError(f"{path}: {node['_target_']} needs {', '.join(absent)}; add to the YAML or the command line")
+    absent, partial = set(required) - set(given), bool(node.get("_partial_"))
+    if partial:
+        absent -= COME_LATER.get(path, absent)
+    if absent and not node.get("_args_"):
+        remedy = "add to the YAML or the command line"
+        if not partial and absent <= COME_LATER.get(path, set()):
+            remedy = f"they come from the stage, so add {path}._partial_: true"
+        raise ConfigError(f"{path}: {node['_target_']} needs {', '.join(sorted(absent))}; {remedy}")
 
 
 def _check_values(path: str, node: DictConfig) -> None:

@@ -28,6 +28,8 @@ from zoom_iqa.parallel.silence import leave_watch
 from zoom_iqa.parallel.stopping import stoppable
 
 CHILDREN_END_S = 60.0
+FAILED = 2
+"""The status of a command that an error made on purpose has ended."""
 _OF_THE_DISK = {
     errno.ENOSPC: "make room",
     errno.EDQUOT: "make room",

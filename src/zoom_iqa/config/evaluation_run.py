@@ -34,7 +34,7 @@ from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import EVALUATE_USAGE
-from zoom_iqa.config.machine import OF_EVALUATIONS, REQUIRED, check_machine, kept_config, run_folder
+from zoom_iqa.config.machine import OF_EVALUATIONS, REQUIRED, SHARE_S, check_machine, kept_config, run_folder
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
 from zoom_iqa.data.fingerprint import fingerprint
 from zoom_iqa.data.references import with_references
@@ -103,7 +103,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         folder.check(config_yaml)
         own_labels.say_what_is_assumed(cfg)
-    launch(fabric, more_arguments=(), silent_after_s=cfg.machine.silent_after_s)
+    launch(fabric, arguments=sys.argv[1:], silent_after_s=cfg.machine.silent_after_s)
     policy: Policy = instantiate(cfg.policy)
     policy.model.to(fabric.device)
     with folder.opened(config_yaml) if rank() == 0 else nullcontext():
@@ -186,4 +186,4 @@ def _fabric(machine: DictConfig) -> L.Fabric:
     if TorchElasticEnvironment.detect():
         settings["devices"] = int(os.environ["LOCAL_WORLD_SIZE"])
         settings["num_nodes"] = int(os.environ["WORLD_SIZE"]) // settings["devices"]
-    return fabric_of(settings, where="machine")
+    return fabric_of(settings, where="machine", patience_s=SHARE_S)

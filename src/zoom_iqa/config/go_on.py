@@ -24,14 +24,22 @@ def quoted(value: str) -> str:
 
 def go_on_command(run_dir: Path) -> str:
     """The command that continues the training run in ``run_dir``, or the multirun that it is a job of."""
-    key, place = "paths.run_dir", str(run_dir)
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-        key, place = "hydra.sweep.dir", str(HydraConfig.get().sweep.dir)
+        return go_on_with_all(Path(HydraConfig.get().sweep.dir))
+    return _again("paths.run_dir", run_dir)
+
+
+def go_on_with_all(folder: Path) -> str:
+    """The command that continues the multirun in ``folder``."""
+    return _again("hydra.sweep.dir", folder)
+
+
+def _again(key: str, place: Path) -> str:
     begun = [argument for argument in sys.argv[1:] if not argument.startswith((f"{key}=", "hydra.run.dir="))]
-    return command("zoom_iqa.train", _beside_the_others(begun, f"{key}={quoted(place)}"))
+    return command("zoom_iqa.train", beside_the_others(begun, f"{key}={quoted(str(place))}"))
 
 
-def _beside_the_others(begun: Sequence[str], override: str) -> list[str]:
+def beside_the_others(begun: Sequence[str], override: str) -> list[str]:
     """The arguments with one more override: flags may come before all overrides or after all, and not between."""
     places = [
         place

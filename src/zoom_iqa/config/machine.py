@@ -55,6 +55,9 @@ REQUIRED: dict[str, Requirement] = {
 OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _COUNT}
 """Further keys of an evaluation: how many processes share its images changes no result."""
 
+SHARE_S = 4 * 3600.0
+"""So much longer than another's one process's share of a step or an evaluation may take; of one that dies all hear."""
+
 PROCESSES = ("accelerator", "strategy", "devices", "num_nodes")
 """The keys of a trainer that say which processes a run has."""
 
@@ -131,3 +134,10 @@ def _renamed(node: Any, names: dict[str, str]) -> Any:
     if isinstance(node, list):
         return [_renamed(value, names) for value in node]
     return names.get(node, node) if isinstance(node, str) else node
+
+
+def patience_s(machine: Mapping[str, Any]) -> float:
+    """Seconds that processes of a training wait for each other: one may have to ask every engine it is allowed."""
+    attempts = machine["engine_attempts"]
+    waits = sum(machine["engine_wait_s"] * 2**number for number in range(attempts - 1))
+    return float(attempts * machine["engine_timeout_s"] + waits + SHARE_S)

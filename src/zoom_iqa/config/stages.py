@@ -12,6 +12,26 @@ from zoom_iqa.config.zero import check_installed, check_learnable
 from zoom_iqa.training.stage import Stage
 from zoom_iqa.training.strategy import joining_strategy
 
+_LENGTH = "give the stage's length by steps=, epochs= or images= of it, such as sft.steps=100"
+SET_ELSEWHERE = {
+    "accumulate_grad_batches": "modules accumulate by themselves: sft.accumulate=",
+    "gradient_clip_val": "modules clip by themselves: sft.module.max_grad_norm=, grpo.module.max_grad_norm=",
+    **dict.fromkeys(
+        ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches", "overfit_batches",
+         "fast_dev_run"), _LENGTH
+    ),
+    **dict.fromkeys(("val_check_interval", "check_val_every_n_epoch"), "callbacks=validation validates"),
+    "logger": "choose logger=",
+    "callbacks": "choose callbacks=, or +callbacks.NAME=",
+    "enable_progress_bar": "~callbacks.progress takes the bar away",
+    "log_every_n_steps": "every step is logged",
+    "default_root_dir": "paths.run_dir=",
+    "use_distributed_sampler": "the stage shares its samples out by itself",
+    "enable_checkpointing": "sft.checkpoint_every=, grpo.checkpoint_every=",
+    "plugins": "the stage has its own way to files",
+}  # fmt: skip
+"""Keys of Lightning's Trainer that a stage sets or does without, and what to give instead."""
+
 
 def stage_names(cfg: DictConfig) -> list[str]:
     """The nodes of a config that can be run as stages."""
@@ -54,7 +74,7 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
     check_target(f"{name}.trainer", trainer)
     check_installed(cfg)
     check_learnable(cfg, name)
-    for key, instead in (("accumulate_grad_batches", "sft.accumulate"), ("gradient_clip_val", "module.max_grad_norm")):
+    for key, instead in SET_ELSEWHERE.items():
         if trainer.get(key) is not None:
-            raise ConfigError(f"{name}.trainer.{key}: modules clip and accumulate by themselves; set {instead}")
+            raise ConfigError(f"{name}.trainer.{key}: it would do nothing or cut the stage short; {instead}")
     return trainer

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.provenance import provenance
-from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.base.run_folder import FAILURE, RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import STOPPING, announce, described
 from zoom_iqa.config.checks import check_config, check_read
-from zoom_iqa.config.commands import expected_errors, run_command
-from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
+from zoom_iqa.config.commands import FAILED, expected_errors, run_command
+from zoom_iqa.config.go_on import beside_the_others, go_on_command, names_its_folder, quoted
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.config.machine import PROCESSES, check_machine, kept_config
+from zoom_iqa.config.machine import PROCESSES, check_machine, kept_config, patience_s
 from zoom_iqa.config.policy_card import policy_card
 from zoom_iqa.config.run_report import write_report
 from zoom_iqa.config.stages import make_stage, stage_names
@@ -75,11 +75,37 @@ def _main(cfg: DictConfig) -> float | None:
     run_dir = Path(HydraConfig.get().runtime.output_dir)
     try:
         # inside the job too: Hydra announces failed jobs in lines of its own
-        with expected_errors(go_on=lambda: go_on_command(run_dir)), requeued(same_folder=names_its_folder()):
+        with (
+            _others_go_on(run_dir / FAILURE),
+            expected_errors(go_on=lambda: go_on_command(run_dir)),
+            requeued(same_folder=names_its_folder()),
+        ):
             return train(cfg, run_dir)
+        return None
     finally:
         with suppress(OSError):
             run_dir.rmdir()  # Hydra made it; a run that never began left it empty
+
+
+@contextmanager
+def _others_go_on(mark: Path) -> Iterator[None]:
+    """A run of a multirun that fails leaves ``mark`` and does not end the others; SweepSummary reads it at the end."""
+    if not _is_multirun():
+        yield
+        return
+    try:
+        with suppress(OSError):
+            mark.unlink()
+        yield
+    except SystemExit as ended:
+        if ended.code != FAILED:
+            raise
+        with suppress(OSError):  # of a full disk, which the error has named
+            mark.touch()
+
+
+def _is_multirun() -> bool:
+    return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def run() -> None:
@@ -91,7 +117,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     """Run every stage of ``cfg``; returns the metric a sweep optimizes, if the config names one."""
     check(cfg)
     _quiet_libraries()
-    fabric = _fabric(cfg.trainer)
+    fabric = _fabric(cfg.trainer, cfg.machine)
     config_yaml = kept_config(cfg, processes=_count(fabric))
     OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
@@ -109,9 +135,14 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         instantiate(cfg.logger)  # made and dropped: one that cannot log in shows now, in the process that logs
     launch(
         fabric,
-        more_arguments=(f"hydra.run.dir={quoted(str(run_dir))}",),
+        arguments=beside_the_others(sys.argv[1:], f"hydra.run.dir={quoted(str(run_dir))}"),
         silent_after_s=cfg.machine.silent_after_s,
     )
+    if world_size() != _count(fabric):
+        raise ConfigError(
+            f"trainer: {_count(fabric)} processes are asked for and {world_size()} run; in a SLURM script start them "
+            "by srun, with as many tasks a node (--ntasks-per-node) as trainer.devices"
+        )
     folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
     for stage in stages.values():
         stage.check_batch(processes=world_size())
@@ -125,7 +156,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
             folder.write_origin(origin)
         wait_for_all()
         makers = [instantiate(node) for node in cfg.logger.values()]
-        metrics = folder.metrics()
+        metrics, kept = folder.metrics(), False
         for name, stage in stages.items():
             with StageLogs(makers, _facts(cfg, stage, folder, origin)) as logs:
                 stage.train(policy, folder, placement=placement, loggers=logs.loggers)
@@ -147,8 +178,10 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
                         config_yaml=config_yaml,
                     )
                     _finish(folder, policy, last=name, card=card)
-                    _keep(folder, last=name, logs=logs)
+                    kept = _keep(folder, last=name, logs=logs)
         if rank() == 0:
+            if kept:
+                _handed(folder, last=list(stages)[-1]).touch()  # the logs are closed, so that all has been sent
             print_table(metrics, folder.path)
         wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
@@ -166,6 +199,8 @@ def check(cfg: DictConfig) -> None:
         raise ConfigError("paths.run_dir is empty; name a folder")
     if not isinstance(cfg.stages, ListConfig) or not cfg.stages or len(set(cfg.stages)) != len(cfg.stages):
         raise ConfigError(f"stages={cfg.stages} must be a list of different stages, such as [sft,grpo]")
+    if cfg.policy.get("dtype") == "float16":
+        raise ConfigError("policy.dtype=float16: small gradients would be 0 in it; set policy.dtype=bfloat16 to train")
     own_labels.check(cfg)
     check_machine(cfg.machine)
     check_config(cfg)
@@ -174,14 +209,15 @@ def check(cfg: DictConfig) -> None:
     _check_optimized(cfg.optimized_metric, cfg.stages)
 
 
-def _fabric(trainer: DictConfig) -> L.Fabric:
+def _fabric(trainer: DictConfig, machine: DictConfig) -> L.Fabric:
     """The Fabric that joins the processes that ``trainer`` asks for, once for all stages and evaluations.
 
     Raises:
         ConfigError: the machine does not have what is asked for, or it is a multirun that would start processes.
     """
-    fabric = fabric_of({key: trainer[key] for key in PROCESSES}, where="trainer")
-    if starts_processes(fabric) and HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+    settings = {key: trainer[key] for key in PROCESSES}
+    fabric = fabric_of(settings, where="trainer", patience_s=patience_s(machine))
+    if starts_processes(fabric) and _is_multirun():
         raise ConfigError(
             "trainer: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
         )
@@ -238,17 +274,24 @@ def _finish(folder: RunFolder, policy: Policy, *, last: str, card: Mapping[str, 
         policy.save(folder.policy, files=card)
 
 
-def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> None:
-    """Hand the best policy and the page of the run to loggers that keep them, once: a run that stopped here goes on."""
-    handed = folder.logs(last) / "handed"
-    if handed.exists() or not (logs.keeps("policy") or logs.keeps("report")):
-        return
+def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> bool:
+    """Hand the best policy and the page of the run to loggers that keep them, once; whether there was something.
+
+    A run that stopped here goes on.
+    """
+    if _handed(folder, last=last).exists() or not (logs.keeps("policy") or logs.keeps("report")):
+        return False
     if logs.keeps("policy"):
         best = sorted((folder.logs(last) / "best").glob("step-*"))
         logs.keep("policy", best[-1] if best else folder.policy)
     if logs.keeps("report") and "accuracy" not in folder.metrics()[last]:  # the page shows ratings
         logs.keep("report", write_report(folder.path))
-    handed.touch()
+    return True
+
+
+def _handed(folder: RunFolder, *, last: str) -> Path:
+    """The file that says that nothing is left to hand over."""
+    return folder.logs(last) / "handed"
 
 
 def _check_optimized(name: str | None, stages: Iterable[str]) -> None:

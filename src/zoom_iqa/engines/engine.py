@@ -42,6 +42,15 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class HasWeights(Protocol):
+    """An engine with weights of its own beside the policy's."""
+
+    def drop_weights(self) -> None:
+        """Give them back; ``refresh`` makes them anew, before anything else is asked of it."""
+        ...
+
+
+@runtime_checkable
 class Watchable(Protocol):
     """An engine whose answers can be read while they are written, and that can be stopped in the middle."""
 

@@ -17,7 +17,7 @@ from typing import Never
 
 from zoom_iqa.base.errors import ConfigError, LateError, SessionError
 from zoom_iqa.base.types import Generation, Request
-from zoom_iqa.engines.engine import Engine
+from zoom_iqa.engines.engine import Engine, HasWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +88,17 @@ class PatientEngine:
         if finished:
             self._begin(attempt=1)
             for generation in finished:
-                del self._unfinished[generation.key]
+                self._unfinished.pop(generation.key, None)  # one that nobody asked for is refused where it is used
         return finished
 
     def refresh(self) -> None:
         """The weights have changed."""
         self.engine.refresh()
+
+    def drop_weights(self) -> None:
+        """Those of an engine that has some; ``refresh`` makes them anew."""
+        if isinstance(self.engine, HasWeights):
+            self.engine.drop_weights()
 
     def release(self) -> None:
         """No request to come continues one that has finished."""

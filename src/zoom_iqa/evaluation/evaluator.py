@@ -20,6 +20,7 @@ from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.evaluation.resumable import predict_missing
+from zoom_iqa.evaluation.views import check_names
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups
@@ -42,7 +43,7 @@ class Evaluator:
     Sampling is seeded per image, so batch size and what was predicted before do not matter.
 
     Raises:
-        ConfigError: a number is too small.
+        ConfigError: a number is too small, or a probe's name is taken.
         DataError: the data set is empty, a label, id or file of it is unusable, or the task cannot ask about its
             examples; every such row is listed.
     """
@@ -68,6 +69,7 @@ class Evaluator:
             raise ConfigError(f"features_capacity={features_capacity} must be 0 (keeps none) or more")
         if workers < 0:
             raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
+        check_names(probes)
         validate_items(dataset.items())
         check_examples(task, dataset.items())
         self._dataset = dataset

@@ -6,7 +6,6 @@ import csv
 import io
 import math
 import statistics
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,7 @@ from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_fi
 from zoom_iqa.evaluation.views import caption_figures, view_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.ordering import pair_accuracy
-from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
+from zoom_iqa.metrics.summary import ImageOutcome, Undefined, counts_by_reason, summarize
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.parallel.reducer import LocalReducer
 
@@ -200,8 +199,6 @@ def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]
     first_ratings = [image.trajectories[0].rating for image in images]
     readable, clipped = sum(p.rating is not None for p in records), sum(p.clipped for p in records)
     spreads = [image.spread for image in images if image.spread is not None]
-    failures = Counter(p.failure for p in records)
-    warnings = Counter(p.ending.failure for p in records)
     return {
         "unique_score_ratio": unique_score_ratio([r for r in first_ratings if r is not None], n_images=len(images)),
         "rating_spread": statistics.fmean(spreads) if spreads else TOO_FEW,
@@ -211,6 +208,6 @@ def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]
         "format_rate": sum(p.well_formed for p in records) / n,
         "crop_rate": sum(p.cropped for p in records) / n,
         "routing_warning_rate": sum(p.ending.failure is not None for p in records) / n,
-        "failures": {reason: failures[reason] for reason in FAILURE_REASONS + PEER_REASONS},
-        "routing_warnings": {reason: warnings[reason] for reason in FAILURE_REASONS},
+        "failures": counts_by_reason((p.failure for p in records), known=FAILURE_REASONS + PEER_REASONS),
+        "routing_warnings": counts_by_reason((p.ending.failure for p in records), known=FAILURE_REASONS),
     }

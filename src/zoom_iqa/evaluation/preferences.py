@@ -21,7 +21,7 @@ from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, UndefinedMetricE
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import CHOICES, MIRRORED, Preference
 from zoom_iqa.metrics.intervals import statistic_interval
-from zoom_iqa.metrics.summary import Undefined
+from zoom_iqa.metrics.summary import Undefined, counts_by_reason
 from zoom_iqa.objectives.rewards.comparison import matches
 
 UNREADABLE = "unreadable"
@@ -130,8 +130,7 @@ def _flips(straight: Record, swapped: Record) -> bool:
 
 
 def _failures(records: Sequence[Record]) -> dict[str, int]:
-    found = Counter(record.failure for record in records)
-    return {reason: found[reason] for reason in FAILURE_REASONS + PEER_REASONS}
+    return counts_by_reason((record.failure for record in records), known=FAILURE_REASONS + PEER_REASONS)
 
 
 def _choices_by_label(records: Sequence[Record]) -> dict[str, dict[str, int]]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import UndefinedMetricError
+from zoom_iqa.base.errors import ConfigError, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.metrics.correlation import plcc, srcc
 from zoom_iqa.metrics.intervals import Correlation, bootstrap_difference
@@ -21,6 +21,21 @@ from zoom_iqa.tasks.description import Caption
 
 Figures = dict[str, Any]
 METRICS: dict[Correlation, Callable[[list[float], list[float]], float]] = {"srcc": srcc, "plcc": plcc}
+
+
+TAKEN = ("midpoint", "isotonic", "logistic4", "interval", "single", "expected", "valid")
+"""What other figures of ratings end with behind ``srcc_``, ``plcc_`` or ``n_``."""
+
+
+def check_names(probes: Collection[str]) -> None:
+    """Refuse a probe whose figures would be written over others.
+
+    Raises:
+        ConfigError: its name is taken.
+    """
+    for name in probes:
+        if name in TAKEN or name.startswith(("gap_", *(f"{taken}_" for taken in TAKEN))):
+            raise ConfigError(f"probes.{name}: there is a figure srcc_{name} or n_{name} already; rename the probe")
 
 
 def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:

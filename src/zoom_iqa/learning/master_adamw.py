@@ -92,6 +92,12 @@ class MasterAdamW(Optimizer):
                 self._inner.state[master] = {"step": own["step"].clone(), **moments}
         self._publish()
 
+    def release_memory(self) -> None:
+        """Drop masters and moments, after the last step: what holds this optimizer may live on."""
+        self._masters.clear()
+        self._inner.state.clear()
+        self._inner.param_groups.clear()
+
     def _publish(self) -> None:
         for i, parameter in enumerate(self._parameters):
             if i in self._masters:

@@ -19,7 +19,11 @@ from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyPlan
 from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
+
+LOGGED = ("policy", "rollout", "reward", "probe", "judge")
+"""What figures of the update's other parts begin with in a log."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,8 @@ class Planner:
     """Lets an aggregation weigh tokens, filters drop some from the policy gradient, and penalties choose theirs.
 
     Raises:
-        ConfigError: an entry is no filter or penalty, or a filter reads what is made only after filters have acted.
+        ConfigError: an entry is no filter or penalty, two of them or of their views have one name, a name is taken, or
+            a filter reads what is made only after filters have acted.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class Planner:
         _check_parts("filters", filters, TokenFilter)
         _check_parts("penalties", penalties, Penalty)
         self._filters, self.penalties = dict(filters.items()), dict(penalties.items())
+        _check_names(self._filters, self.penalties)
         for name, part in self._filters.items():
             if any(signal.tokens == "selected" for signal in part.signals):
                 raise ConfigError(f"filters.{name} reads a signal at selected tokens; filters act before any are")
@@ -69,7 +75,11 @@ class Planner:
     def plan(
         self, table: TokenTable, micro_batches: Sequence[MicroBatch], *, step: int, mini_batch: int, reducer: Reducer
     ) -> MiniBatch:
-        """Plan one optimizer step. Every process must call it, each with its own part."""
+        """Plan one optimizer step. Every process must call it, each with its own part.
+
+        Raises:
+            ConfigError: a filter or penalty returns something else than a number, or a truth, for each token.
+        """
         # draws and ties go by the order of tokens: it must not be that of packing, which sees this process alone
         tokens_M = torch.cat([micro.tokens_U for micro in micro_batches]).sort().values
         trajectory_M = table.trajectory_T[tokens_M]
@@ -81,11 +91,13 @@ class Planner:
         figures: dict[str, float] = {}
         for name, part in self._filters.items():
             mask_M, found = part.keep(batch, step=step, mini_batch=mini_batch, reducer=reducer)
-            keep_M &= mask_M
-            advantages_M = advantages_M * part.advantage_factors(batch, reducer=reducer)
+            keep_M &= _checked(f"filters.{name}: the mask", mask_M, tokens_M, truths=True)
+            factors_M = part.advantage_factors(batch, reducer=reducer)
+            advantages_M = advantages_M * _checked(f"filters.{name}: advantage_factors", factors_M, tokens_M)
             figures |= {f"{name}/{key}": value for key, value in found.items()}
         for name, penalty in self.penalties.items():
             plans[name] = penalty.plan(batch, step=step, mini_batch=mini_batch, reducer=reducer)
+            _checked(f"penalties.{name}: coefficient_M", plans[name].coefficient_M, tokens_M)
             figures |= {f"{name}/{key}": value for key, value in plans[name].figures.items()}
         return MiniBatch(tuple(micro_batches), tokens_M, batch, keep_M, advantages_M, plans, figures)
 
@@ -115,3 +127,29 @@ def _check_parts(group: str, parts: Mapping[str, object], kind: type) -> None:
     for name, part in parts.items():
         if not isinstance(part, kind):
             raise ConfigError(f"{group}.{name} is no {kind.__name__}; give it a _target_ that makes one, or remove it")
+
+
+def _check_names(filters: Mapping[str, TokenFilter], penalties: Mapping[str, Penalty]) -> None:
+    for name in (*filters, *penalties):
+        if name in LOGGED or (name in filters and name in penalties):
+            group = "filters" if name in filters else "penalties"
+            raise ConfigError(f"{group}.{name}: figures are logged as {name}/... already; rename it")
+    views: dict[str, str] = {}
+    for name, part in filters.items():
+        for view in part.views:
+            other = views.setdefault(view, name)
+            if _settings(part.views[view]) != _settings(filters[other].views[view]):
+                raise ConfigError(f"filters.{name} and filters.{other} both have a view {view!r}; rename one's")
+
+
+def _settings(view: View) -> tuple[type, Mapping[str, object]]:
+    return type(view), vars(view)
+
+
+def _checked(what: str, found: object, tokens_M: Tensor, *, truths: bool = False) -> Tensor:
+    expected = f"it must be a tensor of {'bool' if truths else 'numbers'}, shape ({len(tokens_M)},)"
+    if not isinstance(found, Tensor):
+        raise ConfigError(f"{what} is a {type(found).__name__}; {expected}")
+    if found.shape != tokens_M.shape or (truths and found.dtype != torch.bool):
+        raise ConfigError(f"{what} has {found.dtype}, shape {tuple(found.shape)}; {expected}")
+    return found

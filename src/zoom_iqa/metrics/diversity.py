@@ -14,7 +14,7 @@ RATING_RANGE = (1.0, 5.0)
 def unique_score_ratio(scores: Sequence[float], *, n_images: int) -> float:
     """Distinct scores at two decimals divided by the number of images, in [0, 1] (Zoom-IQA).
 
-    An image without a score counts as an image and adds no distinct score.
+    An image without a score, whether it is left out or NaN, counts as an image and adds no distinct score.
 
     Raises:
         UndefinedMetricError: there are no images.
@@ -22,7 +22,8 @@ def unique_score_ratio(scores: Sequence[float], *, n_images: int) -> float:
     if n_images == 0:
         raise UndefinedMetricError("unique_score_ratio", "no images")
     # hundredths as whole numbers: equal scores compare equal whatever their last bits
-    return len(np.unique(np.rint(np.asarray(scores, dtype=np.float64) * 100))) / n_images
+    hundredths = np.rint(np.asarray(scores, dtype=np.float64) * 100)
+    return len(np.unique(hundredths[~np.isnan(hundredths)])) / n_images
 
 
 def rating_histogram(ratings: Sequence[float], *, n_bins: int) -> tuple[int, ...]:

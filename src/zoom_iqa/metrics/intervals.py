@@ -135,10 +135,12 @@ def _comparable(metric: Correlation, values: Vector) -> Vector:
 
 def _members(name: str, n_images: int, clusters: Sequence[Hashable] | None) -> list[NDArray[np.int64]] | None:
     """The images of each cluster, in order of first appearance; None where every image is its own."""
-    if clusters is None or len(set(clusters)) == n_images:
+    if clusters is None:
         return None
     if len(clusters) != n_images:
         raise DataError(f"{name}: {len(clusters)} clusters for {n_images} images; name one for each")
+    if len(set(clusters)) == n_images:
+        return None
     found: dict[Hashable, list[int]] = {}
     for index, cluster in enumerate(clusters):
         found.setdefault(cluster, []).append(index)

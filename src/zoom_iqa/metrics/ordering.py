@@ -35,7 +35,7 @@ def pair_accuracy(ratings_NK: ArrayLike, mos_N: ArrayLike) -> PairAccuracy:
     (1 + Kendall's tau) / 2 of single answers.
 
     Raises:
-        DataError: shapes do not fit, or a MOS is not finite.
+        DataError: shapes do not fit, images have no answers, or a MOS is not finite.
         UndefinedMetricError: no two images have a different MOS.
     """
     ratings, mos = np.asarray(ratings_NK, dtype=np.float64), np.asarray(mos_N, dtype=np.float64)
@@ -43,6 +43,8 @@ def pair_accuracy(ratings_NK: ArrayLike, mos_N: ArrayLike) -> PairAccuracy:
         raise DataError(
             f"pair_accuracy: ratings {ratings.shape} and MOS {mos.shape} do not fit, or a MOS is not finite"
         )
+    if ratings.shape[1] == 0:
+        raise DataError(f"pair_accuracy: ratings {ratings.shape} have no answer to an image; give NaN for a lost one")
     groups = [np.flatnonzero(snapped(mos) == value) for value in np.unique(snapped(mos))] if mos.size else []
     pairs = (len(mos) ** 2 - sum(len(group) ** 2 for group in groups)) / 2
     if pairs == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from numpy.typing import ArrayLike
@@ -134,12 +134,11 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
         format_rate=sum(o.well_formed for o in outcomes) / n,
         crop_rate=sum(o.cropped for o in outcomes) / n,
         routing_warning_rate=sum(o.routing_warning is not None for o in outcomes) / n,
-        failures=_counts(
-            [o.rating.reason for o in outcomes if isinstance(o.rating, ParseFailure)], FAILURE_REASONS + PEER_REASONS
+        failures=counts_by_reason(
+            (o.rating.reason for o in outcomes if isinstance(o.rating, ParseFailure)),
+            known=FAILURE_REASONS + PEER_REASONS,
         ),
-        routing_warnings=_counts(
-            [o.routing_warning for o in outcomes if o.routing_warning is not None], FAILURE_REASONS
-        ),
+        routing_warnings=counts_by_reason((o.routing_warning for o in outcomes), known=FAILURE_REASONS),
         score_histogram=rating_histogram(scores, n_bins=HISTOGRAM_BINS),
         mos_histogram=rating_histogram(all_mos, n_bins=HISTOGRAM_BINS),
     )
@@ -168,9 +167,12 @@ def _interval(
         return Undefined(error.reason)
 
 
-def _counts(found: Sequence[FailureReason], reasons: Sequence[FailureReason]) -> dict[FailureReason, int]:
-    counted = Counter(found)
-    return {reason: counted[reason] for reason in reasons}
+def counts_by_reason(
+    found: Iterable[FailureReason | None], *, known: Sequence[FailureReason]
+) -> dict[FailureReason, int]:
+    """How often each reason was given: the known ones, also those that were not, then those of a task's own."""
+    counted = Counter(reason for reason in found if reason is not None)
+    return {reason: counted[reason] for reason in (*known, *sorted(counted.keys() - set(known)))}
 
 
 def _plain(value: object) -> object:

@@ -14,14 +14,17 @@ def group_advantages(rewards_BG: torch.Tensor, *, normalize_std: bool, eps: floa
     """Reward minus the group's mean, divided by the group's standard deviation + eps if asked; shape (B, G).
 
     The deviation is the unbiased one (G - 1), as in TRL and verl, so that learning rates carry over. A group of equal
-    rewards gets exactly 0, whatever the rounding of its mean; so does a group of one.
+    rewards gets exactly 0, whatever the rounding of its mean; so does a group of one. It is computed in float64, where
+    squares of large rewards stay finite, and has the rewards' type (float32 of whole numbers).
     """
+    kept = rewards_BG.dtype if rewards_BG.is_floating_point() else torch.float32
+    rewards_BG = rewards_BG.double()
     advantages_BG = rewards_BG - rewards_BG.mean(1, keepdim=True)
     constant_B1 = rewards_BG.amax(1, keepdim=True) == rewards_BG.amin(1, keepdim=True)
     if normalize_std:
         variance_B1 = advantages_BG.square().sum(1, keepdim=True) / max(rewards_BG.shape[1] - 1, 1)
         advantages_BG = advantages_BG / (variance_B1.sqrt() + eps)
-    return torch.where(constant_B1, torch.zeros_like(advantages_BG), advantages_BG)
+    return torch.where(constant_B1, torch.zeros_like(advantages_BG), advantages_BG).to(kept)
 
 
 class GroupAdvantages:

@@ -32,6 +32,7 @@ class _Asked:
 
     process = 0
     stepping = False
+    between = False
     by: signal.Signals | None = None
 
 
@@ -107,7 +108,8 @@ def until_stopped(steps: Iterable[Step]) -> Iterator[Step]:
         AnswersError: the steps of a process have raised it; all processes do, at the end of theirs.
         StoppedError: a signal has asked; all processes are told.
     """
-    with stepping() as whole:
+    with stepping() as outermost:
+        whole = outermost or _Asked.between
         with agreed_answers(current_reducer()):
             for step in steps:
                 yield step
@@ -115,7 +117,17 @@ def until_stopped(steps: Iterable[Step]) -> Iterator[Step]:
                     break
         asked = agreed_stop() if whole else None
     if asked is not None:
-        raise StoppedError(asked)
+        raise StoppedError(asked, whole=not outermost)
+
+
+@contextmanager
+def between_steps() -> Iterator[None]:
+    """Within the block, of work after a step that is complete, ``until_stopped`` stops between steps of its own."""
+    _Asked.between = True
+    try:
+        yield
+    finally:
+        _Asked.between = False
 
 
 def in_slurm_batch() -> bool:

@@ -13,8 +13,8 @@ LOGIT_COPIES = 3
 """Rows of float32 logits at a time: logits, their log-softmax, its gradient."""
 SUMMED_AT_ONCE = 50_000_000
 """Numbers of gradients that DeepSpeed gathers before it sums them, as parallel/deepspeed_zero.py sets it."""
-MASTER_BYTES, STEP_BYTES = 12, 4
-"""A float32 master and two moments; while stepping a float32 gradient too."""
+MASTER_BYTES, STEP_BYTES = 12, 8
+"""A float32 master and two moments; while stepping a float32 gradient too, and a root of the second moment."""
 
 
 def memory(settings: Settings) -> Phases:
@@ -31,12 +31,16 @@ def memory(settings: Settings) -> Phases:
         logits = LOGIT_COPIES * 4 * settings.work.answers * shape.vocabulary
         cache = float(settings.held_tokens * shape.key_value_bytes(number))
         lent = {"whole weights": float(number * shape.text_parameters)} if settings.cut else {}
+        copied = shape.block_weights if settings.adapters else shape.fused_weights
+        lent["weights of the engine"] = float(number * copied)
         phases["rollout"] = {**stays, **lent, "keys and values": cache, "activations": float(max(passing, logits))}
     at_work = {"weights at work": at_work_bytes(settings)} if settings.cut else {}
     if settings.gradients_cut and not settings.cut:
         at_work = {"gradients at work": float(number * (shape.head_weights + SUMMED_AT_ONCE))}
     phases["update"] = {**stays, **gradients, **at_work, "activations": activation_bytes(settings)}
-    stepping = {"float32 gradients": STEP_BYTES * settings.trained / settings.gpus} if settings.masters else {}
+    stepping = (
+        {"float32 gradients and roots": STEP_BYTES * settings.trained / settings.gpus} if settings.masters else {}
+    )
     phases["step"] = {**stays, **gradients, **stepping}
     return phases
 

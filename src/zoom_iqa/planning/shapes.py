@@ -41,6 +41,12 @@ class PolicyShape:
         return self.layers * (attention + 3 * self.width * self.mlp_width)
 
     @property
+    def fused_weights(self) -> int:
+        """Those of queries, keys, values, gates and ups, which the decode loop copies side by side."""
+        attention = self.width * self.width + 2 * self.width * self.key_value_width
+        return self.layers * (attention + 2 * self.width * self.mlp_width)
+
+    @property
     def head_weights(self) -> int:
         """Weights of the output head; the embedding has as many."""
         return self.width * self.vocabulary

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.run_folder import FAILURE
 from zoom_iqa.evaluation.table import clipped_said
 from zoom_iqa.reports.published import DATASETS, PAPER, published_diversity, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable, mean_and_spread
@@ -51,12 +52,16 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
     """
     runs: list[FinishedRun] = []
     open_runs: list[str] = []
-    for config in sorted(folder.rglob("config.yaml")):
-        name = str(config.parent.relative_to(folder))
-        if not (config.parent / "metrics.json").is_file():
+    failed = {mark.parent for mark in folder.rglob(FAILURE)}
+    for place in sorted(failed.union(config.parent for config in folder.rglob("config.yaml"))):
+        name = str(place.relative_to(folder))
+        if place in failed:
+            open_runs.append(f"{name} has failed")
+            continue
+        if not (place / "metrics.json").is_file():
             open_runs.append(f"{name} has no figures yet")
             continue
-        run = read_run(config.parent)
+        run = read_run(place)
         if not run.trained:
             continue
         if run.last_stage not in run.metrics:

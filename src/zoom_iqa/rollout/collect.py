@@ -24,7 +24,8 @@ def collect(
 
     Raises:
         ConfigError: a request is for a speaker that ``engines`` does not name.
-        SessionError: two requests that are unfinished at once have one key.
+        SessionError: two requests that are unfinished at once have one key, or an engine does not answer each request
+            once.
     """
     loop = _Loop(engines, probes or {})
     return loop.run(sessions)
@@ -105,12 +106,20 @@ class _Loop:
         while any(engine.busy for engine in self._engines.values()):
             for engine in self._engines.values():
                 for generation in engine.step():
-                    running = self._running.pop(generation.key)
+                    running = self._answered(generation.key)
                     running.session.submit(replace(generation, key=running.own_key(generation.key)))
                     self._go_on(running)
+        if self._running:
+            lost = ", ".join(map(repr, self._running))
+            raise SessionError(f"an engine has no more to do and never answered {lost}; each request needs an answer")
         for engine in self._engines.values():
             engine.release()
         return [self._complete(number) for number in sorted(self._rollouts)]
+
+    def _answered(self, key: str) -> _Running:
+        if key not in self._running:
+            raise SessionError(f"an engine answered {key!r}, which is not asked for; each request needs one answer")
+        return self._running.pop(key)
 
     def _go_on(self, running: _Running) -> None:
         request = running.session.next_request()

@@ -38,6 +38,7 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
             f"rollout/failed_{reason}": _mean([_failed(rollout, reason) for rollout in rollouts])
             for reason in FAILURE_REASONS
         },
+        "rollout/failed_other": _mean([_failed_otherwise(rollout) for rollout in rollouts]),
         **_caption_measures(rollouts),
         **_choice_measures(rollouts),
         **_probe_measures(rollouts),
@@ -140,3 +141,8 @@ def _readable(rollout: Rollout) -> bool:
 
 def _failed(rollout: Rollout, reason: str) -> bool:
     return isinstance(rollout.judgement, ParseFailure) and rollout.judgement.reason == reason
+
+
+def _failed_otherwise(rollout: Rollout) -> bool:
+    """For a reason of a task's own; these have one name together, as all processes must have the same names."""
+    return isinstance(rollout.judgement, ParseFailure) and rollout.judgement.reason not in FAILURE_REASONS

@@ -57,11 +57,11 @@ class StageCheckpoint(Checkpoint):
             raise StoppedError(asked)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Save where answers have come to an end; all processes agree.
+        """Save where answers have come to an end, or a validation was stopped; all processes agree.
 
         In a step that is in hand they do before it has changed anything, and after a step in a callback that knows it.
         """
-        if isinstance(exception, AnswersError):
+        if isinstance(exception, AnswersError) or (isinstance(exception, StoppedError) and exception.whole):
             trainer.save_checkpoint(self._path, weights_only=False)
 
 

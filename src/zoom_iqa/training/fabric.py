@@ -5,25 +5,35 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import lightning as L
 from lightning.fabric.accelerators import CPUAccelerator
+from lightning.fabric.strategies import DDPStrategy
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel.launching import start_children
 from zoom_iqa.parallel.silence import watch_for_silence
 from zoom_iqa.training.strategy import joining_strategy
 
+LONGEST_S = 30 * 24 * 3600.0
+"""The longest that processes wait for each other: an engine may be waited for without an end."""
 
-def fabric_of(settings: Mapping[str, Any], *, where: str) -> L.Fabric:
+
+def fabric_of(settings: Mapping[str, Any], *, where: str, patience_s: float) -> L.Fabric:
     """The Fabric that joins the processes that ``settings`` of the config's node ``where`` ask for.
+
+    They wait for each other at least ``patience_s`` seconds: so long one of them may be at work alone.
 
     Raises:
         ConfigError: the machine does not have what is asked for.
     """
     try:
-        fabric = L.Fabric(**{**settings, "strategy": joining_strategy(settings.get("strategy", "auto"))})
+        strategy = joining_strategy(settings.get("strategy", "auto"))
+        if strategy == "ddp":
+            strategy = DDPStrategy(timeout=timedelta(seconds=min(patience_s, LONGEST_S)))
+        fabric = L.Fabric(**{**settings, "strategy": strategy})
     except (ValueError, RuntimeError, TypeError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{where}: {said} (machine=cpu takes the processors)") from error
@@ -41,8 +51,8 @@ def starts_processes(fabric: L.Fabric) -> bool:
     return fabric.strategy.launcher is not None and not environment.creates_processes_externally
 
 
-def launch(fabric: L.Fabric, *, more_arguments: Sequence[str], silent_after_s: float) -> None:
-    """Start the processes that are missing, by this process's own command line and ``more_arguments``, and join all.
+def launch(fabric: L.Fabric, *, arguments: Sequence[str], silent_after_s: float) -> None:
+    """Start the processes that are missing, each by this process's own command with ``arguments``, and join all.
 
     Lightning would start them too, but not end them with this process, nor say which of them has died. One that falls
     silent for ``silent_after_s`` seconds ends all.
@@ -57,7 +67,7 @@ def launch(fabric: L.Fabric, *, more_arguments: Sequence[str], silent_after_s: f
             "NODE_RANK": str(environment.node_rank()),
             "WORLD_SIZE": str(count * fabric.strategy.num_nodes),  # type: ignore[attr-defined]
         }
-        start_children([*_own_command(), *more_arguments], count=count - 1)
+        start_children([*_own_command(), *arguments], count=count - 1)
         os.environ["LOCAL_RANK"] = "0"  # Lightning takes the processes for started
     fabric.launch()
     watch_for_silence(silent_after_s)
@@ -68,4 +78,4 @@ def _own_command() -> list[str]:
 
     module = getattr(__main__.__spec__, "name", None)
     start = [os.path.abspath(sys.argv[0])] if module is None else ["-m", module]
-    return [sys.executable, *start, *sys.argv[1:]]
+    return [sys.executable, *start]

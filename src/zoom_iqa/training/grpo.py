@@ -24,7 +24,7 @@ from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, RolloutGroup, Sample
 from zoom_iqa.curation.judge_probe import Judge
-from zoom_iqa.engines.engine import Engine
+from zoom_iqa.engines.engine import Engine, HasWeights
 from zoom_iqa.engines.patient import Patience, PatientEngine
 from zoom_iqa.engines.speaker import Cost
 from zoom_iqa.learning.step_clock import StepClock, TimedLikelihood
@@ -226,8 +226,7 @@ class GRPOModule(L.LightningModule):
 
     def configure_model(self) -> None:
         """Lay out the weights, before Lightning asks for an optimizer."""
-        if self._placement.lends_copies:
-            del self._engines["policy"]
+        self._rest_engine()
         self._placement.place(self.model)
         if self._reference_policy is not None:
             self._placement.place(self._reference_policy.model)
@@ -302,10 +301,22 @@ class GRPOModule(L.LightningModule):
                 group_size=self._group_size,
                 seed=derive_seed(self._seed, "rollout", self.rollout_step, rank()),
             )
-            if self._placement.lends_copies:
-                del self._engines["policy"]
+            self._rest_engine()
         self.model.train()
         return groups
+
+    def _rest_engine(self) -> None:
+        """Leave the engine no weights of its own: the update needs the room."""
+        engine = self._engines["policy"]
+        if self._placement.lends_copies:
+            del self._engines["policy"]
+        elif isinstance(engine, HasWeights):
+            engine.drop_weights()
+
+    def release_memory(self) -> None:
+        """Drop engines and the reference: the stage is done."""
+        self._engines.clear()
+        self._reference = self._reference_policy = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The step seeds the sampling; it and a few verdicts and states are all a resumed run needs beside weights."""

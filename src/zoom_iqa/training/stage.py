@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -73,6 +74,15 @@ class WorksInFolder(Protocol):
         ...
 
 
+@runtime_checkable
+class HoldsMemory(Protocol):
+    """A module or optimizer that keeps weights or moments beside the policy; Lightning keeps it until the run's end."""
+
+    def release_memory(self) -> None:
+        """Drop them: the stage is done."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """The parts of a stage, made before there is a policy, so that mistakes show early.
@@ -133,6 +143,7 @@ class Stage:
             trainer.fit(module, datamodule=self.data, ckpt_path=start, weights_only=True)
         policy.model.to(trainer.strategy.root_device)  # Lightning leaves it on the CPU, where a GPU's parts cannot meet
         trainer.save_checkpoint(done, weights_only=True)
+        _release_memory(module, *trainer.optimizers)
         placement.give_back(policy)
         if rank() == 0:
             remove(last)  # nothing is left to go on with
@@ -165,6 +176,14 @@ class Stage:
         # Lightning's handlers save, broadcast and exit wherever they interrupt, and forget torch's of dead workers
         trainer._signal_connector.register_signal_handlers = _no_handlers  # type: ignore[method-assign]
         return trainer
+
+
+def _release_memory(*parts: object) -> None:
+    for part in parts:
+        if isinstance(part, HoldsMemory):
+            part.release_memory()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _no_handlers() -> None:

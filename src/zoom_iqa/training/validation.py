@@ -17,6 +17,7 @@ from zoom_iqa.base.targets import Preference
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.parallel.processes import rank, wait_for_all
+from zoom_iqa.parallel.stopping import between_steps
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.strategy import lent
 
@@ -112,7 +113,8 @@ class BenchmarkEvaluation(L.Callback):
                     for stale in path.parent.glob(f"{path.stem}*"):  # of a run that was stopped and has come here again
                         stale.unlink()
                 wait_for_all()
-                predictions = evaluator.run(_policy(pl_module), path=path, title=None)
+                with between_steps():
+                    predictions = evaluator.run(_policy(pl_module), path=path, title=None)
                 scored = figures_of(predictions, None)
                 numbers = {key: scored[key] for key in LOGGED if isinstance(scored.get(key), float)}
                 figures |= {f"val/{name}/{key}": value for key, value in numbers.items()}

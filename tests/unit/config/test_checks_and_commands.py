@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,6 +119,28 @@ def test_an_absent_value_is_named_unless_it_comes_later() -> None:
         check_config(absent)
     absent.r._partial_ = True
     check_config(absent)
+
+
+ENGINE = "zoom_iqa.engines.transformers_engine.TransformersEngine"
+
+
+def test_of_an_engine_the_stage_gives_some_arguments_and_no_others() -> None:
+    with pytest.raises(ConfigError, match=r"rollout: .* they come from the stage, so add rollout\._partial_: true"):
+        check_config(OmegaConf.create({"rollout": {"_target_": ENGINE}}))
+    check_config(OmegaConf.create({"rollout": {"_target_": ENGINE, "_partial_": True}}))
+    scripted = "zoom_iqa.engines.scripted.ScriptedEngine"
+    with pytest.raises(ConfigError, match=r"rollout: .* needs script; add to the YAML"):
+        check_config(OmegaConf.create({"rollout": {"_target_": scripted, "_partial_": True}}))
+
+
+@pytest.mark.parametrize(("source", "said"), [("1 / 0", "ZeroDivisionError"), ("x = (", "SyntaxError")])
+def test_a_module_that_cannot_be_imported_is_named(
+    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"broken_{said}.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=rf"r\._target_=broken_{said}\.Term: importing it failed \({said}: "):
+        check_config(rank(_target_=f"broken_{said}.Term"))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from support.toy_prompts import PROMPTS
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.base.types import ImagePart, Sample, TextPart, rated_example
+from zoom_iqa.base.types import ImagePart, Message, Reading, Sample, TextPart, rated_example
 from zoom_iqa.data.supervised.records import (
     SupervisedTurn,
     TurnRecord,
@@ -25,6 +25,7 @@ from zoom_iqa.data.supervised.records import (
     turn_records,
     write_records,
 )
+from zoom_iqa.tasks.sessions import QuestionSession, request_of
 from zoom_iqa.tasks.tools.crop import crop_image
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -321,3 +322,12 @@ def test_any_value_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
     except DataError:
         return
     assert load_turn(read, load).response
+
+
+def test_a_task_need_not_say_where_numbers_stand() -> None:
+    prompt = (Message("user", (TextPart("Good?"), ImagePart.of(IMAGE))),)
+    request = request_of(prompt, example=ITEM, index=0, seed=0, turn=1)
+    reading = Reading(values={"rating": 5}, well_formed=True)  # a whole number is a rating as well
+    session = QuestionSession(example=ITEM, index=0, request=request, read=lambda text: reading)
+    assert supervised_turns(session, ["Yes."]) == (SupervisedTurn(prompt, "Yes.", ()),)
+    assert session.rollout().rating == 5.0

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from support.made_rollouts import record
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Reading
 from zoom_iqa.evaluation.figures import figures_of
-from zoom_iqa.evaluation.views import caption_figures, view_figures
+from zoom_iqa.evaluation.views import caption_figures, check_names, view_figures
 
 MOS = (1.0, 2.0, 3.0, 4.0, 5.0)
 SHOWN = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -34,6 +35,16 @@ def test_agreement_from_words_and_the_gap_to_that_from_the_image() -> None:
     interval = found["srcc_gap_interval_caption"]
     assert isinstance(interval, dict)
     assert interval["low"] <= 0.1 <= interval["high"]
+
+
+def test_a_probe_cannot_be_named_as_a_figure_is() -> None:
+    several = [replace(record(f"image{n}", rating=SHOWN[n], mos=MOS[n]), sample=s) for n in range(5) for s in (0, 1)]
+    for name in figures_of(several, rubric=None):
+        kind, _, rest = name.partition("_")
+        if kind in ("srcc", "plcc", "n") and rest:
+            with pytest.raises(ConfigError, match=rf"probes\.{rest}: there is a figure"):
+                check_names([rest])
+    check_names(["caption", "description", "judge"])
 
 
 def test_equal_ratings_have_no_gap() -> None:

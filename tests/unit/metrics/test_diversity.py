@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from zoom_iqa.base.errors import UndefinedMetricError
@@ -9,6 +11,7 @@ def test_distinct_two_decimal_scores_over_images():
     assert unique_score_ratio([3.1, 4.2], n_images=8) == 0.25
     assert unique_score_ratio([3.11, 3.12, 3.13, 3.131], n_images=4) == 0.75
     assert unique_score_ratio([], n_images=3) == 0.0
+    assert unique_score_ratio([math.nan, 3.0], n_images=2) == 0.5
 
 
 def test_equal_scores_with_different_last_bits_are_one():

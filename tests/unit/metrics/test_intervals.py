@@ -145,6 +145,8 @@ def test_too_few_clusters_are_undefined_and_a_wrong_number_is_refused():
         bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, 1] * 5)
     with pytest.raises(DataError, match="4 clusters for 10 images"):
         bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, 0, 1, 2])
+    with pytest.raises(DataError, match="11 clusters for 10 images"):
+        bootstrap_interval(x, y, metric="srcc", n_resamples=10, seed=0, clusters=[0, *range(10)])
 
 
 def test_resamples_rank_values_equal_up_to_rounding_alike():

@@ -84,6 +84,11 @@ def test_its_standard_deviation_is_that_of_answering_anew() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    for ratings, mos in (([[1.0]], [1.0, 2.0]), ([1.0, 2.0], [1.0, 2.0]), ([[1.0], [2.0]], [1.0, NAN])):
+    for ratings, mos in (
+        ([[1.0]], [1.0, 2.0]),
+        ([[], []], [1.0, 2.0]),
+        ([1.0, 2.0], [1.0, 2.0]),
+        ([[1.0], [2.0]], [1.0, NAN]),
+    ):
         with pytest.raises(DataError, match="pair_accuracy"):
             pair_accuracy(ratings, mos)

@@ -52,6 +52,12 @@ def test_figures_leave_failures_out_and_count_them_beside():
     assert sum(summary.mos_histogram) == 43
 
 
+def test_a_reason_of_a_tasks_own_is_counted_behind_the_known_ones():
+    summary = summarize([*VALID, *FAILED, failure("bad_word", 2.0)], n_resamples=100, seed=0)
+    assert list(summary.failures.items())[-2:] == [("no_score", 0), ("bad_word", 1)]
+    assert (summary.failures["missing_answer"], summary.failures["bad_rating"]) == (2, 1)
+
+
 def test_what_was_clipped_is_counted_beside_the_figures():
     off_scale = [
         ImageOutcome(rating=5.0, mos=4.0, cropped=False, well_formed=True, routing_warning=None, rating_clipped=True),

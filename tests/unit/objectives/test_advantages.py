@@ -32,6 +32,14 @@ def test_constant_group_is_exactly_zero(value, size, normalize):
     assert size == 1 or advantages[1].abs().max() > 0
 
 
+def test_large_rewards_and_whole_ones_by_hand():
+    # deviations -1, 1 and unbiased std sqrt(2), in whatever unit
+    for rewards in (torch.tensor([[1e20, -1e20]]), torch.tensor([[3, 1]]), torch.tensor([[6e4, -6e4]]).half()):
+        advantages = group_advantages(rewards, normalize_std=True, eps=0.0)
+        assert advantages[0].tolist() == pytest.approx([2**-0.5, -(2**-0.5)], rel=1e-3)
+        assert advantages.dtype == (rewards.dtype if rewards.is_floating_point() else torch.float32)
+
+
 def test_negative_eps_is_refused():
     with pytest.raises(ConfigError, match=r"eps=-1"):
         GroupAdvantages(normalize_std=True, eps=-1)

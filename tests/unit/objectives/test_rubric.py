@@ -115,6 +115,25 @@ class BrokenTerm:
         return self._value
 
 
+class SometimesBroken(BrokenTerm):
+    def present(self, inputs):
+        return self._value
+
+
+def test_what_is_no_tensor_and_what_says_no_presence_is_named():
+    inputs = RewardInputs.from_groups(GROUPS, reducer=LocalReducer())
+    with pytest.raises(ConfigError, match=r"'broken' returned a list; it must be a tensor of shape \(3, 3\)"):
+        Rubric(terms={"broken": BrokenTerm([[1.0] * 3] * 3)}).rewards(inputs, step=0)
+    with pytest.raises(ConfigError, match=r"'broken\.present' returned torch\.float32; it must be a torch\.bool"):
+        Rubric(terms={"broken": SometimesBroken(torch.ones(3, 3))}).rewards(inputs, step=0)
+
+
+@pytest.mark.parametrize("names", [("total",), ("flat_groups",), ("broken", "broken_present")])
+def test_a_name_that_is_logged_already_is_refused(names):
+    with pytest.raises(ConfigError, match=rf"reward\.{names[-1]}: reward/{names[-1]} is logged already"):
+        Rubric(terms={name: BrokenTerm(torch.ones(3, 3)) for name in names})
+
+
 def test_a_term_of_another_shape_is_named():
     rubric = Rubric(terms={"broken": BrokenTerm(torch.ones(3))})
     with pytest.raises(ConfigError, match=r"'broken' returned shape \(3,\)"):

@@ -91,11 +91,12 @@ def test_bytes_by_hand() -> None:
         "weights": whole,
         "optimizer": 15_648,
         "reference": whole,
+        "weights of the engine": 2 * 2 * (64 + 2 * 32 + 2 * 128),  # q, k and v, gate and up of two blocks
         "keys and values": 120 * 32,
         "activations": max(328 * 20, 3 * 4 * 6 * 100),
     }
     assert phases["update"]["gradients"] == 2 * 2608
-    assert phases["step"]["float32 gradients"] == 4 * 2608 / 2
+    assert phases["step"]["float32 gradients and roots"] == 8 * 2608 / 2
     assert "activations" not in phases["step"]
     assert peak({"a": {"x": 1.0, "y": 2.0}, "b": {"x": 4.0}}) == ("b", 4.0)
 
@@ -103,6 +104,7 @@ def test_bytes_by_hand() -> None:
 def test_adapters_keep_the_base_and_no_gradient_of_the_head() -> None:
     settings = replace(SETTINGS, trained=240, adapters=True, reference=False)
     assert memory(settings)["update"]["weights"] == 2 * (SMALL.parameters + 240)
+    assert memory(settings)["rollout"]["weights of the engine"] == 2 * 1152  # adapters stand beside all matrices
     assert update_products(settings) == 3 / 4 * update_products(SETTINGS)
     assert activation_bytes(replace(settings, checkpointing=False)) == 328 * 2 * 100 + 3 * 4 * 10 * 100
 
@@ -146,7 +148,7 @@ def test_gradients_that_are_cut_up_by_hand() -> None:
 
 
 def test_changes_of_a_plan_with_deepspeed_are_those_it_takes() -> None:
-    settings = replace(H200_STEP, masters=True, reference=True, gpus=8, zero=2, deepspeed=True)
+    settings = replace(H200_STEP, masters=True, reference=True, gpus=16, zero=2, deepspeed=True)
     said = [change for change, _ in plan(settings, GPUS["l40s"]).changes]
     assert said[:2] == ["policy/lora=r64 trainer=fsdp", "trainer=deepspeed_zero3"]
     alone = replace(settings, gpus=1, zero=0)

@@ -26,6 +26,8 @@ def multirun(tmp_path: Path) -> Path:
         run_folder(tmp_path / "sweep" / str(number), {"sft": answers(1.0), "grpo": answers(off)}, config=config)
     (tmp_path / "sweep" / "2").mkdir()
     (tmp_path / "sweep" / "2" / "config.yaml").write_text("stages: [sft]\n")
+    (tmp_path / "sweep" / "3").mkdir()
+    (tmp_path / "sweep" / "3" / "failed").touch()
     return tmp_path / "sweep"
 
 
@@ -33,18 +35,32 @@ def test_the_best_comes_first_and_equal_columns_once(multirun: Path) -> None:
     table = sweep_table(multirun)
     assert list(table.header[:4]) == ["run", "grpo.also", "seed", "images"]  # grpo.lr is as grpo.also
     assert [list(row[:5]) for row in table.rows] == [["1", "0.2", "1", "10", "1"], ["0", "0.1", "0", "10", "0.8788"]]
-    assert table.notes == ["not in the table: 2 has no figures yet"]
+    assert table.notes == ["not in the table: 2 has no figures yet", "not in the table: 3 has failed"]
 
 
-def test_it_is_kept_and_printed_when_the_multirun_ends(multirun: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(multirun)}}}))
+def test_it_is_kept_and_printed_when_the_multirun_ends(
+    multirun: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "-m", "seed=0,1,2,3"])
+    with pytest.raises(SystemExit) as ended:
+        SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(multirun)}}}))
+    assert ended.value.code == 2
     with (multirun / "summary.csv").open(newline="") as file:
         assert [row["run"] for row in csv.DictReader(file)] == ["1", "0"]
-    said = capsys.readouterr().out
-    assert "2 runs, the last stage of each" in said
-    assert said.endswith(f"{multirun / 'summary.csv'}\n")
+    said = capsys.readouterr()
+    assert "2 runs, the last stage of each" in said.out
+    assert said.out.endswith(f"{multirun / 'summary.csv'}\n")
+    again = f"python -m zoom_iqa.train -m seed=0,1,2,3 hydra.sweep.dir={multirun}"
+    assert said.err == f"error: 2 runs have not ended; to go on with them: {again}\n"
+
+
+def test_one_in_which_all_have_ended_ends_well(multirun: Path) -> None:
+    for name in ("2/config.yaml", "3/failed"):
+        (multirun / name).unlink()
+    SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(multirun)}}}))
 
 
 def test_a_multirun_of_which_nothing_ended_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
+    with pytest.raises(SystemExit):
+        SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}}))
     assert capsys.readouterr().err.startswith(f"no summary: {tmp_path}: no training run has ended below it")

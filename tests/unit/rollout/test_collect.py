@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support.random_policy import noise_image
 from support.toy_prompts import THREE_WORDINGS
+from zoom_iqa.base.errors import SessionError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.scripted import ScriptedEngine
@@ -89,6 +92,33 @@ def test_a_group_shares_one_prompt_and_wordings_vary_between_images() -> None:
     keys = [request.prompt_key for request in turn1]
     assert [len(set(keys[i : i + 3])) for i in range(0, len(keys), 3)] == [1] * 8
     assert len({request.prompt[0].parts[0] for request in turn1}) == 3
+
+
+class ForgetfulEngine(RecordingEngine):
+    """Loses its first request, or answers it twice."""
+
+    def __init__(self, *, twice: bool) -> None:
+        super().__init__()
+        self._twice = twice
+
+    def step(self) -> list[Generation]:
+        if not self._twice and len(self.seen) == len(self._waiting):
+            self._waiting.pop(0)
+        answered = super().step()
+        return answered * 2 if self._twice else answered
+
+
+@pytest.mark.parametrize(("twice", "said"), [(False, "never answered 'd:a/"), (True, "which is not asked for")])
+def test_an_engine_answers_each_request_once(twice: bool, said: str) -> None:
+    engine = ForgetfulEngine(twice=twice)
+    with pytest.raises(SessionError, match=said):
+        collect_groups(
+            samples("a", "b"),
+            task=ZoomTask(prompts=THREE_WORDINGS),
+            engines={"policy": engine},
+            group_size=3,
+            seed=0,
+        )
 
 
 def test_nothing_to_collect() -> None:

@@ -24,6 +24,13 @@ def test_ratings_off_the_scale_are_a_share_of_the_readable_ones() -> None:
     assert measures["rollout/distinct_ratings_per_image"] == pytest.approx(4 / 2)
 
 
+def test_reasons_of_a_tasks_own_are_one_share() -> None:
+    own = [ParseFailure("bad_word", ""), ParseFailure("bad_rating", ""), 3.0, ParseFailure("bad_colour", "")]
+    measures = to_floats(rollout_measures([group("a", 3.0, own)]))
+    assert measures["rollout/failed_other"] == pytest.approx(2 / 4)
+    assert measures["rollout/failed_bad_rating"] == pytest.approx(1 / 4)
+
+
 def test_captions_are_counted_by_kind_where_a_task_asks_for_them() -> None:
     texts = ["<caption>a</caption>", "<caption></caption>", "no", "<caption>3.5</caption>", "<caption>b</caption>"]
     made = [described(read_caption_reason(text)) for text in texts]

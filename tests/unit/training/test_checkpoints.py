@@ -60,6 +60,15 @@ def test_asked_to_stop_it_saves_once_and_ends_the_stage(monkeypatch: pytest.Monk
     assert trainer.saved == [2, 3]
 
 
+@pytest.mark.parametrize(("whole", "saved"), [(True, [2]), (False, [])])  # False: at once, or saved already
+def test_stopped_in_a_validation_it_saves(whole: bool, saved: list[int]) -> None:
+    trainer, callback = Trainer(), StageCheckpoint(path=Path("last.ckpt"), every=9)
+    trainer.step(callback)
+    error = StoppedError(signal.SIGTERM, whole=whole)
+    callback.on_exception(trainer, SimpleNamespace(), error)  # type: ignore[arg-type]
+    assert trainer.saved == saved
+
+
 class Unpicklable:
     def __reduce__(self) -> Any:
         raise KeyboardInterrupt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +18,10 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from support.changed_steps import acting_before, killed
 from support.made_rollouts import record
 from support.small_run import metrics_of, rows, save_policy, small_run, weights_of
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.errors import ConfigError, StoppedError
 from zoom_iqa.base.records import Record
+from zoom_iqa.evaluation.evaluator import Evaluator
+from zoom_iqa.parallel.stopping import stoppable
 from zoom_iqa.training.grpo import GRPOModule
 from zoom_iqa.training.validation import BenchmarkEvaluation
 
@@ -112,6 +115,29 @@ def test_a_stopped_run_goes_on_to_the_same_figures(
             [path.name for path in (run / "logs" / stage / "best").iterdir()] for run in (tmp_path / "run", validated)
         ]
         assert kept[0] == kept[1]
+
+
+def test_a_signal_stops_a_validation_and_the_run_goes_on_to_the_same_figures(
+    policy: Path, validated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, answered = [*VALIDATION, "evaluator.batch_size=1"], []
+    once = Evaluator._predict
+
+    def signalled(self: Any, policy: Any, indices: Any) -> Any:
+        for records in once(self, policy, indices):
+            answered.append(records)
+            if len(answered) == 2:  # of the five images of the first validation
+                signal.raise_signal(signal.SIGTERM)
+            yield records
+
+    with monkeypatch.context() as patched, stoppable():
+        patched.setattr(Evaluator, "_predict", signalled)
+        with pytest.raises(StoppedError):
+            small_run(tmp_path / "run", policy, *settings)
+    assert len(answered) == 2
+    small_run(tmp_path / "run", policy, *settings)
+    for stage in ("sft", "grpo"):
+        assert rows(tmp_path / "run", stage) == rows(validated, stage)
 
 
 class Scripted:

@@ -71,7 +71,7 @@ def supervised_turns(session: Session, texts: Sequence[str]) -> tuple[Supervised
     if further is not None:
         raise DataError(f"{further.key}: turn {taken} asks for another; give the text of turn {taken + 1}")
     return tuple(
-        SupervisedTurn(step.request.prompt, step.generation.text, step.reading.spans["numbers"])
+        SupervisedTurn(step.request.prompt, step.generation.text, step.reading.spans.get("numbers", ()))
         for step in session.rollout().steps
     )
 

@@ -118,6 +118,11 @@ class NativeEngine:
         replayed = self._fixed_shapes and self._policy.device.type == "cuda"
         self._step = ReplayedStep(self._draw_next) if replayed else self._draw_next
 
+    def drop_weights(self) -> None:
+        """Give the copied weights back, and the replayed steps that read them."""
+        self._store.clear()
+        del self._weights, self._step
+
     def release(self) -> None:
         """Drop the keys and values of finished rows."""
         self._store.clear()

@@ -222,11 +222,16 @@ class Adapts(Protocol):
         ...
 
 
+TAKEN = ("total", "group_std", "flat_groups")
+"""Figures of all terms together, which are logged and recorded beside those of each."""
+
+
 class Rubric:
     """The weighted sum of named reward terms.
 
     Raises:
-        ConfigError: there is no term, an entry is not a reward term, or a weight is below 0.
+        ConfigError: there is no term, an entry is not a reward term or has a name that is taken, or a weight is below
+            0.
     """
 
     def __init__(self, *, terms: Mapping[str, RewardTerm]) -> None:
@@ -238,6 +243,8 @@ class Rubric:
                 raise ConfigError(
                     f"reward.{name} is not a reward term; give it a _target_ that makes one, or remove it"
                 )
+            if name in TAKEN or name.removesuffix("_present") in self._terms.keys() - {name}:
+                raise ConfigError(f"reward.{name}: reward/{name} is logged already as another figure; rename the term")
         self._adapting = {name: term for name, term in self._terms.items() if isinstance(term, Adapts)}
         self._weights = {name: not_negative(f"reward.{name}.weight", term.weight) for name, term in terms.items()}
 
@@ -331,10 +338,15 @@ class Rubric:
         """Return the total and the breakdown at this training step; values that are not finite are the caller's to see.
 
         Raises:
-            ConfigError: a term returns another shape than (B, G).
+            ConfigError: a term does not return a tensor of shape (B, G), or does not say of each response whether it is
+            there.
         """
-        terms = {name: _checked(name, term.reward(inputs), inputs) for name, term in self._terms.items()}
-        present = {name: term.present(inputs) for name, term in self._terms.items() if isinstance(term, MayBeAbsent)}
+        terms = {name: _checked(name, term.reward(inputs), inputs).double() for name, term in self._terms.items()}
+        present = {
+            name: _checked(f"{name}.present", term.present(inputs), inputs, dtype=torch.bool)
+            for name, term in self._terms.items()
+            if isinstance(term, MayBeAbsent)
+        }
         terms |= {name: _neutral(terms[name], present_BG) for name, present_BG in present.items()}
         weights = {name: weight.value(step) for name, weight in self._weights.items()}
         total_BG = torch.stack([weights[name] * terms[name] for name in terms]).sum(0)
@@ -353,8 +365,13 @@ def _neutral(term_BG: torch.Tensor, present_BG: torch.Tensor) -> torch.Tensor:
     return term_BG.where(present_BG, mean_B1)
 
 
-def _checked(name: str, reward_BG: torch.Tensor, inputs: RewardInputs) -> torch.Tensor:
-    expected = inputs.shape
-    if tuple(reward_BG.shape) != expected:
-        raise ConfigError(f"reward term {name!r} returned shape {tuple(reward_BG.shape)}; it must be {expected}")
-    return reward_BG.double()
+def _checked(name: str, found: object, inputs: RewardInputs, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    kind = "" if dtype is None else f"{dtype} "
+    expected = f"it must be a {kind}tensor of shape {inputs.shape}"
+    if not isinstance(found, torch.Tensor):
+        raise ConfigError(f"reward term {name!r} returned a {type(found).__name__}; {expected}")
+    if tuple(found.shape) != inputs.shape:
+        raise ConfigError(f"reward term {name!r} returned shape {tuple(found.shape)}; {expected}")
+    if dtype not in (None, found.dtype):
+        raise ConfigError(f"reward term {name!r} returned {found.dtype}; {expected}")
+    return found

@@ -1,0 +1,96 @@
+"""What filters and penalties of somebody's own return, and what they are called, is checked and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.learning.micro_batches import MicroBatch
+from zoom_iqa.learning.mini_batch import Planner
+from zoom_iqa.learning.token_table import TokenTable
+from zoom_iqa.objectives.aggregation import TokenMean
+from zoom_iqa.objectives.filters.base import TokenFilter
+from zoom_iqa.objectives.measures import Measures
+from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan
+from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.views import BlankImage, CoarseCrop, View
+from zoom_iqa.parallel.reducer import LocalReducer, Reducer
+
+TABLE = TokenTable(
+    sequences=(),
+    trajectory_T=torch.tensor([0, 0, 1]),
+    advantages_T=torch.tensor([1.0, 1.0, -1.0]),
+    marks={},
+    signals={"sampled": torch.zeros(3)},
+)
+ALL = torch.ones(3, dtype=torch.bool)
+
+
+class OwnFilter(TokenFilter):
+    def __init__(self, mask: object = ALL, factors: object = None, views: Mapping[str, View] | None = None) -> None:
+        self._mask, self._factors = mask, torch.ones(3) if factors is None else factors
+        self.views = views or {}
+
+    def keep(
+        self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        return self._mask, {"selected": 1.0}  # type: ignore[return-value]
+
+    def advantage_factors(self, tokens: TokenBatch, *, reducer: Reducer) -> Tensor:
+        return self._factors  # type: ignore[return-value]
+
+
+class OwnPenalty(Penalty):
+    def __init__(self, coefficients: object = None) -> None:
+        self._coefficients = torch.ones(3) if coefficients is None else coefficients
+
+    def plan(self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer) -> PenaltyPlan:
+        return PenaltyPlan(coefficient_M=self._coefficients)  # type: ignore[arg-type]
+
+    def loss(self, inputs: PenaltyInputs) -> tuple[Tensor, Measures]:
+        raise NotImplementedError
+
+
+def planner(
+    filters: Mapping[str, TokenFilter] | None = None, penalties: Mapping[str, Penalty] | None = None
+) -> Planner:
+    return Planner(aggregation=TokenMean(), filters=filters or {}, penalties=penalties or {})
+
+
+def plan(planner: Planner) -> None:
+    planner.plan(TABLE, [MicroBatch((0,), torch.arange(3))], step=0, mini_batch=0, reducer=LocalReducer())
+
+
+def test_what_fits_passes() -> None:
+    plan(planner({"mine": OwnFilter()}, {"yours": OwnPenalty()}))
+
+
+@pytest.mark.parametrize("mask", [torch.tensor([True]), torch.tensor(True), torch.ones(3), [True] * 3])
+def test_a_mask_that_is_none_is_named(mask: object) -> None:
+    with pytest.raises(ConfigError, match=r"filters\.mine: the mask .*; it must be a tensor of bool, shape \(3,\)"):
+        plan(planner({"mine": OwnFilter(mask)}))
+
+
+@pytest.mark.parametrize("values", [torch.ones(1), torch.ones(4), [1.0] * 3])
+def test_factors_and_coefficients_are_one_a_token(values: object) -> None:
+    with pytest.raises(ConfigError, match=r"filters\.mine: advantage_factors .*; it must be a tensor of numbers"):
+        plan(planner({"mine": OwnFilter(factors=values)}))
+    with pytest.raises(ConfigError, match=r"penalties\.mine: coefficient_M .*; it must be a tensor of numbers"):
+        plan(planner(penalties={"mine": OwnPenalty(values)}))
+
+
+def test_names_under_which_something_is_logged_already_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"filters\.policy: figures are logged as policy/\.\.\. already"):
+        planner({"policy": OwnFilter()})
+    with pytest.raises(ConfigError, match=r"filters\.mine: figures are logged as mine/"):
+        planner({"mine": OwnFilter()}, {"mine": OwnPenalty()})
+
+
+def test_two_filters_may_share_a_view_and_not_the_name_of_two() -> None:
+    planner({"a": OwnFilter(views={"seen": CoarseCrop()}), "b": OwnFilter(views={"seen": CoarseCrop()})})
+    with pytest.raises(ConfigError, match=r"filters\.b and filters\.a both have a view 'seen'"):
+        planner({"a": OwnFilter(views={"seen": CoarseCrop()}), "b": OwnFilter(views={"seen": BlankImage()})})
