@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,21 @@ def test_artifacts_that_a_stop_kept_back_are_handed_over_once(tmp_path: Path, mo
             small_run(run, policy)
     assert metrics_of(run)["grpo"]
     assert handed == []
+    closed = StageLogs.__exit__
+
+    def cut_off(self: StageLogs, kind: Any, error: Any, trace: Any) -> None:
+        closed(self, kind, error, trace)
+        if handed:
+            killed()  # while they are sent
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StageLogs, "__exit__", cut_off)
+        with pytest.raises(RuntimeError, match="killed"):
+            small_run(run, policy)
+    assert handed == ["policy", "report"]
     for _ in range(2):
         small_run(run, policy)
-        assert handed == ["policy", "report"]
+        assert handed == ["policy", "report"] * 2
 
 
 def test_a_killed_run_is_logged_as_if_it_never_was(killed_and_continued: Path) -> None:

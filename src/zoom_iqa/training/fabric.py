@@ -30,13 +30,12 @@ def fabric_of(settings: Mapping[str, Any], *, where: str, patience_s: float) -> 
         ConfigError: the machine does not have what is asked for.
     """
     try:
-        strategy = joining_strategy(settings.get("strategy", "auto"))
-        if strategy == "ddp":
-            strategy = DDPStrategy(timeout=timedelta(seconds=min(patience_s, LONGEST_S)))
-        fabric = L.Fabric(**{**settings, "strategy": strategy})
+        fabric = L.Fabric(**{**settings, "strategy": joining_strategy(settings.get("strategy", "auto"))})
     except (ValueError, RuntimeError, TypeError) as error:
         said = " ".join(str(error).split())
         raise ConfigError(f"{where}: {said} (machine=cpu takes the processors)") from error
+    if isinstance(fabric.strategy, DDPStrategy):  # Lightning takes it from the maker of a strategy alone
+        fabric.strategy._timeout = timedelta(seconds=min(patience_s, LONGEST_S))
     processors = os.cpu_count() or 1
     if isinstance(fabric.accelerator, CPUAccelerator) and starts_processes(fabric):
         count = fabric.strategy.num_processes  # type: ignore[attr-defined]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from support.small_run import save_policy, small_run
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config import training_run
 from zoom_iqa.config.composition import composed
-from zoom_iqa.config.machine import kept_config
-from zoom_iqa.training.fabric import fabric_of
+from zoom_iqa.config.machine import kept_config, patience_s
+from zoom_iqa.training.fabric import LONGEST_S, fabric_of
 
 
 def kept(*overrides: str) -> dict[str, object]:
@@ -55,4 +59,21 @@ def test_other_values_of_a_trainer_are_its_own() -> None:
 def test_no_more_processes_than_processors(accelerator: str) -> None:
     settings = {"accelerator": accelerator, "strategy": "auto", "devices": (os.cpu_count() or 1) + 1}
     with pytest.raises(ConfigError, match=rf"^machine\.devices={settings['devices']}: this machine has"):
-        fabric_of(settings, where="machine")
+        fabric_of(settings, where="machine", patience_s=1.0)
+
+
+def test_processes_wait_for_one_that_asks_every_engine_it_may() -> None:
+    machine = {"engine_timeout_s": 1800, "engine_attempts": 3, "engine_wait_s": 5}
+    assert patience_s(machine) == 3 * 1800 + 5 + 10 + 4 * 3600
+    settings = {"accelerator": "cpu", "strategy": "ddp", "devices": 1}
+    for asked, given in ((20_000.0, 20_000.0), (math.inf, LONGEST_S)):
+        strategy = fabric_of(settings, where="trainer", patience_s=asked).strategy
+        assert strategy._timeout.total_seconds() == given  # type: ignore[attr-defined]
+
+
+def test_fewer_processes_than_asked_for_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a SLURM script without srun, where nobody starts the others."""
+    monkeypatch.setattr(training_run, "launch", lambda fabric, **_: None)
+    monkeypatch.setattr(training_run, "_count", lambda fabric: 2)
+    with pytest.raises(ConfigError, match=r"^trainer: 2 processes are asked for and 1 run; .* srun"):
+        small_run(tmp_path / "run", save_policy(tmp_path))

@@ -46,13 +46,13 @@ def test_submitit_takes_the_config() -> None:
 def test_what_slurm_has_started_is_joined_and_not_started_again(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 0)  # a Fabric writes its own there, for all loggers of this process
     settings = {"accelerator": "cpu", "strategy": strategy, "devices": 2, "num_nodes": 1}
-    assert starts_processes(fabric_of(settings, where="trainer"))
+    assert starts_processes(fabric_of(settings, where="trainer", patience_s=1.0))
     variables = {"NTASKS": "2", "NTASKS_PER_NODE": "2", "PROCID": "1", "LOCALID": "1", "NODEID": "0"}
     variables |= {"JOB_ID": "7", "JOB_NAME": "train", "STEP_NODELIST": "node1"}
     for name, value in variables.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.setenv("SRUN_CPUS_PER_TASK", "1")
-    fabric = fabric_of(settings, where="trainer")
+    fabric = fabric_of(settings, where="trainer", patience_s=1.0)
     assert not starts_processes(fabric)
     environment = fabric.strategy.cluster_environment
     assert (environment.local_rank(), environment.world_size()) == (1, 2)

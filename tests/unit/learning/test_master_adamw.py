@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import torch
 from torch import nn
 
@@ -56,3 +58,15 @@ def test_a_restored_optimizer_goes_on_as_if_never_stopped():
 
 def test_states_are_shared_out_evenly():
     assert owners([100, 1, 60, 40], 2) == [0, 0, 1, 1]  # 101 and 100 numbers
+
+
+def test_released_it_keeps_no_number():
+    weight = nn.Parameter(torch.ones(8).bfloat16())
+    optimizer = MasterAdamW([weight], lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0)
+    _train(weight, optimizer, 2)
+    (master,) = optimizer._masters.values()
+    kept = [weakref.ref(tensor) for tensor in (master, *optimizer._inner.state[master].values())]
+    assert len(kept) == 4
+    del master
+    optimizer.release_memory()
+    assert [one() for one in kept] == [None] * 4

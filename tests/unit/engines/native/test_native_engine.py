@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -168,6 +169,16 @@ def test_refresh_makes_new_weights_count() -> None:
     after = run(engine, requests({"short": 1}))["short/0"]
     assert before.token_ids != after.token_ids
     assert list(after.token_ids) == generate(policy, "short", SAMPLING.max_new_tokens)
+
+
+def test_dropped_weights_come_back(random_policy: Policy) -> None:
+    engine = native(random_policy, SAMPLING)
+    before = run(engine, requests())
+    copied = weakref.ref(engine._weights)
+    engine.drop_weights()
+    assert copied() is None
+    engine.refresh()
+    assert run(engine, requests()) == before
 
 
 def test_adapters_take_part() -> None:
