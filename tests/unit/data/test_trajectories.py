@@ -329,5 +329,6 @@ def test_a_task_need_not_say_where_numbers_stand() -> None:
     request = request_of(prompt, example=ITEM, index=0, seed=0, turn=1)
     reading = Reading(values={"rating": 5}, well_formed=True)  # a whole number is a rating as well
     session = QuestionSession(example=ITEM, index=0, request=request, read=lambda text: reading)
-    assert supervised_turns(session, ["Yes."]) == (SupervisedTurn(prompt, "Yes.", ()),)
+    (turn,) = supervised_turns(session, ["Yes."])
+    assert (turn.prompt, turn.response, turn.numbers) == (prompt, "Yes.", ())
     assert session.rollout().rating == 5.0
