@@ -72,7 +72,8 @@ def main() -> None:
     order = [*PAPER, *(arm for _, arm, _ in OWN)]
     print(readme_table(header("sft"), arm_rows(arms, "sft", order, n_resamples=asked.resamples)), end="\n\n")
     rows = effects(arms, n_resamples=asked.resamples)
-    head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance", "signs", "seeds"]
+    head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance"]
+    head += ["signs", "seeds"]
     with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([head, *rows])
     print(readme_table(head, rows))
