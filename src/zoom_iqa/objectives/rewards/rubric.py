@@ -338,8 +338,7 @@ class Rubric:
         """Return the total and the breakdown at this training step; values that are not finite are the caller's to see.
 
         Raises:
-            ConfigError: a term does not return a tensor of shape (B, G), or does not say of each response whether it is
-            there.
+            ConfigError: a term returns no tensor of shape (B, G), or does not say of each response whether it has it.
         """
         terms = {name: _checked(name, term.reward(inputs), inputs).double() for name, term in self._terms.items()}
         present = {
