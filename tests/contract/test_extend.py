@@ -22,7 +22,7 @@ from support.made_rollouts import rollout, step
 from support.random_policy import build_random_policy
 from support.small_run import save_policy, small_run
 from support.written_rollouts import SAMPLING, image_samples
-from zoom_iqa.base.types import Request, RolloutGroup, TextPart, rated_example
+from zoom_iqa.base.types import ImagePart, Request, RolloutGroup, TextPart, rated_example
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.engines.scripted import ScriptedEngine
@@ -75,7 +75,7 @@ def config_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composed:
 
 def test_every_section_is_tried() -> None:
     titles = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
-    assert titles == ["Task", "Reward", "Probe", "Penalty", "Filter", "Engine", "Benchmark"]
+    assert titles == ["Task", "Tool", "Reward", "Probe", "Penalty", "Filter", "Engine", "Benchmark"]
 
 
 def test_task(config_of: Composed) -> None:
@@ -91,6 +91,26 @@ def test_task(config_of: Composed) -> None:
     first, second = (task.open(sample, index=index, seed=1).next_request() for index in (0, 1))
     assert first.key != second.key
     assert first.prompt_key == second.prompt_key
+
+
+def test_tool(config_of: Composed) -> None:
+    config_of("Task")  # whose file it builds on
+    task = instantiate(config_of("Tool").task)
+    (sample,) = image_samples(1)
+    asked: list[Request] = []
+
+    def script(request: Request) -> str:
+        asked.append(request)
+        return "Stretch" if len(asked) == 1 else "yes"
+
+    engine = ScriptedEngine(script=script, sampling=SAMPLING, policy=None)
+    (made,) = collect([task.open(sample, index=0, seed=1)], engines={"policy": engine})
+    assert (made.rating, [len(step.reading.calls) for step in made.steps]) == (5.0, [1, 0])
+    shown = [part for message in asked[1].prompt for part in message.parts if isinstance(part, ImagePart)]
+    darkest = [min(low for low, _ in part.image.getextrema()) for part in shown]
+    assert len(shown) == 2
+    assert darkest[1] == 0  # each channel reaches from 0 to 255
+    assert asked[1].prompt[: len(asked[0].prompt)] == asked[0].prompt
 
 
 def test_reward(config_of: Composed) -> None:

@@ -101,7 +101,7 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
     try:
         yield
     except TrainingError as error:
-        sys.exit(_report(f"{error}{_remedy(go_on)}") if is_first() else 2)  # all processes have agreed on it
+        sys.exit(_report(f"{error}{_remedy(go_on)}") if is_first() else FAILED)  # all processes have agreed on it
     except OutputError as error:
         sys.exit(_report(f"{error}{_remedy(go_on)}"))
     except ZoomIQAError as error:
@@ -216,4 +216,4 @@ def _overrides_in(arguments: Sequence[str]) -> list[str]:
 def _report(message: str) -> int:
     lines = [printable(line) for line in message.split("\n")]  # overrides and names of files may hold anything
     print("error: " + "\n".join(lines), file=sys.stderr)
-    return 2
+    return FAILED

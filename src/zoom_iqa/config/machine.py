@@ -56,7 +56,7 @@ OF_EVALUATIONS: dict[str, Requirement] = {"devices": _LIGHTNING, "num_nodes": _C
 """Further keys of an evaluation: how many processes share its images changes no result."""
 
 SHARE_S = 4 * 3600.0
-"""So much longer than another's one process's share of a step or an evaluation may take; of one that dies all hear."""
+"""Seconds by which one process's share of a step or an evaluation may outlast another's; a death is told at once."""
 
 PROCESSES = ("accelerator", "strategy", "devices", "num_nodes")
 """The keys of a trainer that say which processes a run has."""
