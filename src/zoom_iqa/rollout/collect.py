@@ -14,6 +14,7 @@ from zoom_iqa.base.errors import ConfigError, SessionError
 from zoom_iqa.base.types import Example, Request, Rollout, RolloutGroup, Sample
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.rollout.probe import Probe
+from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.task import Session, Task, derive_seed
 
 
@@ -24,8 +25,8 @@ def collect(
 
     Raises:
         ConfigError: a request is for a speaker that ``engines`` does not name.
-        SessionError: two requests that are unfinished at once have one key, or an engine does not answer each request
-            once.
+        SessionError: two requests that are unfinished at once have one key, an engine does not answer each request
+            once, or a rating is off the scale.
     """
     loop = _Loop(engines, probes or {})
     return loop.run(sessions)
@@ -93,6 +94,15 @@ class _Running:
         return key if self.probe is None else key.removeprefix(f"{self.probe}/")
 
 
+def _check_scale(rollout: Rollout) -> None:
+    rating = rollout.rating
+    if isinstance(rating, float) and not RATING_MIN <= rating <= RATING_MAX:
+        raise SessionError(
+            f"{rollout.example.name}: its task reads a rating of {rating}, off the scale of {RATING_MIN:g} to "
+            f"{RATING_MAX:g}; clip it and keep the written_rating, or give a failure"
+        )
+
+
 class _Loop:
     def __init__(self, engines: Mapping[str, Engine], probes: Mapping[str, Probe]) -> None:
         self._engines, self._probes = engines, probes
@@ -137,6 +147,7 @@ class _Loop:
         if running.probe is not None:
             return
         rollout = self._rollouts[running.number] = running.session.rollout()
+        _check_scale(rollout)
         answers = self._answers[running.number] = {}
         for name, probe in self._probes.items():
             answers[name] = [_Running(session, running.number, name) for session in probe.sessions(rollout)]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from support.random_policy import noise_image
 from support.toy_prompts import THREE_WORDINGS
 from zoom_iqa.base.errors import SessionError
 from zoom_iqa.base.sampling import SamplingParams
-from zoom_iqa.base.types import Generation, Request, RolloutGroup, Sample, rated_example
+from zoom_iqa.base.types import Generation, Reading, Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.scripted import ScriptedEngine
+from zoom_iqa.rollout.collect import collect as collect_sessions
 from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.tasks.sessions import QuestionSession, request_of
 from zoom_iqa.tasks.zoom import ZoomTask
 
 SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=False, max_new_tokens=99, stop_strings=())
@@ -119,6 +123,16 @@ def test_an_engine_answers_each_request_once(twice: bool, said: str) -> None:
             group_size=3,
             seed=0,
         )
+
+
+@pytest.mark.parametrize("rating", [300.0, 0.99, math.nan])
+def test_a_rating_off_the_scale_is_a_task_s_mistake(rating: float) -> None:
+    (sample,) = samples("a")
+    request = request_of((), example=sample.example, index=0, seed=0, turn=1)
+    reading = Reading(values={"rating": rating}, well_formed=True)
+    session = QuestionSession(example=sample.example, index=0, request=request, read=lambda text: reading)
+    with pytest.raises(SessionError, match=rf"^d:a: its task reads a rating of {rating}, off the scale of 1 to 5"):
+        collect_sessions([session], engines={"policy": RecordingEngine()})
 
 
 def test_nothing_to_collect() -> None:
