@@ -24,6 +24,7 @@ from zoom_iqa.reports.study import (
     kept_study,
     readme_table,
     said,
+    shared_seeds,
     study_arguments,
     write_runs,
 )
@@ -93,7 +94,7 @@ def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:
                 *("" if value is None else f"{value:+.3f}" for value in (koniq, mean)),
                 *(said(found[name]) for name in ("srcc_expected", "srcc_single", "rating_variance")),
                 compared(koniq, expected),
-                " ".join(map(str, sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {}))))),
+                " ".join(map(str, shared_seeds(arms, arm, baseline))),
             ]
         )
     return rows

@@ -22,9 +22,14 @@ def quoted(value: str) -> str:
     return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + m[2].replace("'", r"\'"), literal) + "'"
 
 
+def is_multirun() -> bool:
+    """Whether this process works on a run of a multirun."""
+    return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
+
+
 def go_on_command(run_dir: Path) -> str:
     """The command that continues the training run in ``run_dir``, or the multirun that it is a job of."""
-    if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
+    if is_multirun():
         return go_on_with_all(Path(HydraConfig.get().sweep.dir))
     return _again("paths.run_dir", run_dir)
 

@@ -28,7 +28,7 @@ from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import STOPPING, announce, described
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import FAILED, expected_errors, run_command
-from zoom_iqa.config.go_on import beside_the_others, go_on_command, names_its_folder, quoted
+from zoom_iqa.config.go_on import beside_the_others, go_on_command, is_multirun, names_its_folder, quoted
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.machine import PROCESSES, check_machine, kept_config, patience_s
 from zoom_iqa.config.policy_card import policy_card
@@ -90,7 +90,7 @@ def _main(cfg: DictConfig) -> float | None:
 @contextmanager
 def _others_go_on(mark: Path) -> Iterator[None]:
     """A run of a multirun that fails leaves ``mark`` and does not end the others; SweepSummary reads it at the end."""
-    if not _is_multirun():
+    if not is_multirun():
         yield
         return
     try:
@@ -102,10 +102,6 @@ def _others_go_on(mark: Path) -> Iterator[None]:
             raise
         with suppress(OSError):  # of a full disk, which the error has named
             mark.touch()
-
-
-def _is_multirun() -> bool:
-    return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def run() -> None:
@@ -133,17 +129,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
         if cfg.show_config:
             print_tree(cfg)
         instantiate(cfg.logger)  # made and dropped: one that cannot log in shows now, in the process that logs
-    launch(
-        fabric,
-        arguments=beside_the_others(sys.argv[1:], f"hydra.run.dir={quoted(str(run_dir))}"),
-        silent_after_s=cfg.machine.silent_after_s,
-    )
-    if world_size() != _count(fabric):
-        raise ConfigError(
-            f"trainer: {_count(fabric)} processes are asked for and {world_size()} run; in a SLURM script start them "
-            "by srun, with as many tasks a node (--ntasks-per-node) as trainer.devices"
-        )
-    folder = RunFolder(Path(fabric.broadcast(str(run_dir))))  # each process may have made up a folder of its own
+    folder = _joined(fabric, run_dir, silent_after_s=cfg.machine.silent_after_s)
     for stage in stages.values():
         stage.check_batch(processes=world_size())
     policy: Policy = instantiate(cfg.policy)
@@ -169,19 +155,12 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
                 if rank() == 0:
                     folder.write_metrics(metrics)
                     write_overview(folder.path)
-                if rank() == 0 and name == list(stages)[-1]:
-                    card = policy_card(
-                        cfg,
-                        metrics,
-                        dataset=f"{len(evaluator.examples):,} of {evaluator.dataset_name}",
-                        prompt=evaluator.first_prompt(),
-                        config_yaml=config_yaml,
-                    )
-                    _finish(folder, policy, last=name, card=card)
+                if rank() == 0 and name == cfg.stages[-1]:
+                    _finish(folder, policy, last=name, card=_card(cfg, metrics, evaluator, config_yaml))
                     kept = _keep(folder, last=name, logs=logs)
         if rank() == 0:
             if kept:
-                _handed(folder, last=list(stages)[-1]).touch()  # the logs are closed, so that all has been sent
+                _handed(folder, last=cfg.stages[-1]).touch()  # the logs are closed, so that all has been sent
             print_table(metrics, folder.path)
         wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
@@ -217,11 +196,27 @@ def _fabric(trainer: DictConfig, machine: DictConfig) -> L.Fabric:
     """
     settings = {key: trainer[key] for key in PROCESSES}
     fabric = fabric_of(settings, where="trainer", patience_s=patience_s(machine))
-    if starts_processes(fabric) and _is_multirun():
+    if starts_processes(fabric) and is_multirun():
         raise ConfigError(
             "trainer: a multirun starts no further processes; use one device a run, or a Hydra launcher that does"
         )
     return fabric
+
+
+def _joined(fabric: L.Fabric, run_dir: Path, *, silent_after_s: float) -> RunFolder:
+    """Start and join the processes; the folder is the first one's, as each may have made up its own.
+
+    Raises:
+        ConfigError: there are fewer than are asked for.
+    """
+    arguments = beside_the_others(sys.argv[1:], f"hydra.run.dir={quoted(str(run_dir))}")
+    launch(fabric, arguments=arguments, silent_after_s=silent_after_s)
+    if world_size() != _count(fabric):
+        raise ConfigError(
+            f"trainer: {_count(fabric)} processes are asked for and {world_size()} run; in a SLURM script start them "
+            "by srun, with as many tasks a node (--ntasks-per-node) as trainer.devices"
+        )
+    return RunFolder(Path(fabric.broadcast(str(run_dir))))
 
 
 def _count(fabric: L.Fabric) -> int:
@@ -265,6 +260,18 @@ def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, origin: Mapping[str
         group="/".join(Path(HydraConfig.get().sweep.dir).parts[-2:]) if sweep else str(cfg.name),
         config=config,
         origin=origin,
+    )
+
+
+def _card(
+    cfg: DictConfig, metrics: Mapping[str, StageMetrics], evaluator: Evaluator, config_yaml: str
+) -> dict[str, str]:
+    return policy_card(
+        cfg,
+        metrics,
+        dataset=f"{len(evaluator.examples):,} of {evaluator.dataset_name}",
+        prompt=evaluator.first_prompt(),
+        config_yaml=config_yaml,
     )
 
 

@@ -50,6 +50,12 @@ class HasWeights(Protocol):
         ...
 
 
+def rest(engine: Engine) -> None:
+    """Leave an engine no weights of its own, until ``refresh``: it may live on, and others need the room."""
+    if isinstance(engine, HasWeights):
+        engine.drop_weights()
+
+
 @runtime_checkable
 class Watchable(Protocol):
     """An engine whose answers can be read while they are written, and that can be stopped in the middle."""

@@ -17,7 +17,7 @@ from typing import Never
 
 from zoom_iqa.base.errors import ConfigError, LateError, SessionError
 from zoom_iqa.base.types import Generation, Request
-from zoom_iqa.engines.engine import Engine, HasWeights
+from zoom_iqa.engines.engine import Engine, rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,7 @@ class PatientEngine:
 
     def drop_weights(self) -> None:
         """Those of an engine that has some; ``refresh`` makes them anew."""
-        if isinstance(self.engine, HasWeights):
-            self.engine.drop_weights()
+        rest(self.engine)
 
     def release(self) -> None:
         """No request to come continues one that has finished."""

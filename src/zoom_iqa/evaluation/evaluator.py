@@ -18,7 +18,7 @@ from zoom_iqa.data.collation import worker_losses
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.validation import validate_items
-from zoom_iqa.engines.engine import Engine
+from zoom_iqa.engines.engine import Engine, rest
 from zoom_iqa.evaluation.resumable import predict_missing
 from zoom_iqa.evaluation.views import check_names
 from zoom_iqa.policy.policy import Policy
@@ -124,23 +124,26 @@ class Evaluator:
         engine = self._engine(policy=policy, sampling=self._sampling, features=features)
         chosen: Subset[Sample] = Subset(self._dataset, indices)  # type: ignore[arg-type]  # our protocol, not torch's
         loader = SampleLoader(chosen, batch_size=self._batch_size, workers=self._workers)
-        for batch in loader:
-            samples = [sample for sample in batch if why_unviewable(sample.images) is None]
-            if len(samples) < len(batch):
-                yield [record for sample in batch for record in self._unviewable(sample)]
-            if not samples:
-                continue
-            started = time.perf_counter()
-            groups = collect_groups(
-                samples,
-                task=self._task,
-                engines={"policy": engine},
-                group_size=self._samples,
-                seed=self._seed,
-                probes=self._probes,
-            )
-            seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
-            yield [record for group in groups for record in _records(group, policy, features, seconds)]
+        try:
+            for batch in loader:
+                samples = [sample for sample in batch if why_unviewable(sample.images) is None]
+                if len(samples) < len(batch):
+                    yield [record for sample in batch for record in self._unviewable(sample)]
+                if not samples:
+                    continue
+                started = time.perf_counter()
+                groups = collect_groups(
+                    samples,
+                    task=self._task,
+                    engines={"policy": engine},
+                    group_size=self._samples,
+                    seed=self._seed,
+                    probes=self._probes,
+                )
+                seconds = (time.perf_counter() - started) / (len(samples) * self._samples)
+                yield [record for group in groups for record in _records(group, policy, features, seconds)]
+        finally:
+            rest(engine)
 
     def _unviewable(self, sample: Sample) -> list[Record]:
         """The records of a sample that the policy cannot be shown; none of others."""

@@ -17,6 +17,7 @@ from zoom_iqa.learning.token_table import TokenTable
 from zoom_iqa.objectives.aggregation import Aggregation
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyPlan
+from zoom_iqa.objectives.returned import unlike
 from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.views import View
@@ -146,10 +147,9 @@ def _settings(view: View) -> tuple[type, Mapping[str, object]]:
     return type(view), vars(view)
 
 
-def _checked(what: str, found: object, tokens_M: Tensor, *, truths: bool = False) -> Tensor:
-    expected = f"it must be a tensor of {'bool' if truths else 'numbers'}, shape ({len(tokens_M)},)"
-    if not isinstance(found, Tensor):
-        raise ConfigError(f"{what} is a {type(found).__name__}; {expected}")
-    if found.shape != tokens_M.shape or (truths and found.dtype != torch.bool):
-        raise ConfigError(f"{what} has {found.dtype}, shape {tuple(found.shape)}; {expected}")
+def _checked(what: str, found: Tensor, tokens_M: Tensor, *, truths: bool = False) -> Tensor:
+    wrong = unlike(found, shape=tokens_M.shape, dtype=torch.bool if truths else None)
+    if wrong is not None:
+        expected = f"it must be a tensor of {'bool' if truths else 'numbers'}, shape ({len(tokens_M)},)"
+        raise ConfigError(f"{what} came as {wrong}; {expected}")
     return found

@@ -30,18 +30,19 @@ def memory(settings: Settings) -> Phases:
         passing = max(settings.work.images * settings.work.prompt, settings.work.answers) * block_bytes(settings)
         logits = LOGIT_COPIES * 4 * settings.work.answers * shape.vocabulary
         cache = float(settings.held_tokens * shape.key_value_bytes(number))
-        lent = {"whole weights": float(number * shape.text_parameters)} if settings.cut else {}
         copied = shape.block_weights if settings.adapters else shape.fused_weights
-        lent["weights of the engine"] = float(number * copied)
-        phases["rollout"] = {**stays, **lent, "keys and values": cache, "activations": float(max(passing, logits))}
+        own = {"weights of the engine": float(number * copied)}
+        if settings.cut:
+            own["whole weights"] = float(number * shape.text_parameters)
+        working = {"keys and values": cache, "activations": float(max(passing, logits))}
+        phases["rollout"] = {**stays, **own, **working}
     at_work = {"weights at work": at_work_bytes(settings)} if settings.cut else {}
     if settings.gradients_cut and not settings.cut:
         at_work = {"gradients at work": float(number * (shape.head_weights + SUMMED_AT_ONCE))}
     phases["update"] = {**stays, **gradients, **at_work, "activations": activation_bytes(settings)}
-    stepping = (
-        {"float32 gradients and roots": STEP_BYTES * settings.trained / settings.gpus} if settings.masters else {}
-    )
-    phases["step"] = {**stays, **gradients, **stepping}
+    phases["step"] = {**stays, **gradients}
+    if settings.masters:
+        phases["step"]["float32 gradients and roots"] = STEP_BYTES * settings.trained / settings.gpus
     return phases
 
 

@@ -52,10 +52,10 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
     """
     runs: list[FinishedRun] = []
     open_runs: list[str] = []
-    failed = {mark.parent for mark in folder.rglob(FAILURE)}
-    for place in sorted(failed.union(config.parent for config in folder.rglob("config.yaml"))):
+    places = {path.parent for path in folder.rglob("*") if path.name in ("config.yaml", FAILURE)}
+    for place in sorted(places):
         name = str(place.relative_to(folder))
-        if place in failed:
+        if (place / FAILURE).exists():
             open_runs.append(f"{name} has failed")
             continue
         if not (place / "metrics.json").is_file():

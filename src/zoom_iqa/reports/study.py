@@ -204,6 +204,11 @@ COMPARED = ("srcc_single", "srcc_expected", "rating_variance")
 """Those that every policy has."""
 
 
+def shared_seeds(arms: Arms, arm: str, baseline: str) -> list[int]:
+    """The seeds that both arms have finished, in order."""
+    return sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {})))
+
+
 def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples: int) -> Difference | str:
     """A figure of ``STATISTICS`` of ``arm`` minus that of ``baseline``, or the reason that there is none.
 
@@ -211,7 +216,7 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     Photographs are drawn with replacement, the same for both arms and all seeds; the spread over seeds is another
     figure.
     """
-    seeds = sorted(set(arms.get(arm, {})) & set(arms.get(baseline, {})))
+    seeds = shared_seeds(arms, arm, baseline)
     if not seeds:
         return f"{arm} and {baseline} share no finished seed"
     of, statistic = STATISTICS[figure]

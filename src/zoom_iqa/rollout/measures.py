@@ -34,11 +34,7 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
         "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.sampled.entropies]),
         "rollout/rating": _mean(readable),
         "rollout/distinct_ratings_per_image": _mean([len({round(rating, 2) for rating in readable}) / len(groups)]),
-        **{
-            f"rollout/failed_{reason}": _mean([_failed(rollout, reason) for rollout in rollouts])
-            for reason in FAILURE_REASONS
-        },
-        "rollout/failed_other": _mean([_failed_otherwise(rollout) for rollout in rollouts]),
+        **_failure_measures(rollouts),
         **_caption_measures(rollouts),
         **_choice_measures(rollouts),
         **_probe_measures(rollouts),
@@ -60,6 +56,14 @@ def digit_measures(groups: Sequence[RolloutGroup], *, digits_T: torch.Tensor, ra
         "rollout/digit_entropy": mean_of(entropy_T[digits_T]),
         "rollout/rating_entropy": mean_of(entropy_T[rating_T]),
     }
+
+
+def _failure_measures(rollouts: Sequence[Rollout]) -> Measures:
+    """Shares by reason; a task's own reasons are one, as all processes must have the same names."""
+    judgements = [rollout.judgement for rollout in rollouts]
+    reasons = [one.reason if isinstance(one, ParseFailure) else None for one in judgements]
+    known = {f"rollout/failed_{reason}": _mean([one == reason for one in reasons]) for reason in FAILURE_REASONS}
+    return {**known, "rollout/failed_other": _mean([one not in (None, *FAILURE_REASONS) for one in reasons])}
 
 
 def _caption_measures(rollouts: Sequence[Rollout]) -> Measures:
@@ -137,12 +141,3 @@ def _mean(values: Sequence[float]) -> Mean:
 
 def _readable(rollout: Rollout) -> bool:
     return not isinstance(rollout.judgement, ParseFailure)
-
-
-def _failed(rollout: Rollout, reason: str) -> bool:
-    return isinstance(rollout.judgement, ParseFailure) and rollout.judgement.reason == reason
-
-
-def _failed_otherwise(rollout: Rollout) -> bool:
-    """For a reason of a task's own; these have one name together, as all processes must have the same names."""
-    return isinstance(rollout.judgement, ParseFailure) and rollout.judgement.reason not in FAILURE_REASONS

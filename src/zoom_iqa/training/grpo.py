@@ -24,7 +24,7 @@ from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, RolloutGroup, Sample
 from zoom_iqa.curation.judge_probe import Judge
-from zoom_iqa.engines.engine import Engine, HasWeights
+from zoom_iqa.engines.engine import Engine, rest
 from zoom_iqa.engines.patient import Patience, PatientEngine
 from zoom_iqa.engines.speaker import Cost
 from zoom_iqa.learning.step_clock import StepClock, TimedLikelihood
@@ -307,11 +307,10 @@ class GRPOModule(L.LightningModule):
 
     def _rest_engine(self) -> None:
         """Leave the engine no weights of its own: the update needs the room."""
-        engine = self._engines["policy"]
         if self._placement.lends_copies:
             del self._engines["policy"]
-        elif isinstance(engine, HasWeights):
-            engine.drop_weights()
+        else:
+            rest(self._engines["policy"])
 
     def release_memory(self) -> None:
         """Drop engines and the reference: the stage is done."""

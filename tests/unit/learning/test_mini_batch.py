@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.learning.micro_batches import MicroBatch
-from zoom_iqa.learning.mini_batch import Planner
+from zoom_iqa.learning.mini_batch import MiniBatch, Planner
 from zoom_iqa.learning.token_table import TokenTable
 from zoom_iqa.objectives.aggregation import TokenMean
 from zoom_iqa.objectives.filters.base import TokenFilter
@@ -61,12 +61,15 @@ def planner(
     return Planner(aggregation=TokenMean(), filters=filters or {}, penalties=penalties or {})
 
 
-def plan(planner: Planner) -> None:
-    planner.plan(TABLE, [MicroBatch((0,), torch.arange(3))], step=0, mini_batch=0, reducer=LocalReducer())
+def plan(planner: Planner) -> MiniBatch:
+    return planner.plan(TABLE, [MicroBatch((0,), torch.arange(3))], step=0, mini_batch=0, reducer=LocalReducer())
 
 
 def test_what_fits_passes() -> None:
-    plan(planner({"mine": OwnFilter()}, {"yours": OwnPenalty()}))
+    made = plan(planner({"mine": OwnFilter()}, {"yours": OwnPenalty()}))
+    assert made.keep_M.tolist() == [True] * 3
+    assert made.plans["yours"].coefficient_M.tolist() == [1.0] * 3
+    assert made.figures == {"mine/selected": 1.0}
 
 
 @pytest.mark.parametrize("mask", [torch.tensor([True]), torch.tensor(True), torch.ones(3), [True] * 3])

@@ -54,10 +54,12 @@ def test_it_is_kept_and_printed_when_the_multirun_ends(
     assert said.err == f"error: 2 runs have not ended; to go on with them: {again}\n"
 
 
-def test_one_in_which_all_have_ended_ends_well(multirun: Path) -> None:
+def test_one_in_which_all_have_ended_ends_well(multirun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("2/config.yaml", "3/failed"):
         (multirun / name).unlink()
     SweepSummary().on_multirun_end(OmegaConf.create({"hydra": {"sweep": {"dir": str(multirun)}}}))
+    assert (multirun / "summary.csv").is_file()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_multirun_of_which_nothing_ended_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import torch
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.types import Example, RolloutGroup
+from zoom_iqa.objectives.returned import unlike
 from zoom_iqa.objectives.rewards.formulas import GroupStatistics, group_statistics
 from zoom_iqa.objectives.schedules import Schedule, not_negative
 from zoom_iqa.parallel.reducer import Reducer
@@ -364,13 +365,10 @@ def _neutral(term_BG: torch.Tensor, present_BG: torch.Tensor) -> torch.Tensor:
     return term_BG.where(present_BG, mean_B1)
 
 
-def _checked(name: str, found: object, inputs: RewardInputs, *, dtype: torch.dtype | None = None) -> torch.Tensor:
-    kind = "" if dtype is None else f"{dtype} "
-    expected = f"it must be a {kind}tensor of shape {inputs.shape}"
-    if not isinstance(found, torch.Tensor):
-        raise ConfigError(f"reward term {name!r} returned a {type(found).__name__}; {expected}")
-    if tuple(found.shape) != inputs.shape:
-        raise ConfigError(f"reward term {name!r} returned shape {tuple(found.shape)}; {expected}")
-    if dtype not in (None, found.dtype):
-        raise ConfigError(f"reward term {name!r} returned {found.dtype}; {expected}")
+def _checked(name: str, found: torch.Tensor, inputs: RewardInputs, *, dtype: torch.dtype | None = None) -> torch.Tensor:
+    wrong = unlike(found, shape=inputs.shape, dtype=dtype)
+    if wrong is not None:
+        kind = "" if dtype is None else f"{dtype} "
+        expected = f"it must be a {kind}tensor of shape {inputs.shape}"
+        raise ConfigError(f"reward term {name!r} returned {wrong}; {expected}")
     return found
