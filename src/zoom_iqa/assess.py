@@ -51,6 +51,9 @@ def _options(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="images at a time")] = None,
+    config_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="a folder of yours with task/NAME.yaml and the like")
+    ] = None,
 ) -> None:
 
     def command() -> None:
@@ -64,7 +67,13 @@ def _options(
 
         with named_as_options():
             assessor = Assessor(
-                policy, samples=samples, task=task, protocol=protocol, device=device, batch_size=batch_size
+                policy,
+                samples=samples,
+                task=task,
+                protocol=protocol,
+                device=device,
+                batch_size=batch_size,
+                config_dir=config_dir,
             )
         if assessor.is_shipped:
             print(advice(task), file=sys.stderr)

@@ -44,6 +44,9 @@ def _options(
         str | None, typer.Option(metavar="NAME", help="strict, or released: the authors' prompts and reading")
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
+    config_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="a folder of yours with task/NAME.yaml and the like")
+    ] = None,
 ) -> None:
 
     def command() -> None:
@@ -57,7 +60,7 @@ def _options(
             from zoom_iqa.reports.demo.serving import serve
 
             with named_as_options():
-                assessor = Assessor(policy, task=task, protocol=protocol, device=device)
+                assessor = Assessor(policy, task=task, protocol=protocol, device=device, config_dir=config_dir)
             if assessor.is_shipped:
                 print(advice(task), file=sys.stderr)
             name = SHIPPED if assessor.is_shipped else str(policy)

@@ -19,10 +19,12 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from support.made_rollouts import rollout, step
-from support.random_policy import build_random_policy
+from support.random_policy import build_random_policy, noise_image
 from support.small_run import save_policy, small_run
 from support.written_rollouts import SAMPLING, image_samples
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import ImagePart, Request, RolloutGroup, TextPart, rated_example
+from zoom_iqa.config.assessor import Assessor
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.engines.scripted import ScriptedEngine
@@ -91,6 +93,18 @@ def test_task(config_of: Composed) -> None:
     first, second = (task.open(sample, index=index, seed=1).next_request() for index in (0, 1))
     assert first.key != second.key
     assert first.prompt_key == second.prompt_key
+
+
+def test_photographs_are_assessed_by_a_task_of_ones_own(config_of: Composed, tmp_path: Path) -> None:
+    config_of("Task")
+    mine = tmp_path / "mine"
+    found = Assessor(task="yes_no", config_dir=mine, device="cpu").assess(noise_image(0, 64, 64))
+    assert found.failure == "bad_rating"  # the shipped policy has not learned the question
+    assert "is neither yes nor no" in found.records[0].steps[0].reading.failure.detail
+    with pytest.raises(ConfigError, match=r"^task=yes_on: there is no such choice; did you mean yes_no\?"):
+        Assessor(task="yes_on", config_dir=mine)
+    with pytest.raises(ConfigError, match=r"^config_dir=nowhere: there is no such folder$"):
+        Assessor(config_dir="nowhere")
 
 
 def test_tool(config_of: Composed) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 import transformers
@@ -14,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError, PolicyError, ZoomIQAError
 from zoom_iqa.config.checks import check_config, check_read, hint
-from zoom_iqa.config.command_line import with_policy
+from zoom_iqa.config.command_line import search_in, with_policy
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.go_on import quoted
 from zoom_iqa.config.help import OF_PAIRS, choices, rating_tasks
@@ -27,6 +28,7 @@ _NAMES = {
     "policy.path=": "policy=",
     "machine.evaluation_batch_size=": "batch_size=",
     "machine.workers=": "workers=",
+    "--config-dir=": "config_dir=",
     "prompts=official": "protocol=released",
     "prompts=full": "protocol=strict",
 }
@@ -39,9 +41,10 @@ class Assessor(ImageAssessor):
 
     ``policy`` is any Qwen2.5-VL, a folder or a hub id; None takes the small one shipped with the package. ``samples``
     answers are given for each image: one is the likeliest, several are drawn as the protocol says and their mean
-    counts. ``task`` and ``protocol`` are names of conf/task and conf/protocol; ``device`` is auto, cpu, cuda or cuda:N;
-    ``batch_size`` images are judged at a time, and ``workers`` processes load others meanwhile. What is None is as
-    conf/assess.yaml says.
+    counts. ``task`` and ``protocol`` are names of conf/task and conf/protocol, and ``config_dir`` is a folder of your
+    own beside conf/, with task/NAME.yaml and the like. ``device`` is auto, cpu, cuda or cuda:N; ``batch_size``
+    images are judged at a time, and ``workers`` processes load others meanwhile. What is None is as conf/assess.yaml
+    says.
 
     Raises:
         ConfigError: a value cannot be.
@@ -58,19 +61,22 @@ class Assessor(ImageAssessor):
         device: str | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
+        config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
+        own = None if config_dir is None else os.fspath(config_dir)
         given = {
             "policy.path": None if policy is None else quoted(str(policy)),
             "samples": samples,
             "sampling": "protocol" if samples is not None and samples > 1 else None,
-            "task": _task(task),
-            "protocol": _choice("protocol", protocol, choices("protocol").split()),
+            "task": _task(task, own),
+            "protocol": _choice("protocol", protocol, _names("protocol", own)),
             "device": device,
             "machine.evaluation_batch_size": batch_size,
             "machine.workers": workers,
         }
         with _named_as_arguments():
-            cfg = assessor_config([f"{key}={value}" for key, value in given.items() if value is not None])
+            overrides = [] if own is None else [search_in(own)]
+            cfg = assessor_config(overrides + [f"{key}={value}" for key, value in given.items() if value is not None])
             device_named = _device(cfg.device)
             parts = instantiate(cfg.assessor)
             made: Policy = instantiate(cfg.policy)
@@ -117,12 +123,18 @@ def _renamed(error: ZoomIQAError) -> ZoomIQAError:
     return type(error)(message) if isinstance(error, ConfigError | PolicyError) else error
 
 
-def _task(name: str | None) -> str | None:
+def _task(name: str | None, own: str | None) -> str | None:
     if name == OF_PAIRS:
         raise ConfigError(
             f"task={name} asks about two images, as zoom_iqa.evaluate does; for one give {rating_tasks()}"
         )
-    return _choice("task", name, rating_tasks().split())
+    return _choice("task", name, [one for one in _names("task", own) if one != OF_PAIRS])
+
+
+def _names(group: str, own: str | None) -> list[str]:
+    """The choices of a group in conf/, then those of a folder of one's own."""
+    added = () if own is None else sorted(path.stem for path in (Path(own) / group).glob("*.yaml"))
+    return list(dict.fromkeys([*choices(group).split(), *added]))
 
 
 def _choice(group: str, name: str | None, names: Sequence[str]) -> str | None:

@@ -40,10 +40,22 @@ def overrides_of(arguments: Sequence[str]) -> list[str]:
                 raise ConfigError(f"{argument}: give key=value, such as benchmark=koniq (--help)")
             overrides.append(argument)
         elif flag == FOLDER_FLAG:
-            overrides.append(_search_in(folder if equals else next(rest, "")))
+            overrides.append(search_in(folder if equals else next(rest, "")))
         else:
             raise ConfigError(f"{flag}: there is no such flag; give key=value, such as benchmark=koniq (--help)")
     return overrides
+
+
+def search_in(folder: str) -> str:
+    """The override that adds a folder of configs of one's own to conf/.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    if not Path(folder).is_dir():
+        raise ConfigError(f"{FOLDER_FLAG}={folder}: there is no such folder")
+    address = f"file://{Path(folder).absolute()}".replace("\\", "\\\\").replace("'", "\\'")
+    return f"hydra.searchpath=['{address}']"
 
 
 def with_benchmarks(overrides: Sequence[str]) -> list[str]:
@@ -116,13 +128,6 @@ def require_different(datasets: Mapping[str, str]) -> None:
     for name, dataset in datasets.items():
         if next(first for first, same in datasets.items() if same == dataset) != name:
             raise ConfigError(f"benchmark={name}: {dataset} is named twice; evaluate one after the other")
-
-
-def _search_in(folder: str) -> str:
-    if not Path(folder).is_dir():
-        raise ConfigError(f"{FOLDER_FLAG}={folder}: there is no such folder")
-    address = f"file://{Path(folder).absolute()}".replace("\\", "\\\\").replace("'", "\\'")
-    return f"hydra.searchpath=['{address}']"
 
 
 def _is_of(override: Override, key: str) -> bool:

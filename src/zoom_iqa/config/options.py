@@ -76,7 +76,7 @@ def one_of(option: str, value: str, choices: Collection[str]) -> str:
     return value
 
 
-_ARGUMENT = re.compile(r"(?<![\w.])(policy|samples|task|protocol|device|batch_size)=")
+_ARGUMENT = re.compile(r"(?<![\w.])(policy|samples|task|protocol|device|batch_size|config_dir)=")
 
 
 @contextmanager

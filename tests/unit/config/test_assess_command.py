@@ -125,6 +125,7 @@ def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: R
         (("x.jpg", "--device", "tpu:0"), "--device tpu:0: there is no such device; give auto, cpu, cuda or cuda:N"),
         (("x.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),
         (("x.jpg", "--policy", "nowhere"), "--policy nowhere: there is no such folder"),
+        (("x.jpg", "--config-dir", "mine"), "--config-dir mine: there is no such folder"),
         (("x.jpg", "--overlay", "coffee.jpg"), "coffee.jpg cannot be written: File exists"),
         (("x.jpg", "--jsn"), "--json"),
     ],
