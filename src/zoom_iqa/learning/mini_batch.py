@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyPlan
 from zoom_iqa.objectives.returned import unlike
 from zoom_iqa.objectives.signals import Signal
+from zoom_iqa.objectives.states import KeepsState, states_of, take_up
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
@@ -70,8 +72,25 @@ class Planner:
         parts: list[TokenFilter | Penalty] = [*self._filters.values(), *self.penalties.values()]
         self.signals = frozenset(signal for part in parts for signal in part.signals)
         self.views = {name: view for part in self._filters.values() for name, view in part.views.items()}
+        self._kept = {
+            group: {name: part for name, part in of_group.items() if isinstance(part, KeepsState)}
+            for group, of_group in (("filters", self._filters), ("penalties", self.penalties))
+        }
         self.needs = {f"filters.{name}": part.needs for name, part in self._filters.items()}
         self.needs |= {f"penalties.{name}": part.needs for name, part in self.penalties.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of filters and penalties that have one, by group and name."""
+        return {group: states_of(parts) for group, parts in self._kept.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there.
+
+        Raises:
+            ConfigError: other filters or penalties have a state there.
+        """
+        for group, parts in self._kept.items():
+            take_up(parts, state.get(group, {}), group=group)  # checkpoints of 0.1.0 have none
 
     def plan(
         self, table: TokenTable, micro_batches: Sequence[MicroBatch], *, step: int, mini_batch: int, reducer: Reducer

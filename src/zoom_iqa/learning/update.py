@@ -106,11 +106,16 @@ class PolicyUpdate:
 
     def state_dict(self) -> dict[str, Any]:
         """State that a continued run needs."""
-        return self._old_policy.state_dict()
+        return {**self._old_policy.state_dict(), "parts": self._planner.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Go on from there.
+
+        Raises:
+            ConfigError: other filters or penalties have a state there.
+        """
         self._old_policy.load_state_dict(state)
+        self._planner.load_state_dict(state.get("parts", {}))
 
     def run(
         self,

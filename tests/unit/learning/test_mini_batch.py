@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,11 +13,14 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.learning.micro_batches import MicroBatch
 from zoom_iqa.learning.mini_batch import MiniBatch, Planner
+from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.token_table import TokenTable
+from zoom_iqa.learning.update import PolicyUpdate
 from zoom_iqa.objectives.aggregation import TokenMean
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.measures import Measures
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan
+from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.views import BlankImage, CoarseCrop, View
 from zoom_iqa.parallel.reducer import LocalReducer, Reducer
@@ -97,3 +102,54 @@ def test_two_filters_may_share_a_view_and_not_the_name_of_two() -> None:
     planner({"a": OwnFilter(views={"seen": CoarseCrop()}), "b": OwnFilter(views={"seen": CoarseCrop()})})
     with pytest.raises(ConfigError, match=r"filters\.b and filters\.a both have a view 'seen'"):
         planner({"a": OwnFilter(views={"seen": CoarseCrop()}), "b": OwnFilter(views={"seen": BlankImage()})})
+
+
+class Doubling(OwnPenalty):
+    """Twice as strong with every plan."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coefficient = 1.0
+
+    def plan(self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer) -> PenaltyPlan:
+        self.coefficient *= 2
+        return PenaltyPlan(coefficient_M=torch.full((3,), self.coefficient))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"coefficient": self.coefficient}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.coefficient = state["coefficient"]
+
+
+def test_parts_that_learn_as_they_go_are_saved_and_go_on(tmp_path: Path) -> None:
+    first = update({"plain": OwnFilter()}, {"doubling": Doubling()})
+    plan(first._planner)
+    torch.save(first.state_dict(), tmp_path / "checkpoint")
+    second = update({"plain": OwnFilter()}, {"doubling": Doubling()})
+    second.load_state_dict(torch.load(tmp_path / "checkpoint", weights_only=True))
+    assert plan(second._planner).plans["doubling"].coefficient_M.tolist() == [4.0] * 3
+    assert plan(update({}, {"doubling": Doubling()})._planner).plans["doubling"].coefficient_M.tolist() == [2.0] * 3
+
+
+def test_a_state_that_has_lost_its_part_is_refused() -> None:
+    kept = update({}, {"doubling": Doubling()}).state_dict()
+    with pytest.raises(ConfigError, match="penalties: the checkpoint has states of doubling, and of those here none"):
+        update({}, {"yours": OwnPenalty()}).load_state_dict(kept)
+    with pytest.raises(ConfigError, match=r"states of none, and of those here doubling keeps one; keep the penalties"):
+        update({}, {"doubling": Doubling()}).load_state_dict({})
+    update({}, {"yours": OwnPenalty()}).load_state_dict({})  # as checkpoints of 0.1.0 are
+
+
+def update(filters: Mapping[str, TokenFilter], penalties: Mapping[str, Penalty]) -> PolicyUpdate:
+    return PolicyUpdate(
+        loss=ClippedPolicyLoss(clip_low=0.2, clip_high=0.2),
+        aggregation=TokenMean(),
+        filters=filters,
+        penalties=penalties,
+        epochs=1,
+        mini_batches=1,
+        micro_batch_tokens=100,
+        old_logp="sampled",
+        sampler_check=SamplerCheck(tolerance=0.0, every=1),
+    )

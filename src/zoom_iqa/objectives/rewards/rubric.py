@@ -19,6 +19,7 @@ from zoom_iqa.base.types import Example, RolloutGroup
 from zoom_iqa.objectives.returned import unlike
 from zoom_iqa.objectives.rewards.formulas import GroupStatistics, group_statistics
 from zoom_iqa.objectives.schedules import Schedule, not_negative
+from zoom_iqa.objectives.states import KeepsState, states_of, take_up
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.tasks.grades import JUDGE
 from zoom_iqa.tasks.task import Given
@@ -207,19 +208,11 @@ class NeedsOfTask(Protocol):
 
 
 @runtime_checkable
-class Adapts(Protocol):
+class Adapts(KeepsState, Protocol):
     """The protocol of a reward term whose values follow from what the policy has learned so far: it has a state."""
 
     def advance(self, inputs: RewardInputs) -> Mapping[str, float]:
         """Take a rewarded batch into account, over all processes, and return what to log of it."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """The state, of plain values, that a continued run needs."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
         ...
 
 
@@ -319,7 +312,7 @@ class Rubric:
 
     def state_dict(self) -> dict[str, Any]:
         """The states of terms that have one, by name."""
-        return {name: term.state_dict() for name, term in self._adapting.items()}
+        return states_of(self._adapting)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there.
@@ -327,13 +320,7 @@ class Rubric:
         Raises:
             ConfigError: other terms have a state there.
         """
-        if state.keys() != self._adapting.keys():
-            raise ConfigError(
-                f"reward: the checkpoint has states of {', '.join(state) or 'no term'}, and these terms have one: "
-                f"{', '.join(self._adapting) or 'none'}; keep the reward to resume"
-            )
-        for name, term in self._adapting.items():
-            term.load_state_dict(state[name])
+        take_up(self._adapting, state, group="reward")
 
     def rewards(self, inputs: RewardInputs, *, step: int) -> Rewards:
         """Return the total and the breakdown at this training step; values that are not finite are the caller's to see.
