@@ -1,4 +1,4 @@
-r"""control.json files of run.sh -> controls/, four tables beside it, and README.md's on the screen.
+r"""control.json files of run.sh -> controls/, five tables beside it, and README.md's on the screen.
 
     python experiments/crops/collect.py runs/crops [--resamples 1000]
 
@@ -30,6 +30,7 @@ HERE = Path(__file__).parent
 SIZES = {"5 to 10 %": (0.0, 0.10), "10 to 15 %": (0.10, 0.15), "15 to 30 %": (0.15, 1.0)}
 """Shares of the image that regions take; sides are of whole pixels, so that a few lie beyond 5 or 30 %."""
 OFTEN = ("never", "when asked", "always")
+STAGES = ("GRPO", "SFT")
 KINDS = {"all": (True, False), "regional": (True,), "others": (False,)}
 """Images by whether they are distorted in one region."""
 Rows = Sequence[Mapping[str, Any]]
@@ -44,6 +45,7 @@ def main() -> None:
         "sizes.csv": sizes(arms, asked.resamples),
         "looking.csv": looking(arms, asked.resamples),
         "gains.csv": gains(arms, asked.resamples),
+        "same_images.csv": same_images(arms, asked.resamples),
     }
     for name, (head, rows) in tables.items():
         with (asked.out / name).open("w", newline="", encoding="utf-8") as file:
@@ -143,15 +145,59 @@ def gains(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
     """What GRPO changes on the regional images of the first table and on the others of the second, as asked."""
     both = ("SFT", "GRPO")
     rows = []
-    for arm in sorted(name.removesuffix("_grpo") for name in arms if name.endswith("_grpo")):
-        before, after = arms.get(f"{arm}_sft", {}), arms[f"{arm}_grpo"]
-        pairs = [(before[seed], after[seed]) for seed in after if seed in before]
+    for arm, pairs in both_stages(arms).items():
         for kind in ("regional", "others"):
             own = [_paired(_as_asked(sft, kind), _as_asked(grpo, kind)) for sft, grpo in pairs]
             images = str(sum(len(rated(found, both)) for found in own))
             srcc_of = [mean_srcc(own, name, both) for name in both]
             rows.append([arm, kind, images, *srcc_of, compared(own, "GRPO", "SFT", both, resamples)])
     return ["arm", "images distorted", "images", *both, "GRPO minus SFT"], rows
+
+
+def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
+    """Whether GRPO looks better: the regional images at which both policies look, and that all their answers rate."""
+    head = ["arm", "seeds", "looked at by both", "hits, SFT", "hits, GRPO", "from miss to hit", "from hit to miss"]
+    head += ["rated by both", "asked minus random, SFT", "asked minus random, GRPO", "change"]
+    pictures = ("asked", "random place")
+    new, old = ({f"{stage} {name}": sign for name, sign in zip(pictures, (1, -1), strict=True)} for stage in STAGES)
+    names = [f"{stage} {name}" for stage in STAGES for name in PLACES]
+    rows = []
+    for arm, pairs in both_stages(arms).items():
+        own = [_of_both(sft["regional"], grpo["regional"]) for sft, grpo in pairs]
+        hits = [row["hits"] for found in own for row in found]
+        counts = (sum(sft for sft, _ in hits), sum(grpo for _, grpo in hits))
+        turned = (sum(pair == (False, True) for pair in hits), sum(pair == (True, False) for pair in hits))
+        told = [contrast(own, weights, names, resamples) for weights in (old, new, minus(new, old))]
+        rated_by_both = str(sum(len(rated(found, names)) for found in own))
+        rows.append([arm, str(len(own)), str(len(hits)), *map(str, counts), *map(str, turned), rated_by_both, *told])
+    return head, rows
+
+
+def _of_both(sft: Rows, grpo: Rows) -> list[Mapping[str, Any]]:
+    """The images of both, with all ratings by policy and picture, and whether the look of each hits."""
+    before = {row["id"]: row for row in sft}
+    return [
+        {
+            **row,
+            "hits": (bool(before[row["id"]]["hit"]), bool(row["hit"])),
+            "ratings": {
+                f"{stage} {name}": rating
+                for stage, one in zip(STAGES, (row, before[row["id"]]), strict=True)
+                for name, rating in one["ratings"].items()
+            },
+        }
+        for row in grpo
+        if row["id"] in before
+    ]
+
+
+def both_stages(arms: Arms) -> dict[str, list[tuple[Mapping[str, Any], Mapping[str, Any]]]]:
+    """What was measured of SFT and of GRPO, by arm, of each seed that has both."""
+    found = {}
+    for arm in sorted(name.removesuffix("_grpo") for name in arms if name.endswith("_grpo")):
+        before, after = arms.get(f"{arm}_sft", {}), arms[f"{arm}_grpo"]
+        found[arm] = [(before[seed], after[seed]) for seed in after if seed in before]
+    return found
 
 
 def _as_asked(measured: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, Any]]:
@@ -193,18 +239,35 @@ def mean_srcc(seeds: Sequence[Rows], name: str, names: Sequence[str] | Mapping[s
 
 def difference(seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any]) -> float:
     """SRCC under one name minus that under another, mean over seeds; NaN where there are too few images."""
-    found = [srccs(*columns(own, [name, baseline])) for rows in seeds if len(own := rated(rows, names)) > 2]
-    return statistics.fmean(new - old for new, old in found) if found else math.nan
+    return weighted(seeds, {name: 1, baseline: -1}, names)
+
+
+def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str] | Mapping[str, Any]) -> float:
+    """SRCCs under several names, added with their signs, mean over seeds; NaN where there are too few images."""
+    found = [srccs(*columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
+    return statistics.fmean(float(one @ list(signs.values())) for one in found) if found else math.nan
+
+
+def minus(signs: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
+    """The signs of one sum less another, of other names."""
+    return {**signs, **{name: -sign for name, sign in others.items()}}
 
 
 def compared(
     seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any], resamples: int
 ) -> str:
-    """The difference with its interval; every seed has images of its own, as it looked at others."""
-    value = difference(seeds, name, baseline, names)
+    """The difference with its interval."""
+    return contrast(seeds, {name: 1, baseline: -1}, names, resamples)
+
+
+def contrast(
+    seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str] | Mapping[str, Any], resamples: int
+) -> str:
+    """SRCCs added with their signs, and its interval; every seed has images of its own, as it looked at others."""
+    value = weighted(seeds, signs, names)
     if math.isnan(value) or not resamples:
         return "" if math.isnan(value) else f"{value:+.3f}"
-    tables = [(own, *columns(own, [name, baseline])) for rows in seeds if len(own := rated(rows, names)) > 2]
+    tables = [(own, *columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
     photographs = sorted({row["photograph"] for own, _, _ in tables for row in own})
     members = [
         [[number for number, row in enumerate(own) if row["photograph"] == one] for one in photographs]
@@ -215,12 +278,12 @@ def compared(
         changes = []
         for (_, ratings, mos), places_of in zip(tables, members, strict=True):
             rows = [number for photograph in drawn for number in places_of[photograph]]
-            new, old = srccs(ratings[:, rows], mos[rows]) if len(rows) > 2 else (math.nan, math.nan)
-            changes.append(new - old)
+            found = srccs(ratings[:, rows], mos[rows]) if len(rows) > 2 else np.full(len(signs), math.nan)
+            changes.append(float(found @ list(signs.values())))
         return statistics.fmean(changes)
 
     try:
-        found = statistic_interval(name, changed, len(photographs), n_resamples=resamples, seed=0)
+        found = statistic_interval(" ".join(signs), changed, len(photographs), n_resamples=resamples, seed=0)
     except UndefinedMetricError:
         return f"{value:+.3f}"
     return f"{value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"

@@ -3,7 +3,9 @@
 python experiments/tiny_policy/levels.py POLICY OUT --photographs runs/tiny_policy/photographs [--device cuda]
 
 OUT gets levels.csv and what the policy answered; a run that was stopped goes on. The ridge regression reads mean and
-spread of the tower's tokens and is fitted on the making's photographs.
+spread of the tower's tokens and is fitted on the making's photographs. "ridge within" is fitted on other photographs of
+the set it judges, by ten folds: where that is no better, a lower level is of harder photographs and not of what does
+not carry over to them.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from zoom_iqa.policy.vision_cache import encode_images
 from zoom_iqa.tiny_policy.collection import collect, table
 
 STRENGTHS = (1, 3, 10, 30, 100, 300, 1000, 3000)
+FOLDS = 10
 FEWEST = 20  # images of a part that has a correlation
 COLUMNS = ("photographs", "part", "judge", "n", "srcc", "low", "high", "plcc", "bias", "mae", "bias_sd")
 Array = np.ndarray
@@ -112,6 +115,17 @@ def answered(records: Sequence[Record], images: EmbeddedSet) -> dict[str, Array]
     }
 
 
+def within(features_NF: Array, mos_N: Array, photograph_N: Array) -> Array:
+    """Each image rated by a ridge on those of photographs in the other folds."""
+    ratings_N = np.zeros(len(mos_N))
+    photographs = np.random.default_rng(0).permutation(np.unique(photograph_N))
+    for fold in range(FOLDS):
+        out_N = np.isin(photograph_N, photographs[fold::FOLDS])
+        line = fit_ridge(features_NF[~out_N], mos_N[~out_N], STRENGTHS)
+        ratings_N[out_N] = [line(row) for row in features_NF[out_N]]
+    return ratings_N
+
+
 def rows_of(name: str, judged: Judged) -> Iterator[list[object]]:
     for part, chosen in judged.parts.items():
         for judge, ratings in judged.ratings.items():
@@ -159,12 +173,15 @@ def main() -> None:
             images = a_set("test", pictures, asked.size, 0, False)
             path = asked.out / f"{name}.jsonl"
             records = instantiate(cfg.evaluator)(dataset=images).run(policy, path=path, title=name)
-            ridge = np.array([line(row) for row in features(policy, images, asked.workers)])
+            seen = features(policy, images, asked.workers)
+            mos = np.array([example.mos for example in images.items()])
+            photograph = np.array([recipe.photograph for recipe in images.recipes])
+            ridges = {"ridge": np.array([line(row) for row in seen]), "ridge within": within(seen, mos, photograph)}
             judged = Judged(
-                mos=np.array([example.mos for example in images.items()]),
-                photograph=np.array([recipe.photograph for recipe in images.recipes]),
+                mos=mos,
+                photograph=photograph,
                 parts=parts_of(images),
-                ratings={**answered(records, images), "ridge": ridge},
+                ratings={**answered(records, images), **ridges},
             )
             writer.writerows(rows_of(name, judged))
             formed = np.mean([record.well_formed for record in records])
