@@ -1,7 +1,8 @@
 """Rate photographs: ``zoom-iqa assess PATH ...`` prints a card for each, or JSON, JSON Lines or CSV.
 
-A file that is no image is reported and the rest goes on. Asked to stop, it ends after the batch in hand, and all that
-is done has been written. The exit status is 0 when every image has a rating, 1 when one has none.
+A file that is no image, or an overlay that cannot be written, is reported and the rest goes on. Asked to stop, it ends
+after the batch in hand, and all that is done has been written. The exit status is 0 when every image has a rating, and
+an overlay where one is asked for, and 1 when one has none.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _options(
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="a JSON object a line")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="a row an image, without texts")] = False,
     overlay: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="a PNG an image: boxes on it, crops beside it")
+        str | None, typer.Option(metavar="DIR", help="a PNG an image: boxes on it, crops beside it")
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="images at a time")] = None,
@@ -60,6 +61,8 @@ def _options(
         forms = [name for name, given in (("json", as_json), ("jsonl", as_jsonl), ("csv", as_csv)) if given]
         if len(forms) > 1:
             raise ConfigError(f"{' and '.join(f'--{name}' for name in forms)}: give one of them")
+        if overlay == "":
+            raise ConfigError("--overlay is empty, as an unset variable is; name a folder, or . for the working folder")
         files = _named_files(paths or [])
 
         from zoom_iqa.config.assessor import Assessor
@@ -77,14 +80,15 @@ def _options(
             )
         if assessor.is_shipped:
             print(advice(task), file=sys.stderr)
-        if assess_files(files, assessor=assessor, form=forms[0] if forms else "cards", overlays=overlay):
+        drawn = None if overlay is None else Path(overlay)
+        if assess_files(files, assessor=assessor, form=forms[0] if forms else "cards", overlays=drawn):
             sys.exit(1)
 
     run_after_help(command)
 
 
 def _named_files(names: Sequence[str]) -> list[str]:
-    from zoom_iqa.data.image_paths import image_paths
+    from zoom_iqa.data.image_paths import image_paths, unread_below
     from zoom_iqa.data.images import is_overlay
 
     if not names and sys.stdin is not None and not sys.stdin.isatty():
@@ -102,6 +106,9 @@ def _named_files(names: Sequence[str]) -> list[str]:
     meant = image_paths(listed, leave_out=is_drawn)
     if left := drawn.difference(meant):  # some are named as well
         print(f"overlays of earlier calls, left out: {len(left)}; name one to have it rated", file=sys.stderr)
+    if unread := unread_below(listed):
+        kinds = ", ".join(sorted({os.path.splitext(path)[1].lower() for path in unread}))
+        print(f"photographs that cannot be read, left out: {len(unread)} ({kinds}); convert them", file=sys.stderr)
     return meant
 
 
@@ -110,7 +117,10 @@ def _lines_of_stdin() -> list[str]:
     if sys.stdin is None:  # closed, as by a daemon
         return []
     lines = (os.fsdecode(line).rstrip("\r\n") for line in sys.stdin.buffer)
-    return [line for line in lines if line]
+    named = [line for line in lines if line]
+    if any("\0" in line for line in named):
+        raise ConfigError("names on stdin are separated by null bytes; give one a line, as find without -print0 does")
+    return named
 
 
 if __name__ == "__main__":

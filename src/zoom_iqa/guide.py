@@ -1,7 +1,8 @@
 """Guide a restorer: ``zoom-iqa guide IMAGE`` turns an assessment into the prompts that text-guided restorers take.
 
 With ``--apply`` or ``--loop N`` it restores the image too. The loop assesses, edits and assesses again, keeps the
-best, and stops when nothing is gained: the image it writes is never judged worse than the input.
+best, and stops when nothing is gained: the image it writes is never judged worse than the input, and is a copy of it
+where no edit is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +55,9 @@ def _options(
         str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
     ] = None,
     protocol: Annotated[str | None, typer.Option(metavar="NAME", help="strict or released")] = None,
-    samples: Annotated[int, typer.Option(metavar="N", help="answers an image; their mean counts")] = SAMPLES,
+    samples: Annotated[
+        int, typer.Option(metavar="N", help=f"answers an image; their mean counts; {SAMPLES} unless given")
+    ] = SAMPLES,
     device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="DIR", help="the target's tokenizer; else tokens are estimated")
@@ -65,7 +67,9 @@ def _options(
         str | None, typer.Option(metavar="WITH", help="edit once: embedded, or a folder of the target's pipeline")
     ] = None,
     loop: Annotated[int | None, typer.Option(metavar="N", help="edit up to N times; only gains are kept")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="the edited image")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="the edited image: its pixels and colours, no other metadata")
+    ] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="before and after as an HTML page")] = None,
 ) -> None:
 
@@ -80,7 +84,15 @@ def _options(
         from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
         from zoom_iqa.evaluation.refinement import refine
         from zoom_iqa.reports.before_after import before_after_page
-        from zoom_iqa.reports.files import check_page, check_place, check_size, format_of, write_image, write_page
+        from zoom_iqa.reports.files import (
+            check_page,
+            check_place,
+            check_size,
+            copy_image,
+            format_of,
+            write_image,
+            write_page,
+        )
         from zoom_iqa.reports.guiding import guidance_fields, guidance_text, refinement_fields
 
         format_of(restored)
@@ -98,7 +110,7 @@ def _options(
         if assessor.is_shipped:
             print(advice(None), file=sys.stderr)
         editor = _editor(apply or EMBEDDED, once=loop is None, target=target, assessor=assessor, count=count)
-        assessment = replace(assessor.assess(before), source=image)
+        assessment = assessor.assess(image)
         made = guidance_of(assessment, target=TARGETS[target], count=count)
         fields = guidance_fields(assessment, made, repairs_of(assessment), target=target, counted_by=tokenizer)
         if edits:
@@ -111,8 +123,10 @@ def _options(
                 turns=loop or 1,
                 least_gain=-math.inf if loop is None else LEAST_GAIN,
             )
-            write_image(refinement.image, restored, profile=profile)
-            fields |= refinement_fields(refinement, output=str(restored))
+            copied = not refinement.kept and copy_image(Path(image), restored)
+            if not copied:
+                write_image(refinement.image, restored, profile=profile)
+            fields |= refinement_fields(refinement, output=str(restored), copied=copied)
             if page is not None:
                 write_page(before_after_page(before, refinement, made), page)
         StandardOutput().write(json.dumps(fields) + "\n" if as_json else guidance_text(fields, made))

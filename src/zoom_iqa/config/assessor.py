@@ -151,7 +151,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise ConfigError(f"device={name}: there is no such device; give auto, cpu, cuda or cuda:N") from error
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).cpu()  # of a device without memory nothing comes back
     except (RuntimeError, AssertionError, ValueError) as error:  # AssertionError: torch was built without CUDA
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device={name} cannot be used here ({reason}); use device=cpu or device=auto") from error

@@ -26,8 +26,9 @@ def told_output() -> Iterator[None]:
     try:
         try:
             yield
-        except SystemExit:
-            output.flush()  # help ends so too
+        except SystemExit as ended:
+            if not isinstance(ended.__context__, OutputError):  # which has been told
+                output.flush()  # help ends so too
             raise
         output.flush()
     except OutputError as error:

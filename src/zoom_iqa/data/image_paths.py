@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import glob
 import os.path
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError
 
 SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".gif", ".tif", ".tiff"),
     *(".webp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 """Of ``zoom_iqa.data.images.FORMATS``; a file that is named itself may have any."""
+UNREAD = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".psd")
+"""Of photographs that cannot be read: a folder that holds some says so."""
 
 
 def image_paths(names: Iterable[str], *, leave_out: Callable[[str], bool] = lambda path: False) -> list[str]:
     """The files meant, each once, in the order of their names' first occurrence.
 
     A folder stands for every image below it, by suffix, hidden ones left out; a name with ``*``, ``?`` or ``[`` that is
-    no file itself for all that it matches. A name that leads to nothing is kept as it is: opening it tells why.
+    no file itself for all that it matches. A name that leads to nothing is kept as it is, and so is a folder that may
+    not be entered: opening it tells why.
     ``leave_out`` is asked of files that were found so, and not of those that are named.
 
     Raises:
@@ -31,7 +34,13 @@ def image_paths(names: Iterable[str], *, leave_out: Callable[[str], bool] = lamb
 
 def holds_images(folder: Path) -> bool:
     """Whether a folder stands for any image."""
-    return any(_is_taken(path, folder) for path in folder.rglob("*"))
+    return any(_is_taken(path) for path in _files_below(folder))
+
+
+def unread_below(names: Iterable[str]) -> list[str]:
+    """The photographs in folders among ``names`` that are of no kind that can be read."""
+    files = (path for name in names if os.path.isdir(name) for path in _files_below(Path(name)))
+    return [str(path) for path in files if path.suffix.lower() in UNREAD]
 
 
 def _meant(name: str, leave_out: Callable[[str], bool]) -> list[str]:
@@ -52,9 +61,23 @@ def _but(paths: list[str], leave_out: Callable[[str], bool]) -> list[str]:
 
 
 def _below(folder: Path) -> list[str]:
-    return [str(path) for path in sorted(path for path in folder.rglob("*") if _is_taken(path, folder))]
+    closed: list[Path] = []
+    taken = [path for path in _files_below(folder, closed) if _is_taken(path)]
+    return [str(path) for path in sorted([*taken, *(path for path in closed if path != folder)])]
 
 
-def _is_taken(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in SUFFIXES and os.path.isfile(path) and not hidden
+def _files_below(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]:
+    """Files that are not hidden; folders that may not be entered are added to ``closed``."""
+
+    def refused(error: OSError) -> None:
+        if closed is not None:
+            closed.append(Path(error.filename))
+
+    for place, folders, files in os.walk(folder, onerror=refused):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place) / name for name in files if not name.startswith("."))
+
+
+def _is_taken(path: Path) -> bool:
+    leads_nowhere = os.path.islink(path) and not os.path.exists(path)  # opening it tells so
+    return path.suffix.lower() in SUFFIXES and (os.path.isfile(path) or leads_nowhere)

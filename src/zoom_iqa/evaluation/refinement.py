@@ -81,6 +81,11 @@ class Refinement:
         """How much the expected rating has risen, by the second reading; 0 where the input is returned."""
         return self.best_read.mean - self.start_read.mean
 
+    @property
+    def kept(self) -> bool:
+        """Whether any edit was."""
+        return any(turn.kept for turn in self.rounds)
+
 
 def refine(
     image: Image, start: Assessment, *, judge: Judge, reader: Judge, editor: Editor, turns: int, least_gain: float

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from zoom_iqa.base.errors import ImageError, OutputError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.standard_output import StandardOutput
@@ -38,13 +39,13 @@ FORMS: dict[str, Callable[..., AbstractContextManager[Writer]]] = {
 def assess_files(files: Sequence[str], *, assessor: ImageAssessor, form: str, overlays: Path | None) -> int:
     """Assess ``files``, write each outcome to stdout in a form of ``FORMS``, and draw overlays into a folder.
 
-    Returns how many have no rating; each of them is reported on stderr with its reason.
+    Returns how many have no rating, or lack the overlay that was asked for; each is reported on stderr with its reason.
 
     Raises:
-        OutputError: an outcome or an overlay cannot be written.
+        OutputError: an outcome cannot be written, or the folder takes no overlays.
         StoppedError: a signal asked to stop; what was done until then is written.
     """
-    unrated = 0
+    unrated = undrawn = 0
     output = StandardOutput()
     drawn = None if overlays is None else OverlayFolder(overlays, view=assessor.view)
     with ProgressLine("assess", total=len(files)) as progress, FORMS[form](output) as writer:
@@ -54,14 +55,29 @@ def assess_files(files: Sequence[str], *, assessor: ImageAssessor, form: str, ov
                     writer.write(outcome)
                 output.flush()
                 unrated += _report_unrated(outcomes)
-            for outcome in outcomes:
-                if drawn is not None and isinstance(outcome, Assessment):
-                    drawn.write(outcome)
+            if drawn is not None:
+                undrawn += _draw(outcomes, drawn)
             progress.advance(len(outcomes))
     output.flush()
     if unrated:
         print(f"{unrated} of {len(files)} images have no rating", file=sys.stderr)
-    return unrated
+    if undrawn:
+        print(f"{undrawn} of {len(files)} images have no overlay", file=sys.stderr)
+    return unrated + undrawn
+
+
+def _draw(outcomes: Sequence[Outcome], folder: OverlayFolder) -> int:
+    """How many of those that were assessed could not be drawn: the rest goes on, as ratings do."""
+    lacking = 0
+    for outcome in outcomes:
+        if not isinstance(outcome, Assessment):
+            continue
+        try:
+            folder.write(outcome)
+        except (ImageError, OutputError) as error:
+            lacking += 1
+            print(f"no overlay: {printable(str(error))}", file=sys.stderr)
+    return lacking
 
 
 def _report_unrated(outcomes: Sequence[Outcome]) -> int:

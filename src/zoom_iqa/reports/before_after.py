@@ -8,6 +8,7 @@ import io
 
 from PIL import Image
 
+from zoom_iqa.base.printable import printable
 from zoom_iqa.evaluation.assessment import Assessment, Expected
 from zoom_iqa.evaluation.refinement import Refinement
 from zoom_iqa.tasks.guidance import Guidance
@@ -30,7 +31,7 @@ _SCRIPT = "this.previousElementSibling.style.setProperty('--cut',this.value+'%')
 def before_after_page(before: Image.Image, refinement: Refinement, guidance: Guidance) -> str:
     """The HTML: both images under a slider, their ratings and paragraphs, every edit that was tried, the prompts."""
     start, best = refinement.start, refinement.best
-    name = html.escape(start.source)
+    name = html.escape(printable(start.source))
     parts = [
         f"<h1>{name}</h1><p>{_said(refinement)}</p>",
         f'<div class="both">{_picture("before", before)}{_picture("after", refinement.image)}</div>',
@@ -47,7 +48,7 @@ def before_after_page(before: Image.Image, refinement: Refinement, guidance: Gui
 
 
 def _said(refinement: Refinement) -> str:
-    if not any(turn.kept for turn in refinement.rounds):
+    if not refinement.kept:
         return "Nothing that was tried is judged better: this is the input."
     return f"Judged {abs(refinement.gain):.2f} {'better' if refinement.gain >= 0 else 'worse'}."
 

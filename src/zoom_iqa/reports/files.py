@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
@@ -18,6 +20,8 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".ti
 PAGES = (".html", ".htm")
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 QUALITY = 95
+LOSSY = ("JPEG", "WEBP")
+_OF_ONE = {"MPO": "JPEG"}  # a JPEG with more pictures behind it, as telephones write
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -42,12 +46,23 @@ def check_place(path: Path) -> None:
     """Pass a name that a file can have, before the work that fills it.
 
     Raises:
-        OutputError: it is a folder's, or there is no folder to put it in.
+        OutputError: it is a folder's, or there is no folder to put it in, or nothing may be put there.
     """
     if path.is_dir():
         raise OutputError(f"{path} cannot be written: it is a folder; name a file")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"{path} cannot be written: there is no folder {path.parent}; make it or name another place")
+    check_folder(path.absolute().parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Pass a folder that files may be put into.
+
+    Raises:
+        OutputError: they may not.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} takes no files: Permission denied; name another place")
 
 
 def check_page(path: Path) -> None:
@@ -92,6 +107,20 @@ def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None,
         options["exif"][ExifTags.Base.Software] = software
     with told_if_unwritable(path), whole_binary_file(path) as file:
         image.save(file, format_of(path), **options)
+
+
+def copy_image(source: Path, path: Path) -> bool:
+    """Copy a picture, every byte of it, if its format is that of the new name; whether it is.
+
+    Raises:
+        OutputError: it cannot be written there.
+    """
+    with Image.open(source) as opened:
+        if _OF_ONE.get(opened.format or "", opened.format) != format_of(path):
+            return False
+    with told_if_unwritable(path), source.open("rb") as old, whole_binary_file(path) as new:
+        shutil.copyfileobj(old, new)
+    return True
 
 
 def write_page(text: str, path: Path) -> None:

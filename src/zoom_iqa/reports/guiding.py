@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.printable import printable
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.evaluation.refinement import Refinement
+from zoom_iqa.reports.files import LOSSY, format_of
 from zoom_iqa.tasks.guidance import Guidance, Prompt
 from zoom_iqa.tasks.tools.repairs import Repairs
 
@@ -38,10 +40,11 @@ def guidance_fields(
     }
 
 
-def refinement_fields(refinement: Refinement, *, output: str) -> dict[str, Any]:
-    """The further fields of an image that was edited and written to ``output``."""
+def refinement_fields(refinement: Refinement, *, output: str, copied: bool) -> dict[str, Any]:
+    """The further fields of an image that was edited and written to ``output``, or copied there as it was."""
     return {
         "output": output,
+        "saved_as": "copy" if copied else format_of(Path(output)),
         "read_before": _rounded(refinement.start_read.mean),
         "read_after": _rounded(refinement.best_read.mean),
         "gain": _rounded(refinement.gain),
@@ -90,11 +93,12 @@ def _turns(fields: dict[str, Any]) -> list[str]:
         lines.append(f"turn {number}: {tried}: {outcome}")
     before, after = _shown(fields["read_before"]), _shown(fields["read_after"])
     kept = any(turn["kept"] for turn in fields["turns"])
-    moved = (
-        f"expected rating, read again, {before} before, {after} after"
-        if kept
-        else f"the input itself (read again: {before}), nothing was better"
-    )
+    moved = f"expected rating, read again, {before} before, {after} after"
+    if not kept:
+        why = "nothing was better" if fields["turns"] else "there was nothing to repair"
+        moved = f"the input itself (read again: {before}), {why}"
+    if fields["saved_as"] in LOSSY:
+        moved += f"; saved as {fields['saved_as']}, which changes it a little after that; .png keeps it"
     return [*lines, f"written to {fields['output']}: {moved}"]
 
 

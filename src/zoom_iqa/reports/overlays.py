@@ -13,7 +13,7 @@ from zoom_iqa.base.types import Box
 from zoom_iqa.data.images import OVERLAY, made_by
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
-from zoom_iqa.reports.files import numbered, told_if_unwritable, write_image
+from zoom_iqa.reports.files import check_folder, numbered, told_if_unwritable, write_image
 from zoom_iqa.tasks.tools.crop import cut
 from zoom_iqa.tasks.tools.zoom import zoom_box
 
@@ -129,7 +129,7 @@ class OverlayFolder:
     Files that are there stay, but overlays of earlier calls: the folder may be that of the photographs.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be made, or takes no files.
     """
 
     def __init__(self, folder: Path, *, view: Callable[[str], Image.Image]) -> None:
@@ -137,6 +137,7 @@ class OverlayFolder:
         self._taken: set[str] = set()
         with told_if_unwritable(folder):
             folder.mkdir(parents=True, exist_ok=True)
+        check_folder(folder)
 
     def write(self, assessment: Assessment) -> None:
         """Draw one, from its source.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 VERDICTS = ("bad", "poor", "fair", "good", "excellent")
 
 
 def verdict_of(rating: float) -> str:
-    """The grade nearest to a rating on 1-5."""
-    return VERDICTS[min(len(VERDICTS), max(1, round(rating))) - 1]
+    """The grade nearest to a rating on 1-5, of two as near the better."""
+    return VERDICTS[min(len(VERDICTS), max(1, math.floor(rating + 0.5))) - 1]

@@ -94,6 +94,12 @@ def test_a_list_on_stdin(arguments: tuple[str, ...], folder: Path, run: Run) -> 
     assert [row["image"] for row in rows] == ["coffee.jpg", "\\udcff.jpg"]
 
 
+def test_names_that_null_bytes_part_are_told(folder: Path, run: Run) -> None:
+    ended = run("-", stdin=b"coffee.jpg\0clock.jpg\0")
+    assert ended.status == 2
+    assert "names on stdin are separated by null bytes; give one a line" in ended.err
+
+
 def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: Run) -> None:
     one, again = (json.loads(run("coffee.jpg", "--json").out)[0] for _ in range(2))
     assert one == again
@@ -106,10 +112,30 @@ def test_several_answers_are_drawn_and_one_is_the_likeliest(folder: Path, run: R
     assert several["rating"] == pytest.approx(sum(ratings) / 4, abs=1e-4)
 
 
+def test_an_overlay_that_cannot_be_written_does_not_end_the_rest(folder: Path, run: Run) -> None:
+    long = "a" * 251 + ".jpg"  # a name that a photograph can have, and a longer one cannot
+    shutil.move("clock.jpg", long)
+    ended = run(long, "coffee.jpg", "--csv", "--overlay", "drawn", "--batch-size", "1")
+    assert ended.status == 1
+    assert [row["image"] for row in csv.DictReader(io.StringIO(ended.out))] == [long, "coffee.jpg"]
+    assert "no overlay: " in ended.err
+    assert "1 of 2 images have no overlay" in ended.err
+    assert [path.name for path in Path("drawn").iterdir()] == ["coffee.png"]
+
+
+def test_photographs_that_cannot_be_read_are_told(folder: Path, run: Run) -> None:
+    Path("IMG_1.HEIC").touch()
+    ended = run(".", "--csv")
+    assert "photographs that cannot be read, left out: 1 (.heic); convert them" in ended.err
+    assert "IMG_1" not in ended.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "no image is named"),
+        (("x.jpg", "--overlay", ""), "--overlay is empty, as an unset variable is"),
+        (("x.jpg", "--device", "meta"), "--device meta cannot be used here"),
         (("x.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
         (("x.jpg", "--samples", "0"), "--samples 0 of an assessment must be at least 1"),
         (("x.jpg", "--samples", "many"), "--samples"),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hydra.utils import instantiate
@@ -39,3 +42,24 @@ def test_one_that_a_part_of_the_config_meets_bears_the_part_s_key(capsys: pytest
 def test_others_keep_their_traceback() -> None:
     with pytest.raises(PermissionError), expected_errors():
         raise PermissionError(errno.EACCES, "Permission denied", "file")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")
+def test_a_full_disk_is_told_once_however_many_blocks_watch_the_output() -> None:
+    script = """
+from zoom_iqa.config.late import told_output
+
+@told_output()
+def command():
+    print("a rating")
+
+with told_output():
+    command()
+"""
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False
+        )
+    said = "error: the output cannot be written: No space left on device; make room or write elsewhere\n"
+    assert (ended.returncode, ended.stderr) == (2, said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,38 @@ def test_the_loop_repairs_and_never_ends_below_its_input(folder: Path, run: Run)
     assert after.shape == before.shape
     assert ((after - clean) ** 2).mean() < ((before - clean) ** 2).mean()
     assert "data:image/jpeg" in Path("page.html").read_text()
+
+
+def test_where_nothing_is_better_the_file_is_a_copy_of_the_input(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guide, "LEAST_GAIN", 5.0)  # more than can be gained
+    fields = json.loads(run("coffee.jpg", "--loop", "1", "--json", "--output", "out.jpg").out)
+    assert (fields["saved_as"], fields["gain"]) == ("copy", 0.0)
+    assert Path("out.jpg").read_bytes() == Path("coffee.jpg").read_bytes()
+    other = json.loads(run("coffee.jpg", "--loop", "1", "--json", "--output", "out.png").out)
+    assert other["saved_as"] == "PNG"
+    pixels = [np.asarray(Image.open(name).convert("RGB")) for name in ("coffee.jpg", "out.png")]
+    assert (pixels[0] == pixels[1]).all()
+
+
+def test_the_file_is_named_and_the_page_takes_any_name(folder: Path, run: Run) -> None:
+    Image.new("RGB", (400, 1)).save("thin.png")
+    assert "error: thin.png: 400 x 1 pixels are too thin" in run("thin.png", "--apply", "embedded").err
+    odd = os.fsdecode(b"odd\xff.png")
+    shutil.copy("noisy.png", odd)
+    assert run(odd, "--apply", "embedded", "--page", "page.html").status == 0
+    assert "<title>odd\\udcff.png</title>" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_a_place_that_takes_no_files_is_told_before_the_work(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr("zoom_iqa.config.assessor.Assessor", None)  # whose making would be the work
+    ended = run("noisy.png", "--loop", "1")
+    assert (ended.status, ended.out) == (2, "")
+    assert f"error: {folder} takes no files: Permission denied; name another place" in ended.err
 
 
 def test_applied_once_it_is_edited_whatever_comes_of_it(folder: Path, run: Run) -> None:

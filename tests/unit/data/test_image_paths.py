@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.data.image_paths import SUFFIXES, image_paths
+from zoom_iqa.data.image_paths import SUFFIXES, UNREAD, image_paths, unread_below
 from zoom_iqa.data.images import FORMATS
 
 
@@ -64,3 +64,26 @@ def test_a_name_that_the_system_refuses_is_kept_for_its_turn(folder: Path, monke
 def test_every_format_that_is_read_has_a_suffix() -> None:
     typical = dict(zip(FORMATS, ("jpg", "png", "bmp", "gif", "tif", "webp", "avif", "jp2", "ppm"), strict=True))
     assert {f".{suffix}" for suffix in typical.values()} <= set(SUFFIXES)
+
+
+def test_a_folder_that_may_not_be_entered_and_a_link_to_nothing_are_kept_for_their_turn(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def refused(path: str | Path) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    os.symlink("gone.jpg", "sub/broken.jpg")
+    assert image_paths(["sub"]) == ["sub/[1].gif", "sub/broken.jpg", "sub/deep"]
+
+
+def test_photographs_of_kinds_that_cannot_be_read_are_counted(folder: Path) -> None:
+    for name in ("sub/IMG_1.HEIC", "sub/deep/raw.cr2", "sub/.hidden.dng"):
+        Path(name).touch()
+    assert sorted(unread_below(["sub", "notes.txt", "nowhere"])) == ["sub/IMG_1.HEIC", "sub/deep/raw.cr2"]
+    assert "sub/IMG_1.HEIC" not in image_paths(["sub"])
+    assert not set(UNREAD) & set(SUFFIXES)

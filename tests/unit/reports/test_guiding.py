@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from support.made_assessments import answer, assessment, grey_image
@@ -59,11 +60,11 @@ def test_fields_are_those_of_the_documentation() -> None:
     section = PAGE.partition("\n## Guidance\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert named == set(FIELDS) | set(refinement_fields(refined(2.5, "deblur"), output="b.png"))
+    assert named == set(FIELDS) | set(refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False))
 
 
 def test_text_for_people() -> None:
-    text = guidance_text(FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.png"), MADE)
+    text = guidance_text(FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False), MADE)
     assert text.splitlines() == [
         "a.jpg: rating 2.00, expected 2.00",
         "prompt (4 of 75 tokens, estimated):",
@@ -79,11 +80,17 @@ def test_text_for_people() -> None:
 
 
 def test_no_gain_and_no_issue_are_said() -> None:
-    fields = FIELDS | refinement_fields(refined(1.5, None), output="b.png")
+    fields = FIELDS | refinement_fields(refined(1.5, None), output="b.png", copied=True)
     assert (fields["gain"], fields["read_after"]) == (0.0, 2.0)
     text = guidance_text(fields, MADE)
     assert "none is better" in text
     assert "written to b.png: the input itself (read again: 2.00), nothing was better" in text
+    assert "saved as" not in text
+    lossy = refinement_fields(replace(refined(1.5, None), rounds=()), output="b.jpg", copied=False)
+    assert guidance_text(FIELDS | lossy, MADE).splitlines()[-1] == (
+        "written to b.jpg: the input itself (read again: 2.00), there was nothing to repair; saved as JPEG, which "
+        "changes it a little after that; .png keeps it"
+    )
     silent = assessment(answer(2.0, text="\x1b[2J no thought"))
     made = guidance_of(silent, target=TARGETS["dreamclear"])
     said = guidance_text(guidance_fields(silent, made, repairs_of(silent), target="dreamclear", counted_by=None), made)
