@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from zoom_iqa.base.errors import ConfigError
 
@@ -21,15 +21,12 @@ class KeepsState(Protocol):
         ...
 
 
-Part = TypeVar("Part", bound=KeepsState)
-
-
-def states_of(parts: Mapping[str, Part]) -> dict[str, Any]:
+def states_of(parts: Mapping[str, KeepsState]) -> dict[str, Any]:
     """The states of parts, by name."""
     return {name: part.state_dict() for name, part in parts.items()}
 
 
-def take_up(parts: Mapping[str, Part], states: Mapping[str, Any], *, group: str) -> None:
+def take_up(parts: Mapping[str, KeepsState], states: Mapping[str, Any], *, group: str) -> None:
     """Give each part its state of a checkpoint; ``group`` is theirs in the config.
 
     Raises:

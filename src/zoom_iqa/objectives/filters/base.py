@@ -24,8 +24,8 @@ class TokenFilter(ABC):
 
     The value of the policy loss and the weights of the other tokens stay as they are, and penalties do not ask filters.
     ``signals`` are the passes it reads beside the old policy's log-probabilities, each over all tokens; ``views`` are
-    the views of the prompt that they name, by name. ``needs`` are the parts of a trajectory that it chooses by. What
-    one with ``state_dict`` and ``load_state_dict`` keeps of earlier steps is saved and resumed (``objectives.states``).
+    the views of the prompt that they name, by name. ``needs`` are the parts of a trajectory that it chooses by. One
+    that keeps something of earlier steps gives ``state_dict`` and ``load_state_dict``: it is saved and resumed.
     """
 
     signals: frozenset[Signal] = frozenset()

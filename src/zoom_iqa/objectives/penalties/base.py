@@ -72,8 +72,8 @@ class Penalty(ABC):
     """A term added to the policy loss, and what it needs computed. Several add up.
 
     ``signals`` are the passes it reads beside the old policy's log-probabilities; ``entropy`` says whether it needs the
-    policy's own, with gradient, and ``needs`` which parts of a trajectory, without which it would do nothing. What one
-    with ``state_dict`` and ``load_state_dict`` keeps of earlier steps is saved and resumed (``objectives.states``).
+    policy's own, with gradient, and ``needs`` which parts of a trajectory, without which it would do nothing. One
+    that keeps something of earlier steps gives ``state_dict`` and ``load_state_dict``: it is saved and resumed.
     """
 
     signals: frozenset[Signal] = frozenset()
