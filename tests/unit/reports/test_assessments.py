@@ -44,7 +44,7 @@ def test_fields_of_one() -> None:
         "spread": None,
         "expected": 2.5,
         "expected_std": 0.1,
-        "verdict": "poor",
+        "verdict": "fair",
         "failure": None,
         "sections": [
             {"Improve": "sharp eyes", "Avoid": "blur"},
@@ -135,7 +135,7 @@ def test_a_card_has_everything() -> None:
     for text in (
         "a.jpg",
         "100 x 50",
-        "2.50 poor (mean of 1 answers, 1 unreadable)",
+        "2.50 fair (mean of 1 answers, 1 unreadable)",
         "2.50, spread 0.10",
         "sharp eyes",
         "x 10-60 %, y 20-70 %: 3.00 before, 2.50 after: lowered by 0.50",
