@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 SIZES = {"5 to 10 %": (0.0, 0.10), "10 to 15 %": (0.10, 0.15), "15 to 30 %": (0.15, 1.0)}
 """Shares of the image that regions take; sides are of whole pixels, so that a few lie beyond 5 or 30 %."""
 OFTEN = ("never", "when asked", "always")
-STAGES = ("GRPO", "SFT")
+STAGES = ("SFT", "GRPO")
 KINDS = {"all": (True, False), "regional": (True,), "others": (False,)}
 """Images by whether they are distorted in one region."""
 Rows = Sequence[Mapping[str, Any]]
@@ -143,15 +143,21 @@ def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
 
 def gains(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
     """What GRPO changes on the regional images of the first table and on the others of the second, as asked."""
-    both = ("SFT", "GRPO")
     rows = []
     for arm, pairs in both_stages(arms).items():
-        for kind in ("regional", "others"):
-            own = [_paired(_as_asked(sft, kind), _as_asked(grpo, kind)) for sft, grpo in pairs]
+        for kind, name in (("regional", "asked"), ("others", "when asked")):
+            before, after = both = [f"{stage} {name}" for stage in STAGES]
+            own = [_of_both(_of_kind(sft, kind), _of_kind(grpo, kind)) for sft, grpo in pairs]
             images = str(sum(len(rated(found, both)) for found in own))
-            srcc_of = [mean_srcc(own, name, both) for name in both]
-            rows.append([arm, kind, images, *srcc_of, compared(own, "GRPO", "SFT", both, resamples)])
-    return ["arm", "images distorted", "images", *both, "GRPO minus SFT"], rows
+            srcc_of = [mean_srcc(own, one, both) for one in both]
+            rows.append([arm, kind, images, *srcc_of, compared(own, after, before, both, resamples)])
+    return ["arm", "images distorted", "images", *STAGES, "GRPO minus SFT"], rows
+
+
+def _of_kind(measured: Mapping[str, Any], kind: str) -> Rows:
+    return (
+        measured["regional"] if kind == "regional" else [row for row in measured["when"]["rows"] if not row["regional"]]
+    )
 
 
 def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
@@ -159,30 +165,33 @@ def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]
     head = ["arm", "seeds", "looked at by both", "hits, SFT", "hits, GRPO", "from miss to hit", "from hit to miss"]
     head += ["rated by both", "asked minus random, SFT", "asked minus random, GRPO", "change"]
     pictures = ("asked", "random place")
-    new, old = ({f"{stage} {name}": sign for name, sign in zip(pictures, (1, -1), strict=True)} for stage in STAGES)
+    old, new = ({f"{stage} {name}": sign for name, sign in zip(pictures, (1, -1), strict=True)} for stage in STAGES)
     names = [f"{stage} {name}" for stage in STAGES for name in PLACES]
     rows = []
     for arm, pairs in both_stages(arms).items():
         own = [_of_both(sft["regional"], grpo["regional"]) for sft, grpo in pairs]
-        hits = [row["hits"] for found in own for row in found]
+        hits = [(bool(row["before"]["hit"]), bool(row["hit"])) for found in own for row in found]
         counts = (sum(sft for sft, _ in hits), sum(grpo for _, grpo in hits))
         turned = (sum(pair == (False, True) for pair in hits), sum(pair == (True, False) for pair in hits))
-        told = [contrast(own, weights, names, resamples) for weights in (old, new, minus(new, old))]
+        told = [
+            contrast(own, weights, names, resamples)
+            for weights in (old, new, {**new, **{name: -sign for name, sign in old.items()}})
+        ]
         rated_by_both = str(sum(len(rated(found, names)) for found in own))
         rows.append([arm, str(len(own)), str(len(hits)), *map(str, counts), *map(str, turned), rated_by_both, *told])
     return head, rows
 
 
 def _of_both(sft: Rows, grpo: Rows) -> list[Mapping[str, Any]]:
-    """The images of both, with all ratings by policy and picture, and whether the look of each hits."""
+    """The images of both, as GRPO has them, with the row ``before`` it and all ratings by policy and name."""
     before = {row["id"]: row for row in sft}
     return [
         {
             **row,
-            "hits": (bool(before[row["id"]]["hit"]), bool(row["hit"])),
+            "before": before[row["id"]],
             "ratings": {
                 f"{stage} {name}": rating
-                for stage, one in zip(STAGES, (row, before[row["id"]]), strict=True)
+                for stage, one in zip(STAGES, (before[row["id"]], row), strict=True)
                 for name, rating in one["ratings"].items()
             },
         }
@@ -198,24 +207,6 @@ def both_stages(arms: Arms) -> dict[str, list[tuple[Mapping[str, Any], Mapping[s
         before, after = arms.get(f"{arm}_sft", {}), arms[f"{arm}_grpo"]
         found[arm] = [(before[seed], after[seed]) for seed in after if seed in before]
     return found
-
-
-def _as_asked(measured: Mapping[str, Any], kind: str) -> dict[str, Mapping[str, Any]]:
-    """Images of a kind, by id; ``rating`` is the one with the looks that the policy asked for."""
-    if kind == "regional":
-        rows, name = measured["regional"], "asked"
-    else:
-        rows, name = [row for row in measured["when"]["rows"] if not row["regional"]], "when asked"
-    return {row["id"]: {**row, "rating": row["ratings"].get(name)} for row in rows}
-
-
-def _paired(sft: Mapping[str, Mapping[str, Any]], grpo: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The images of both, with the rating of each."""
-    return [
-        {**row, "ratings": {"SFT": sft[key]["rating"], "GRPO": row["rating"]}}
-        for key, row in grpo.items()
-        if key in sft
-    ]
 
 
 def rated(rows: Rows, names: Sequence[str] | Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -246,11 +237,6 @@ def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[st
     """SRCCs under several names, added with their signs, mean over seeds; NaN where there are too few images."""
     found = [srccs(*columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
     return statistics.fmean(float(one @ list(signs.values())) for one in found) if found else math.nan
-
-
-def minus(signs: Mapping[str, int], others: Mapping[str, int]) -> dict[str, int]:
-    """The signs of one sum less another, of other names."""
-    return {**signs, **{name: -sign for name, sign in others.items()}}
 
 
 def compared(

@@ -62,18 +62,14 @@ def _but(paths: list[str], leave_out: Callable[[str], bool]) -> list[str]:
 
 def _below(folder: Path) -> list[str]:
     closed: list[Path] = []
-    taken = [path for path in _files_below(folder, closed) if _is_taken(path)]
+    files = _files_below(folder, onerror=lambda error: closed.append(Path(error.filename)))
+    taken = [path for path in files if _is_taken(path)]
     return [str(path) for path in sorted([*taken, *(path for path in closed if path != folder)])]
 
 
-def _files_below(folder: Path, closed: list[Path] | None = None) -> Iterator[Path]:
-    """Files that are not hidden; folders that may not be entered are added to ``closed``."""
-
-    def refused(error: OSError) -> None:
-        if closed is not None:
-            closed.append(Path(error.filename))
-
-    for place, folders, files in os.walk(folder, onerror=refused):
+def _files_below(folder: Path, *, onerror: Callable[[OSError], None] | None = None) -> Iterator[Path]:
+    """Files that are not hidden; ``onerror`` is told of folders that may not be entered."""
+    for place, folders, files in os.walk(folder, onerror=onerror):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(place) / name for name in files if not name.startswith("."))
 

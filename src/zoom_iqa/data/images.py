@@ -133,6 +133,15 @@ def made_by(path: str | Path) -> str | None:
         return None
 
 
+def format_in(path: str | Path) -> str | None:
+    """The format of a picture, whatever its name; None where there is no picture."""
+    try:
+        with _open(Path(path)) as opened:
+            return "JPEG" if opened.format == "MPO" else opened.format  # one with more pictures behind it
+    except _DAMAGE:
+        return None
+
+
 def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
     """An image that is open already, as ``load_image`` gives one of a file.
 

@@ -15,13 +15,13 @@ from PIL import ExifTags, Image
 
 from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
 from zoom_iqa.base.errors import ConfigError, OutputError
+from zoom_iqa.data.images import format_in
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 PAGES = (".html", ".htm")
 LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 QUALITY = 95
 LOSSY = ("JPEG", "WEBP")
-_OF_ONE = {"MPO": "JPEG"}  # a JPEG with more pictures behind it, as telephones write
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -115,9 +115,8 @@ def copy_image(source: Path, path: Path) -> bool:
     Raises:
         OutputError: it cannot be written there.
     """
-    with Image.open(source) as opened:
-        if _OF_ONE.get(opened.format or "", opened.format) != format_of(path):
-            return False
+    if format_in(source) != format_of(path):
+        return False
     with told_if_unwritable(path), source.open("rb") as old, whole_binary_file(path) as new:
         shutil.copyfileobj(old, new)
     return True
