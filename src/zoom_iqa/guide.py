@@ -28,7 +28,7 @@ from zoom_iqa.tasks.guidance import TARGETS
 if TYPE_CHECKING:
     from zoom_iqa.config.assessor import Assessor
     from zoom_iqa.evaluation.diffusers_editor import DiffusersEditor
-    from zoom_iqa.evaluation.refinement import EmbeddedRestorer
+    from zoom_iqa.evaluation.refinement import EmbeddedRestorer, Refinement
     from zoom_iqa.tasks.guidance import CountTokens
 
 SUMMARY = "Turns an assessment into prompts for a restorer, or restores the image itself."
@@ -80,19 +80,11 @@ def _options(
 
         from zoom_iqa.base.standard_output import StandardOutput
         from zoom_iqa.config.assessor import Assessor
-        from zoom_iqa.data.images import colour_profile, load_image
+        from zoom_iqa.data.images import load_image
         from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
         from zoom_iqa.evaluation.refinement import refine
         from zoom_iqa.reports.before_after import before_after_page
-        from zoom_iqa.reports.files import (
-            check_page,
-            check_place,
-            check_size,
-            copy_image,
-            format_of,
-            write_image,
-            write_page,
-        )
+        from zoom_iqa.reports.files import check_page, check_place, check_size, format_of, write_page
         from zoom_iqa.reports.guiding import guidance_fields, guidance_text, refinement_fields
 
         format_of(restored)
@@ -101,7 +93,7 @@ def _options(
             _refuse_the_image(image, restored)
             if page is not None:
                 check_page(page)
-        before, profile = load_image(image, max_pixels=None), colour_profile(image)
+        before = load_image(image, max_pixels=None)
         if edits:
             check_size(*before.size, restored)
         count = None if tokenizer is None else token_counter(tokenizer)
@@ -123,15 +115,23 @@ def _options(
                 turns=loop or 1,
                 least_gain=-math.inf if loop is None else LEAST_GAIN,
             )
-            copied = not refinement.kept and copy_image(Path(image), restored)
-            if not copied:
-                write_image(refinement.image, restored, profile=profile)
-            fields |= refinement_fields(refinement, output=str(restored), copied=copied)
+            fields |= refinement_fields(refinement, output=str(restored), copied=_write(refinement, image, restored))
             if page is not None:
                 write_page(before_after_page(before, refinement, made), page)
         StandardOutput().write(json.dumps(fields) + "\n" if as_json else guidance_text(fields, made))
 
     run_after_help(command)
+
+
+def _write(refinement: Refinement, image: str, restored: Path) -> bool:
+    """Write the image judged best; whether it is the input, copied as it was."""
+    from zoom_iqa.data.images import colour_profile
+    from zoom_iqa.reports.files import copy_image, write_image
+
+    copied = not refinement.kept and copy_image(Path(image), restored)
+    if not copied:
+        write_image(refinement.image, restored, profile=colour_profile(image))
+    return copied
 
 
 def _new(stem: str) -> Path:
