@@ -89,7 +89,7 @@ def _options(
 
 def _named_files(names: Sequence[str]) -> list[str]:
     from zoom_iqa.data.image_paths import image_paths, unread_below
-    from zoom_iqa.data.images import is_overlay
+    from zoom_iqa.data.metadata import is_overlay
 
     if not names and sys.stdin is not None and not sys.stdin.isatty():
         names = ["-"]

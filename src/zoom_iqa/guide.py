@@ -68,7 +68,7 @@ def _options(
     ] = None,
     loop: Annotated[int | None, typer.Option(metavar="N", help="edit up to N times; only gains are kept")] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="the edited image: its pixels and colours, no other metadata")
+        Path | None, typer.Option(metavar="FILE", help="the edited image, with the profile and EXIF of the old one")
     ] = None,
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="before and after as an HTML page")] = None,
 ) -> None:
@@ -125,12 +125,12 @@ def _options(
 
 def _write(refinement: Refinement, image: str, restored: Path) -> bool:
     """Write the image judged best; whether it is the input, copied as it was."""
-    from zoom_iqa.data.images import colour_profile
+    from zoom_iqa.data.metadata import colour_profile, photograph_exif
     from zoom_iqa.reports.files import copy_image, write_image
 
     copied = not refinement.kept and copy_image(Path(image), restored)
     if not copied:
-        write_image(refinement.image, restored, profile=colour_profile(image))
+        write_image(refinement.image, restored, profile=colour_profile(image), exif=photograph_exif(image))
     return copied
 
 

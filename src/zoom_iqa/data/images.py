@@ -37,8 +37,7 @@ _WHITE = (255, 255, 255)
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF
 _LIMIT_LOCK = threading.Lock()  # Pillow's limit is global: two threads would restore each other's
 
-# What Pillow's decoders raise on damaged data.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -52,6 +51,7 @@ _DAMAGE = (
     RuntimeError,  # libavif
     Image.DecompressionBombError,
 )
+"""What Pillow's decoders raise on damaged data."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -85,7 +85,7 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
             raise ImageError(f"{path}: the file is empty; fetch it again")
         try:
             return _shown(path, max_pixels, path, upright=upright)
-        except _DAMAGE:  # of a PNG perhaps in a comment only
+        except DAMAGE:  # of a PNG perhaps in a comment only
             bare = _png_without_metadata(path)
             if bare is None:
                 raise
@@ -101,45 +101,8 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
         if is_lfs_pointer(path):
             raise ImageError(f"{path} {LFS_SAID}") from error
         raise ImageError(f"{path}: not an image of a known format ({', '.join(FORMATS)})") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
-
-
-def colour_profile(path: str | Path) -> bytes | None:
-    """The profile that an RGB image's numbers are meant in, for files made of what ``load_image`` gives of it."""
-    try:
-        with _open(Path(path)) as opened:
-            profile = opened.info.get("icc_profile")
-            return profile if opened.mode in ("RGB", "RGBA", "P") and isinstance(profile, bytes) and profile else None
-    except _DAMAGE:  # of metadata, or what is shown would not be
-        return None
-
-
-OVERLAY = "zoom-iqa overlay"
-"""The maker of pictures that ``zoom-iqa assess --overlay`` draws."""
-
-
-def is_overlay(path: str) -> bool:
-    """Whether a file is such a picture, which shows a photograph and is none."""
-    return path.lower().endswith(".png") and made_by(path) == OVERLAY
-
-
-def made_by(path: str | Path) -> str | None:
-    """The software that a picture names as its maker; None where there is no picture, or it does not say."""
-    try:
-        with _open(Path(path)) as opened:
-            return str(opened.getexif().get(ExifTags.Base.Software, "")) or None
-    except (*_DAMAGE, AttributeError):
-        return None
-
-
-def format_in(path: str | Path) -> str | None:
-    """The format of a picture, whatever its name; None where there is no picture."""
-    try:
-        with _open(Path(path)) as opened:
-            return "JPEG" if opened.format == "MPO" else opened.format  # one with more pictures behind it
-    except _DAMAGE:
-        return None
 
 
 def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
@@ -150,19 +113,12 @@ def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = T
     """
     try:
         shown = _in_rgb(image, upright=upright)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ImageError(f"the image cannot be decoded ({error}); open it again") from error
     return _reduced(shown, MAX_DECODED_PIXELS if max_pixels is None else max_pixels)
 
 
-def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: bool) -> Image.Image:
-    with _open(file) as opened:
-        _bound_decoding(opened, max_pixels, path)
-        opened.load()
-        return _reduced(_in_rgb(opened, upright=upright), max_pixels)
-
-
-def _open(file: Path | io.BytesIO) -> Image.Image:
+def open_image(file: Path | io.BytesIO) -> Image.Image:
     """Open without decoding; our own limit replaces Pillow's, which counts pixels before JPEG's reduced decoding."""
     with _LIMIT_LOCK:
         Image.init()
@@ -171,6 +127,13 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
             return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: bool) -> Image.Image:
+    with open_image(file) as opened:
+        _bound_decoding(opened, max_pixels, path)
+        opened.load()
+        return _reduced(_in_rgb(opened, upright=upright), max_pixels)
 
 
 def _png_without_metadata(path: Path) -> io.BytesIO | None:
@@ -230,7 +193,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     """How EXIF says to turn it; None where it is upright, or EXIF cannot be read."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except (*_DAMAGE, AttributeError):
+    except (*DAMAGE, AttributeError):
         return None
     return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
@@ -257,7 +220,7 @@ def _from_cmyk(image: Image.Image) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             shown = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, *_DAMAGE):
+        except (ImageCms.PyCMSError, *DAMAGE):
             shown = None
         if shown is not None:
             return shown

@@ -11,11 +11,11 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
 from zoom_iqa.base.errors import ConfigError, OutputError
-from zoom_iqa.data.images import format_in
+from zoom_iqa.data.metadata import format_in
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 PAGES = (".html", ".htm")
@@ -93,8 +93,8 @@ def check_size(width: int, height: int, path: Path) -> None:
         )
 
 
-def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None, software: str | None = None) -> None:
-    """Write a picture, with the colour profile that its numbers are meant in and the name of what has made it.
+def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None, exif: bytes | None = None) -> None:
+    """Write a picture, with the colour profile that its numbers are meant in and its EXIF.
 
     Raises:
         ConfigError: pictures are not written under such a suffix.
@@ -102,9 +102,8 @@ def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None,
     """
     check_size(*image.size, path)
     options: dict[str, Any] = {"quality": QUALITY, "icc_profile": profile}
-    if software is not None:
-        options["exif"] = Image.Exif()
-        options["exif"][ExifTags.Base.Software] = software
+    if exif is not None:
+        options["exif"] = exif
     with told_if_unwritable(path), whole_binary_file(path) as file:
         image.save(file, format_of(path), **options)
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import Box
-from zoom_iqa.data.images import OVERLAY, made_by
+from zoom_iqa.data.metadata import OVERLAY, exif_of, made_by
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.reports.cards import WORDS_LIMIT, look_said
 from zoom_iqa.reports.files import check_folder, numbered, told_if_unwritable, write_image
@@ -149,7 +149,7 @@ class OverlayFolder:
         name = next(filter(self._is_free, numbered(Path(assessment.source).stem)))
         self._taken.add(name)
         picture = overlay(self._view(assessment.source), assessment)
-        write_image(picture, self._path(name), software=OVERLAY)
+        write_image(picture, self._path(name), exif=exif_of(software=OVERLAY))
 
     def _is_free(self, name: str) -> bool:
         path = self._path(name)

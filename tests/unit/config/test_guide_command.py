@@ -117,13 +117,17 @@ def test_applied_once_it_is_edited_whatever_comes_of_it(folder: Path, run: Run) 
     assert Path("noisy-restored.png").read_bytes() == first
 
 
-def test_an_edited_image_keeps_the_colour_profile_of_its_numbers(folder: Path, run: Run) -> None:
+def test_an_edited_image_keeps_its_colour_profile_and_exif_but_for_its_turn(folder: Path, run: Run) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0132] = 6, "2020:01:01 12:00:00"  # to be turned by a quarter
     with Image.open("coffee.jpg") as image:
-        image.resize((96, 64)).save("tagged.jpg", icc_profile=profile)
+        image.resize((96, 64)).save("tagged.jpg", icc_profile=profile, exif=exif)
     for name in ("out.png", "out.jpg"):
         assert run("tagged.jpg", "--apply", "embedded", "--output", name).status == 0
-        assert Image.open(name).info["icc_profile"] == profile
+        with Image.open(name) as edited:
+            assert (edited.size, edited.info["icc_profile"]) == ((64, 96), profile)
+            assert dict(edited.getexif()) == {0x0132: "2020:01:01 12:00:00"}
 
 
 def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:

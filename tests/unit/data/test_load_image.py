@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from zoom_iqa.base.errors import ImageError
-from zoom_iqa.data.images import colour_profile, load_image, shown_image
+from zoom_iqa.data.images import load_image, shown_image
 from zoom_iqa.tasks.tools.crop import viewable
 
 PIXELS = 1_000_000
@@ -201,16 +201,6 @@ def test_an_unusable_cmyk_profile_falls_back_to_the_formula(tmp_path: Path) -> N
     rgb_profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("CMYK", (4, 4), (0, 255, 255, 0)).save(tmp_path / "a.tif", icc_profile=rgb_profile)
     np.testing.assert_array_equal(load(tmp_path / "a.tif")[0, 0], (255, 0, 0))
-
-
-def test_a_profile_is_given_where_there_is_one_and_damage_gives_none(tmp_path: Path) -> None:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png", icc_profile=profile)
-    Image.new("CMYK", (4, 4)).save(tmp_path / "b.tif", icc_profile=profile)
-    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:40])
-    assert colour_profile(tmp_path / "a.png") == profile
-    assert colour_profile(tmp_path / "b.tif") is None
-    assert colour_profile(tmp_path / "c.png") is None
 
 
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
