@@ -63,6 +63,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 
 
 def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
@@ -98,9 +99,7 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
         inside = "with" if holds_images(path) else "without"
         raise ImageError(f"{path}: this is a folder {inside} images; name an image") from error
     except UnidentifiedImageError as error:
-        if is_lfs_pointer(path):
-            raise ImageError(f"{path} {LFS_SAID}") from error
-        raise ImageError(f"{path}: not an image of a known format ({', '.join(FORMATS)})") from error
+        raise ImageError(f"{path}{_why_unidentified(path)}") from error
     except DAMAGE as error:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
 
@@ -134,6 +133,15 @@ def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: boo
         _bound_decoding(opened, max_pixels, path)
         opened.load()
         return _reduced(_in_rgb(opened, upright=upright), max_pixels)
+
+
+def _why_unidentified(path: Path) -> str:
+    if is_lfs_pointer(path):
+        return f" {LFS_SAID}"
+    with path.open("rb") as file:
+        if file.read(4) in _TIFF_SIGNATURES:
+            return ": a TIFF that is damaged, or has colours of 32 bits; save it with 8 or 16 bits a channel"
+    return f": not an image of a known format ({', '.join(FORMATS)})"
 
 
 def _png_without_metadata(path: Path) -> io.BytesIO | None:

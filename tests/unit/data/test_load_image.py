@@ -160,6 +160,15 @@ def test_formats_that_start_a_foreign_program_are_refused(
         load_image(tmp_path / name, max_pixels=PIXELS)
 
 
+def test_a_tiff_of_numbers_that_no_decoder_takes_is_still_called_one(tmp_path: Path) -> None:
+    tags = [(256, 4, 2), (257, 4, 2), (258, 3, 32), (259, 3, 1), (262, 3, 2), (273, 4, 110), (277, 3, 3), (339, 3, 3)]
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    (tmp_path / "float.tif").write_bytes(header.ljust(110, b"\0") + bytes(2 * 2 * 3 * 4))
+    with pytest.raises(ImageError, match=r"float.tif: a TIFF that is damaged, or has colours of 32 bits; save it with"):
+        load(tmp_path / "float.tif")
+
+
 def test_a_git_lfs_pointer_is_named_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(ImageError, match=r"a\.png is a git-lfs pointer, .*`git lfs pull`"):
