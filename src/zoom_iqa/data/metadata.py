@@ -14,15 +14,15 @@ from zoom_iqa.data.images import DAMAGE, open_image
 OVERLAY = "zoom-iqa overlay"
 """The maker of pictures that ``zoom-iqa assess --overlay`` draws."""
 
-_BASE, _FOLDERS = ExifTags.Base, (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+_BASE = ExifTags.Base
+_FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _OF_THE_PHOTOGRAPH = (
     *(_BASE.ImageDescription, _BASE.Make, _BASE.Model, _BASE.Software, _BASE.DateTime, _BASE.Artist, _BASE.Copyright),
     *(_BASE.XResolution, _BASE.YResolution, _BASE.ResolutionUnit),
 )
 # A maker's note holds places within the file that it was written for; the sizes are those of the old pixels.
 _OF_THE_FILE = (_BASE.MakerNote, _BASE.ExifImageWidth, _BASE.ExifImageHeight, _BASE.ExifInteroperabilityOffset)
-_MOST_OF_JPEG = 65_533
-"""Bytes that one segment of a JPEG can hold."""
+_MOST_OF_JPEG = 65_533  # bytes that one segment can hold
 
 
 def format_in(path: str | Path) -> str | None:
@@ -72,7 +72,7 @@ def exif_of(*, software: str) -> bytes:
 
 
 def is_overlay(path: str) -> bool:
-    """Whether a file is such a picture, which shows a photograph and is none."""
+    """Whether a file is a picture that ``--overlay`` drew, which shows a photograph and is none."""
     return path.lower().endswith(".png") and made_by(path) == OVERLAY
 
 
