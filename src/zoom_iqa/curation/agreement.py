@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from zoom_iqa.base.equality import EQUAL_MOS, ROUNDING
 from zoom_iqa.base.errors import ConfigError
@@ -83,6 +83,15 @@ class ModelRater:
             return "unrated"
         failed = sum(verdict == "fail" for verdict in outcomes.values())
         return "contradiction" if failed > (self.max_failed + ROUNDING) * len(expected) else None
+
+
+@runtime_checkable
+class JudgesRecord(Protocol):
+    """The protocol of a filter that asks no model: the trajectory itself decides."""
+
+    def reason_of(self, record: Record) -> str | None:
+        """Why the trajectory is refused; None if it passes."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
-from zoom_iqa.curation.agreement import ModelRater, NearMos, Rating
+from zoom_iqa.curation.agreement import JudgesRecord, ModelRater, Rating
 from zoom_iqa.curation.card import Card, card_of, card_text
 from zoom_iqa.curation.export import export
 from zoom_iqa.curation.steps import Asking, generate, rate, verify
@@ -51,11 +51,13 @@ class Pipeline:
     attempts: int
     vrf: VisualReliance | None
     vrf_prompts: VerificationPrompts
-    hacf: ModelRater | NearMos | None
+    hacf: ModelRater | JudgesRecord | None
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ConfigError(f"attempts={self.attempts} must be at least 1")
+        if not isinstance(self.hacf, ModelRater | JudgesRecord | None):
+            raise ConfigError(f"hacf: {type(self.hacf).__name__} has no reason_of(record) to refuse by")
 
     def run(self, folder: Path, asking: Asking, *, split: str, about: Mapping[str, str]) -> Curated:
         """Ask what is still missing, then write what follows from all answers.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zoom_iqa.base.records import Record
-from zoom_iqa.curation.agreement import ModelRater, NearMos, Rating
+from zoom_iqa.curation.agreement import JudgesRecord, ModelRater, Rating
 from zoom_iqa.curation.texts import thought_of
 from zoom_iqa.curation.verification import Verification, VisualReliance
 
@@ -84,7 +84,7 @@ def verdict_of(
     *,
     vrf: VisualReliance | None,
     verification: Verification | None,
-    hacf: ModelRater | NearMos | None,
+    hacf: ModelRater | JudgesRecord | None,
     rating: Rating | None,
 ) -> Verdict | None:
     """The fate of an example by the filters that are on; None while an answer that decides it is still missing."""
@@ -94,7 +94,7 @@ def verdict_of(
         if verification is None:
             return None
         step, reason = "vrf", vrf.reason(verification)
-    if reason is None and isinstance(hacf, NearMos):
+    if reason is None and isinstance(hacf, JudgesRecord):
         step, reason = "hacf", hacf.reason_of(record)
     if reason is None and isinstance(hacf, ModelRater):
         if rating is None:

@@ -16,7 +16,7 @@ from PIL import Image
 from support.made_rollouts import rollout, step
 from support.toy_prompts import PROMPTS
 from support.written_engine import written
-from zoom_iqa.base.errors import BudgetError
+from zoom_iqa.base.errors import BudgetError, ConfigError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Finish, Generation, ImagePart, Request, Sample, rated_example
@@ -312,3 +312,24 @@ def test_an_answer_that_another_attempt_has_brought_is_not_waited_for(tmp_path: 
 def test_the_beginning_of_a_rationale_ends_before_its_decision() -> None:
     text = "<think>Quality: a\nImprove: b\nAvoid: c\nDecision: 3.00 it is</think><answer>{}</answer>"
     assert beginning_of(text, PROMPTS.sections(1)) == "Quality: a\nImprove: b\nAvoid: c"
+
+
+class Refuses:
+    """A filter of one's own, which asks no model."""
+
+    def reason_of(self, record: Record) -> str | None:
+        return "too_short"
+
+
+def test_a_filter_of_ones_own_is_applied(tmp_path: Path) -> None:
+    curated = run(tmp_path / "own", Faulty(), vrf=None, hacf=Refuses())
+    passed = run(tmp_path / "none", Faulty(), vrf=None, hacf=None)
+    kept = [verdict for verdict in passed.verdicts if verdict.kept]
+    own = {(verdict.dataset, verdict.id): verdict for verdict in curated.verdicts}
+    assert kept
+    assert [own[one.dataset, one.id].reason for one in kept] == ["too_short"] * len(kept)
+
+
+def test_a_filter_that_can_refuse_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"hacf: object has no reason_of\(record\) to refuse by"):
+        run(tmp_path, Faulty(), hacf=object())

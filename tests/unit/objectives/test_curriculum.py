@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -215,6 +216,23 @@ def test_the_rubric_keeps_the_states_of_its_terms() -> None:
         Rubric(terms={"format": FormatTerm(weight=1.0)}).load_state_dict(rubric.state_dict())
     with pytest.raises(ConfigError, match="keep the reward to resume"):
         other.load_state_dict({})
+
+
+class Counting(FormatTerm):
+    """A term that learns from what it rewards itself, and so has no ``advance``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": self.__dict__.get("seen", 0)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+def test_a_term_that_is_shown_no_batches_keeps_its_state_too() -> None:
+    rubric = Rubric(terms={"mine": Counting(weight=1.0)})
+    rubric.load_state_dict({"mine": {"seen": 3}})
+    assert rubric.state_dict() == {"mine": {"seen": 3}}
+    assert rubric.advance(inputs_of(*batch(named=True, located=True, rated=True))) == {}
 
 
 LOOK = (0.1, 0.1, 0.4, 0.4)

@@ -240,6 +240,7 @@ class Rubric:
             if name in TAKEN or name.removesuffix("_present") in self._terms.keys() - {name}:
                 raise ConfigError(f"reward.{name}: reward/{name} is logged already as another figure; rename the term")
         self._adapting = {name: term for name, term in self._terms.items() if isinstance(term, Adapts)}
+        self._keeping = {name: term for name, term in self._terms.items() if isinstance(term, KeepsState)}
         self._weights = {name: not_negative(f"reward.{name}.weight", term.weight) for name, term in terms.items()}
 
     @property
@@ -312,7 +313,7 @@ class Rubric:
 
     def state_dict(self) -> dict[str, Any]:
         """The states of terms that have one, by name."""
-        return states_of(self._adapting)
+        return states_of(self._keeping)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there.
@@ -320,7 +321,7 @@ class Rubric:
         Raises:
             ConfigError: other terms have a state there.
         """
-        take_up(self._adapting, state, group="reward")
+        take_up(self._keeping, state, group="reward")
 
     def rewards(self, inputs: RewardInputs, *, step: int) -> Rewards:
         """Return the total and the breakdown at this training step; values that are not finite are the caller's to see.
