@@ -17,8 +17,16 @@ OVERLAY = "zoom-iqa overlay"
 _BASE = ExifTags.Base
 _FOLDERS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _OF_THE_PHOTOGRAPH = (
-    *(_BASE.ImageDescription, _BASE.Make, _BASE.Model, _BASE.Software, _BASE.DateTime, _BASE.Artist, _BASE.Copyright),
-    *(_BASE.XResolution, _BASE.YResolution, _BASE.ResolutionUnit),
+    _BASE.ImageDescription,
+    _BASE.Make,
+    _BASE.Model,
+    _BASE.Software,
+    _BASE.DateTime,
+    _BASE.Artist,
+    _BASE.Copyright,
+    _BASE.XResolution,
+    _BASE.YResolution,
+    _BASE.ResolutionUnit,
 )
 # A maker's note holds places within the file that it was written for; the sizes are those of the old pixels.
 _OF_THE_FILE = (_BASE.MakerNote, _BASE.ExifImageWidth, _BASE.ExifImageHeight, _BASE.ExifInteroperabilityOffset)
