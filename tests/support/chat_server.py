@@ -28,11 +28,12 @@ Answer = Callable[[dict[str, Any]], Generation]
 class ChatApi:
     """``faults`` are taken one a request, in order, before good answers, and ``good`` is none: see ``_Handler``.
 
-    ``bodies`` are all asked.
+    ``probe_faults`` are those of probes. ``bodies`` are all asked.
     """
 
     answer: Answer
     faults: list[str] = field(default_factory=list)
+    probe_faults: list[str] = field(default_factory=list)
     has_logprobs: bool = True
     refuses: tuple[str, ...] = ()
     wants_key: str | None = None
@@ -82,7 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.api.bodies.append(body)
             self.api.keys.append(self.headers.get("Authorization"))
             is_probe = body["messages"][-1]["content"] == "Reply with the word yes."
-            fault = self.api.faults.pop(0) if self.api.faults and not is_probe else None
+            faults = self.api.probe_faults if is_probe else self.api.faults
+            fault = faults.pop(0) if faults else None
         if self.api.wants_key is not None and self.headers["Authorization"] != f"Bearer {self.api.wants_key}":
             return self._error(400, "API key not valid. Please pass a valid API key.")
         refused = [key for key in self.api.refuses if key in body]

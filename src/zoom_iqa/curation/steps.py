@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import Codec, RecordFile
+from zoom_iqa.base.record_labels import changed_labels
 from zoom_iqa.base.records import Record, RecordCodec, record_of, record_without_answer
 from zoom_iqa.base.types import Example, ParseFailure, Reading, Rollout, Sample
 from zoom_iqa.curation.agreement import ModelRater, Rating, RatingCodec
@@ -66,12 +68,15 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
     """Trajectories of every image: another attempt, up to ``attempts``, while none is well formed.
 
     The file may hold trajectories of other images too, of a run with a larger limit; they are left there.
+
+    Raises:
+        DataError: it holds trajectories of images whose label is another one now, which would be filtered by the old.
     """
     items = asking.dataset.items()
-    records: tuple[Record, ...] = ()
+    with RecordFile(path, RecordCodec()) as file:
+        records = file.written
+    _refuse_changed(path, records, items)
     for attempt in range(attempts):
-        with RecordFile(path, RecordCodec()) as file:
-            records = file.written
         missing = _unanswered(items, records, attempt=attempt)
 
         def answer(samples: list[Sample], attempt: int = attempt) -> list[Record]:
@@ -92,6 +97,16 @@ def generate(path: Path, asking: Asking, *, task: Task, attempts: int) -> tuple[
     asking.unanswered["generate"] = len(_unanswered(items, records, attempt=attempts - 1))
     here = {item.key for item in items}
     return tuple(record for record in records if record.image_key in here)
+
+
+def _refuse_changed(path: Path, records: Sequence[Record], items: Sequence[Example]) -> None:
+    changed = changed_labels(records, items)
+    if changed:
+        raise DataError(
+            f"{path} holds answers about images with other labels; remove it, vrf.jsonl and hacf.jsonl beside it and run "
+            "the same command, which asks a server nothing again (its replies are kept), or take another out=FOLDER",
+            changed,
+        )
 
 
 def _unanswered(items: Sequence[Example], records: Sequence[Record], *, attempt: int) -> list[int]:

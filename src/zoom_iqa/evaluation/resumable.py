@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from zoom_iqa.base.equality import EQUAL_MOS
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.record_labels import changed_labels
 from zoom_iqa.base.records import Record, RecordCodec
-from zoom_iqa.base.types import Example, Mos
+from zoom_iqa.base.types import Example
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
 from zoom_iqa.parallel.stopping import until_stopped
 
@@ -38,7 +38,9 @@ def predict_missing(
     """
     file = RecordFile(path, RecordCodec())
     done = _merged(file)
-    _check_labels(path, done, examples)
+    changed = changed_labels(done.values(), examples)
+    if changed:
+        raise DataError(f"{path} holds predictions made with other labels; remove it to predict again", changed)
     missing = [
         index
         for index, example in enumerate(examples)
@@ -71,28 +73,3 @@ def _merged(file: RecordFile[Record]) -> dict[Key, Record]:
 
 def _key(record: Record) -> Key:
     return *record.image_key, record.sample
-
-
-def _check_labels(path: Path, done: Mapping[Key, Record], examples: Sequence[Example]) -> None:
-    targets = {example.key: _label(example) for example in examples}
-    changed = [
-        f"{record.example.name}: {_label(record.example)} then, {targets[key[:2]]} now"
-        for key, record in done.items()
-        if not _equal(targets.get(key[:2], _label(record.example)), _label(record.example))
-    ]
-    if changed:
-        raise DataError(f"{path} holds predictions made with other labels; remove it to predict again", changed)
-
-
-def _equal(one: float | str | None, other: float | str | None) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) <= EQUAL_MOS
-    return one == other
-
-
-def _label(example: Example) -> float | str | None:
-    """The target as far as records keep it."""
-    target = example.target
-    if isinstance(target, Mos):
-        return target.mean
-    return None if target is None else target.choice

@@ -31,7 +31,7 @@ def plcc_logistic4(predictions: ArrayLike, mos: ArrayLike) -> float:
     b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|)), least squares; it may fall, so the raw correlation's sign is lost.
 
     Raises:
-        UndefinedMetricError: fewer than 5 images, constant inputs, or a fit that does not converge.
+        UndefinedMetricError: fewer than 5 images, or constant inputs.
     """
     x, y = paired("plcc_logistic4", predictions, mos, at_least=N_PARAMETERS + 1)
     require_spread("plcc_logistic4", x, y)
@@ -44,10 +44,8 @@ def logistic4_fit(predictions: Vector, mos: Vector) -> Vector:
     """Return the logistic least-squares fit at the predictions.
 
     Given b3 and b4 the other two follow from linear regression, so only those are searched: a coarse grid, of which the
-    best few are refined within bounds.
-
-    Raises:
-        UndefinedMetricError: no start converges.
+    best few are refined within bounds. Predictions that say little of MOS can be fitted best by a step, which the search
+    creeps towards for ever: where no start converges, the best step counts beside what was reached.
     """
     z = (predictions - predictions.mean()) / predictions.std()
 
@@ -59,9 +57,20 @@ def logistic4_fit(predictions: Vector, mos: Vector) -> Vector:
     low, high = (-CENTRE_BOUND, np.log(SCALE_BOUNDS[0])), (CENTRE_BOUND, np.log(SCALE_BOUNDS[1]))
     fits = [least_squares(residual, np.clip(start, low, high), bounds=(low, high), method="dogbox") for start in starts]
     converged = [fit for fit in fits if fit.success]
-    if not converged:
-        raise UndefinedMetricError("plcc_logistic4", "the logistic fit did not converge")
-    return mos + residual(min(converged, key=lambda fit: fit.cost).x)
+    best = mos + residual(min(converged or fits, key=lambda fit: fit.cost).x)
+    return best if converged else min(best, best_step(z, mos), key=lambda fit: float(np.sum((fit - mos) ** 2)))
+
+
+def best_step(predictions: Vector, mos: Vector) -> Vector:
+    """Return the least-squares fit at the predictions of the steepest logistic: a mean below a place, another above."""
+    x = snapped(predictions)
+    order = np.argsort(x, kind="stable")
+    below = np.arange(1, len(x))
+    sums = np.cumsum((mos - mos.mean())[order])[:-1]
+    explained = sums**2 / (below * (len(x) - below))
+    explained[np.diff(x[order]) == 0] = -1.0  # equal predictions have one fit
+    is_below = x <= x[order][np.argmax(explained)]
+    return np.where(is_below, mos[is_below].mean(), mos[~is_below].mean())
 
 
 def _regressed_logistic(z: Vector, mos: Vector, *, centre: float, log_scale: float) -> Vector:

@@ -54,7 +54,7 @@ class RidgeRegression:
     on_mos_scale = True
 
     def __init__(self, *, backbone: Backbone, strengths: Sequence[float]) -> None:
-        if not strengths or min(strengths) <= 0:
+        if not strengths or not all(strength > 0 for strength in strengths):
             raise ConfigError(f"peer.strengths={list(strengths)}: give at least one number above 0")
         self._backbone, self._strengths = backbone, tuple(strengths)
         self._map: LinearMap | None = None

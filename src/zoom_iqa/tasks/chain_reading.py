@@ -48,7 +48,7 @@ def read_chain_turn(text: str) -> Reading:
     """Calls, or rating and evidence; format and places of digits of one turn.
 
     A call that cannot be served as it is written has its ``problem``. A turn that only calls has a failure, too: it
-    lacks an answer. Evidence that cannot be read is left out.
+    lacks an answer. Evidence that cannot be read is left out, and is None where all that is listed is such.
     """
     visible = without_thoughts(text)
     found = read_object(visible)
@@ -95,7 +95,8 @@ def _evidence(found: AnswerObject) -> tuple[Evidence, ...] | None:
     listed = found.values.get("evidence")
     if not isinstance(listed, list) or isinstance(listed, Pairs):
         return None
-    return tuple(one for one in map(_read_evidence, listed) if one is not None)
+    read = tuple(one for one in map(_read_evidence, listed) if one is not None)
+    return None if listed and not read else read  # an empty list says that there is no defect
 
 
 def _read_evidence(value: Any) -> Evidence | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.targets import CHOICES, Choice
 from zoom_iqa.base.types import Example, ImagePart, Message, ParseFailure, Reading, Sample, Span, TextPart
-from zoom_iqa.tasks.answer import shown
+from zoom_iqa.tasks.answer import shown, without_thoughts
 from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 from zoom_iqa.tasks.task import Given
@@ -107,10 +107,10 @@ class CompareTask(WordedTask):
 def read_comparison(text: str) -> Reading:
     """The choice, its place, and whether the form is met; whatever the text, reading it raises nothing.
 
-    The first ``<answer>...</answer>`` counts; its words are one of the three, exactly, with blanks around them at most.
-    The form: a thought with words in it and an answer, each tag once, nothing around them.
+    The first ``<answer>...</answer>`` outside a thought counts; its words are one of the three, exactly, with blanks
+    around them at most. The form: a thought with words in it and an answer, each tag once, nothing around them.
     """
-    span = _answer_span(text)
+    span = _answer_span(without_thoughts(text))
     if span is None:
         return _unreadable(ParseFailure("missing_answer", "the text has no <answer>...</answer>"))
     words = text[slice(*span)]

@@ -28,10 +28,12 @@ GRADES = ("excellent", "good", "decent", "moderate", "average", "fair", "poor", 
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
 # a number on 1-5 with or without decimals, "3.2/5" and "4 out of 5" whole; no part of a longer number, word or share
-_RATING = re.compile(
-    r"(?<![\w.,])[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?(?![\w%])(?!\.\d|,\d{3})",
-    re.IGNORECASE,
-)
+_DIGITS = r"(?<![\w.,])[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?(?![\w%])(?!\.\d|,\d{3})"
+# the same in words where they can be nothing else: "three point five", "four out of five", "two stars"; not "two cats"
+_ONE_TO_FIVE = r"(?:one|two|three|four|five)"
+_POINT = r"\s+point(?:\s+(?:zero|one|two|three|four|five|six|seven|eight|nine))+"
+_WORDS = rf"\b{_ONE_TO_FIVE}(?:(?:{_POINT})?\s+out\s+of\s+(?:five|ten|5|10)\b|{_POINT}\b|[\s-]stars?\b)"
+_RATING = re.compile(f"{_DIGITS}|{_WORDS}", re.IGNORECASE)
 _GRADE = re.compile(rf"\b(?:{'|'.join(GRADES)})\b", re.IGNORECASE)
 
 

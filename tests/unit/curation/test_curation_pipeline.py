@@ -16,7 +16,7 @@ from PIL import Image
 from support.made_rollouts import rollout, step
 from support.toy_prompts import PROMPTS
 from support.written_engine import written
-from zoom_iqa.base.errors import BudgetError, ConfigError
+from zoom_iqa.base.errors import BudgetError, ConfigError, DataError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Finish, Generation, ImagePart, Request, Sample, rated_example
@@ -263,6 +263,22 @@ def test_another_question_to_the_rater_is_asked_and_the_old_answers_stay(tmp_pat
         run(tmp_path, engine, hacf=other)
         assert sorted(engine.asked) == sorted(f"faults:{name}/{int(name == 'second_try')}/hacf" for name in rated)
     assert run(tmp_path, Faulty(budget=0)).verdicts == first.verdicts
+
+
+def test_labels_that_were_corrected_are_not_mixed_with_the_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path, Faulty())
+    before = (tmp_path / "verdicts.jsonl").read_bytes()
+    first, *others = Pictures().items()
+    corrected = [rated_example(id=first.id, dataset="faults", mos=4.5), *others]
+    monkeypatch.setattr(Pictures, "items", lambda self: corrected)
+    with pytest.raises(DataError, match=r"(?s)trajectories\.jsonl holds answers .*faults:sound: 1\.0 then, 4\.5 now"):
+        run(tmp_path, Faulty())
+    assert (tmp_path / "verdicts.jsonl").read_bytes() == before
+    for name in ("trajectories", "vrf", "hacf"):  # what the message says to do
+        (tmp_path / f"{name}.jsonl").unlink()
+    assert run(tmp_path, Faulty()).records["faults", "sound"].example.mos == 4.5
 
 
 def test_fewer_images_in_a_folder_are_those_images_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,9 @@ def test_a_test_can_be_left_out() -> None:
     [
         ({"refuse_when": "some"}, "vrf.refuse_when=some must be any or all"),
         ({"iou": -1.0}, r"vrf.iou=-1\.0 must be 0 or more"),
+        ({"iou": 1.0}, r"vrf.iou=1\.0 must be below 1"),
+        ({"iou": float("nan")}, "vrf.iou=nan must be 0 or more"),
+        ({"rating": float("nan")}, "vrf.rating=nan must be 0 or more"),
         ({"rating": None, "iou": None, "entropy": None}, "give one, or vrf=none"),
     ],
 )

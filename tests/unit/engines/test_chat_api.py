@@ -23,7 +23,7 @@ from zoom_iqa.base.types import Generation, ImagePart, TextPart
 from zoom_iqa.engines.cached import CachedEngine
 from zoom_iqa.engines.chat_api.budget import Budget, Ledger, Spent
 from zoom_iqa.engines.chat_api.calls import Pace, retry_after_s
-from zoom_iqa.engines.chat_api.engine import ChatEngine
+from zoom_iqa.engines.chat_api.engine import MOST_UNANSWERED, ChatEngine
 from zoom_iqa.engines.chat_api.messages import bounded
 from zoom_iqa.engines.chat_api.request_log import RequestLog
 from zoom_iqa.engines.engine import Engine
@@ -98,7 +98,7 @@ def test_a_fault_that_passes_is_passed_over(fault: str, api: ChatApi, tmp_path: 
     ]
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "broken", "html", "empty", "silence", "400"])
+@pytest.mark.parametrize("fault", ["429", "500", "broken", "html", "empty", "half", "drop", "silence", "400"])
 def test_a_fault_that_stays_is_typed_and_the_others_are_answered(fault: str, api: ChatApi, tmp_path: Path) -> None:
     api.faults = [fault] * 3
     found, _ = asked(api, tmp_path, 1, timeout_s=0.2)
@@ -108,6 +108,30 @@ def test_a_fault_that_stays_is_typed_and_the_others_are_answered(fault: str, api
     api.faults = []
     found, _ = asked(api, tmp_path, 3)
     assert [found[f"r{n}"].finish for n in range(3)] == ["stop"] * 3
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "drop"])
+def test_a_server_that_does_not_answer_a_first_request_is_asked_no_other(
+    fault: str, api: ChatApi, tmp_path: Path
+) -> None:
+    api.probe_faults = [fault] * 3
+    said = r"did not answer a first short request in 3 attempts, at last with .*: the same command goes on"
+    with pytest.raises(ServerError, match=said):
+        asked(api, tmp_path, 3)
+    assert api.asked == []
+
+
+def test_a_server_that_answers_none_of_many_in_a_row_is_asked_no_more(api: ChatApi, tmp_path: Path) -> None:
+    """One attempt each: 19 in a row are unanswered, a refusal is an answer, so is one more; then 20 in a row are not."""
+    more = {"attempts": 1, "concurrency": 1}
+    api.faults = ["500", "good", *["500"] * (MOST_UNANSWERED - 1), "400", "500", "good"]
+    found, _ = asked(api, tmp_path, 24, **more)
+    assert [made.finish for made in found.values()].count("stop") == 2
+    api.faults = ["500"] * 30
+    before = len(api.asked)
+    with pytest.raises(ServerError, match=r"answered none of 20 requests in a row, the last with InternalServerError: "):
+        asked(api, tmp_path, 30, **more)
+    assert len(api.asked) - before == MOST_UNANSWERED
 
 
 def test_a_reply_without_text_is_paid_for_too(api: ChatApi, tmp_path: Path) -> None:
@@ -347,3 +371,5 @@ def test_wrong_values_are_named(changed: dict[str, Any], said: str) -> None:
 def test_limited_money_needs_prices() -> None:
     with pytest.raises(ConfigError, match=r"budget\.money=1 needs budget\.input_price"):
         Budget(requests=None, tokens=None, money=1, input_price=0.0, output_price=0.0)
+    with pytest.raises(ConfigError, match=r"budget\.money=nan must be 0 or more"):
+        Budget(requests=None, tokens=None, money=float("nan"), input_price=1.0, output_price=1.0)

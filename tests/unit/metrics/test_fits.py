@@ -5,7 +5,7 @@ from scipy.optimize import curve_fit
 
 from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.metrics.correlation import plcc
-from zoom_iqa.metrics.fits import isotonic_fit, plcc_isotonic, plcc_logistic4, srcc_isotonic
+from zoom_iqa.metrics.fits import best_step, isotonic_fit, plcc_isotonic, plcc_logistic4, srcc_isotonic
 
 
 def pool_adjacent_violators(predictions, mos):
@@ -106,6 +106,33 @@ def test_logistic_copes_with_awkward_predictions(name, predictions):
     x = predictions(y, rng)
     # a straight line is nearly a logistic, so the fit cannot be much worse than none
     assert abs(plcc(x, y)) - 1e-3 <= plcc_logistic4(x, y) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("n", "rho", "seed", "expected"),
+    [  # scipy's curve_fit with the field's start (max, min, mean and a quarter of the spread) and 20,000 evaluations
+        (30, 0.05, 0, 0.41872),
+        (30, 0.2, 38, 0.42382),
+        (100, 0.1, 30, 0.30466),
+        (300, 0.2, 39, 0.23106),
+    ],
+)
+def test_logistic_of_predictions_that_say_little_is_the_step_it_tends_to(
+    n: int, rho: float, seed: int, expected: float
+) -> None:
+    random = np.random.default_rng(seed)
+    y = random.normal(size=n)
+    x = rho * y + np.sqrt(1 - rho**2) * random.normal(size=n)
+    assert plcc_logistic4(x, y) == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_best_step_is_that_of_a_search_over_all_places() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        x, y = random.integers(0, 6, 12).astype(float), random.normal(size=12)
+        fits = [np.where(x <= at, y[x <= at].mean(), y[x > at].mean()) for at in sorted(set(x))[:-1]]
+        least = min(fits, key=lambda fit: float(np.sum((fit - y) ** 2)))
+        np.testing.assert_allclose(best_step(x, y), least)
 
 
 def test_logistic_does_not_depend_on_the_order_of_images():

@@ -83,6 +83,8 @@ def left_out_error(features: np.ndarray, targets: np.ndarray, strength: float) -
 def test_what_no_ridge_can_be_fitted_to_is_refused() -> None:
     with pytest.raises(ConfigError, match="above 0"):
         RidgeRegression(backbone=Brightness(), strengths=[1.0, 0.0])
+    with pytest.raises(ConfigError, match="above 0"):
+        RidgeRegression(backbone=Brightness(), strengths=[1.0, float("nan")])
     with pytest.raises(DataError, match="got 2"):
         fit_ridge(np.zeros((2, 3)), np.zeros(2), STRENGTHS)
     with pytest.raises(DataError, match="finite"):

@@ -133,6 +133,11 @@ def test_evidence_that_cannot_be_read_is_left_out() -> None:
     assert reading.rating == 2.35
 
 
+def test_evidence_of_which_none_can_be_read_does_not_say_that_there_is_none() -> None:
+    reading = read_chain_turn(f'{THOUGHT}<answer>{{"rating": 4.9, "evidence": [1, {{"defect": "blur"}}]}}</answer>')
+    assert (reading.rating, reading.evidence) == (4.9, None)
+
+
 def test_halves_of_characters_become_question_marks() -> None:
     reading = read_chain_turn(THOUGHT + CALL.replace("blur", "\\ud800"))
     assert reading.calls[0].look_for == "?"

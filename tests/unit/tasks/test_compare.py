@@ -61,6 +61,7 @@ def test_each_of_the_three_answers(choice: str) -> None:
         ("<think>x</think>So <answer>Similar</answer>", "Similar", False),
         ("<answer>Image B</answer><think>x</think>", "Image B", False),
         ("<think>x</think><answer>Image A</answer><answer>Image B</answer>", "Image A", False),  # the first counts
+        ("<think>or <answer>Image A</answer>?</think><answer>Image B</answer>", "Image B", False),  # a thought is talk
     ],
 )
 def test_a_choice_is_read_from_less_than_the_form(text: str, choice: str, well_formed: bool) -> None:

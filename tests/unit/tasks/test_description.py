@@ -63,6 +63,9 @@ def test_no_words_are_none(said: str, none_for: set[str]) -> None:
         ("3,75 it is", "it is"),
         ("1,000 grains and 4,200 more", "1,000 grains and 4,200 more"),
         ("score:3", "score:"),
+        ("Three point five, four out of five, or two stars", ", , or"),
+        ("three point two five out of 5; a four-star image", "; a image"),
+        ("two cats, one out of focus, five points of light", "two cats, one out of focus, five points of light"),
     ],
 )
 def test_numbers_that_may_be_ratings_are_struck(said: str, without: str) -> None:

@@ -37,7 +37,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("requests", "tokens", "money", "input_price", "output_price"):
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is not None and not value >= 0:
                 raise ConfigError(f"budget.{name}={value} must be 0 or more")
         if self.money is not None and self.input_price == self.output_price == 0:
             raise ConfigError(

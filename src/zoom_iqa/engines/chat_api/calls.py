@@ -34,8 +34,16 @@ SAID_LIMIT = 400
 """Characters of an error that are kept."""
 
 
+DROPPED = frozenset({"ReadError", "WriteError", "CloseError", "RemoteProtocolError"})
+"""Causes of a connection's error after it was made, by name, as httpx and httpx2 share these and no class."""
+
+
 class RefusedRequestError(Exception):
     """The server does not take this request as it is."""
+
+
+class UnansweredRequestError(Exception):
+    """Every attempt at a request brought something else than an answer; says what the last one brought."""
 
 
 class Pace:
@@ -79,10 +87,11 @@ class Caller:
 
     def __call__(
         self, key: str, body: Mapping[str, Any], *, shown: Mapping[str, Any], stop_strings: tuple[str, ...]
-    ) -> Reply | None:
-        """The reply; None where every attempt brought something else. ``shown`` is the body for the log.
+    ) -> Reply:
+        """The reply. ``shown`` is the body for the log.
 
         Raises:
+            UnansweredRequestError: every attempt brought something else.
             RefusedRequestError: the server does not take the request.
             BudgetError: the budget is spent, or the server's own.
             ConfigError: the server has no such model.
@@ -99,9 +108,11 @@ class Caller:
                 with attempt:
                     number = attempt.retry_state.attempt_number
                     return self._attempt(key, number, body, shown, stop_strings)
-        except openai.APITimeoutError:
-            return None
+        except openai.APITimeoutError as error:
+            raise self._unanswered(error) from error
         except openai.APIConnectionError as error:
+            if type(error.__cause__).__name__ in DROPPED:  # it listens, and dropped this request
+                raise self._unanswered(error) from error
             raise ServerError(
                 f"base_url={self._client.base_url} cannot be reached ({self._hidden(error)}); "
                 "start the server, and the same command goes on, or correct the address; curate and judge keep answers "
@@ -110,7 +121,7 @@ class Caller:
         except MAY_PASS as error:
             if getattr(error, "code", None) == "insufficient_quota":
                 raise BudgetError(f"{self._client.base_url} says: {self._hidden(error)}; top up the account") from error
-            return None
+            raise self._unanswered(error) from error
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._without_key(error) from error
         except openai.NotFoundError as error:
@@ -120,7 +131,7 @@ class Caller:
             ) from error
         except openai.APIStatusError as error:
             if error.status_code == REQUEST_TIMEOUT_STATUS:
-                return None
+                raise self._unanswered(error) from error
             if _KEY.search(_said(error)):  # Gemini answers 400 where others answer 401
                 raise self._without_key(error) from error
             raise RefusedRequestError(self._hidden(error)) from error
@@ -171,6 +182,9 @@ class Caller:
         assert state.outcome is not None
         asked = retry_after_s(state.outcome.exception(), now=datetime.datetime.now(datetime.UTC))
         return self._backoff(state) if asked is None else min(asked, self._longest_wait_s)
+
+    def _unanswered(self, error: Exception) -> UnansweredRequestError:
+        return UnansweredRequestError(f"{type(error).__name__}: {self._hidden(error)}")
 
     def _without_key(self, error: Exception) -> ServerError:
         sent = "does not take the key" if self._key else "was asked without a key"

@@ -20,7 +20,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.cached import CachedEngine
 from zoom_iqa.engines.chat_api.budget import Budget, Ledger
-from zoom_iqa.engines.chat_api.calls import Caller, Pace, RefusedRequestError
+from zoom_iqa.engines.chat_api.calls import Caller, Pace, RefusedRequestError, UnansweredRequestError
 from zoom_iqa.engines.chat_api.messages import chat_messages, data_uri, size_alone
 from zoom_iqa.engines.chat_api.replies import Reply
 from zoom_iqa.engines.chat_api.request_log import RequestLog
@@ -38,6 +38,8 @@ NO_KEY = "none"
 PROBE = ({"role": "user", "content": "Reply with the word yes."},)
 MOST_PROBES = 2
 """With log-probabilities, and without where they are refused."""
+MOST_UNANSWERED = 20
+"""Requests in a row without an answer, each after all its attempts, before a server counts as out of order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,8 @@ class ChatEngine:
 
     An answer that cannot be had after every attempt is a generation that ``failed``; one the server declines is
     ``refused``. The first request is preceded by a short one that learns whether the server takes requests of this
-    form and gives log-probabilities. Threads end with the process.
+    form and gives log-probabilities. A server that does not answer that one, or ``MOST_UNANSWERED`` in a row, is out of
+    order. Threads end with the process.
 
     Raises:
         ServerError, BudgetError, ConfigError: in ``step``, when no request would be answered; answers that are under
@@ -147,6 +150,7 @@ class ChatEngine:
         self._error: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._has_logprobs: bool | None = None
+        self._unanswered, self._counting = 0, threading.Lock()
 
     @property
     def identity(self) -> str:
@@ -215,11 +219,21 @@ class ChatEngine:
         shown = {**options, "messages": chat_messages(request.prompt, size_alone)}
         try:
             reply = self._call(request.key, body, shown=shown, stop_strings=sampling.stop_strings)
-        except RefusedRequestError:  # of this request alone, as the first was taken; the log says why
-            reply = None
-        if reply is None:
+        except (RefusedRequestError, UnansweredRequestError) as error:  # of this request alone; the log says why
+            self._count(error)
             return Generation(request.key, "", None, None, None, "failed")
+        self._count(None)
         return Generation(request.key, reply.text, None, reply.logprobs, reply.entropies, reply.finish)
+
+    def _count(self, error: Exception | None) -> None:
+        """Requests in a row without an answer; one that is refused was answered."""
+        with self._counting:
+            self._unanswered = self._unanswered + 1 if isinstance(error, UnansweredRequestError) else 0
+            if self._unanswered >= MOST_UNANSWERED:
+                raise ServerError(
+                    f"base_url={self._server.base_url} answered none of {self._unanswered} requests in a row, the last "
+                    f"with {error}; wait, or put the server in order: the same command goes on"
+                )
 
     def _probe(self) -> bool:
         """Whether the server gives log-probabilities, from a short request, or ``MOST_PROBES`` where one is refused."""
@@ -229,7 +243,7 @@ class ChatEngine:
             except RefusedRequestError:
                 pass  # it refuses log-probabilities, or any request of this form: the next will tell
             else:
-                return reply is not None and reply.logprobs is not None
+                return reply.logprobs is not None
         try:
             self._ask_probe()
         except RefusedRequestError as error:
@@ -239,11 +253,17 @@ class ChatEngine:
             ) from error
         return False
 
-    def _ask_probe(self, **more: Any) -> Reply | None:
+    def _ask_probe(self, **more: Any) -> Reply:
         body = {**self._server.options(self.sampling, 0), **more, "messages": list(PROBE)}
-        return self._call(
-            "probe", {**body, "extra_body": _plain(self._server.extra)}, shown=body, stop_strings=("yes",)
-        )
+        try:
+            return self._call(
+                "probe", {**body, "extra_body": _plain(self._server.extra)}, shown=body, stop_strings=("yes",)
+            )
+        except UnansweredRequestError as error:
+            raise ServerError(
+                f"base_url={self._server.base_url} did not answer a first short request in {self._server.attempts} "
+                f"attempts, at last with {error}; wait, or put the server in order: the same command goes on"
+            ) from error
 
 
 def _cost(name: str, ledger: Ledger) -> dict[str, float]:

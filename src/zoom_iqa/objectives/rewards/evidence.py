@@ -60,9 +60,9 @@ def _likeness(truth: Truth, evidence: Sequence[Evidence]) -> float:
 
 
 def boxes_of(evidence: Sequence[Evidence]) -> list[Region]:
-    """The boxes that are fractions, cut at the image's border; others (in pixels) say nothing without its size."""
-    inside = [one.bbox for one in evidence if all(0 <= edge <= 1 for edge in one.bbox)]
-    return [bbox for bbox in inside if area(bbox) > 0]
+    """The boxes that are fractions; one with an edge outside 0 to 1 is in pixels, as a call's is, and says nothing."""
+    fractions = [one.bbox for one in evidence if all(0 <= edge <= 1 for edge in one.bbox)]
+    return [bbox for bbox in fractions if area(bbox) > 0]
 
 
 def looks_of(record: Record) -> list[Region]:
