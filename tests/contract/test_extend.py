@@ -23,10 +23,13 @@ from support.random_policy import build_random_policy, noise_image
 from support.small_run import save_policy, small_run
 from support.written_rollouts import SAMPLING, image_samples
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.records import record_of
 from zoom_iqa.base.types import ImagePart, Request, RolloutGroup, TextPart, rated_example
 from zoom_iqa.config.assessor import Assessor
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.location import conf_dir
+from zoom_iqa.curation.agreement import JudgesRecord
+from zoom_iqa.data.resampling import IndexStream
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.objectives.penalties.base import PenaltyInputs
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
@@ -62,13 +65,14 @@ def config_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composed:
         importlib.invalidate_caches()
         environment, *arguments = shlex.split(command)
         assert environment == "PYTHONPATH=."
-        assert arguments[:3] == ["python", "-m", "zoom_iqa.train"]
+        assert arguments[:2] == ["python", "-m"]
+        root = arguments[2].removeprefix("zoom_iqa.")
         overrides = arguments[3:]
         if "--config-dir" in overrides:
             at = overrides.index("--config-dir")
             overrides[at : at + 2] = [f"hydra.searchpath=[file://{tmp_path / overrides[at + 1]}]"]
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = compose("train", overrides=overrides)
+            cfg = compose(root, overrides=overrides)
         check_config(cfg)
         return cfg
 
@@ -77,7 +81,10 @@ def config_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composed:
 
 def test_every_section_is_tried() -> None:
     titles = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
-    assert titles == ["Task", "Tool", "Reward", "Probe", "Penalty", "Filter", "Engine", "Benchmark"]
+    assert titles == [
+        *("Task", "Tool", "Reward", "Probe", "Penalty", "Filter", "Loss", "Re-sampling", "Curation filter"),
+        *("Engine", "Benchmark"),
+    ]
 
 
 def test_task(config_of: Composed) -> None:
@@ -212,6 +219,31 @@ def test_a_reward_a_penalty_and_a_filter_of_ones_own_train_together(config_of: C
     assert all(0 <= float(row["reward/brief"]) <= 1 for row in rows)
     assert all(float(row["squared_ratio/half_square"]) >= 0 for row in rows)
     assert all(float(row["drop_certain/dropped"]) >= 0 for row in rows)
+
+
+def test_loss(config_of: Composed) -> None:
+    advantage = instantiate(config_of("Loss").loss.advantage)
+    assert advantage(torch.tensor([[1.0, 2.0, 6.0], [3.0, 3.0, 3.0]])).tolist() == [[-1.0, 0.0, 4.0], [0.0, 0.0, 0.0]]
+
+
+def test_resampling(config_of: Composed) -> None:
+    cfg = config_of("Re-sampling")
+    make = instantiate(cfg.resampling)
+    stream = make(mos=[1.0, 3.0, 3.5, 5.0], seed=0, total=80)
+    drawn = list(stream.iterate(rank=0, world_size=1))
+    assert [drawn.count(index) for index in range(4)] == [30, 10, 10, 30]
+    assert isinstance(stream, IndexStream)
+    again = make(mos=[1.0, 3.0, 3.5, 5.0], seed=0, total=80)
+    again.load_state_dict({**stream.state_dict(), "position": 50})
+    assert list(again.iterate(rank=0, world_size=1)) == drawn[50:]
+
+
+def test_curation_filter(config_of: Composed) -> None:
+    brief = instantiate(config_of("Curation filter").hacf)
+    example = rated_example(id="a", dataset="d", mos=3.0)
+    assert isinstance(brief, JudgesRecord)
+    assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 60)))) is None
+    assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 61)))) == "too_long"
 
 
 def test_engine(config_of: Composed) -> None:

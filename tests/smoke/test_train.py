@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -203,16 +204,34 @@ def test_another_config_in_the_same_folder_is_refused_in_one_line(finished: Path
 def test_a_run_that_fails_does_not_end_the_others(
     tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["-m", "policy=tiny", "data=embedded", *BASE, "sft.steps=1", "stages=[sft]", f"policy.path={policy}"]
-    arguments += ["sft.module.max_grad_norm=-1,1.0", f"hydra.sweep.dir={tmp_path}", "seed=0"]
+    arguments = ["-m", "policy=tiny", "data=embedded", *BASE, "sft.steps=1", "stages=[sft]", "seed=0"]
+    arguments += [f"policy.path={tmp_path / 'nowhere'},{policy}", f"hydra.sweep.dir={tmp_path}"]
     ended = run_train(arguments, monkeypatch, capsys)
     assert ended.status == 2
-    assert "error: sft.module.max_grad_norm=-1 must be above 0" in ended.err
+    assert "nowhere" in ended.err
     assert "error: 1 runs have not ended; to go on with them: python -m zoom_iqa.train -m" in ended.err
     assert "not in the table: 0 has failed" in ended.out
     assert (tmp_path / "summary.csv").is_file()
     assert list(metrics_of(tmp_path / "1")) == ["sft"]
     assert not (tmp_path / "1" / "failed").exists()
+
+
+@pytest.mark.parametrize(
+    ("swept", "said"),
+    [
+        (["seed=0,1", "sft.module.max_grad_norm=1.0,-1"], r"job 1 \(seed=0 sft\.module\.max_grad_norm=-1\): sft\.mod"),
+        (["seed=0,1", "sft.module.max_norm=1.0,2.0"], "sft.module.max_norm: there is no such key"),
+        (["seed=0,1", "hydra.sweep.subdir=${seed}", "sft.steps=1,2"], "one folder, 0; add 'hydra.sweep.subdir="),
+    ],
+)
+def test_a_mistake_in_any_job_ends_a_multirun_before_its_first(
+    swept: list[str], said: str, tmp_path: Path, policy: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    arguments = ["-m", "policy=tiny", "data=embedded", *BASE, "stages=[sft]", f"policy.path={policy}", *swept]
+    ended = run_train([*arguments, f"hydra.sweep.dir={tmp_path / 'sweep'}"], monkeypatch, capsys)
+    assert ended.status == 2
+    assert re.match(f"error: .*{said}", ended.err), ended.err
+    assert not list((tmp_path / "sweep").glob("[0-9]"))  # no folder of a job
 
 
 def test_the_ablation_is_one_multirun(

@@ -8,7 +8,7 @@ import inspect
 import pkgutil
 import re
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -165,7 +165,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, DictConfig):
         return hint not in (bool, int, float, str) and (not is_part or "_target_" in value)
     if isinstance(value, ListConfig):
-        return not is_part and hint not in (bool, int, float, str)
+        return not is_part and hint not in (bool, int, float, str) and all(_fits(one, _item(hint)) for one in value)
     if hint in (int, float):
         return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
     if hint in (bool, str):
@@ -173,8 +173,16 @@ def _fits(value: Any, hint: Any) -> bool:
     return not is_part and origin is None  # a number or text stands for no function or sequence
 
 
+def _item(hint: Any) -> Any:
+    """The annotation of every item of a sequence; Any where items differ or are not annotated."""
+    options = tuple(option for option in get_args(hint) if option is not Ellipsis)
+    return options[0] if len(options) == 1 else Any
+
+
 def _named(hint: Any) -> str:
     options = get_args(hint)
+    if get_origin(hint) in (Sequence, list, tuple):
+        return f"a list of {_named(_item(hint))}"
     if get_origin(hint) is Literal:
         return " or ".join(map(str, options))
     if get_origin(hint) in (Union, types.UnionType):

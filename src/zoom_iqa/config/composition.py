@@ -63,8 +63,18 @@ def composed(root: str, overrides: Sequence[str]) -> DictConfig:
 
 
 def parsed(overrides: Sequence[str]) -> list[Override]:
-    """Overrides as Hydra understands them, quotes and prefixes included."""
-    parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
+    """Overrides as Hydra understands them, quotes and prefixes included.
+
+    Raises:
+        ConfigError: one has no reading, and the message shows how to quote its value.
+    """
+    try:
+        parsed: list[Override] = OverridesParser.create().parse_overrides(list(overrides))
+    except OverrideParseException as error:
+        explained = _unreadable(error.override)
+        if explained is None:
+            raise
+        raise explained from error
     return parsed
 
 

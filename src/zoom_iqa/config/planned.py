@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,7 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         micro_batch_tokens=cfg.machine.micro_batch_tokens,
         token_budget=cfg.machine.token_budget,
         logit_chunk=cfg.machine.logit_chunk,
+        keep_checkpoints=node.keep_checkpoints,
         steps=_steps(cfg, name, per_step=node.data.batch_size * batches * gpus),
     )
 
@@ -132,13 +133,19 @@ def _policy(cfg: DictConfig) -> tuple[PolicyShape, int]:
         return NAMED[path], cfg.policy.max_pixels or OWN_BOUND
     try:
         shape = shape_of(_json(Path(path) / "config.json"))
-        pixels = cfg.policy.max_pixels or _json(Path(path) / "preprocessor_config.json")["size"]["longest_edge"]
+        pixels = cfg.policy.max_pixels or _most_pixels(_json(Path(path) / "preprocessor_config.json"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"policy.path={path}: its shape is not known ({' '.join(str(error).split())}); name a folder of a "
             f"Qwen2.5-VL, or one of {', '.join(NAMED)}"
         ) from error
     return shape, int(pixels)
+
+
+def _most_pixels(processor: Mapping[str, Any]) -> int:
+    """Of an image, by a processor's config of either form: older ones name the bound itself, and one may name none."""
+    bound = (processor.get("size") or {}).get("longest_edge") or processor.get("max_pixels")
+    return int(bound or OWN_BOUND)
 
 
 def _json(path: Path) -> dict[str, Any]:

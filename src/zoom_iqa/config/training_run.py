@@ -117,12 +117,7 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
     config_yaml = kept_config(cfg, processes=_count(fabric))
     OmegaConf.resolve(cfg)
     L.seed_everything(cfg.seed, verbose=False)
-    stages = {name: make_stage(name, cfg) for name in cfg.stages}  # everything cheap, so that mistakes show now
-    evaluator = instantiate(cfg.evaluator)
-    rubric = Rubric(terms=instantiate(cfg.reward))
-    rubric.check_labels(evaluator.examples)  # its mean reward is in the figures
-    if cfg.optimized_metric is not None:
-        check_figure(cfg.optimized_metric.split(".")[1], evaluator, setting=f"optimized_metric={cfg.optimized_metric}")
+    stages, evaluator, rubric = _parts(cfg)
     if fabric.node_rank == 0 and fabric.local_rank == 0:
         RunFolder(run_dir).check(config_yaml)
         own_labels.say_what_is_assumed(cfg)
@@ -164,6 +159,30 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
             print_table(metrics, folder.path)
         wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
+
+
+def check_parts(cfg: DictConfig) -> None:
+    """As ``check``, and make the parts of a run that are cheap, as a run does before it loads a policy.
+
+    Raises:
+        ConfigError: as ``check``, or a part refuses its values.
+        DataError: labels are unusable or images missing.
+    """
+    check(cfg)
+    _quiet_libraries()
+    OmegaConf.resolve(cfg)
+    _parts(cfg)
+
+
+def _parts(cfg: DictConfig) -> tuple[dict[str, Stage], Evaluator, Rubric]:
+    """Stages, evaluation and rewards of a resolved config: everything cheap, so that mistakes show now."""
+    stages = {name: make_stage(name, cfg) for name in cfg.stages}
+    evaluator: Evaluator = instantiate(cfg.evaluator)
+    rubric = Rubric(terms=instantiate(cfg.reward))
+    rubric.check_labels(evaluator.examples)  # its mean reward is in the figures
+    if cfg.optimized_metric is not None:
+        check_figure(cfg.optimized_metric.split(".")[1], evaluator, setting=f"optimized_metric={cfg.optimized_metric}")
+    return stages, evaluator, rubric
 
 
 def check(cfg: DictConfig) -> None:

@@ -103,8 +103,8 @@ def _refuse_changed(path: Path, records: Sequence[Record], items: Sequence[Examp
     changed = changed_labels(records, items)
     if changed:
         raise DataError(
-            f"{path} holds answers about images with other labels; remove it, vrf.jsonl and hacf.jsonl beside it and run "
-            "the same command, which asks a server nothing again (its replies are kept), or take another out=FOLDER",
+            f"{path} holds answers about images with other labels; remove it, vrf.jsonl and hacf.jsonl beside it and "
+            "run the command again, which asks a server nothing twice (replies are kept), or take another out=FOLDER",
             changed,
         )
 

@@ -69,7 +69,7 @@ class VisualReliance:
             if value is not None and not value >= 0:
                 raise ConfigError(f"vrf.{name}={value} must be 0 or more, or null to leave the test out")
         if self.iou is not None and not self.iou < 1:
-            raise ConfigError(f"vrf.iou={self.iou} must be below 1, as no boxes overlap by more; null leaves the test out")
+            raise ConfigError(f"vrf.iou={self.iou} must be below 1, the most that boxes overlap; null leaves it out")
         if self.rating is self.iou is self.entropy is None:
             raise ConfigError("vrf.rating, vrf.iou and vrf.entropy are null: give one, or vrf=none")
 

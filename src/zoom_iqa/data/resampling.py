@@ -7,14 +7,44 @@ would then show each of them hundreds of times, a cap bounds how often one image
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.ranges import require_count_or_none
+
+
+@runtime_checkable
+class IndexStream(Protocol):
+    """The protocol of a re-sampling schedule, made from ``mos``, ``seed`` and ``total``: indices, the same everywhere.
+
+    ``weighted`` says whether it draws by the scores at all.
+    """
+
+    @property
+    def weighted(self) -> bool:
+        """Whether scores decide what is drawn."""
+        ...
+
+    def iterate(self, *, rank: int, world_size: int) -> Iterator[int]:
+        """The indices that one process draws from here on: of the common stream every ``world_size``-th."""
+        ...
+
+    def state_dict(self, *, unused: int = 0) -> dict[str, Any]:
+        """The place in the stream as ``position``, in samples of all processes, without the last ``unused``."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        ...
+
+    def repeats_said(self) -> str:
+        """How often an image comes up, in words."""
+        ...
 
 
 class Resampler(Sampler[int]):
@@ -42,7 +72,7 @@ class Resampler(Sampler[int]):
         bins: int,
         max_repeats: int | None,
     ) -> None:
-        if not exponents or min(exponents) < 0:
+        if not exponents or not all(0 <= exponent < math.inf for exponent in exponents):
             raise ConfigError(f"exponents={list(exponents)}: give one number from 0 up for each phase")
         if bins < 1:
             raise ConfigError(f"bins={bins}: give at least 1")

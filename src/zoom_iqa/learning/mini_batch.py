@@ -81,7 +81,7 @@ class Planner:
 
     def state_dict(self) -> dict[str, Any]:
         """The states of filters and penalties that have one, by group and name."""
-        return {group: states_of(parts) for group, parts in self._kept.items()}
+        return {group: states_of(parts, group=group) for group, parts in self._kept.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there.

@@ -44,7 +44,7 @@ def logistic4_fit(predictions: Vector, mos: Vector) -> Vector:
     """Return the logistic least-squares fit at the predictions.
 
     Given b3 and b4 the other two follow from linear regression, so only those are searched: a coarse grid, of which the
-    best few are refined within bounds. Predictions that say little of MOS can be fitted best by a step, which the search
+    best few are refined within bounds. Predictions that say little of MOS can be fitted best by a step, which a search
     creeps towards for ever: where no start converges, the best step counts beside what was reached.
     """
     z = (predictions - predictions.mean()) / predictions.std()

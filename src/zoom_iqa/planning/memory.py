@@ -46,6 +46,13 @@ def memory(settings: Settings) -> Phases:
     return phases
 
 
+def checkpoint_bytes(settings: Settings) -> float:
+    """Bytes of a checkpoint on disk, over all its files: weights, masters and moments, of all processes together."""
+    optimizer = MASTER_BYTES if settings.masters else 2 * settings.number_bytes
+    adapters = settings.trained if settings.adapters else 0
+    return float(settings.number_bytes * (settings.shape.parameters + adapters) + optimizer * settings.trained)
+
+
 def policy_bytes(settings: Settings) -> float:
     """Bytes of a policy's weights without adapters: where they are cut up, a part of the language model's."""
     shape, share = settings.shape, settings.gpus if settings.cut else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoom_iqa.planning.hardware import Gpu
-from zoom_iqa.planning.memory import peak
+from zoom_iqa.planning.memory import checkpoint_bytes, peak
 from zoom_iqa.planning.plan import Plan
 
 ASSUMED = (
@@ -28,6 +28,7 @@ def plan_text(plan: Plan, *, gpu_name: str, gpu: Gpu) -> str:
         *_table(plan),
         "",
         f"  {_times(plan)}",
+        f"  {_disk(plan)}",
     ]
     if settings.tower:
         lines += ["", "  no upper limit: of the tower, which learns, passes and activations are not counted"]
@@ -54,6 +55,12 @@ def _times(plan: Plan) -> str:
     steps = plan.settings.steps
     whole = "" if steps is None else f"; {steps:,} steps: {steps * total / 3600:.1f} h"
     return f"{total:.1f} s a step ({shown}){whole}"
+
+
+def _disk(plan: Plan) -> str:
+    """Room for checkpoints: one is written beside all that are kept."""
+    most, each = plan.settings.keep_checkpoints + 1, checkpoint_bytes(plan.settings)
+    return f"on disk {_gb(most * each)} GB while a checkpoint is written: {most} of {_gb(each)} GB"
 
 
 def _gb(count: float) -> str:

@@ -78,6 +78,7 @@ class Settings:
     micro_batch_tokens: int
     token_budget: int
     logit_chunk: int
+    keep_checkpoints: int
     steps: int | None
 
     @property

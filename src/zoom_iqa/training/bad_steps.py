@@ -104,7 +104,8 @@ class EndOfBadSteps(L.Callback):
             trainer.save_checkpoint(self._path, weights_only=False)
             raise TrainingError(
                 f"{said}; the weights before them are saved, and the run goes on after these images: look at them in "
-                f"{Path(trainer.default_root_dir) / BAD_STEPS}, or start another run with a lower learning rate"
+                f"{Path(trainer.default_root_dir) / BAD_STEPS}, mend a reward term that is named, or start another run "
+                "with a lower learning rate"
             )
 
 

@@ -14,12 +14,13 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.loader import SampleLoader
-from zoom_iqa.data.resampling import Resampler
+from zoom_iqa.data.resampling import IndexStream
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.data.viewable import Viewable
 from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.training.length import Length
 
+STREAM_NEEDS = ("weighted", "iterate", "state_dict", "load_state_dict", "repeats_said")
 MIDDLE = 3.0
 """One score for all preferences: drawing by the natural distribution reads none."""
 
@@ -29,7 +30,7 @@ class StageData(L.LightningDataModule):
 
     A batch is what a process learns from in a step: ``accumulate`` times ``batch_size`` samples.
 
-    ``dataset`` is map-style with ``items()``; ``resampling`` makes a Resampler from ``mos``, ``seed`` and ``total``.
+    ``dataset`` is map-style with ``items()``; ``resampling`` makes an IndexStream from ``mos``, ``seed`` and ``total``.
     More than ``max_lost_images`` that can be read no more are to end the stage.
 
     Raises:
@@ -41,7 +42,7 @@ class StageData(L.LightningDataModule):
         self,
         *,
         dataset: Any,
-        resampling: Callable[..., Resampler],
+        resampling: Callable[..., IndexStream],
         length: Length,
         batch_size: int,
         accumulate: int,
@@ -62,7 +63,7 @@ class StageData(L.LightningDataModule):
         self._length, self._batch_size, self._workers, self._seed = length, batch_size * accumulate, workers, seed
         self.max_lost_images = max_lost_images
         self._stream(processes=1)  # made and dropped: wrong settings show before there is a policy
-        self._resampler: Resampler | None = None
+        self._resampler: IndexStream | None = None
         self._restored: dict[str, Any] | None = None
 
     @property
@@ -116,7 +117,7 @@ class StageData(L.LightningDataModule):
         """Continue there when the loader is made."""
         self._restored = state_dict
 
-    def _stream(self, *, processes: int) -> Resampler:
+    def _stream(self, *, processes: int) -> IndexStream:
         items = self._dataset.items()
         compared = any(isinstance(item.target, Preference) for item in items)
         stream = self._resampling(
@@ -124,6 +125,9 @@ class StageData(L.LightningDataModule):
             seed=self._seed,
             total=self.steps(processes) * self.images_per_step(processes),
         )
+        if not isinstance(stream, IndexStream):
+            lacks = ", ".join(name for name in STREAM_NEEDS if not hasattr(stream, name))
+            raise ConfigError(f"resampling: {type(stream).__name__} has no {lacks}, which a stream of indices needs")
         if compared and stream.weighted:
             raise ConfigError("resampling: preferences between images have no scores to weigh by; use natural")
         return stream
@@ -132,7 +136,7 @@ class StageData(L.LightningDataModule):
 class _ProcessShare(Sampler[int]):
     """This process's part of a re-sampled stream; its length is the whole stage's, as Lightning counts batches."""
 
-    def __init__(self, resampler: Resampler, *, length: int) -> None:
+    def __init__(self, resampler: IndexStream, *, length: int) -> None:
         self._resampler, self._length = resampler, length
 
     def __len__(self) -> int:

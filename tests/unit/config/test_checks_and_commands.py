@@ -112,6 +112,14 @@ def test_values_that_do_not_are_named(changed: dict[str, Any], named: str) -> No
         check_config(rank(**changed))
 
 
+def test_items_of_a_list_are_looked_at_too() -> None:
+    values = {"_target_": "zoom_iqa.data.resampling.Resampler", "_partial_": True, "bins": 5, "max_repeats": 3}
+    values["exponents"] = [0, 0.5]
+    check_config(OmegaConf.create({"resampling": values}))
+    with pytest.raises(ConfigError, match=r"^resampling.exponents=\[0, 'a'\]: .* needs a list of float"):
+        check_config(OmegaConf.create({"resampling": {**values, "exponents": [0, "a"]}}))
+
+
 def test_an_absent_value_is_named_unless_it_comes_later() -> None:
     absent = rank()
     del absent.r.eps

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.command_line import require_different, with_views
 from zoom_iqa.config.commands import one_line
-from zoom_iqa.config.composition import composed
+from zoom_iqa.config.composition import composed, parsed
 from zoom_iqa.config.data_commands import compose_config as compose_check
 from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.config.peer_run import compose_config as compose_peer
@@ -104,12 +104,15 @@ def mine(tmp_path: Path) -> Path:
     [
         ("policy.path=a=b", """policy.path=a=b: .* quote it: 'policy.path="a=b"'$"""),
         ("policy.path=it's=b", "if it is a text, quote it: "),
+        ("policy.path=/tmp/fotos (\xfc)/p", "if it is a text, quote it: "),
         ("policy.path=~/x", "policy.path=~/x: write .HOME for ~, as in policy.path=.HOME/x$"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_said_with_a_remedy(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as error:
         composed("train", [override])
+    with pytest.raises(ConfigError, match=said):  # commands that look at overrides before Hydra does
+        parsed([override])
     (typed,) = shlex.split(str(error.value).partition("quote it: ")[2] or "policy.path=there")
     assert composed("train", [typed]).policy.path in (override.partition("=")[2], "there")
 

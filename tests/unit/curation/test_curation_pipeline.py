@@ -265,9 +265,7 @@ def test_another_question_to_the_rater_is_asked_and_the_old_answers_stay(tmp_pat
     assert run(tmp_path, Faulty(budget=0)).verdicts == first.verdicts
 
 
-def test_labels_that_were_corrected_are_not_mixed_with_the_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_labels_that_were_corrected_are_not_mixed_with_the_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(tmp_path, Faulty())
     before = (tmp_path / "verdicts.jsonl").read_bytes()
     first, *others = Pictures().items()

@@ -210,6 +210,8 @@ def test_unusable_arguments_are_named() -> None:
         make([], 10)
     with pytest.raises(ConfigError, match="exponents"):
         make([-1.0], 10)
+    with pytest.raises(ConfigError, match="exponents"):
+        make([0.0, float("nan")], 10)
     with pytest.raises(ConfigError, match="bins=0"):
         make([0.0], 10, bins=0)
     with pytest.raises(ConfigError, match="max_repeats=0"):

@@ -11,7 +11,15 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel import deepspeed_zero
 from zoom_iqa.planning.duration import decode_bytes, seconds, update_products
 from zoom_iqa.planning.hardware import GPUS, Gpu
-from zoom_iqa.planning.memory import SUMMED_AT_ONCE, activation_bytes, block_bytes, memory, optimizer_bytes, peak
+from zoom_iqa.planning.memory import (
+    SUMMED_AT_ONCE,
+    activation_bytes,
+    block_bytes,
+    checkpoint_bytes,
+    memory,
+    optimizer_bytes,
+    peak,
+)
 from zoom_iqa.planning.plan import plan
 from zoom_iqa.planning.shapes import SHAPE_3B, SHAPE_7B, PolicyShape, shape_of
 from zoom_iqa.planning.text import plan_text
@@ -26,13 +34,13 @@ SETTINGS = Settings(
     stage="grpo", shape=SMALL, work=WORK, gpus=2, trained=2608, adapters=False, number_bytes=2, masters=True, cut=False,
     zero=0, deepspeed=False, reference=True, samples=True, accumulate=1, epochs=1, updates=1, tower=False,
     checkpointing=True, micro_batch_tokens=100, token_budget=120,
-    logit_chunk=10, steps=None,
+    logit_chunk=10, keep_checkpoints=2, steps=None,
 )  # fmt: skip
 H200_STEP = Settings(
     stage="grpo", shape=SHAPE_7B, gpus=1, trained=SHAPE_7B.text_parameters, adapters=False, number_bytes=2,
     masters=False, cut=False, zero=0, deepspeed=False, reference=False, samples=True, accumulate=1, epochs=1, updates=1,
     tower=False, checkpointing=True,
-    micro_batch_tokens=16384, token_budget=262144, logit_chunk=1024, steps=None,
+    micro_batch_tokens=16384, token_budget=262144, logit_chunk=1024, keep_checkpoints=2, steps=None,
     work=Work(images=8, group=8, prompt=1650, image_tokens=1036, second_prompt=0, new_tokens=256),
 )  # fmt: skip
 """The step that was measured: one turn, AdamW with moments like the weights."""
@@ -187,6 +195,17 @@ def test_the_measured_growth_of_memory_comes_out() -> None:
     """50 GB from before the optimizer: all but the weights."""
     _, most = peak(memory(H200_STEP))
     assert most - 2 * SHAPE_7B.parameters == pytest.approx(51.5e9, rel=0.05)
+
+
+def test_checkpoints_by_hand() -> None:
+    """2 bytes of each parameter, 12 of each trained with masters and 4 (two moments of 2) without."""
+    whole = replace(H200_STEP, masters=True)
+    assert checkpoint_bytes(whole) == 2 * 8_292_166_656 + 12 * 7_615_616_512  # 108 GB, as was measured
+    assert checkpoint_bytes(H200_STEP) == 2 * 8_292_166_656 + 4 * 7_615_616_512
+    adapted = replace(whole, trained=1000, adapters=True)
+    assert checkpoint_bytes(adapted) == 2 * (8_292_166_656 + 1000) + 12 * 1000
+    text = plan_text(plan(whole, GPUS["h200"]), gpu_name="h200", gpu=GPUS["h200"])
+    assert "on disk 323.9 GB while a checkpoint is written: 3 of 108.0 GB" in text
 
 
 def test_changes_are_the_least_that_fit() -> None:

@@ -190,3 +190,22 @@ def test_a_weighted_stage_says_how_often_one_image_comes_up(capsys: pytest.Captu
     assert capsys.readouterr().err == said
     stage_data(steps=24).train_dataloader()
     assert capsys.readouterr().err == ""
+
+
+def test_a_schedule_that_is_no_stream_of_indices_is_refused_before_there_is_a_policy() -> None:
+    class Shuffled:
+        def __init__(self, **given: Any) -> None: ...
+
+        def iterate(self, *, rank: int, world_size: int) -> Any: ...
+
+    with pytest.raises(ConfigError, match=r"resampling: Shuffled has no weighted, state_dict, load_state_dict"):
+        StageData(
+            dataset=Numbers(8),
+            resampling=Shuffled,  # type: ignore[arg-type]
+            length=LENGTH,
+            batch_size=2,
+            accumulate=1,
+            workers=0,
+            max_lost_images=1,
+            seed=3,
+        )

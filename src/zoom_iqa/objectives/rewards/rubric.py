@@ -313,7 +313,7 @@ class Rubric:
 
     def state_dict(self) -> dict[str, Any]:
         """The states of terms that have one, by name."""
-        return states_of(self._keeping)
+        return states_of(self._keeping, group="reward")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there.
