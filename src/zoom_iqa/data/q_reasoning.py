@@ -26,9 +26,9 @@ HOMEPAGE = "https://github.com/AnonymousUserPublish/Modeling-Human-like-Reasonin
 
 _FIELDS = {"description": "description", "good": "good_aspect", "bad": "bad_aspect"}
 _DATASETS = (
-    (re.compile(r"\d{5}\.jpg"), "spaq"),
-    (re.compile(r"\d{6,}\.jpg"), "koniq"),
-    (re.compile(r".+\.png"), "unsplash"),
+    (re.compile(r"\d{5}\.jpg", re.IGNORECASE), "spaq"),
+    (re.compile(r"\d{6,}\.jpg", re.IGNORECASE), "koniq"),
+    (re.compile(r".+\.png", re.IGNORECASE), "unsplash"),
 )
 _UNTRANSLATED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")  # kana and Chinese characters, no quotation marks
 _TRANSLATION = re.compile(r"<translation>(.*?)</translation>", re.DOTALL)
@@ -60,11 +60,14 @@ def convert(source: Path) -> Converted:
     records counts as training.
 
     Raises:
-        DataError: there is no such file, or it has none of the three layouts.
+        DataError: there is no such file, it has none of the three layouts, or nothing of it can be kept.
     """
     files = _files(source)
     notes = _Notes()
     found = [reference for path in files for reference in _read(path, notes)]
+    if not found:
+        said = [f"{title}: {row}" for title, rows in notes.rows.items() for row in rows]
+        raise DataError(f"{source}: no text about an image is left; see {HOMEPAGE}", said)
     return Converted(
         references=tuple(_with_splits(_distinct(found, notes), notes)),
         files=files,
