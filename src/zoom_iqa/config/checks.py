@@ -20,6 +20,8 @@ from zoom_iqa.base.errors import ConfigError
 HYDRA_KEYS = {"_target_", "_partial_", "_recursive_", "_convert_", "_args_"}
 COME_LATER = {"rollout": {"policy", "sampling", "features"}, "resampling": {"mos", "seed", "total"}}
 """The arguments that a stage gives to a part made by it (``_partial_: true``), by the part's key."""
+CHEAP = "zoom_iqa.objectives."
+"""Modules whose parts cost nothing to make, as records do."""
 _INTERPOLATION = re.compile(r"\$\{(\.*)([A-Za-z_][\w.]*)\}")
 
 
@@ -79,10 +81,11 @@ def check_target(path: str, node: DictConfig) -> None:
 
 
 def _check_values(path: str, node: DictConfig) -> None:
-    """Make a record of plain values, so that a value it refuses is named by the key under which it was given."""
+    """Make a part of plain values, so that a value it refuses is named by the key under which it was given."""
     target = pkgutil.resolve_name(node["_target_"])
     nested = any(isinstance(node[key], DictConfig) for key in node)
-    if not dataclasses.is_dataclass(target) or nested or node.get("_partial_"):
+    cheap = dataclasses.is_dataclass(target) or getattr(target, "__module__", "").startswith(CHEAP)
+    if not cheap or nested or node.get("_partial_"):
         return
     try:
         instantiate(node)
