@@ -114,7 +114,7 @@ def test_a_folder_without_the_files_is_refused(tmp_path: Path) -> None:
 
 def test_files_of_which_nothing_can_be_kept_are_refused_with_the_reasons(tmp_path: Path) -> None:
     (tmp_path / FILES[2]).write_text(json.dumps([TEST[2], {**TEST[0], "image": "photo.gif"}]), encoding="utf-8")
-    with pytest.raises(DataError, match=r"(?s)no text about an image is left.*no known data set, left out: .*photo\.gif"):
+    with pytest.raises(DataError, match=r"(?s)no text about an image is left.*data set, left out: .*photo\.gif"):
         convert(tmp_path)
 
 
