@@ -92,7 +92,7 @@ def test_what_goes_wrong_is_typed_counted_and_costs_its_rollout_the_term_alone(t
     grades = [grade(asked[0]), grade(asked[2])]  # behind 429 and 500, which are asked again
     assert number(first, "judge/accuracy") == pytest.approx(sum(grades) / 2)
     assert number(first, "reward/judge") == pytest.approx(sum(g - 1 for g in grades) / 16)
-    assert number(first, "judge/requests") == 1 + 6 + 2 + 1 + 1  # the probe, and second attempts
+    assert number(first, "judge/requests") == 1 + 6 + 2 + 1 + 1 + 2  # the probe, second attempts, a probe behind each failure
     assert [number(row, "reward/judge_present") for row in later] == [1.0, 1.0, 1.0]
     kept = [one for one in RecordFile(tmp_path / "run/logs/grpo/rollouts.jsonl", RecordCodec()).read() if one.step == 0]
     assert sorted("judge" in one.rewards for one in kept) == [False] * 4 + [True] * 2
@@ -122,7 +122,7 @@ def test_a_server_that_is_gone_stops_the_run_which_goes_on_when_it_is_back(
 ) -> None:
     run, going = tmp_path / "run", ChatApi(answer=written(tags))
     going.answer = gone_after(ROLLOUTS + 2, going)
-    with chat_server(going), pytest.raises(ServerError, match="cannot be reached"):
+    with chat_server(going), pytest.raises(ServerError, match="did not answer a short request"):
         small_run(run, policy, *server(going))
     back = ChatApi(answer=written(tags))
     with chat_server(back, port=going.port):
@@ -139,6 +139,7 @@ def gone_after(answers: int, api: ChatApi) -> Callable[[dict[str, Any]], Any]:
         given.append(body)
         if len(given) >= answers:
             api.faults.extend(["drop"] * 99)
+            api.probe_faults.extend(["drop"] * 99)
         return good(body)
 
     return answer

@@ -95,7 +95,7 @@ def _as_job(whole: DictConfig, number: int) -> Iterator[tuple[DictConfig, str]]:
     """The config that Hydra's launcher will give to a job, and the name of its folder below the multirun's."""
     with open_dict(whole):
         whole.hydra.job.id = whole.hydra.job.num = number
-    before = copy.copy(HydraConfig.instance().cfg)
+    before = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().set_config(whole)
         subdir = str(OmegaConf.select(whole, "hydra.sweep.subdir"))

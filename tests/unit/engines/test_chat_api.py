@@ -115,10 +115,17 @@ def test_a_server_that_does_not_answer_a_first_request_is_asked_no_other(
     fault: str, api: ChatApi, tmp_path: Path
 ) -> None:
     api.probe_faults = [fault] * 3
-    said = r"did not answer a first short request in 3 attempts, at last with .*: the same command goes on"
+    said = r"did not answer a short request in 3 attempts, at last with .*: the same command goes on"
     with pytest.raises(ServerError, match=said):
         asked(api, tmp_path, 3)
     assert api.asked == []
+
+
+def test_a_server_that_stops_answering_ends_the_run_at_the_next_request(api: ChatApi, tmp_path: Path) -> None:
+    api.faults, api.probe_faults = ["good", *["drop"] * 3], ["good", *["drop"] * 3]
+    with pytest.raises(ServerError, match="did not answer a short request in 3 attempts, at last with APIConnection"):
+        asked(api, tmp_path, 9, concurrency=1)
+    assert len(api.asked) == 1 + 3
 
 
 def test_a_server_that_answers_none_of_many_in_a_row_is_asked_no_more(api: ChatApi, tmp_path: Path) -> None:

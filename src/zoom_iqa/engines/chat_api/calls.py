@@ -28,14 +28,12 @@ MAY_PASS = (
     json.JSONDecodeError,
     BrokenReplyError,
 )
+DROPPED = frozenset({"ReadError", "WriteError", "CloseError", "RemoteProtocolError"})
+"""Causes of a connection's error after it was made, by name, as httpx and httpx2 share these and no class."""
 REQUEST_TIMEOUT_STATUS = 408
 _KEY = re.compile(r"api[ _]key", re.IGNORECASE)
 SAID_LIMIT = 400
 """Characters of an error that are kept."""
-
-
-DROPPED = frozenset({"ReadError", "WriteError", "CloseError", "RemoteProtocolError"})
-"""Causes of a connection's error after it was made, by name, as httpx and httpx2 share these and no class."""
 
 
 class RefusedRequestError(Exception):

@@ -116,8 +116,8 @@ class ChatEngine:
 
     An answer that cannot be had after every attempt is a generation that ``failed``; one the server declines is
     ``refused``. The first request is preceded by a short one that learns whether the server takes requests of this
-    form and gives log-probabilities. A server that does not answer that one, or ``MOST_UNANSWERED`` in a row, is out of
-    order. Threads end with the process.
+    form and gives log-probabilities. So is one that cannot be had followed: a server that does not answer the short one
+    either, or ``MOST_UNANSWERED`` others in a row, is out of order. Threads end with the process.
 
     Raises:
         ServerError, BudgetError, ConfigError: in ``step``, when no request would be answered; answers that are under
@@ -219,16 +219,21 @@ class ChatEngine:
         shown = {**options, "messages": chat_messages(request.prompt, size_alone)}
         try:
             reply = self._call(request.key, body, shown=shown, stop_strings=sampling.stop_strings)
-        except (RefusedRequestError, UnansweredRequestError) as error:  # of this request alone; the log says why
+        except RefusedRequestError:  # of this request alone, as the first was taken; the log says why
+            reply = None
+        except UnansweredRequestError as error:
+            self._ask_probe()  # where the server answers this one, it is of the other request alone
             self._count(error)
             return Generation(request.key, "", None, None, None, "failed")
         self._count(None)
+        if reply is None:
+            return Generation(request.key, "", None, None, None, "failed")
         return Generation(request.key, reply.text, None, reply.logprobs, reply.entropies, reply.finish)
 
-    def _count(self, error: Exception | None) -> None:
+    def _count(self, error: UnansweredRequestError | None) -> None:
         """Requests in a row without an answer; one that is refused was answered."""
         with self._counting:
-            self._unanswered = self._unanswered + 1 if isinstance(error, UnansweredRequestError) else 0
+            self._unanswered = 0 if error is None else self._unanswered + 1
             if self._unanswered >= MOST_UNANSWERED:
                 raise ServerError(
                     f"base_url={self._server.base_url} answered none of {self._unanswered} requests in a row, the last "
@@ -261,7 +266,7 @@ class ChatEngine:
             )
         except UnansweredRequestError as error:
             raise ServerError(
-                f"base_url={self._server.base_url} did not answer a first short request in {self._server.attempts} "
+                f"base_url={self._server.base_url} did not answer a short request in {self._server.attempts} "
                 f"attempts, at last with {error}; wait, or put the server in order: the same command goes on"
             ) from error
 
