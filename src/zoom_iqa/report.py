@@ -1,6 +1,6 @@
 """Pages and tables of runs: ``zoom-iqa report run FOLDER``, ``... table1 RUN...``, ``... table3 MULTIRUN``.
 
-``run`` writes one HTML file that needs nothing else: figures, charts, and every answer with its picture.
+``run`` writes one HTML file that needs nothing else: figures, charts, and every image with its answer.
 ``table1`` takes folders of zoom_iqa.evaluate or zoom_iqa.train as FOLDER or NAME=FOLDER; runs of one name share a row.
 ``judges`` takes two folders of ``zoom-iqa judge`` about the same predictions.
 ``table3`` takes the folder of ``python -m zoom_iqa.train -m +sweep=table3``.
@@ -221,7 +221,7 @@ def _refuse_empty(argument: str, *parts: str) -> None:
 KINDS = {
     "run": Kind(
         function=_run,
-        summary="a run as one HTML file: figures, charts, and every answer with its picture",
+        summary="a run as one HTML file: figures, charts, and every image with its answer",
         example="zoom-iqa report run runs/quickstart",
     ),
     "compare": Kind(

@@ -72,7 +72,7 @@ def test_any_chain_has_its_outcomes(texts: list[str], width: int, height: int) -
     for record in records:
         found = Assessment(source="a", size=image.size, records=(record,), expected=None, sections=())
         json.dumps(fields_of(found), allow_nan=False)
-        card(found)
+        card(found, width=100)
         overlay(image, found)
 
 
@@ -82,5 +82,5 @@ def test_a_page_shows_any_chain() -> None:
     for text in ("", "<zoom>", "<zoom>" * 20, hostile + "</answer>", "Crop 1: <|image_pad|>"):
         for group in groups_of([text], 60, 40):
             (image,) = ratings_by_image([record_of(rollout) for rollout in group.rollouts])
-            row = answer_row(image, with_text=True)
+            row = answer_row(image, with_text=True, on_scale=True)
             assert "\x1b" not in json.dumps(row, allow_nan=False, ensure_ascii=False)

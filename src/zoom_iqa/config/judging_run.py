@@ -14,9 +14,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.config import own_labels
@@ -180,9 +182,9 @@ def _command() -> None:
     controls = _table("control", *HEADS, title="how much lower controls are graded")
     for system, found in figures["systems"].items():
         grades = [_shown(found["criteria"][name]["mean"]) for name in CRITERIA]
-        table.add_row(system, str(found["images"]), *grades, str(sum(found["failures"].values())))
+        table.add_row(Text(printable(system)), str(found["images"]), *grades, str(sum(found["failures"].values())))
         for control, drops in found["controls"].items():
-            controls.add_row(system, control, *(_shown(drops[name]["lower_by"]) for name in CRITERIA))
+            controls.add_row(Text(printable(system)), control, *(_shown(drops[name]["lower_by"]) for name in CRITERIA))
     console = Console()
     console.print(table)
     console.print(controls)

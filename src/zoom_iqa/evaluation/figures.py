@@ -35,6 +35,7 @@ from zoom_iqa.parallel.reducer import LocalReducer
 StageMetrics = dict[str, Any]
 DECIDING = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "accuracy", "valid_rate", "format_rate", "mean_reward")
 """Figures by which something may be chosen: unreadable answers count in them. The other correlations leave them out."""
+SMALL = 0.01
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
 
@@ -154,9 +155,16 @@ def ratings_csv(records: Sequence[Record]) -> str:
     for image in ratings_by_image(records):
         first, total = image.trajectories[0], len(image.trajectories)
         numbers = [first.example.mos, image.rating, image.spread, image.expected]
-        *written, expected = ["" if number is None else f"{number:.4f}" for number in numbers]
+        *written, expected = map(_written, numbers)
         writer.writerow([first.example.id, *written, len(image.ratings), total, expected])
     return text.getvalue()
+
+
+def _written(number: float | None) -> str:
+    """Four decimals; of scores on a small scale of their own four digits that count, so that they stay apart."""
+    if number is None:
+        return ""
+    return f"{number:.4g}" if 0 < abs(number) < SMALL else f"{number:.4f}"
 
 
 def _outcome(image: ImageRatings) -> ImageOutcome:

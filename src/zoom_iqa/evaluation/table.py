@@ -8,6 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from zoom_iqa.base.printable import printable
 
 COLUMNS = {
     "PLCC": "plcc",
@@ -157,6 +160,8 @@ EVIDENCE = {
     "defect named": "defect_accuracy",
 }
 PLAIN_WIDTH = 200
+LEAST_TITLE = 40
+"""Columns that a figure's name keeps beside the data sets of a table; longer ones are folded."""
 
 
 def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
@@ -175,23 +180,18 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
         console.print(_by_stage("looks and evidence, where the defect is known", EVIDENCE, metrics))
     for stage, figures in metrics.items():
         if figures.get("clipped_ratings") or figures.get("clipped_labels"):
-            console.print(f"{stage}: {clipped_said(figures)}", soft_wrap=True, highlight=False)
-    console.print(f"run folder: {run_dir}", soft_wrap=True, highlight=False)
+            _say(console, f"{stage}: {clipped_said(figures)}")
+    _say(console, f"run folder: {run_dir}")
 
 
 def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     """Print every figure of every data set, the reason for each that is undefined, and where the run lies."""
-    table = Table()
-    table.add_column("figure")
-    for dataset in metrics:
-        table.add_column(dataset, justify="right")
     titles = titles_of(list(metrics.values()))
-    for title, key in titles.items():
-        table.add_row(title, *(_shown(figures.get(key)) for figures in metrics.values()))
     console = Console()
     if not console.is_terminal:
         console = Console(width=PLAIN_WIDTH)
-    console.print(table)
+    for names in _side_by_side(metrics, titles, room=console.width - LEAST_TITLE):
+        console.print(_every_figure({name: metrics[name] for name in names}, titles))
     rated = any("srcc" in figures for figures in metrics.values())
     lines = ["Unreadable answers are left out of correlations and RMSE where nothing else is said."] if rated else []
     for dataset, figures in metrics.items():
@@ -201,7 +201,38 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
                 undefined.setdefault(figures[key], []).append(title)
         lines.extend(f"{dataset}: {why}: {'; '.join(titles)}" for why, titles in undefined.items())
     for line in [*lines, f"run folder: {folder}"]:
-        console.print(line, soft_wrap=True, highlight=False)
+        _say(console, line)
+
+
+def _say(console: Console, line: str) -> None:
+    """A line as it is: a name or path may hold what rich reads as markup."""
+    console.print(Text(printable(line)), soft_wrap=True)
+
+
+def _side_by_side(
+    metrics: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], *, room: int
+) -> list[list[str]]:
+    """Data sets in groups of as many as stand beside each other uncut, at least one."""
+    groups: list[list[str]] = [[]]
+    left = room
+    for name, figures in metrics.items():
+        width = 3 + max(map(len, [printable(name), *(_shown(figures.get(key)) for key in titles.values())]))
+        if groups[-1] and width > left:
+            groups.append([])
+            left = room
+        groups[-1].append(name)
+        left -= width
+    return groups
+
+
+def _every_figure(metrics: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> Table:
+    table = Table()
+    table.add_column("figure", overflow="fold")
+    for dataset in metrics:
+        table.add_column(Text(printable(dataset)), justify="right", overflow="fold")
+    for title, key in titles.items():
+        table.add_row(title, *(Text(_shown(figures.get(key))) for figures in metrics.values()))
+    return table
 
 
 def titles_of(metrics: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -239,7 +270,7 @@ def _by_stage(title: str, columns: Mapping[str, str], metrics: Mapping[str, Mapp
     for column in kept:
         table.add_column(column, justify="right")
     for stage, figures in metrics.items():
-        table.add_row(stage, *(_shown(figures.get(key)) for key in kept.values()))
+        table.add_row(Text(printable(stage)), *(_shown(figures.get(key)) for key in kept.values()))
     return table
 
 

@@ -29,8 +29,11 @@ def key_of(record: Record) -> str:
     return record.example.name
 
 
-def answer_row(image: ImageRatings, *, with_text: bool) -> Row:
-    """An image of an evaluation: what people and the policy say of it, and its first trajectory turn by turn."""
+def answer_row(image: ImageRatings, *, with_text: bool, on_scale: bool) -> Row:
+    """An image of an evaluation: what people and the policy say of it, and its first trajectory turn by turn.
+
+    ``on_scale`` says whether ratings can be compared with opinion scores.
+    """
     first = image.trajectories[0]
     example = first.example
     target = example.target if isinstance(example.target, Mos) else None
@@ -44,6 +47,8 @@ def answer_row(image: ImageRatings, *, with_text: bool) -> Row:
         "single": first.rating,
         "ratings": [round(rating, 3) for rating in image.ratings],
         "trajectories": len(image.trajectories),
+        "unreadable": sum(one.failure is not None for one in image.trajectories),
+        "on_scale": on_scale,
         "why": first.failure,
         "gain": gain(first),
         "cropped": first.cropped,
@@ -116,7 +121,7 @@ def _hurt(image: ImageRatings) -> float | None:
 
 
 def _unreadable(image: ImageRatings) -> float | None:
-    return 0.0 if image.trajectories[0].failure is not None else None
+    return 0.0 if any(one.failure is not None for one in image.trajectories) else None
 
 
 def _step_row(step: RecordedStep, *, with_text: bool, last: bool) -> Row:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
@@ -17,6 +18,8 @@ from zoom_iqa.base.types import Region
 from zoom_iqa.evaluation.assessment import Assessment, CloserLook, Outcome
 
 PLAIN_WIDTH = 100
+FRAME = 6
+"""Columns of a title's line that are not the title."""
 TEXT_LIMIT = 2000
 """Characters of one answer that are shown."""
 WORDS_LIMIT = 60
@@ -42,12 +45,12 @@ class Cards:
     def write(self, outcome: Outcome) -> None:
         """Print one; an image that could not be viewed has no card."""
         if isinstance(outcome, Assessment):
-            self._console.print(card(outcome))
+            self._console.print(card(outcome, width=self._console.width))
 
 
-def card(assessment: Assessment) -> Panel:
+def card(assessment: Assessment, *, width: int) -> Panel:
     """The card: ratings and verdict, the last turn's paragraphs or the thoughts of all turns, the evidence, and each
-    crop with what it changed.
+    crop with what it changed. Of a source that is longer than ``width`` allows the end stays, which names the file.
     """
     rows = Table.grid(padding=(0, 2))
     rows.add_column(no_wrap=True, style="dim")
@@ -61,14 +64,23 @@ def card(assessment: Assessment) -> Panel:
         rows.add_row("evidence", Text(evidence_said(one)))
     for number, look in enumerate(assessment.looks, 1):
         rows.add_row(f"crop {number}", Text(look_said(look)))
-    width, height = assessment.size
     return Panel(
         rows,
-        title=Text(printable(assessment.source)),
+        title=Text(_end_of(printable(assessment.source), room=width - FRAME)),
         title_align="left",
-        subtitle=Text(f"{width} x {height}"),
+        subtitle=Text("{} x {}".format(*assessment.size)),
         subtitle_align="right",
     )
+
+
+def _end_of(text: str, *, room: int) -> str:
+    """As much of the end as there is room for, behind dots where something is missing."""
+    if cell_len(text) <= room:
+        return text
+    kept = text
+    while kept and cell_len(kept) > room - 3:
+        kept = kept[1:]
+    return f"...{kept}"
 
 
 def look_said(look: CloserLook) -> str:

@@ -12,6 +12,8 @@ from PIL.Image import Image
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.record_labels import changed_labels
+from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import ImageRatings
 from zoom_iqa.reports.answers import key_of, visible
 from zoom_iqa.reports.contents import Judged, RunContents, read_contents
@@ -19,7 +21,7 @@ from zoom_iqa.reports.curves import PANELS, charts_of
 from zoom_iqa.reports.findings import Finding, change
 from zoom_iqa.reports.html import as_script_text, filled, finding_item, note_items, table_cell
 from zoom_iqa.reports.pictures import Picture, Wanted
-from zoom_iqa.reports.sweep import FIGURES, differing, shown, values_of
+from zoom_iqa.reports.sweep import FIGURES, config_value, differing, values_of
 
 DISAGREED = 40
 """Images shown: those on which ratings of the runs lie farthest apart."""
@@ -38,7 +40,8 @@ def compared(named: Sequence[tuple[str, Path]]) -> list[Compared]:
     """Read runs, each by the last evaluation on the data set that the first run was last judged on.
 
     Raises:
-        DataError: a folder is not a finished run's, two runs share a name, or one was not judged on that data set.
+        DataError: a folder is not a finished run's, two runs share a name, or one was not judged on that data set or
+            with other labels of the same images.
     """
     names = [name for name, _ in named]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -46,7 +49,25 @@ def compared(named: Sequence[tuple[str, Path]]) -> list[Compared]:
         raise DataError(f"{', '.join(twice)}: runs share a name; give them different ones (NAME=FOLDER)")
     found = [(name, read_contents(path)) for name, path in named]
     dataset = found[0][1].judged[-1].dataset
-    return [Compared(name=name, contents=run, judged=_judged_on(dataset, name, run)) for name, run in found]
+    runs = [Compared(name=name, contents=run, judged=_judged_on(dataset, name, run)) for name, run in found]
+    for other in runs[1:]:
+        changed = changed_labels(_firsts(runs[0]), [record.example for record in _firsts(other)])
+        if changed:
+            raise DataError(
+                f"{runs[0].name} and {other.name} were judged by other labels of {dataset}, then {runs[0].name}'s and now "
+                f"{other.name}'s; evaluate one again with the labels of the other",
+                changed,
+            )
+    return runs
+
+
+def _firsts(run: Compared) -> list[Record]:
+    """The first answer about each image."""
+    return [image.trajectories[0] for image in run.judged.images]
+
+
+def _keys(run: Compared) -> set[str]:
+    return {key_of(record) for record in _firsts(run)}
 
 
 def disagreed(runs: Sequence[Compared]) -> list[dict[str, Any]]:
@@ -65,8 +86,15 @@ def disagreed(runs: Sequence[Compared]) -> list[dict[str, Any]]:
             example = next(iter(images.values())).trajectories[0].example
             spread = max(ratings.values()) - min(ratings.values())
             row = {"key": key, "id": visible(example.id), "mos": example.mos, "spread": spread}
-            rows.append({**row, "ratings": [ratings.get(run.name) for run in runs]})
+            rows.append({**row, "ratings": [ratings.get(run.name, _why_none(run, key)) for run in runs]})
     return sorted(rows, key=lambda row: -row["spread"])[:DISAGREED]
+
+
+def _why_none(run: Compared, key: str) -> str:
+    """Why no rating of a run stands beside those of others."""
+    if not run.judged.on_mos_scale:
+        return "own scale"
+    return "unreadable" if key in _keys(run) else "not judged"
 
 
 def wanted_of(rows: Sequence[Mapping[str, Any]], loaders: Mapping[str, Callable[[], Image | None]]) -> list[Wanted]:
@@ -104,11 +132,15 @@ def comparison_page(
 
 
 def _counts(runs: Sequence[Compared]) -> list[str]:
-    counts = sorted({len(run.judged.images) for run in runs})
-    if len(counts) == 1:
+    keys = [_keys(run) for run in runs]
+    if all(own == keys[0] for own in keys):
         return []
-    said = ", ".join(f"{count:,}" for count in counts)
-    return [f"Runs were judged on different images ({said}): figures in the table are of each run's own."]
+    said = ", ".join(f"{len(own):,}" for own in keys)
+    shared = len(set.intersection(*keys))
+    return [
+        f"Runs were judged on different images ({said}, {shared:,} of them by all): figures in the table are of each "
+        "run's own."
+    ]
 
 
 def _off_scale(runs: Sequence[Compared]) -> list[str]:
@@ -180,7 +212,7 @@ def _differences(runs: Sequence[Compared]) -> str:
     configs = [values_of(run.contents.run) for run in runs]
     rows = []
     for key in differing([run.contents.run for run in runs]):
-        cells = "".join(f"<td>{escape(printable(shown(config.get(key))))}</td>" for config in configs)
+        cells = "".join(f"<td>{escape(printable(config_value(config.get(key))))}</td>" for config in configs)
         rows.append(f'<tr><th scope="row">{escape(printable(key))}</th>{cells}</tr>')
     return _rows(["", *(run.name for run in runs)], rows) if rows else "<p>Their configs are the same.</p>"
 

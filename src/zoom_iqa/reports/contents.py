@@ -43,7 +43,10 @@ class Judged:
         return "own scale" not in str(self.figures["rmse"])
 
 
-OF_PAGES = ("rmse", "failures", "unique_score_ratio", "score_histogram", "mos_histogram")
+OF_PAGES = (
+    *("n", "n_valid", "srcc", "srcc_interval", "plcc", "plcc_interval", "rmse", "failures", "unique_score_ratio"),
+    *("score_histogram", "mos_histogram"),
+)
 """Figures that pages read."""
 
 

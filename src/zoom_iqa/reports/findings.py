@@ -167,13 +167,15 @@ def _expected(image: ImageRatings) -> float | None:
 
 def _variety(judged: Judged) -> list[Finding]:
     scores, people = judged.figures["unique_score_ratio"], judged.figures.get("unique_mos_ratio")
-    if not isinstance(scores, float) or people is None:  # files of 0.1.0 have no ratio of people's
+    rated = sum(image.trajectories[0].rating is not None for image in judged.images)
+    if not isinstance(scores, float) or people is None or not rated:  # files of 0.1.0 have no ratio of people's
         return []
+    scores *= len(judged.images) / rated  # of those that can be read: others are counted by the next sentence
     few = scores < FEW_VALUES * people
     return [
         Finding(
             "watch" if few else "plain",
-            f"{judged.name}: ratings take {scores:.2f} different values an image, the opinion scores {people:.2f}"
+            f"{judged.name}: ratings take {scores:.2f} different values a rated image, the opinion scores {people:.2f}"
             + ("; scores may have collapsed onto a few values." if few else "."),
         )
     ]
@@ -205,8 +207,8 @@ def _looks(judged: Judged) -> list[Finding]:
     return [
         Finding(
             "plain",
-            f"{judged.name}: after a closer look the rating was nearer to the opinion score for {found.helped:,} "
-            f"images, farther for {found.hurt:,}, the same for {found.same:,}. Ratings before a look are trained to be "
+            f"{judged.name}: after a closer look the rating was nearer to the opinion score in {found.helped:,} "
+            f"answers, farther in {found.hurt:,}, the same in {found.same:,}. Ratings before a look are trained to be "
             "worse, so this alone does not show that looking helps.",
         )
     ]

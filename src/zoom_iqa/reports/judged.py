@@ -15,6 +15,8 @@ from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.tasks.grades import CRITERIA
 
 FILE = "judged.json"
+KEYS = ("judge_name", "benchmark", "systems")
+"""Of the file, those that no table does without."""
 NAMES = ("method", "data set", "judge", "origin")
 Judged = Mapping[str, Any]
 
@@ -23,13 +25,16 @@ def read_judged(folder: Path) -> Judged:
     """The figures of a folder of ``zoom-iqa judge``.
 
     Raises:
-        DataError: it holds none.
+        DataError: it holds none, or they are damaged.
     """
     path = folder / FILE
     try:
         found: Judged = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); name a folder of zoom-iqa judge") from error
+    lacks = [key for key in KEYS if not isinstance(found, Mapping) or key not in found]
+    if lacks:
+        raise DataError(f"{path} is damaged (it has no {', '.join(lacks)}); the command that made it makes it again")
     return found
 
 

@@ -76,5 +76,5 @@ def _spent(name: str, judged: Judged, judgements: Sequence[Judgement]) -> str:
 
 
 def _costs(judged: Judged) -> Iterator[str]:
-    for name, value in judged["cost"].items():
+    for name, value in judged.get("cost", {}).items():
         yield f"{written_amount(value)} {name.removeprefix('judge_').replace('_', ' ')}"

@@ -20,6 +20,9 @@ OWN, PEOPLE, QUIET = "#0b7285", "#d9480f", "#adb5bd"
 SHARES = {"rollout/crop_rate": "crop", "rollout/format_rate": "format", "rollout/valid_rate": "valid"}
 LINES = ((OWN, "-"), (PEOPLE, "-"), (QUIET, ":"))  # rates that are equal, as at 1, show both
 LEARNING = {"reward/total": OWN, "sft/nll": "#868e96"}
+OUTWARDS = np.array([[-1.0], [1.0]])
+MOST_UPRIGHT = 4
+"""Evaluations whose names and figures have room beside each other; of more, names are turned and figures left out."""
 SIZE_INCHES, DOTS_PER_INCH = (12.0, 6.8), 100
 
 
@@ -68,6 +71,7 @@ def _scatter(axes: Axes, judged: Judged) -> None:
 
 
 def _correlations(axes: Axes, judged: Sequence[Judged]) -> None:
+    crowded = len(judged) > MOST_UPRIGHT
     for shift, (key, color) in enumerate({"srcc": OWN, "plcc": PEOPLE}.items()):
         defined = [(place, one.figures) for place, one in enumerate(judged) if isinstance(one.figures[key], float)]
         places = [place + 0.12 * (2 * shift - 1) for place, _ in defined]
@@ -76,19 +80,21 @@ def _correlations(axes: Axes, judged: Sequence[Judged]) -> None:
         axes.errorbar(
             places,
             values,
-            yerr=np.abs(np.array(ends).reshape(-1, 2).T - np.array(values)),
+            yerr=(OUTWARDS * (np.array(ends).reshape(-1, 2).T - np.array(values))).clip(min=0),
             fmt="o",
             color=color,
             label=f"{key.upper()}{' (raw)' if key == 'plcc' else ''}",
         )
         away, side = 6 * (2 * shift - 1), ("right", "left")[shift]  # from the other's point
-        for place, value in zip(places, values, strict=True):
+        for place, value in () if crowded else zip(places, values, strict=True):
             label = f"{value:.3f}"
             axes.annotate(label, (place, value), xytext=(away, 0), textcoords="offset points", fontsize=8, ha=side)
-    axes.set_xticks(range(len(judged)), [one.name for one in judged], parse_math=False)
+    names = [one.name for one in judged]
+    axes.set_xticks(range(len(judged)), names, parse_math=False, rotation=30 if crowded else 0, ha="right" if crowded else "center")
     axes.set_xlim(-0.5, len(judged) - 0.5)
     _named(axes, "agreement, 95 % intervals", "", "")
-    axes.legend(fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, -0.08), frameon=False)
+    below = -0.22 if crowded else -0.08
+    axes.legend(fontsize=8, loc="upper center", ncols=2, bbox_to_anchor=(0.5, below), frameon=False)
 
 
 def _histogram(axes: Axes, judged: Judged) -> None:

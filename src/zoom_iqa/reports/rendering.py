@@ -8,6 +8,10 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
+from zoom_iqa.base.printable import printable
+
 MEASURED = "measured here"
 """The mark of a row of ours; others name the place of their publication."""
 
@@ -29,8 +33,8 @@ class TextTable:
 
 def markdown(table: TextTable) -> str:
     """A GitHub table with its title before and its notes after it."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells = [[printable(cell).replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     lines = [_markdown_row(row, widths, table.names) for row in cells]
     rule = ["-" * width if place < table.names else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
     notes = [f"- {note}" for note in table.notes]
@@ -88,7 +92,7 @@ _LATEX |= {character: "\\" + character for character in "&%$#_{}"}
 
 def _markdown_row(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
     padded = [
-        cell.ljust(width) if place < names else cell.rjust(width)
+        cell + " " * (width - cell_len(cell)) if place < names else " " * (width - cell_len(cell)) + cell
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "| " + " | ".join(padded) + " |"

@@ -92,7 +92,11 @@ def _judged_data(judged: Judged, with_text: set[tuple[str, str]]) -> dict[str, A
         "name": judged.name,
         "on_scale": judged.on_mos_scale,
         "answers": [
-            answer_row(image, with_text=(judged.name, key_of(image.trajectories[0])) in with_text)
+            answer_row(
+                image,
+                with_text=(judged.name, key_of(image.trajectories[0])) in with_text,
+                on_scale=judged.on_mos_scale,
+            )
             for image in judged.images
         ],
         "figures": {key: figures[key] for key in FIGURES.values() if key in figures},
@@ -142,8 +146,10 @@ def _left_out(contents: RunContents, rollouts: Sequence[Record], pictures: Mappi
         said.append(
             f"{len(pictures):,} of {len(keys):,} images have a picture here: there is no room for others, or no file."
         )
+    if any(len(image.trajectories) > 1 for judged in contents.judged for image in judged.images):
+        said.append("Of several answers about an image the first is shown turn by turn; predictions.jsonl has all.")
     if texts < rows:
-        said.append(f"{texts:,} of {rows:,} answers have their text here; predictions.jsonl has all.")
+        said.append(f"{texts:,} of {rows:,} images have their text here; predictions.jsonl has all.")
     if len(rollouts) > ROLLOUTS:
         said.append(f"The last {ROLLOUTS} of {len(rollouts):,} kept rollouts are here; rollouts.jsonl has all.")
     return said

@@ -37,7 +37,7 @@ def sweep_table(folder: Path) -> TextTable:
     rows = [
         [
             str(run.path.relative_to(folder)),
-            *(shown(values_of(run).get(key)) for key in keys),
+            *(config_value(values_of(run).get(key)) for key in keys),
             *(shown(_last(run).get(figure)) for figure in FIGURES.values()),
         ]
         for run in ordered
@@ -69,8 +69,13 @@ def values_of(run: FinishedRun) -> dict[str, Any]:
     return {**values, "seed": run.config.get("seed")}
 
 
+def config_value(value: Any) -> str:
+    """A value of a config as a table has it, whole: two that differ look different."""
+    return "" if value is None else str(value)
+
+
 def shown(value: Any) -> str:
-    """A value of a config or a figure as a table has it."""
+    """A figure as a table has it, without the reason of one that is undefined."""
     if isinstance(value, float):
         return f"{value:.4g}"
     return "" if value is None else str(value).partition(" (")[0]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from zoom_iqa.evaluation.table import CHOSEN, COLUMNS, COMPARED, EVIDENCE, SCATTER, SHARPNESS, print_table, titles_of
+from zoom_iqa.evaluation.table import (
+    CHOSEN,
+    COLUMNS,
+    COMPARED,
+    EVIDENCE,
+    SCATTER,
+    SHARPNESS,
+    print_figures,
+    print_table,
+    titles_of,
+)
 
 
 def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,3 +92,27 @@ def test_no_heading_is_cut_in_eighty_columns(
     out = capsys.readouterr().out
     assert "…" not in out
     assert out.count("undefined") == len(compared) - 2
+
+
+def test_names_and_paths_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {"scores [v2]": {"n": 3, "srcc": "undefined (2 images)"}, "[/b]\x1b": {"n": 4, "srcc": 0.5}}
+    print_table(figures, Path("runs/a[/b] [red]c"))
+    print_figures(figures, Path("runs/a[/b] [red]c"))
+    out = capsys.readouterr().out
+    assert out.count("run folder: runs/a[/b] [red]c\n") == 2
+    assert "scores [v2]: undefined (2 images): SRCC" in out
+    assert out.count("[/b]\\x1b") == 2
+
+
+def test_many_data_sets_are_parted_and_nothing_is_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ["livewild_jpeg", "trajectories", "agiqa", "a-data-set-of-a-very-long-name-that-fits-nowhere-at-all"]
+    print_figures({name: {"n": 1234567, "srcc": 0.125} for name in names}, Path("runs/x"))
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert all(name in out for name in names[:3])
+    assert (out.count("1234567"), out.count("0.125")) == (4, 4)
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in out.splitlines()) <= 80

@@ -48,7 +48,7 @@ def test_an_image_that_one_run_could_not_read_is_shown_where_others_could(tmp_pa
         for name, rating in (("a", UNREADABLE), ("b", 2.0), ("c", 4.0))
     ]
     rows = disagreed(compared([(folder.name, folder) for folder in folders]))
-    assert (rows[0]["id"], rows[0]["ratings"]) == ("x", [None, 2.0, 4.0])
+    assert (rows[0]["id"], rows[0]["ratings"]) == ("x", ["unreadable", 2.0, 4.0])
 
 
 def test_a_method_with_a_scale_of_its_own_disagrees_with_nobody(runs: list[Path]) -> None:
@@ -57,7 +57,7 @@ def test_a_method_with_a_scale_of_its_own_disagrees_with_nobody(runs: list[Path]
     assert not niqe.judged.on_mos_scale
     rows = disagreed([a, niqe, c])
     assert [row["id"] for row in rows[:2]] == ["i9", "i2"]
-    assert rows[0]["ratings"] == [pytest.approx(3.75), None, pytest.approx(1.75)]
+    assert rows[0]["ratings"] == [pytest.approx(3.75), "own scale", pytest.approx(1.75)]
     assert disagreed([a, niqe]) == []
 
 
@@ -110,9 +110,35 @@ def test_in_a_browser_a_multirun_is_all_its_runs(runs: list[Path], tmp_path: Pat
         assert page.locator("#figures details tbody th").all_text_contents() == ["seed"]
 
 
+def test_other_images_of_the_same_number_are_said(tmp_path: Path) -> None:
+    first, second = answers(wrong=0, off=0.5)[:8], answers(wrong=0, off=0.7)[4:]
+    folders = [run_folder(tmp_path / name, {"grpo": made}) for name, made in (("a", first), ("b", second))]
+    runs = compared([(folder.name, folder) for folder in folders])
+    assert "judged on different images (8, 8, 4 of them by all)" in comparison_page(runs, [], {}, [])
+
+
+def test_an_image_that_one_run_was_not_asked_about_is_no_unreadable_one(tmp_path: Path) -> None:
+    folders = [
+        run_folder(tmp_path / "a", {"grpo": answers(wrong=0, off=0.5)}),
+        run_folder(tmp_path / "b", {"grpo": answers(wrong=0, off=1.5)}),
+        run_folder(tmp_path / "c", {"grpo": answers(wrong=1, off=0.5)[1:]}),
+    ]
+    rows = {row["id"]: row["ratings"] for row in disagreed(compared([(folder.name, folder) for folder in folders]))}
+    assert rows["i0"][2] == "not judged"
+    assert all(isinstance(found[2], float) for name, found in rows.items() if name != "i0")
+
+
+def test_runs_judged_by_other_labels_are_not_compared(tmp_path: Path) -> None:
+    corrected = [answer("i0", 4.5, 2.0), *answers(wrong=0, off=0.5)[1:]]
+    old = run_folder(tmp_path / "old", {"grpo": answers(wrong=0, off=0.5)})
+    new = run_folder(tmp_path / "new", {"grpo": corrected})
+    with pytest.raises(DataError, match=r"(?s)old and new were judged by other labels of .*i0: .* then, 4\.5 now"):
+        compared([("old", old), ("new", new)])
+
+
 def test_different_numbers_of_images_are_said(tmp_path: Path) -> None:
     few = run_folder(tmp_path / "few", {"grpo": answers(wrong=0, off=0.5)[:6]})
     many = run_folder(tmp_path / "many", {"grpo": answers(wrong=0, off=0.5)})
     page = comparison_page(compared([("few", few), ("many", many)]), [], {}, [])
-    assert "Runs were judged on different images (6, 12): figures in the table are of each run&#x27;s own." in page
+    assert "Runs were judged on different images (6, 12, 6 of them by all): figures in the table are of each run&#x27;s own." in page
     assert "on 6 images" in page

@@ -92,7 +92,13 @@ def test_scores_on_few_values_are_said_to_have_collapsed(tmp_path: Path) -> None
     two_values = [answer(f"i{n}", 1 + n / 10, 2.0 + n % 2) for n in range(20)]
     kind, text = said(run_folder(tmp_path / "run", {"sft": two_values}), "different values")
     assert kind == "watch"
-    assert "0.10 different values an image, the opinion scores 1.00; scores may have collapsed" in text
+    assert "0.10 different values a rated image, the opinion scores 1.00; scores may have collapsed" in text
+
+
+def test_unreadable_answers_are_no_collapse(tmp_path: Path) -> None:
+    half = [answer(f"i{n}", 1 + n / 10, UNREADABLE if n % 2 else 1 + n / 10) for n in range(20)]
+    kind, text = said(run_folder(tmp_path / "run", {"sft": half}), "different values")
+    assert (kind, "take 1.00 different values a rated image" in text) == ("plain", True)
 
 
 def test_a_log_is_told_by_its_ends(tmp_path: Path) -> None:

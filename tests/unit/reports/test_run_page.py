@@ -135,7 +135,7 @@ def test_340_images_with_long_texts_stay_below_five_megabytes(tmp_path: Path) ->
     page = page_of(contents, [], pictures, [])
     assert len(page.encode()) < 5_000_000
     assert len(pictures) > 200
-    assert re.search(r"\d+ of 680 answers have their text here", page)
+    assert re.search(r"\d+ of 680 images have their text here", page)
     assert re.search(rf"{len(pictures)} of 340 images have a picture here", page)
 
 

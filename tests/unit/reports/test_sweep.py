@@ -38,6 +38,18 @@ def test_the_best_comes_first_and_equal_columns_once(multirun: Path) -> None:
     assert table.notes == ["not in the table: 2 has no figures yet", "not in the table: 3 has failed"]
 
 
+def test_values_that_differ_look_different(tmp_path: Path) -> None:
+    for number, (path, rate) in enumerate([("runs/sft (seed 0)/policy", 1.00001e-5), ("runs/sft (seed 1)", 1.00002e-5)]):
+        config = {"policy": {"path": path}, "lr": rate}
+        run_folder(tmp_path / str(number), {"sft": answers(1.0)}, config=config)
+    table = sweep_table(tmp_path)
+    assert list(table.header[1:3]) == ["lr", "policy.path"]
+    assert sorted(row[1:3] for row in table.rows) == [
+        ["1.00001e-05", "runs/sft (seed 0)/policy"],
+        ["1.00002e-05", "runs/sft (seed 1)"],
+    ]
+
+
 def test_it_is_kept_and_printed_when_the_multirun_ends(
     multirun: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ function drawHistogram(place, judged) {
 
 function drawExpected(place, judged) {
   const found = judged.expected;
+  if (!found && !judged.on_scale) return nothing(place, "A method with a scale of its own has no expected ratings.");
   if (!found) return nothing(place, "There are no expected ratings. Evaluate with samples_per_image=8 to see how far single answers lie from their mean.");
   const number = (value) => (value === null ? "undefined" : value.toFixed(3));
   draw(place, [
@@ -121,9 +122,9 @@ function drawExpected(place, judged) {
       line: { color: "#868e96", width: 1, dash: "dot" } },
     { type: "scatter", mode: "markers", x: found.pairs.map((p) => p[0]), y: found.pairs.map((p) => p[1]),
       marker: { size: 6, color: OWN, opacity: 0.6 }, showlegend: false,
-      hovertemplate: "expected %{x:.2f}<br>single %{y:.2f}<extra></extra>" },
-  ], layout(`SRCC: single answer ${number(found.srcc[0])}, expected rating ${number(found.srcc[1])}`,
-    axis("expected rating"), axis("single answer")));
+      hovertemplate: "expected %{x:.2f}<br>first %{y:.2f}<extra></extra>" },
+  ], layout(`SRCC: first answer ${number(found.srcc[0])}, expected rating ${number(found.srcc[1])}`,
+    axis("expected rating"), axis("first answer")));
 }
 
 /* Figures over steps. Few steps have markers: a figure logged once has no line. The legend takes no room from the plot. */

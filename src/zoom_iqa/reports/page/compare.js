@@ -38,7 +38,7 @@ function showCharts(place) {
 }
 
 function showDisagreed(place) {
-  if (!DATA.disagreed.length) return place.append(element("p", { class: "quiet", text: "No image has ratings by two runs." }));
+  if (!DATA.disagreed.length) return place.append(element("p", { class: "quiet", text: "No image has ratings from 1 to 5 by two runs." }));
   const head = ["image", "", "people", ...DATA.runs.map((run) => run.name)].map((text) => element("th", { text }));
   const body = element("tbody", {});
   for (const row of DATA.disagreed) {
@@ -47,7 +47,7 @@ function showDisagreed(place) {
     if (picture) view.append(element("img", { src: picture.source, alt: row.id, height: 90 }));
     body.append(element("tr", {}, view, element("th", { scope: "row", text: row.id }),
       element("td", { text: row.mos.toFixed(2) }),
-      ...row.ratings.map((value) => element("td", { text: value === null ? "unreadable" : value.toFixed(2) }))));
+      ...row.ratings.map((value) => element("td", { text: typeof value === "number" ? value.toFixed(2) : value }))));
   }
   place.append(element("table", {}, element("thead", {}, element("tr", {}, ...head)), body));
 }

@@ -21,14 +21,15 @@ function drawing(name, attributes) {
 }
 
 const rated = (value) => (value === null ? "unreadable" : value.toFixed(2));
-const error = (answer) => (answer.rating === null || answer.mos === null ? null : answer.rating - answer.mos);
+const error = (answer) => (answer.rating === null || answer.mos === null || !answer.on_scale ? null
+  : answer.rating - answer.mos);
 
 const FILTERS = [
   ["all", () => true, (answer) => 0],
   ["worst errors", (answer) => Math.abs(error(answer)) >= WORST, (answer) => -Math.abs(error(answer))],
   ["looking helped", (answer) => answer.gain !== null && answer.gain > 0.01, (answer) => -answer.gain],
   ["looking hurt", (answer) => answer.gain !== null && answer.gain < -0.01, (answer) => answer.gain],
-  ["unreadable", (answer) => answer.why !== null, (answer) => 0],
+  ["unreadable", (answer) => answer.unreadable > 0, (answer) => -answer.unreadable],
   ["not well formed", (answer) => !answer.formed, (answer) => 0],
   ["looked closer", (answer) => answer.cropped, (answer) => 0],
   ["did not look", (answer) => !answer.cropped, (answer) => 0],
@@ -88,7 +89,8 @@ function cropOf(look, picture) {
       `background-position:${x}% ${y}%` });
 }
 
-/* Ratings along the way on a line from 1 to 5, the opinion score below it. */
+/* Ratings along the way on a line from 1 to 5, the opinion score below it. The filled one counts: of several answers
+   their mean. */
 function trackOf(answer) {
   const track = drawing("svg", { class: "track", viewBox: "0 0 400 40" });
   const at = (value) => 10 + (Math.max(1, Math.min(5, value)) - 1) * 95;
@@ -103,19 +105,23 @@ function trackOf(answer) {
   }
   const ratings = answer.steps.map((step) => step.rating).filter((value) => value !== null);
   ratings.forEach((value, index) => {
-    const last = index === ratings.length - 1;
-    if (!last) track.append(drawing("line", { x1: at(value), x2: at(ratings[index + 1]), y1: 20, y2: 20, stroke: OWN,
+    const last = index === ratings.length - 1 && answer.trajectories === 1;
+    if (index < ratings.length - 1) track.append(drawing("line", { x1: at(value), x2: at(ratings[index + 1]), y1: 20, y2: 20, stroke: OWN,
       "stroke-width": 3 }));
     track.append(drawing("circle", { cx: at(value), cy: 20, r: last ? 7 : 5, fill: last ? OWN : "#fff", stroke: OWN,
       "stroke-width": 2, class: "rating" }));
   });
+  if (answer.trajectories > 1 && answer.rating !== null) track.append(drawing("circle", { cx: at(answer.rating), cy: 20,
+    r: 7, fill: OWN, stroke: OWN, "stroke-width": 2, class: "rating" }));
   return track;
 }
 
 function wayOf(answer) {
   const told = (step) => (step.rating !== null ? step.rating.toFixed(2) : step.looks ? "a look" : step.why);
   const way = answer.steps.map(told).join(" → ");
-  const line = element("div", { class: "way" }, `rating ${way}`);
+  const several = answer.trajectories > 1;
+  const line = element("div", { class: "way" },
+    several ? `rating ${rated(answer.rating)}, the mean; first answer ${way}` : `rating ${way}`);
   if (answer.mos !== null) line.append(`, people ${answer.mos.toFixed(2)}`);
   if (answer.gain !== null && Math.abs(answer.gain) > 0.01) {
     const helped = answer.gain > 0;
@@ -123,8 +129,9 @@ function wayOf(answer) {
       text: `looking ${helped ? "helped" : "hurt"} by ${Math.abs(answer.gain).toFixed(2)}` }));
   }
   if (answer.expected !== null) line.append(`, expected ${answer.expected.toFixed(2)}`);
-  if (answer.trajectories > 1) line.append(element("div", { class: "quiet",
-    text: `${answer.trajectories} answers: ${answer.ratings.map((value) => value.toFixed(2)).join(", ")}` }));
+  if (several) line.append(element("div", { class: "quiet",
+    text: `${answer.trajectories} answers: ${answer.ratings.map((value) => value.toFixed(2)).join(", ")}` +
+      (answer.unreadable ? `, ${answer.unreadable} unreadable` : "") }));
   return line;
 }
 
@@ -133,7 +140,7 @@ function cardOf(answer, picture) {
   const looks = element("div", { class: "looks" }, viewOf(answer, picture));
   const crops = cropsOf(answer, picture);
   if (crops) looks.append(crops);
-  card.append(looks, trackOf(answer), wayOf(answer));
+  card.append(looks, ...(answer.on_scale ? [trackOf(answer)] : []), wayOf(answer));
   if (answer.truth) card.append(element("div", { class: "quiet", text: `known: ${answer.truth}` }));
   if (answer.evidence.length) card.append(element("div", { class: "quiet",
     text: `evidence: ${answer.evidence.map((one) => one.said).join(", ")}` }));
@@ -154,7 +161,7 @@ function makeGallery(data) {
   const extend = () => {
     const next = state.found.slice(cards.childNodes.length, state.count);
     cards.append(...next.map((answer) => cardOf(answer, data.pictures[answer.key])));
-    shown.textContent = `${cards.childNodes.length} of ${state.found.length} answers of ${state.judged.name} shown`;
+    shown.textContent = `${cards.childNodes.length} of ${state.found.length} images of ${state.judged.name} shown`;
     more.hidden = state.count >= state.found.length;
   };
   const refresh = () => {
