@@ -92,7 +92,7 @@ def test_what_goes_wrong_is_typed_counted_and_costs_its_rollout_the_term_alone(t
     grades = [grade(asked[0]), grade(asked[2])]  # behind 429 and 500, which are asked again
     assert number(first, "judge/accuracy") == pytest.approx(sum(grades) / 2)
     assert number(first, "reward/judge") == pytest.approx(sum(g - 1 for g in grades) / 16)
-    assert number(first, "judge/requests") == 1 + 6 + 2 + 1 + 1 + 2  # the probe, second attempts, a probe behind each failure
+    assert number(first, "judge/requests") == 1 + 6 + 2 + 1 + 1 + 2  # probes: the first, and behind failures
     assert [number(row, "reward/judge_present") for row in later] == [1.0, 1.0, 1.0]
     kept = [one for one in RecordFile(tmp_path / "run/logs/grpo/rollouts.jsonl", RecordCodec()).read() if one.step == 0]
     assert sorted("judge" in one.rewards for one in kept) == [False] * 4 + [True] * 2

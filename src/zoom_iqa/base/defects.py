@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from zoom_iqa.base.denial import is_denied
+
 SEVERITIES = ("faint", "mild", "clear", "strong", "severe")
 """Words for the levels 1 to 5 of a distortion."""
 
@@ -64,17 +66,15 @@ PRISTINE = Defect("no defect", "no visible defect", "rich fine detail", "none")
 _OF_NOUN = {defect.noun: name for name, defect in DEFECTS.items()}
 _LONGEST_FIRST = sorted(_OF_NOUN, key=len, reverse=True)
 _NOUN = re.compile(rf"\b(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})\b")
-_DENIED = re.compile(r"\b(?:no|without|free of|free from)(?: [a-z]+)? $")
-"""Words before a noun that say it is not there: "no blur", "without any noise"."""
 
 
 def distortion_named(words: str) -> str | None:
     """The distortion whose noun stands in ``words``, the longest noun at the first place; None if there is none.
 
-    A noun that is denied ("no blur") names nothing.
+    A noun that is denied ("no blur or noise") names nothing.
     """
     text = words.lower().replace("color", "colour")
-    found = (noun for noun in _NOUN.finditer(text) if not _DENIED.search(text[: noun.start()]))
+    found = (noun for noun in _NOUN.finditer(text) if not is_denied(text, start=noun.start(), end=noun.end()))
     return next((_OF_NOUN[noun.group()] for noun in found), None)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from zoom_iqa.base.errors import ConfigError
 
 
@@ -13,6 +15,16 @@ def require_share(key: str, value: float) -> None:
     """
     if not 0 <= value <= 1:
         raise ConfigError(f"{key}={value} must be from 0 to 1")
+
+
+def require_positive(key: str, value: float) -> None:
+    """Pass a number above 0.
+
+    Raises:
+        ConfigError: it is not, or is infinite or NaN.
+    """
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{key}={value} must be a number above 0")
 
 
 def require_not_negative(key: str, value: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from zoom_iqa.base.errors import ConfigError
@@ -27,8 +28,8 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stop_strings", tuple(self.stop_strings))
-        if not self.temperature > 0:
-            raise ConfigError(f"sampling.temperature={self.temperature} must be above 0; for argmax set greedy=true")
+        if not 0 < self.temperature < math.inf:
+            raise ConfigError(f"sampling.temperature={self.temperature} must be above 0; argmax is greedy=true")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"sampling.top_p={self.top_p} must be above 0 and at most 1 (1 keeps every token)")
         if self.top_k < 0:

@@ -110,7 +110,7 @@ class ReferencedImages(Dataset[Sample]):
     ``key`` is the config key that the references are given by, for messages.
 
     Raises:
-        DataError: no reference is about a data set of this name.
+        DataError: no reference is about a data set of this name, or one is about several of its images.
     """
 
     def __init__(self, *, dataset: ImageDataset, references: Sequence[Reference], key: str) -> None:
@@ -124,6 +124,7 @@ class ReferencedImages(Dataset[Sample]):
                 f"references of {', '.join(sorted(names))} are given for images of {', '.join(missing)}; give those of "
                 f"this data set, or {key}=null"
             )
+        _require_own_names(items, self._texts)
         self._items = tuple(self._attach(item) for item in items)
         here = {_key(item) for item in items}
         self.attached = Attached(
@@ -147,6 +148,20 @@ class ReferencedImages(Dataset[Sample]):
     def _attach(self, example: Example) -> Example:
         summary, texts = self._texts.get(_key(example), (None, ()))
         return replace(example, references=texts, summary=summary)
+
+
+def _require_own_names(items: Sequence[Example], texts: Mapping[Key, object]) -> None:
+    """Pass images of which no two share the file name of a text.
+
+    Raises:
+        DataError: some do, and all of them are listed.
+    """
+    by_name: dict[Key, list[str]] = {}
+    for item in items:
+        by_name.setdefault(_key(item), []).append(item.path or item.name)
+    shared = [f"{key[1]}: {', '.join(paths)}" for key, paths in by_name.items() if key in texts and len(paths) > 1]
+    if shared:
+        raise DataError("texts name images by their file names, and several images have one; rename them", shared)
 
 
 @runtime_checkable

@@ -109,7 +109,8 @@ class Resampler(Sampler[int]):
     def expected(self, phase: int) -> np.ndarray:
         """Expected number of times that each image comes up in ``phase``, shape (N,); their sum is its draws."""
         counts = np.bincount(self._bin_N)
-        weight_N = counts[self._bin_N] ** -float(self._exponents[phase])
+        rarest = counts[counts > 0].min()
+        weight_N = (counts[self._bin_N] / rarest) ** -float(self._exponents[phase])  # of the rarest 1: none underflows
         draws = self._length(phase)
         expected_N = weight_N / weight_N.sum() * draws
         if self._max_repeats is None:

@@ -38,7 +38,7 @@ class Patience:
 
     def __post_init__(self) -> None:
         if not self.timeout_s > 0:
-            raise ConfigError(f"machine.engine_timeout_s={self.timeout_s} must be above 0 (seconds, .inf for ever)")
+            raise ConfigError(f"machine.engine_timeout_s={self.timeout_s} must be above 0 (seconds, inf for ever)")
         if self.attempts < 1:
             raise ConfigError(f"machine.engine_attempts={self.attempts} must be at least 1")
         if not self.wait_s >= 0:

@@ -209,9 +209,7 @@ def _say(console: Console, line: str) -> None:
     console.print(Text(printable(line)), soft_wrap=True)
 
 
-def _side_by_side(
-    metrics: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], *, room: int
-) -> list[list[str]]:
+def _side_by_side(metrics: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], *, room: int) -> list[list[str]]:
     """Data sets in groups of as many as stand beside each other uncut, at least one."""
     groups: list[list[str]] = [[]]
     left = room

@@ -5,6 +5,8 @@ Shapes: B images, G responses each.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from zoom_iqa.base.errors import ConfigError
@@ -31,8 +33,8 @@ class GroupAdvantages:
     """``group_advantages`` with its settings; without the deviation it is Dr. GRPO's (arXiv 2503.20783)."""
 
     def __init__(self, *, normalize_std: bool, eps: float) -> None:
-        if not eps >= 0:
-            raise ConfigError(f"advantage.eps={eps} must not be negative")
+        if not 0 <= eps < math.inf:
+            raise ConfigError(f"advantage.eps={eps} must be a number of 0 or more")
         self._normalize_std = normalize_std
         self._eps = eps
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from zoom_iqa.base.errors import ConfigError
@@ -20,8 +22,8 @@ class ResponseCrossEntropy:
     """
 
     def __init__(self, *, numeric_weight: float) -> None:
-        if not numeric_weight > 0:
-            raise ConfigError(f"numeric_weight={numeric_weight} must be positive; 1 treats all tokens alike")
+        if not 0 < numeric_weight < math.inf:
+            raise ConfigError(f"numeric_weight={numeric_weight} must be a number above 0; 1 treats all tokens alike")
         self._numeric_weight = numeric_weight
 
     def token_weights(self, numeric_T: torch.Tensor) -> torch.Tensor:

@@ -54,8 +54,8 @@ def compared(named: Sequence[tuple[str, Path]]) -> list[Compared]:
         changed = changed_labels(_firsts(runs[0]), [record.example for record in _firsts(other)])
         if changed:
             raise DataError(
-                f"{runs[0].name} and {other.name} were judged by other labels of {dataset}, then {runs[0].name}'s and now "
-                f"{other.name}'s; evaluate one again with the labels of the other",
+                f"{runs[0].name} (then) and {other.name} (now) were judged by other labels of {dataset}; evaluate one "
+                "again, with the labels of the other",
                 changed,
             )
     return runs

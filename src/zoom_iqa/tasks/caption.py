@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Message, Reading, Sample, TextPart
 from zoom_iqa.tasks.answer import read_object, read_values
+from zoom_iqa.tasks.prompts import distinct_texts
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 
 QUESTION_SLOT, DESCRIPTION_SLOT = "{question}", "{description}"
@@ -23,16 +24,14 @@ class CaptionPrompts:
     """The texts of the task; ``prompt`` holds ``{question}`` and ``{description}``, which are filled.
 
     Raises:
-        ConfigError: there is no question, or ``prompt`` lacks a slot.
+        ConfigError: there is no question, one is empty or repeated, or ``prompt`` lacks a slot.
     """
 
     questions: Sequence[str]
     prompt: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "questions", tuple(self.questions))
-        if not self.questions:
-            raise ConfigError("prompts.questions is empty; give at least one")
+        object.__setattr__(self, "questions", distinct_texts("questions", self.questions))
         for slot in (QUESTION_SLOT, DESCRIPTION_SLOT):
             if slot not in self.prompt:
                 raise ConfigError(f"prompts.prompt has no {slot}; say where it goes")

@@ -19,6 +19,7 @@ from zoom_iqa.base.types import (
 )
 from zoom_iqa.tasks.answer import Pairs, read_object, read_values
 from zoom_iqa.tasks.description import kind_of_caption
+from zoom_iqa.tasks.prompts import distinct_texts
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 from zoom_iqa.tasks.task import Given
 
@@ -37,7 +38,7 @@ class CaptionReasonPrompts:
     ``terse`` says that the answers wanted are single clauses (for policies of a few million parameters).
 
     Raises:
-        ConfigError: there is no question, or ``prompt`` lacks its slot.
+        ConfigError: there is no question, one is empty or repeated, or ``prompt`` lacks its slot.
     """
 
     questions: Sequence[str]
@@ -45,9 +46,7 @@ class CaptionReasonPrompts:
     terse: bool
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "questions", tuple(self.questions))
-        if not self.questions:
-            raise ConfigError("task.prompts.questions is empty; give at least one")
+        object.__setattr__(self, "questions", distinct_texts("questions", self.questions))
         if QUESTION_SLOT not in self.prompt:
             raise ConfigError(f"task.prompts.prompt has no {QUESTION_SLOT}; say where it goes")
 

@@ -108,7 +108,7 @@ class GRPORecipe:
         if self.logit_chunk < 1:
             raise ConfigError(f"grpo.module.logit_chunk={self.logit_chunk} must be at least 1")
         if not self.max_grad_norm > 0:
-            raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
+            raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; inf clips nothing")
         self.sampling.require_unbiased()
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
         self.rubric.check_probes(self.asked)

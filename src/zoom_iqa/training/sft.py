@@ -62,7 +62,7 @@ class SFTRecipe:
             if value < 1:
                 raise ConfigError(f"sft.{name}={value} must be at least 1")
         if not self.max_grad_norm > 0:
-            raise ConfigError(f"sft.module.max_grad_norm={self.max_grad_norm} must be above 0; .inf clips nothing")
+            raise ConfigError(f"sft.module.max_grad_norm={self.max_grad_norm} must be above 0; inf clips nothing")
         check_max_bad_steps("sft", self.max_bad_steps)
         check_optimizer(self.optimizer)
         check_rate(self.lr_factor, where="sft.module.lr_factor")

@@ -13,9 +13,11 @@ from PIL import Image
 from zoom_iqa.base.defects import DEFECTS
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import ImagePart, Sample, TextPart, Truth, rated_example
+from zoom_iqa.config.composition import composed
 from zoom_iqa.data.supervised.captions import CaptionWriter
 from zoom_iqa.data.supervised.described import THOUGHT, DescribedTurn
 from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.tasks.answer import read_object
 from zoom_iqa.tasks.caption import CaptionPrompts
 from zoom_iqa.tasks.caption_reason import CaptionReasonPrompts, CaptionReasonTask, read_caption_reason
 from zoom_iqa.tasks.description import Caption, description, kind_of_caption, struck
@@ -68,7 +70,7 @@ def test_own_words_are_those_that_the_probe_of_the_task_takes() -> None:
         ('<caption>a cat</caption><think>soft</think><answer>{"rating": 2.40}</answer>', "a cat soft"),
         ('<think>soft</think><answer>{"rating": 2.40}</answer>', "soft"),
     ):
-        (found,) = turn.turns(EXAMPLE, (text,), np.random.default_rng(0))
+        (found,) = turn.turns(EXAMPLE, (text,), told=2.31, rng=np.random.default_rng(0))
         (part,) = found.prompt[0].parts
         assert isinstance(part, TextPart)
         assert part.text == f"Good? It is: {words}."
@@ -81,7 +83,7 @@ def test_the_description_is_asked_about_without_the_image() -> None:
     sample = Sample.of(EXAMPLE, Image.new("RGB", (32, 32)))
     (shown,) = supervised_turns(task.rehearse(sample, np.random.default_rng(0)), (text,))
     assert any(isinstance(part, ImagePart) for part in shown.prompt[0].parts)
-    (turn,) = described(1.0).turns(EXAMPLE, (text,), np.random.default_rng(0))
+    (turn,) = described(1.0).turns(EXAMPLE, (text,), told=2.31, rng=np.random.default_rng(0))
     (part,) = turn.prompt[0].parts
     assert isinstance(part, TextPart)
     assert part.text == f"Good? It is: {description([text], text='caption')}."
@@ -89,12 +91,26 @@ def test_the_description_is_asked_about_without_the_image() -> None:
     assert [turn.response[slice(*span)] for span in turn.numbers] == ["2", "31"]
 
 
+def test_a_trajectory_and_its_described_turn_tell_one_rating() -> None:
+    """The generator's where SFT learns it: people's scores would leak otherwise."""
+    overrides = ["+experiment=human_quickstart", "ratings=generator", "data.train.size=24"]
+    trajectories = instantiate(composed("train", overrides).data.trajectories)
+    turns = [trajectories[index].turns for index in range(len(trajectories))]
+    pairs = [[read_object(turn.response).rating() for turn in own] for own in turns]
+    told = [pair for pair in pairs if len(pair) == 2]
+    assert len(told) > 4
+    assert all(first == second for first, second in told)
+    mos = [example.mos for example in trajectories.items()]
+    assert any(abs(pair[0] - score) > 0.3 for pair, score in zip(pairs, mos, strict=True))
+
+
 def test_it_is_asked_as_often_as_said_and_never_without_a_description() -> None:
     text = "<caption>a cat</caption><think>b</think>"
-    asked = [len(described(0.3).turns(EXAMPLE, (text,), np.random.default_rng(seed))) for seed in range(400)]
+    rngs = map(np.random.default_rng, range(400))
+    asked = [len(described(0.3).turns(EXAMPLE, (text,), told=2.31, rng=rng)) for rng in rngs]
     assert sum(asked) == pytest.approx(120, abs=30)
-    assert described(0.0).turns(EXAMPLE, (text,), np.random.default_rng(0)) == ()
+    assert described(0.0).turns(EXAMPLE, (text,), told=2.31, rng=np.random.default_rng(0)) == ()
     for silent in ("<think>b</think>", "<caption>3.5</caption>"):
-        assert described(1.0).turns(EXAMPLE, (silent,), np.random.default_rng(0)) == ()
+        assert described(1.0).turns(EXAMPLE, (silent,), told=2.31, rng=np.random.default_rng(0)) == ()
     with pytest.raises(ConfigError, match=r"described\.rate=1.5"):
         described(1.5)

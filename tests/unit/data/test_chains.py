@@ -40,6 +40,8 @@ def make_writer(name: str = "compact", **given: float) -> ChainWriter:
         "clear_look_rate": 0.25,
         "pair_rate": 0.2,
         "box_jitter": 0.1,
+        "max_turns": 4,
+        "max_crops": 3,
     }
     return ChainWriter(prompts=load_prompts(name), **{**numbers, **given})
 
@@ -54,6 +56,12 @@ def random_truth(rng: np.random.Generator) -> Truth:
         width, height = rng.uniform(0.1, 0.4, size=2)
         region = (float(x1), float(y1), float(x1 + width), float(y1 + height))
     return Truth(distortion=name, level=float(rng.uniform(1, 5)), region=region)
+
+
+@pytest.mark.parametrize(("limit", "value"), [("max_turns", 3), ("max_crops", 2)])
+def test_a_limit_of_the_task_below_the_longest_chain_is_refused(limit: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"task\.{limit}={value} is below {value + 1}, which the chains that SFT"):
+        make_writer(**{limit: value})
 
 
 @pytest.mark.parametrize("name", NAMES)

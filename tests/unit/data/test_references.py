@@ -10,7 +10,7 @@ import pytest
 
 from zoom_iqa.base.defects import DEFECTS, PRISTINE
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.types import Example, Sample, rated_example
+from zoom_iqa.base.types import Example, ImageRef, Sample, rated_example
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.data.embedded.references import SEEN, VOICES, Flaw, synthetic_references
 from zoom_iqa.data.references import (
@@ -89,6 +89,12 @@ def test_both_kinds_that_do_not_meet_are_counted(tmp_path: Path, capsys: pytest.
 def test_texts_about_other_sets_alone_are_an_error() -> None:
     with pytest.raises(DataError, match=r"references of spaq are given for images of koniq.* or data\.references=null"):
         ReferencedImages(dataset=Labels(ITEMS), references=REFERENCES[-1:], key="data.references")
+
+
+def test_a_text_about_several_images_of_one_name_is_refused() -> None:
+    twins = [replace(item, images=(ImageRef(path=f"/{item.id}/1.jpg"),)) for item in ITEMS[:2]]
+    with pytest.raises(DataError, match=r"(?s)several images have one.*1\.jpg: /koniq-1/1\.jpg, /koniq-2/1"):
+        ReferencedImages(dataset=Labels(twins), references=REFERENCES, key="data.references")
 
 
 def test_every_unusable_line_is_listed(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_looking_pays_on_a_right_answer_alone_and_not_for_ever() -> None:
         (lambda: ladder(rungs={"name": Rung(weight=1.0, **GATE)}), "must be name, locate, rate"),
         (lambda: ladder(memory=1.0), "memory=1.0"),
         (lambda: ladder(passed_share=2.0), "passed_share=2.0"),
-        (lambda: ladder(rank_eps=0.0), r"reward\.curriculum\.rank_eps=0.0 must be positive"),
+        (lambda: ladder(rank_eps=0.0), r"reward\.curriculum\.rank_eps=0.0 must be a number above 0"),
         (lambda: LookBonus(weight=1.0, tolerance=0.5, bound=0.0, most=2), "bound=0.0"),
         (lambda: LookBonus(weight=1.0, tolerance=0.5, bound=0.5, most=0), "most=0"),
     ],

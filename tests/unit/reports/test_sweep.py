@@ -39,7 +39,9 @@ def test_the_best_comes_first_and_equal_columns_once(multirun: Path) -> None:
 
 
 def test_values_that_differ_look_different(tmp_path: Path) -> None:
-    for number, (path, rate) in enumerate([("runs/sft (seed 0)/policy", 1.00001e-5), ("runs/sft (seed 1)", 1.00002e-5)]):
+    for number, (path, rate) in enumerate(
+        [("runs/sft (seed 0)/policy", 1.00001e-5), ("runs/sft (seed 1)", 1.00002e-5)]
+    ):
         config = {"policy": {"path": path}, "lr": rate}
         run_folder(tmp_path / str(number), {"sft": answers(1.0)}, config=config)
     table = sweep_table(tmp_path)

@@ -28,6 +28,9 @@ def test_defects_of_the_embedded_set_have_an_edit_by_their_name(kind: str) -> No
         ("The subject is out of focus", ["deblur", "sharpen"]),
         ("a colour cast", ["balance"]),
         ("Blown highlights", ["darken"]),
+        ("No noise is visible, but blur", ["deblur", "sharpen"]),
+        ("A noise-free sky without blocking or halos", []),
+        ("There is no contrast", ["contrast"]),
         ("The horizon is crooked", []),
     ],
 )

@@ -33,7 +33,8 @@ class LinearScale:
     def __post_init__(self) -> None:
         if self.direction not in ("higher_is_better", "lower_is_better"):
             raise ConfigError(f"scale.direction is {self.direction!r}: use higher_is_better or lower_is_better")
-        if len(self.native_range) != 2 or not self.native_range[0] < self.native_range[1]:
+        ends = list(self.native_range)
+        if len(ends) != 2 or not all(map(math.isfinite, ends)) or not ends[0] < ends[1]:
             raise ConfigError(f"scale.native_range is {list(self.native_range)}: give [lowest, highest]")
         one, five = self.points
         if one == five or (one < five) != (self.direction == "higher_is_better"):

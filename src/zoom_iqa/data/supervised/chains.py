@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zoom_iqa.base.defects import Defect
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.regions import WHOLE, coverage
 from zoom_iqa.base.types import Region, Truth
@@ -41,10 +42,11 @@ class ChainWriter:
     A defect in one region is always looked for, and each look finds it with ``hit_rate``, the third at the latest.
     ``doubt_level``: a defect up to this level, or none, leaves doubt and gets looks with ``doubt_look_rate`` in [0, 1],
     a clear defect all over the image with ``clear_look_rate``. ``pair_rate``: how often two looks share a turn.
-    ``box_jitter``: the largest outward shift of a box's edges, as a fraction of the image's sides.
+    ``box_jitter``: the largest outward shift of a box's edges, as a fraction of the image's sides. ``max_turns`` and
+    ``max_crops`` are the task's limits, within which the longest chain must stay.
 
     Raises:
-        ConfigError: a number is out of range.
+        ConfigError: a number is out of range, or a limit of the task too low.
     """
 
     def __init__(
@@ -57,7 +59,15 @@ class ChainWriter:
         clear_look_rate: float,
         pair_rate: float,
         box_jitter: float,
+        max_turns: int,
+        max_crops: int,
     ) -> None:
+        for limit, value, least in (("max_turns", max_turns, MOST_LOOKS + 1), ("max_crops", max_crops, MOST_LOOKS)):
+            if value < least:
+                raise ConfigError(
+                    f"task.{limit}={value} is below {least}, which the chains that SFT learns take; raise it, or leave "
+                    "SFT out: stages=[grpo]"
+                )
         for name, value in (
             ("hit_rate", hit_rate),
             ("doubt_look_rate", doubt_look_rate),

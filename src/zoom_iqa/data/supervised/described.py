@@ -34,11 +34,13 @@ class DescribedTurn:
         self._task = CaptionTask(prompts=prompts)
         self._text, self._strip, self._rate = text, strip, rate
 
-    def turns(self, example: Example, texts: Sequence[str], rng: np.random.Generator) -> tuple[SupervisedTurn, ...]:
-        """The turn about what ``texts`` say, or none."""
+    def turns(
+        self, example: Example, texts: Sequence[str], *, told: float, rng: np.random.Generator
+    ) -> tuple[SupervisedTurn, ...]:
+        """The turn about what ``texts`` say, or none; it tells the rating that they tell, ``told``."""
         words = shown_words(texts, text=self._text, strip=self._strip, captioned="<caption>" in texts[-1])
         if words is None or rng.random() >= self._rate:
             return ()
         session = self._task.rehearse(Sample(replace(example, references=(words,)), ()), rng)
-        answer = f'<think>{THOUGHT}</think><answer>{{"rating": {written_rating(example.mos)}}}</answer>'
+        answer = f'<think>{THOUGHT}</think><answer>{{"rating": {written_rating(told)}}}</answer>'
         return supervised_turns(session, (answer,))

@@ -99,13 +99,13 @@ class WrittenTrajectories(Dataset[Trajectory]):
         example = sample.example
         assert example.truth is not None, "a set knows what it made"
         rng = np.random.default_rng((self._seed, index))
-        truth, mos = (
+        truth, told = (
             (example.truth, example.mos) if self._ratings is None else self._ratings.told(example, example.truth)
         )
-        texts = self._writer.write(truth, mos, rng).texts
+        texts = self._writer.write(truth, told, rng).texts
         turns = supervised_turns(self._task.rehearse(sample, rng), texts)
         if self._described is not None:
-            turns += self._described.turns(example, texts, rng)
+            turns += self._described.turns(example, texts, told=told, rng=rng)
         return Trajectory(example, turns)
 
 

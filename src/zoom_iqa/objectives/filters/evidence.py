@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_share
+from zoom_iqa.base.ranges import require_positive, require_share
 from zoom_iqa.objectives.allowed import fraction_of, one_of
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.signals import OLD, Signal
@@ -64,8 +64,7 @@ class EvidenceFilter(TokenFilter):
     """
 
     def __init__(self, *, view: Hidden, top: float, most_nats: float, shaping: Shaping | None) -> None:
-        if not most_nats > 0:
-            raise ConfigError(f"filters.evidence.most_nats={most_nats} must be above 0")
+        require_positive("filters.evidence.most_nats", most_nats)
         self._view = one_of("filters.evidence.view", view, Hidden)
         self._top = fraction_of("filters.evidence.top", top)
         self._most_nats, self._shaping = most_nats, shaping

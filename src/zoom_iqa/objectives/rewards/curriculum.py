@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_not_negative, require_share
+from zoom_iqa.base.ranges import require_not_negative, require_positive, require_share
 from zoom_iqa.base.records import Record
 from zoom_iqa.objectives.rewards.evidence import locating, looks_of, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
@@ -122,8 +122,7 @@ class PerceptualCurriculum(OfScores):
         if set(rungs) != set(GATED):
             raise ConfigError(f"reward.curriculum.rungs: {', '.join(rungs)} must be {', '.join(GATED)}")
         require_not_negative("reward.curriculum.rank_weight", rank_weight)
-        if not rank_eps > 0:
-            raise ConfigError(f"reward.curriculum.rank_eps={rank_eps} must be positive")
+        require_positive("reward.curriculum.rank_eps", rank_eps)
         require_share("reward.curriculum.passed_share", passed_share)
         require_share("reward.curriculum.waiting_share", waiting_share)
         if not 0 <= memory < 1:

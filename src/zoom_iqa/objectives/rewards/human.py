@@ -113,6 +113,6 @@ def _probed(record: Record, probe: str) -> float:
 
 
 def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise ConfigError(f"{name}={value} must be positive")
+    if not 0 < value < math.inf:
+        raise ConfigError(f"{name}={value} must be a number above 0")
     return value

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import torch
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_positive
 from zoom_iqa.base.targets import Mos
 from zoom_iqa.base.types import Example
 from zoom_iqa.objectives.rewards.formulas import format_reward, rank_reward_against, score_reward
@@ -68,8 +69,7 @@ class ScoreTerm(OfScores):
     key = "reward.score"
 
     def __init__(self, *, weight: float | Schedule, sigma: float) -> None:
-        if not sigma > 0:
-            raise ConfigError(f"reward.score.sigma={sigma} must be positive")
+        require_positive("reward.score.sigma", sigma)
         self.weight = as_schedule("reward.score.weight", weight)
         self._sigma = sigma
 
@@ -88,8 +88,7 @@ class RankTerm:
     min_images = 2
 
     def __init__(self, *, weight: float | Schedule, eps: float, preference: Preference) -> None:
-        if not eps > 0:
-            raise ConfigError(f"reward.rank.eps={eps} must be positive")
+        require_positive("reward.rank.eps", eps)
         if preference not in get_args(Preference):
             raise ConfigError(f"reward.rank.preference={preference!r}; choose one of {', '.join(get_args(Preference))}")
         self.weight = as_schedule("reward.rank.weight", weight)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from zoom_iqa.base.denial import is_denied
 from zoom_iqa.base.types import Region
 from zoom_iqa.tasks.tools.restore import EDITS
 
@@ -26,6 +27,8 @@ _NAMED: tuple[tuple[str, tuple[str, ...]], ...] = (
     (r"\bcasts?\b|tint|white balance|shifted tone|off balance", ("balance",)),
     (r"fringe|bleeding|colou?r noise|chroma", ("clean_colour",)),
 )
+_OF_LACK = ("contrast",)
+"""Edits of what a picture should have."""
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), edits) for pattern, edits in _NAMED)
 
 # "not right", "is left", "on top of that", "lower contrast" and "middle tones" name no place.
@@ -79,10 +82,10 @@ def repairs_for(issues: Sequence[str], *, placing: Iterable[str] = ()) -> Repair
     found: dict[Repair, None] = {}
     without = []
     for issue in issues:
-        edits = [edit for pattern, edits in _PATTERNS if pattern.search(issue) for edit in edits]
+        edits = _edits(issue)
         if not edits:
             without.append(issue)
-        for edit in dict.fromkeys(edits):
+        for edit in edits:
             naming = [issue, *(other for other in others if edit in _edits(other))]
             regions: tuple[Region | None, ...] = next(filter(None, map(regions_named, naming)), (None,))
             found.update(dict.fromkeys(Repair(edit, region) for region in regions))
@@ -105,5 +108,12 @@ def _region(match: re.Match[str]) -> Region:
     return xs[0], ys[0], xs[1], ys[1]
 
 
-def _edits(sentence: str) -> set[str]:
-    return {edit for pattern, edits in _PATTERNS if pattern.search(sentence) for edit in edits}
+def _edits(sentence: str) -> list[str]:
+    """Each edit that a defect asks for which the sentence names and does not deny; no contrast is a defect."""
+    named = (
+        edits
+        for pattern, edits in _PATTERNS
+        for found in pattern.finditer(sentence)
+        if edits == _OF_LACK or not is_denied(sentence, start=found.start(), end=found.end())
+    )
+    return list(dict.fromkeys(edit for edits in named for edit in edits))
