@@ -90,8 +90,9 @@ def _correlations(axes: Axes, judged: Sequence[Judged]) -> None:
             label = f"{value:.3f}"
             axes.annotate(label, (place, value), xytext=(away, 0), textcoords="offset points", fontsize=8, ha=side)
     names = [one.name for one in judged]
-    turned = {"rotation": 30, "ha": "right"} if crowded else {}
-    axes.set_xticks(range(len(judged)), names, parse_math=False, **turned)
+    axes.set_xticks(range(len(judged)), names, parse_math=False)
+    if crowded:
+        axes.tick_params("x", rotation=30)
     axes.set_xlim(-0.5, len(judged) - 0.5)
     _named(axes, "agreement, 95 % intervals", "", "")
     below = -0.22 if crowded else -0.08

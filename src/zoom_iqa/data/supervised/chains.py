@@ -62,10 +62,10 @@ class ChainWriter:
         max_turns: int,
         max_crops: int,
     ) -> None:
-        for limit, value, least in (("max_turns", max_turns, MOST_LOOKS + 1), ("max_crops", max_crops, MOST_LOOKS)):
-            if value < least:
+        for limit, most, least in (("max_turns", max_turns, MOST_LOOKS + 1), ("max_crops", max_crops, MOST_LOOKS)):
+            if most < least:
                 raise ConfigError(
-                    f"task.{limit}={value} is below {least}, which the chains that SFT learns take; raise it, or leave "
+                    f"task.{limit}={most} is below {least}, which the chains that SFT learns take; raise it, or leave "
                     "SFT out: stages=[grpo]"
                 )
         for name, value in (
