@@ -271,6 +271,7 @@ WRONG = {
     "two lengths": (["sft.steps=3", "sft.epochs=2"], ["error: sft.steps=3 and epochs=2: a stage's length is one of"]),
     "length": (["grpo.images=0"], ["error: grpo.images=0 must be a whole number of at least 1"]),
     "grammar": (["sft.steps=[1"], ["[1"]),
+    "seed of images": (["data.train.seed=-1"], ["seed=-1 must be a whole number of at least 0"]),
     "clipping of ratios": (["loss.ratio.clip_low=-1"], ["error: loss.ratio.clip_low=-1 must be above 0"]),
     "advantages": (["loss.advantage.eps=nan"], ["error: loss.advantage.eps=nan must"]),
     "share of tokens": (["penalties.kl_coverage.fraction=2"], ["error: penalties.kl_coverage.fraction=2 must be"]),

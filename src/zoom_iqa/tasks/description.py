@@ -28,7 +28,10 @@ GRADES = ("excellent", "good", "decent", "moderate", "average", "fair", "poor", 
 _THOUGHT = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
 # a number on 1-5 with or without decimals, "3.2/5" and "4 out of 5" whole; no part of a longer number, word or share
-_DIGITS = r"(?<![\w.,])[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?(?![\w%])(?!\.\d|,\d{3})"
+_DIGITS = (
+    r"(?<![A-Za-z0-9.,])(?:[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?"
+    r"|(?:10|\d)(?:\.\d+)?\s*(?:/|out of)\s*10)(?![A-Za-z0-9%])(?!\.\d|,\d{3})"
+)
 # the same in words where they can be nothing else: "three point five", "four out of five", "two stars"; not "two cats"
 _ONE_TO_FIVE = r"(?:one|two|three|four|five)"
 _POINT = r"\s+point(?:\s+(?:zero|one|two|three|four|five|six|seven|eight|nine))+"

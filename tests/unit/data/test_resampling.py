@@ -201,6 +201,12 @@ def test_a_state_of_another_stream_is_refused(other: Resampler) -> None:
         other.load_state_dict(make([0.5], 300).state_dict())
 
 
+def test_a_large_exponent_draws_the_rarest_scores_alone() -> None:
+    stream = make([400.0], 100, mos=[1.0] * 150 + [5.0] * 2, max_repeats=None)
+    assert set(stream) == {150, 151}
+    assert stream.expected(0).sum() == pytest.approx(100)
+
+
 def test_seeds_differ() -> None:
     assert list(make([0.5], 100, seed=1)) != list(make([0.5], 100, seed=2))
 

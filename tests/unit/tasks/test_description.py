@@ -63,6 +63,7 @@ def test_no_words_are_none(said: str, none_for: set[str]) -> None:
         ("3,75 it is", "it is"),
         ("1,000 grains and 4,200 more", "1,000 grains and 4,200 more"),
         ("score:3", "score:"),
+        ("I give _3.52_ or 7 out of 10, even 7.5/10", "I give _ _ or , even"),
         ("Three point five, four out of five, or two stars", ", , or"),
         ("three point two five out of 5; a four-star image", "; a image"),
         ("two cats, one out of focus, five points of light", "two cats, one out of focus, five points of light"),

@@ -17,6 +17,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.types import Example, Region, Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS, Distortion, distort
 from zoom_iqa.data.embedded.dead_leaves import dead_leaves
@@ -120,6 +121,7 @@ class EmbeddedSet(Dataset[Sample]):
         _check(split, size, fractions, augmented)
         cv2.setNumThreads(0)  # loader workers are the parallelism
         self._split = split
+        require_whole("seed", seed, least=0)
         self._entropy = (seed, SPLITS.index(split))
         self._augmented = augmented
         rng = np.random.default_rng(self._entropy)

@@ -1,7 +1,7 @@
 """A control for filters that choose: of the tokens written after a look, a random share of each response's learns.
 
-Beside Evidence Gradient Filtering with the same ``top`` it keeps as many tokens of every response, and knows nothing of
-them: a gain that it shows, too, is none of the choice.
+Beside Evidence Gradient Filtering of crops (``view`` coarse_crop or no_crop) with the same ``top`` it keeps as many
+tokens of every response, and knows nothing of them: a gain that it shows, too, is none of the choice.
 
 Legend: M tokens of one optimizer step on this process, N those of all processes.
 """
