@@ -245,3 +245,30 @@ def test_in_a_browser_a_chain_shows_its_looks_and_its_evidence(tmp_path: Path) -
 def test_on_a_phone_nothing_is_wider_than_the_screen(made: Path) -> None:
     with opened(page_file(made, pictures=False), width=390) as page:
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_of_several_answers_their_mean_counts_and_each_unreadable_one_is_said(tmp_path: Path) -> None:
+    """Image a has 2, unreadable and 3 after a look from 4: a mean of 2.5, shown by its first answer."""
+    mine = [answer("a", 2.0, 2.0), answer("a", 2.0, UNREADABLE, index=1), answer("a", 2.0, 4.0, 3.0, box=BOX, index=2)]
+    others = [answer(f"b{n}", 1.0 + n, 1.0 + n, index=k) for n in range(5) for k in range(3)]
+    page = page_file(run_folder(tmp_path / "run", {"grpo": [*mine, *others]}), pictures=False)
+    text = page.read_text(encoding="utf-8")
+    row = next(row for row in data_of(text)["judged"][0]["answers"] if row["id"] == "a")
+    assert (row["rating"], row["ratings"], row["unreadable"], row["trajectories"]) == (2.5, [2.0, 3.0], 1, 3)
+    assert "Of several answers about an image the first is shown turn by turn; predictions.jsonl has all." in text
+    with opened(page) as browser:
+        browser.click("text=unreadable (1)")
+        (card,) = browser.query_selector_all("article.card")
+        assert "rating 2.50, the mean; first answer 2.00" in card.inner_text()
+        assert "3 answers: 2.00, 3.00, 1 unreadable" in card.inner_text()
+
+
+def test_a_method_with_a_scale_of_its_own_stands_on_no_line_from_one_to_five(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run", {"grpo": answers(30, shift=0.5)})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["grpo"]["rmse"] = "undefined (scores are on the method's own scale)"
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with opened(page_file(folder, pictures=False)) as browser:
+        assert browser.query_selector_all("article.card")
+        assert not browser.query_selector_all("article.card svg.track")
+        assert "worst errors (0)" in browser.inner_text("#filters")
