@@ -242,8 +242,8 @@ def test_curation_filter(config_of: Composed) -> None:
     brief = instantiate(config_of("Curation filter").hacf)
     example = rated_example(id="a", dataset="d", mos=3.0)
     assert isinstance(brief, JudgesRecord)
-    assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 60)))) is None
-    assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 61)))) == "too_long"
+    assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 30)))) is None
+    assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 31)))) == "too_long"
 
 
 def test_engine(config_of: Composed) -> None:
