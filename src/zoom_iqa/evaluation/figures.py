@@ -35,9 +35,10 @@ from zoom_iqa.parallel.reducer import LocalReducer
 StageMetrics = dict[str, Any]
 DECIDING = ("pair_accuracy", "srcc_midpoint", "plcc_midpoint", "accuracy", "valid_rate", "format_rate", "mean_reward")
 """Figures by which something may be chosen: unreadable answers count in them. The other correlations leave them out."""
-SMALL = 0.01
 BOOTSTRAP_RESAMPLES = 1000
 BOOTSTRAP_SEED = 0
+SMALL = 0.01
+"""A score below it says little in four decimals."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import escape
 from pathlib import Path
@@ -86,15 +86,15 @@ def disagreed(runs: Sequence[Compared]) -> list[dict[str, Any]]:
             example = next(iter(images.values())).trajectories[0].example
             spread = max(ratings.values()) - min(ratings.values())
             row = {"key": key, "id": visible(example.id), "mos": example.mos, "spread": spread}
-            rows.append({**row, "ratings": [ratings.get(run.name, _why_none(run, key)) for run in runs]})
+            rows.append({**row, "ratings": [ratings.get(run.name, _why_none(run, images)) for run in runs]})
     return sorted(rows, key=lambda row: -row["spread"])[:DISAGREED]
 
 
-def _why_none(run: Compared, key: str) -> str:
-    """Why no rating of a run stands beside those of others."""
+def _why_none(run: Compared, judges: Collection[str]) -> str:
+    """Why no rating of a run stands beside those of others; ``judges`` are those that were asked."""
     if not run.judged.on_mos_scale:
         return "own scale"
-    return "unreadable" if key in _keys(run) else "not judged"
+    return "unreadable" if run.name in judges else "not judged"
 
 
 def wanted_of(rows: Sequence[Mapping[str, Any]], loaders: Mapping[str, Callable[[], Image | None]]) -> list[Wanted]:

@@ -21,6 +21,7 @@ SHARES = {"rollout/crop_rate": "crop", "rollout/format_rate": "format", "rollout
 LINES = ((OWN, "-"), (PEOPLE, "-"), (QUIET, ":"))  # rates that are equal, as at 1, show both
 LEARNING = {"reward/total": OWN, "sft/nll": "#868e96"}
 OUTWARDS = np.array([[-1.0], [1.0]])
+"""The signs of an interval's ends, seen from its value."""
 MOST_UPRIGHT = 4
 """Evaluations whose names and figures have room beside each other; of more, names are turned and figures left out."""
 SIZE_INCHES, DOTS_PER_INCH = (12.0, 6.8), 100

@@ -21,6 +21,7 @@ from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.training.length import Length
 
 STREAM_NEEDS = ("weighted", "iterate", "state_dict", "load_state_dict", "repeats_said")
+"""The members of IndexStream."""
 MIDDLE = 3.0
 """One score for all preferences: drawing by the natural distribution reads none."""
 
@@ -125,9 +126,11 @@ class StageData(L.LightningDataModule):
             seed=self._seed,
             total=self.steps(processes) * self.images_per_step(processes),
         )
-        if not isinstance(stream, IndexStream):
-            lacks = ", ".join(name for name in STREAM_NEEDS if not hasattr(stream, name))
-            raise ConfigError(f"resampling: {type(stream).__name__} has no {lacks}, which a stream of indices needs")
+        lacks = [name for name in STREAM_NEEDS if not hasattr(stream, name)]
+        if lacks:
+            raise ConfigError(
+                f"resampling: {type(stream).__name__} has no {', '.join(lacks)}, which a stream of indices needs"
+            )
         if compared and stream.weighted:
             raise ConfigError("resampling: preferences between images have no scores to weigh by; use natural")
         return stream

@@ -16,8 +16,6 @@ from zoom_iqa.data.resampling import Resampler
 from zoom_iqa.training.length import Length
 from zoom_iqa.training.stage_data import StageData
 
-LENGTH = Length(steps=1, epochs=None, images=None, otherwise_images=1)
-
 
 class Numbers:
     """Samples are their own indices; the first three quarters have one score, the rest another."""
@@ -46,10 +44,14 @@ def stage_data(
     accumulate: int = 1,
     workers: int = 0,
     exponents: tuple[float, ...] = (0.0,),
+    **parts: Any,
 ) -> StageData:
+    made = {
+        "dataset": Numbers(size),
+        "resampling": partial(Resampler, exponents=exponents, bins=10, max_repeats=None),
+    }
     return StageData(
-        dataset=Numbers(size),
-        resampling=partial(Resampler, exponents=exponents, bins=10, max_repeats=None),
+        **{**made, **parts},
         length=Length(steps=steps, epochs=None, images=None, otherwise_images=1),
         batch_size=batch_size,
         accumulate=accumulate,
@@ -166,16 +168,7 @@ def test_unusable_labels_are_refused_when_the_stage_is_made() -> None:
             return [*super().items()[1:], rated_example(id="1", dataset="n", mos=float("nan"))]
 
     with pytest.raises(DataError) as refused:
-        StageData(
-            dataset=Twice(4),
-            resampling=Resampler,
-            length=LENGTH,
-            batch_size=1,
-            accumulate=1,
-            workers=0,
-            max_lost_images=0,
-            seed=0,
-        )
+        stage_data(dataset=Twice(4))
     assert refused.value.rows == (
         "row 0, n:1: the id comes 2 times",
         "row 3, n:1: mos=nan is not a number",
@@ -199,13 +192,4 @@ def test_a_schedule_that_is_no_stream_of_indices_is_refused_before_there_is_a_po
         def iterate(self, *, rank: int, world_size: int) -> Any: ...
 
     with pytest.raises(ConfigError, match=r"resampling: Shuffled has no weighted, state_dict, load_state_dict"):
-        StageData(
-            dataset=Numbers(8),
-            resampling=Shuffled,  # type: ignore[arg-type]
-            length=LENGTH,
-            batch_size=2,
-            accumulate=1,
-            workers=0,
-            max_lost_images=1,
-            seed=3,
-        )
+        stage_data(resampling=Shuffled)

@@ -217,15 +217,15 @@ class ChatEngine:
         form = partial(data_uri, max_pixels=self._server.max_pixels)
         body = {**options, "messages": chat_messages(request.prompt, form), "extra_body": _plain(self._server.extra)}
         shown = {**options, "messages": chat_messages(request.prompt, size_alone)}
+        reply, unanswered = None, None
         try:
             reply = self._call(request.key, body, shown=shown, stop_strings=sampling.stop_strings)
-        except RefusedRequestError:  # of this request alone, as the first was taken; the log says why
-            reply = None
+        except RefusedRequestError:
+            pass  # of this request alone, as the first was taken; the log says why
         except UnansweredRequestError as error:
             self._ask_probe()  # where the server answers this one, it is of the other request alone
-            self._count(error)
-            return Generation(request.key, "", None, None, None, "failed")
-        self._count(None)
+            unanswered = error
+        self._count(unanswered)
         if reply is None:
             return Generation(request.key, "", None, None, None, "failed")
         return Generation(request.key, reply.text, None, reply.logprobs, reply.entropies, reply.finish)

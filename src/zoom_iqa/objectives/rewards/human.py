@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import torch
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_positive
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example
 from zoom_iqa.metrics.rouge import RougeMeasure, rouge1
@@ -32,7 +33,8 @@ class AccuracyTerm(OfScores):
 
     def __init__(self, *, weight: float | Schedule, width: float) -> None:
         self.weight = as_schedule("reward.accuracy.weight", weight)
-        self._width = _positive("reward.accuracy.width", width)
+        require_positive("reward.accuracy.width", width)
+        self._width = width
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""
@@ -50,7 +52,8 @@ class SelfConsistencyTerm(OfScores):
     def __init__(self, *, weight: float | Schedule, width: float, probe: str) -> None:
         self.weight = as_schedule("reward.self_consistency.weight", weight)
         self.probe = probe
-        self._width = _positive("reward.self_consistency.width", width)
+        require_positive("reward.self_consistency.width", width)
+        self._width = width
 
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return a value in [0, 1] for each response, shape (B, G)."""
@@ -110,9 +113,3 @@ def _probed(record: Record, probe: str) -> float:
     answers = record.probes.get(probe, ())
     rating = answers[0].rating if answers else None
     return math.nan if rating is None else rating
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < math.inf:
-        raise ConfigError(f"{name}={value} must be a number above 0")
-    return value
