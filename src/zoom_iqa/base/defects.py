@@ -63,19 +63,45 @@ DEFECTS: dict[str, Defect] = {
 
 PRISTINE = Defect("no defect", "no visible defect", "rich fine detail", "none")
 
-_OF_NOUN = {defect.noun: name for name, defect in DEFECTS.items()}
-_LONGEST_FIRST = sorted(_OF_NOUN, key=len, reverse=True)
-_NOUN = re.compile(rf"\b(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})\b")
+ALSO_CALLED: dict[str, tuple[str, ...]] = {
+    "gaussian_blur": ("blurry", "blurred", "blurriness", "softness"),
+    "lens_blur": ("out of focus", "out-of-focus"),
+    "motion_blur": ("camera shake",),
+    "color_diffusion": ("colour bleed",),
+    "color_shift": ("chromatic aberration", "colour fringing", "colour fringe"),
+    "color_quantization": ("posterisation", "posterization", "posterised", "posterized"),
+    "color_saturation_1": ("faded colours", "washed-out colours", "desaturated", "desaturation"),
+    "color_saturation_2": ("oversaturated", "over-saturated", "oversaturation", "over-saturation"),
+    "jpeg": ("blockiness", "jpeg artifacts", "jpeg artefacts", "compression artifacts", "compression artefacts"),
+    "white_noise": ("noisy", "grain", "grainy", "graininess"),
+    "white_noise_color_component": ("chroma noise", "chromatic noise"),
+    "impulse_noise": ("salt-and-pepper noise", "salt and pepper noise", "impulse noise"),
+    "denoise": ("oil painting", "oversmoothed", "over-smoothed", "oversmoothing", "over-smoothing"),
+    "brighten": ("overexposed", "over-exposed", "over-exposure", "blown highlights", "too bright"),
+    "darken": ("underexposed", "under-exposed", "under-exposure", "too dark"),
+    "pixelate": ("pixelated", "pixellated", "pixellation"),
+    "high_sharpen": ("oversharpened", "over-sharpened", "oversharpening", "over-sharpening"),
+    "contrast_change": ("low contrast", "poor contrast", "high contrast", "excessive contrast"),
+}
+"""Other words for the same, which are read and not written: a large model describes a defect in its own."""
+
+_NAMED = {
+    word.lower(): name
+    for name, defect in DEFECTS.items()
+    for word in (defect.noun, defect.phrase, *ALSO_CALLED.get(name, ()))
+}
+_LONGEST_FIRST = sorted(_NAMED, key=len, reverse=True)
+_NAME = re.compile(rf"\b(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})\b")
 
 
 def distortion_named(words: str) -> str | None:
-    """The distortion whose noun stands in ``words``, the longest noun at the first place; None if there is none.
+    """The distortion that ``words`` name first, by the longest name at that place; None if they name none.
 
-    A noun that is denied ("no blur or noise") names nothing.
+    Names are nouns and phrases of ``DEFECTS`` and words of ``ALSO_CALLED``; a denied one ("no blur or noise") names nothing.
     """
     text = words.lower().replace("color", "colour")
-    found = (noun for noun in _NOUN.finditer(text) if not is_denied(text, start=noun.start(), end=noun.end()))
-    return next((_OF_NOUN[noun.group()] for noun in found), None)
+    found = (name for name in _NAME.finditer(text) if not is_denied(text, start=name.start(), end=name.end()))
+    return next((_NAMED[name.group()] for name in found), None)
 
 
 def likeness(words: str, distortion: str) -> float:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.base.defects import DEFECTS, PRISTINE, distortion_named, likeness
+from zoom_iqa.base.defects import ALSO_CALLED, DEFECTS, PRISTINE, distortion_named, likeness
 
 
 def test_nouns_tell_distortions_apart() -> None:
     assert len({defect.noun for defect in DEFECTS.values()}) == len(DEFECTS) == 25
     for name, defect in DEFECTS.items():
-        assert distortion_named(defect.noun) == name
+        assert distortion_named(defect.noun) == distortion_named(defect.phrase) == name
         assert likeness(f"Some {defect.noun.upper()} there", name) == 1.0
+
+
+def test_other_words_are_of_one_distortion_each() -> None:
+    words = [word for several in ALSO_CALLED.values() for word in several]
+    assert len(set(words)) == len(words) and not {defect.noun for defect in DEFECTS.values()} & set(words)
+    for name, several in ALSO_CALLED.items():
+        assert {distortion_named(word) for word in several} == {name}
 
 
 @pytest.mark.parametrize(
     ("words", "distortion", "expected"),
     [
+        ("visible JPEG artifacts", "jpeg", 1.0),
+        ("an overexposed sky", "brighten", 1.0),
+        ("bright grain", "multiplicative_noise", 1.0),
+        ("film grain", "white_noise", 1.0),
+        ("posterized color", "color_quantization", 1.0),
+        ("no compression artefacts", "jpeg", 0.0),
         ("motion blur", "motion_blur", 1.0),
         ("blur", "motion_blur", 0.5),
         ("color noise", "white_noise_color_component", 1.0),
