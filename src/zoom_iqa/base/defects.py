@@ -97,7 +97,8 @@ _NAME = re.compile(rf"\b(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})\b")
 def distortion_named(words: str) -> str | None:
     """The distortion that ``words`` name first, by the longest name at that place; None if they name none.
 
-    Names are nouns and phrases of ``DEFECTS`` and words of ``ALSO_CALLED``; a denied one ("no blur or noise") names nothing.
+    Names are nouns and phrases of ``DEFECTS`` and words of ``ALSO_CALLED``.
+    A denied one ("no blur or noise") names nothing.
     """
     text = words.lower().replace("color", "colour")
     found = (name for name in _NAME.finditer(text) if not is_denied(text, start=name.start(), end=name.end()))
