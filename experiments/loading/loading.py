@@ -18,7 +18,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from zoom_iqa.base.types import rated_example
-from zoom_iqa.config.evaluation_run import compose_config, images_of
+from zoom_iqa.config.evaluated_images import evaluated_images
+from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.datasets import BenchmarkImages, ImageDataset
 from zoom_iqa.evaluation.evaluator import Evaluator
@@ -61,7 +62,7 @@ def main() -> None:
     cfg = compose_config([*sys.argv[1:], f"machine.evaluation_batch_size={BATCH}"])
     OmegaConf.resolve(cfg)
     (node,) = cfg.benchmarks.values()
-    items = images_of(instantiate(node), cfg).items()
+    items = evaluated_images(instantiate(node), cfg).items()
     photographs = BenchmarkImages(items=items[:LIMIT], max_pixels=cfg.max_pixels, upright=cfg.upright)
     with tempfile.TemporaryDirectory() as folder:
         large, phone = (Path(folder) / part for part in ("large", "phone"))

@@ -94,6 +94,7 @@ def test_a_model_has_to_be_named(curate: Callable[..., Ended]) -> None:
         ("batch_size=0", "batch_size=0 must be a whole number of at least 1"),
         ("examples=-1", "examples=-1 must be a whole number of at least 0"),
         ("dry_run=maybe", "dry_run=maybe must be true or false"),
+        ("split=null", "split=null: name the images to curate, such as split=train"),
         ("task=chain", "task must be zoom or zoom_released"),
     ],
 )

@@ -18,13 +18,13 @@ from zoom_iqa.config import own_labels
 from zoom_iqa.config.asking import composed_for, opened, output_price, servers, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
+from zoom_iqa.config.evaluated_images import evaluated_images
 from zoom_iqa.config.go_on import command
 from zoom_iqa.curation.agreement import ModelRater
 from zoom_iqa.curation.estimate import asked_by, written_estimate
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
 from zoom_iqa.data.datasets import ImageDataset
-from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.engines.speaker import Speaker, Speaking
 from zoom_iqa.reports.curation_page import curation_page
 from zoom_iqa.tasks.zoom import ZoomTask
@@ -79,11 +79,12 @@ def curate(cfg: DictConfig) -> Curated | None:
         ServerError: the server answers no request.
     """
     kept = settled(cfg, read=READ_HERE, deciding=IDENTITY, least=LEAST, flags=("dry_run", "upright"))
+    if cfg.split is None:
+        raise ConfigError("split=null: name the images to curate, such as split=train")
     generator: Speaker = instantiate(cfg.generator)
     rater: Speaker = instantiate(cfg.rater) if cfg.get("rater") else generator
     benchmark = instantiate(cfg.benchmark)
-    images = benchmark.images(cfg.split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
-    dataset = FixedSubset(dataset=images, limit=cfg.limit)
+    dataset = evaluated_images(benchmark, cfg)
     task = instantiate(cfg.task)
     if not isinstance(task, ZoomTask):
         raise ConfigError("task must be zoom or zoom_released: the questions of VRF are about their answers")

@@ -32,13 +32,12 @@ from zoom_iqa.config.command_line import (
 )
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
+from zoom_iqa.config.evaluated_images import evaluated_images
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import EVALUATE_USAGE
-from zoom_iqa.config.machine import OF_EVALUATIONS, REQUIRED, SHARE_S, check_machine, kept_config, run_folder
-from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
+from zoom_iqa.config.kept_config import kept_config, run_folder
+from zoom_iqa.config.machine import OF_EVALUATIONS, REQUIRED, SHARE_S, check_machine
 from zoom_iqa.data.fingerprint import fingerprint
-from zoom_iqa.data.references import with_references
-from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import answers_csv, figures_of
 from zoom_iqa.evaluation.table import print_figures
@@ -138,23 +137,12 @@ def _command() -> None:
 def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     """One evaluator for each data set, by the data set's own name."""
     images = {
-        name: images_of(instantiate(node), cfg, references=cfg.references) for name, node in cfg.benchmarks.items()
+        name: evaluated_images(instantiate(node), cfg, references=cfg.references)
+        for name, node in cfg.benchmarks.items()
     }
     datasets = {name: one.items()[0].dataset for name, one in images.items()}
     require_different(datasets)
     return {datasets[name]: instantiate(cfg.evaluator)(dataset=one) for name, one in images.items()}
-
-
-def images_of(benchmark: ImageBenchmark, cfg: DictConfig, *, references: str | None = None) -> ImageDataset:
-    """The images of a benchmark to evaluate: of ``cfg.split`` or its own evaluation split, ``cfg.limit`` images.
-
-    Raises:
-        ConfigError: there is no such split, or a number is not a whole one of at least 1.
-        DataError: labels are unusable or images missing.
-    """
-    split = benchmark.evaluation_split if cfg.split is None else cfg.split
-    images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
-    return FixedSubset(dataset=with_references(images, references, key="references"), limit=cfg.limit)
 
 
 def policy_fingerprint(folder: Path) -> str | None:

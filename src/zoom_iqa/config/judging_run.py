@@ -25,6 +25,7 @@ from zoom_iqa.config import own_labels
 from zoom_iqa.config.asking import composed_for, opened, output_price, servers, settled
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.commands import run_command
+from zoom_iqa.config.evaluated_images import split_images
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import JUDGE_USAGE
 from zoom_iqa.curation.estimate import Asked, written_estimate
@@ -128,8 +129,7 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
     speaker: Speaker = instantiate(cfg.judge)
     prompt = instantiate(cfg.prompt)
     benchmark = instantiate(cfg.benchmark)
-    split = benchmark.evaluation_split if cfg.split is None else cfg.split
-    images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
+    images = split_images(benchmark, cfg.split, cfg)
     chosen = {item.key for item in FixedSubset(dataset=images, limit=cfg.limit).items()}
     everything = {item.key for item in images.items()}
     systems = {name: _records(Path(file)) for name, file in cfg.predictions.items()}

@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL.Image import Image
 
 from zoom_iqa.base.errors import DataError, ImageError, ZoomIQAError
+from zoom_iqa.config.evaluated_images import evaluated_images
 from zoom_iqa.data.datasets import ImageDataset
-from zoom_iqa.data.subset import FixedSubset
 
 
 def judged_images(config: Path) -> dict[str, Callable[[], Image | None]]:
@@ -42,10 +42,7 @@ def _datasets(cfg: Any) -> Iterator[ImageDataset]:
         yield instantiate(cfg.evaluator.dataset)
         return
     for node in cfg.benchmarks.values():
-        benchmark = instantiate(node)
-        split = benchmark.evaluation_split if cfg.split is None else cfg.split
-        images = benchmark.images(split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
-        yield FixedSubset(dataset=images, limit=cfg.limit)
+        yield evaluated_images(instantiate(node), cfg)
 
 
 def _loader(dataset: ImageDataset, index: int) -> Callable[[], Image | None]:

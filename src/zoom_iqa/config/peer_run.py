@@ -20,10 +20,12 @@ from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.command_line import overrides_of, require_benchmarks, require_different, with_benchmarks
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
-from zoom_iqa.config.evaluation_run import images_of, policy_fingerprint
+from zoom_iqa.config.evaluated_images import evaluated_images, split_images
+from zoom_iqa.config.evaluation_run import policy_fingerprint
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import EVALUATE_PEER_USAGE
-from zoom_iqa.config.machine import check_machine, kept_config, run_folder
+from zoom_iqa.config.kept_config import kept_config, run_folder
+from zoom_iqa.config.machine import check_machine
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.evaluation.figures import ratings_csv
@@ -118,14 +120,14 @@ def _command() -> None:
 
 
 def _evaluated(benchmark: ImageBenchmark, cfg: DictConfig) -> ImageDataset:
-    images = images_of(benchmark, cfg)
+    images = evaluated_images(benchmark, cfg)
     validate_items(images.items())
     return images
 
 
 def _learned_from(name: str, benchmark: ImageBenchmark, evaluated: ImageDataset, cfg: DictConfig) -> ImageDataset:
     """The images a peer learns from, none of which it is judged on."""
-    training = benchmark.images(cfg.learn_split, max_pixels=cfg.max_pixels, upright=cfg.upright, size=None)
+    training = split_images(benchmark, cfg.learn_split, cfg)
     validate_items(training.items())
     judged = {item.id for item in evaluated.items()}
     shared = sum(item.id in judged for item in training.items())

@@ -29,10 +29,11 @@ from zoom_iqa.config.announcement import STOPPING, announce, described
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import FAILED, expected_errors, run_command
 from zoom_iqa.config.go_on import beside_the_others, go_on_command, is_multirun, names_its_folder, quoted
+from zoom_iqa.config.hand_over import hand_over, publish, say_handed_over
+from zoom_iqa.config.kept_config import kept_config
 from zoom_iqa.config.location import conf_dir
-from zoom_iqa.config.machine import PROCESSES, check_machine, kept_config, patience_s
+from zoom_iqa.config.machine import PROCESSES, check_machine, patience_s
 from zoom_iqa.config.policy_card import policy_card
-from zoom_iqa.config.run_report import write_report
 from zoom_iqa.config.stages import make_stage, stage_names
 from zoom_iqa.config.tree import print_tree
 from zoom_iqa.data.fingerprint import fingerprint
@@ -151,11 +152,11 @@ def train(cfg: DictConfig, run_dir: Path) -> float | None:
                     folder.write_metrics(metrics)
                     write_overview(folder.path)
                 if rank() == 0 and name == cfg.stages[-1]:
-                    _finish(folder, policy, last=name, card=_card(cfg, metrics, evaluator, config_yaml))
-                    kept = _keep(folder, last=name, logs=logs)
+                    publish(folder, policy, last=name, card=_card(cfg, metrics, evaluator, config_yaml))
+                    kept = hand_over(folder, last=name, logs=logs)
         if rank() == 0:
             if kept:
-                _handed(folder, last=cfg.stages[-1]).touch()  # the logs are closed, so that all has been sent
+                say_handed_over(folder, last=cfg.stages[-1])  # the logs are closed, so that all has been sent
             print_table(metrics, folder.path)
         wait_for_all()
     return _optimized(cfg.optimized_metric, metrics)
@@ -292,32 +293,6 @@ def _card(
         prompt=evaluator.first_prompt(),
         config_yaml=config_yaml,
     )
-
-
-def _finish(folder: RunFolder, policy: Policy, *, last: str, card: Mapping[str, str]) -> None:
-    folder.publish_predictions(last)
-    if not folder.policy.exists():
-        policy.save(folder.policy, files=card)
-
-
-def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> bool:
-    """Hand the best policy and the page of the run to loggers that keep them, once; whether there was something.
-
-    A run that stopped here goes on.
-    """
-    if _handed(folder, last=last).exists() or not (logs.keeps("policy") or logs.keeps("report")):
-        return False
-    if logs.keeps("policy"):
-        best = sorted((folder.logs(last) / "best").glob("step-*"))
-        logs.keep("policy", best[-1] if best else folder.policy)
-    if logs.keeps("report") and "accuracy" not in folder.metrics()[last]:  # the page shows ratings
-        logs.keep("report", write_report(folder.path))
-    return True
-
-
-def _handed(folder: RunFolder, *, last: str) -> Path:
-    """The file that says that nothing is left to hand over."""
-    return folder.logs(last) / "handed"
 
 
 def _check_optimized(name: str | None, stages: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from support.plain_policy import plain_policy
 from support.small_run import composed, save_policy
 from zoom_iqa.base.errors import CheckpointError, ConfigError, PolicyError
 from zoom_iqa.config.exporting import export
-from zoom_iqa.config.machine import kept_config
+from zoom_iqa.config.kept_config import kept_config
 from zoom_iqa.policy.lora import LoraSettings, adapter_weights
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.checkpoints import FORMAT

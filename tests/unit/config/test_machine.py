@@ -14,7 +14,8 @@ from support.small_run import save_policy, small_run
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config import training_run
 from zoom_iqa.config.composition import composed
-from zoom_iqa.config.machine import kept_config, patience_s
+from zoom_iqa.config.kept_config import kept_config
+from zoom_iqa.config.machine import patience_s
 from zoom_iqa.training.fabric import LONGEST_S, fabric_of
 
 

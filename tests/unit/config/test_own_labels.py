@@ -14,7 +14,8 @@ from zoom_iqa.config import own_labels
 from zoom_iqa.config.checks import check_config
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.data_commands import check
-from zoom_iqa.config.evaluation_run import compose_config, images_of
+from zoom_iqa.config.evaluated_images import evaluated_images
+from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.data.benchmarks import Benchmark
 
 SCORES = {"a.png": 1.0, "sub/b.png": 3.0, "c.png": 5.0}
@@ -100,7 +101,7 @@ def test_beside_others_and_with_values_of_its_own(folder: Path) -> None:
 
 def test_the_evaluation_sees_the_images(folder: Path) -> None:
     cfg = compose_config([f"manifest={write(folder, 'mine.csv')}", "limit=2"])
-    images = images_of(instantiate(cfg.benchmarks.manifest), cfg)
+    images = evaluated_images(instantiate(cfg.benchmarks.manifest), cfg)
     assert len(images) == 2
     assert images[0].image.size == (8, 6)
 

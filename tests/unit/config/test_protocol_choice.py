@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from zoom_iqa.config.evaluation_run import compose_config, images_of
+from zoom_iqa.config.evaluated_images import evaluated_images
+from zoom_iqa.config.evaluation_run import compose_config
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.training_run import check
 
@@ -111,5 +112,5 @@ def test_files_are_taken_upright_or_as_stored(protocol: str, size: tuple[int, in
     cfg = compose_config(given)
     OmegaConf.resolve(cfg)
     (node,) = cfg.benchmarks.values()
-    images: Any = images_of(instantiate(node), cfg)
+    images: Any = evaluated_images(instantiate(node), cfg)
     assert images[0].image.size == size
