@@ -67,7 +67,7 @@ def run_command(
             sys.stdout.flush()
         patience_s = CHILDREN_END_S
     finally:
-        leave_watch()
+        leave_watch(done=patience_s > 0)
         settle()
         end_children(within_s=patience_s)
 

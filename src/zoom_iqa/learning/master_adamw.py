@@ -20,6 +20,8 @@ from zoom_iqa.parallel.pieces import Part
 from zoom_iqa.parallel.processes import rank, world_size
 from zoom_iqa.parallel.tensor_parts import is_cut, part_as, part_like, part_of
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
 
 class MasterAdamW(Optimizer):
     """``torch.optim.AdamW`` on float32 masters of the parameters this process owns; the others get its results.
@@ -88,7 +90,7 @@ class MasterAdamW(Optimizer):
             own = {key: part_of(part_like(value, self._parameters[i])) for key, value in states[i].items()}
             master.copy_(own["master"])
             if "step" in own:
-                moments = {key: own[key].to(master.device, copy=True) for key in ("exp_avg", "exp_avg_sq")}
+                moments = {key: own[key].to(master.device, copy=True) for key in MOMENTS}
                 self._inner.state[master] = {"step": own["step"].clone(), **moments}
         self._publish()
 
@@ -112,13 +114,26 @@ class MasterAdamW(Optimizer):
         parameter = self._parameters[index]
         if is_cut(parameter):
             return {key: value.cpu() if key == "step" else part_as(value, parameter) for key, value in state.items()}
-        found: dict[str, Tensor | Part] = {key: value.detach().cpu() for key, value in state.items()}
-        owner = self._owners[index]
-        if world_size() == 1 or owner == 0:
-            return found
-        box = [found if rank() == owner else None]
-        dist.broadcast_object_list(box, src=owner)
-        return box[0] if rank() == 0 and box[0] is not None else {}
+        if world_size() > 1 and self._owners[index] != 0:
+            state = _in_first(state, like=parameter, owner=self._owners[index])
+        return {key: value.detach().cpu() for key, value in state.items()}
+
+
+def _in_first(state: dict[str, Tensor], *, like: Tensor, owner: int) -> dict[str, Tensor]:
+    """The state of a whole parameter that ``owner`` has, in the first process; every process must call it.
+
+    As tensors: an object would be pickled in one process and unpickled in all.
+    """
+    step = torch.tensor(float(state.get("step", -1.0)), device=like.device)  # -1 before the first
+    dist.broadcast(step, src=owner)
+    keys = ("master",) if step < 0 else ("master", *MOMENTS)
+    found: dict[str, Tensor] = {}
+    for key in keys:
+        value = state[key].detach() if rank() == owner else torch.empty_like(like, dtype=torch.float32)
+        dist.broadcast(value, src=owner)
+        if rank() == 0:
+            found[key] = value.cpu()
+    return found if rank() != 0 or step < 0 else {**found, "step": step.cpu()}
 
 
 def owners(sizes: list[int], processes: int) -> list[int]:

@@ -27,6 +27,8 @@ from zoom_iqa.parallel.processes import from_first, rank, world_size
 
 BEAT_S = 1.0
 LISTEN_S = 0.2
+GRACE_S = 10.0
+"""Seconds in which whoever started the processes of a machine may end them, and say why, before they end themselves."""
 _START_TIME = 19
 """Place of a process's start time in /proc/PID/stat, behind the parenthesis that closes its name."""
 
@@ -91,11 +93,11 @@ class Watch(threading.Thread):
                     del self._heard[process]
                     self._end(process)
 
-    def leave(self) -> None:
-        """Tell the others that this process is about to end."""
+    def leave(self, *, done: bool) -> None:
+        """Watch no more; only one that is ``done`` tells the others, so that they miss one that has failed."""
         self._left.set()
         self.join()
-        for address in self._addresses:
+        for address in self._addresses if done else ():
             self._say("bye", address)
         self._socket.close()
 
@@ -136,7 +138,8 @@ class Watch(threading.Thread):
             file=sys.stderr,
             flush=True,
         )
-        if not here:
+        # srun, unlike torchrun, leaves the others alone, and a collective of NCCL waits for a dead one
+        if not here or not self._left.wait(GRACE_S):
             os._exit(1)
 
 
@@ -157,11 +160,11 @@ def watch_for_silence(silent_after_s: float) -> None:
     _watch.start()
 
 
-def leave_watch() -> None:
-    """End the watch before this process ends."""
+def leave_watch(*, done: bool) -> None:
+    """End the watch before this process ends: with its work ``done``, or by an error that others may not share."""
     global _watch
     if _watch is not None:
-        _watch.leave()
+        _watch.leave(done=done)
         _watch = None
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from support.two_processes import in_two
 from zoom_iqa.learning.master_adamw import MasterAdamW, owners
 
 
@@ -70,3 +74,26 @@ def test_released_it_keeps_no_number():
     del master
     optimizer.release_memory()
     assert [one() for one in kept] == [None] * 4
+
+
+def _collected(number: int, folder: Path) -> list[Any]:
+    """The states that a process gives before a step and after one, of parameters that either of two owns."""
+    parameters = [nn.Parameter(torch.arange(size).bfloat16()) for size in (5, 3)]
+    optimizer = MasterAdamW(parameters, lr=1e-3, betas=(0.9, 0.95), weight_decay=0.0)
+    before = copy.deepcopy(optimizer.state_dict()["states"])
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    return [before, optimizer.state_dict()["states"]]
+
+
+def test_the_first_of_two_processes_has_the_states_of_all(tmp_path: Path) -> None:
+    first, second = in_two(_collected, tmp_path)
+    alone = _collected(0, tmp_path)
+    assert first[0][1].keys() == {"master"}
+    assert first[1][1].keys() == {"master", "step", "exp_avg", "exp_avg_sq"}
+    for found, expected in zip(first, alone, strict=True):
+        for own, one in zip(found, expected, strict=True):
+            assert own.keys() == one.keys()
+            assert all(torch.equal(own[key], one[key]) and own[key].dtype == one[key].dtype for key in one)
+    assert second == [[{}, {}], [{}, {}]]

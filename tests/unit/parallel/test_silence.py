@@ -24,13 +24,18 @@ def first(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     monkeypatch.setattr(silence, "LISTEN_S", 0.02)
     ended: list[Process] = []
     monkeypatch.setattr(Process, "end", lambda self: ended.append(self) or True)
+    exits: list[int] = []
+    monkeypatch.setattr(silence, "GRACE_S", 0.1)
+    monkeypatch.setattr(os, "_exit", exits.append)
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.bind(("127.0.0.1", 0))
     watch = Watch(word="ours", silent_after_s=0.4, address=None, listening=listening)
     setattr(watch, "ended", ended)  # noqa: B010
+    setattr(watch, "exits", exits)  # noqa: B010
     watch.start()
     yield watch
-    watch.leave()
+    if watch.is_alive():
+        watch.leave(done=True)
 
 
 def another(first: Watch, word: str, *, pid: int) -> Watch:
@@ -54,7 +59,8 @@ def test_one_that_says_goodbye_is_missed_by_nobody_and_one_that_does_not_is(firs
     gone.join()
     time.sleep(0.9)
     assert [process.pid for process in ended(first)] == [1002]
-    there.leave()
+    assert getattr(first, "exits") == [1], "nobody has ended this process, so it ends itself"  # noqa: B009
+    there.leave(done=True)
     time.sleep(0.6)
     assert [process.pid for process in ended(first)] == [1002]
     assert first._heard == {}
@@ -69,7 +75,30 @@ def test_words_of_other_runs_and_noise_are_not_heard(first: Watch) -> None:
     time.sleep(0.2)
     assert first.is_alive()
     assert first._heard == {}
-    stranger.leave()
+    stranger.leave(done=True)
+
+
+def test_one_that_leaves_by_an_error_is_missed(first: Watch) -> None:
+    failed = another(first, "ours", pid=1005)
+    failed.start()
+    time.sleep(0.1)
+    failed.leave(done=False)
+    time.sleep(0.9)
+    assert [process.pid for process in ended(first)] == [1005]
+
+
+def test_one_that_is_ended_in_the_time_of_grace_does_not_end_itself(
+    first: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "GRACE_S", 60.0)
+    failed = another(first, "ours", pid=1006)
+    failed.start()
+    time.sleep(0.1)
+    failed.leave(done=False)
+    time.sleep(0.9)
+    first.leave(done=True)
+    assert [process.pid for process in ended(first)] == [1006]
+    assert getattr(first, "exits") == []  # noqa: B009
 
 
 def test_a_watch_that_was_away_itself_counts_anew(first: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
