@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+
+MULTIRUN = "ZOOM_IQA_MULTIRUN"
+"""The variable that tells jobs the folder and the arguments of their multirun: one of SLURM's has others of its own."""
 
 
 def quoted(value: str) -> str:
@@ -27,6 +31,20 @@ def is_multirun() -> bool:
     return bool(HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
+def tell_jobs(sweep_dir: Path) -> None:
+    """Called by the multirun itself, before its jobs: they will know its command line."""
+    os.environ[MULTIRUN] = json.dumps([str(sweep_dir.absolute()), sys.argv[1:]])
+
+
+def begun_with() -> list[str]:
+    """The arguments of the command that a user typed to begin this run, or the multirun that it is a job of."""
+    if is_multirun() and MULTIRUN in os.environ:
+        folder, arguments = json.loads(os.environ[MULTIRUN])
+        if folder == str(Path(HydraConfig.get().sweep.dir).absolute()):
+            return list(arguments)
+    return sys.argv[1:]
+
+
 def go_on_command(run_dir: Path) -> str:
     """The command that continues the training run in ``run_dir``, or the multirun that it is a job of."""
     if is_multirun():
@@ -40,7 +58,7 @@ def go_on_with_all(folder: Path) -> str:
 
 
 def _again(key: str, place: Path) -> str:
-    begun = [argument for argument in sys.argv[1:] if not argument.startswith((f"{key}=", "hydra.run.dir="))]
+    begun = [argument for argument in begun_with() if not argument.startswith((f"{key}=", "hydra.run.dir="))]
     return command("zoom_iqa.train", beside_the_others(begun, f"{key}={quoted(str(place))}"))
 
 
@@ -58,7 +76,7 @@ def beside_the_others(begun: Sequence[str], override: str) -> list[str]:
 def names_its_folder() -> bool:
     """Whether the same command line, given again, continues the run instead of beginning another."""
     keys = ("paths.run_dir=", "hydra.run.dir=", "hydra.sweep.dir=")
-    return any(argument.startswith(keys) for argument in sys.argv[1:])
+    return any(argument.startswith(keys) for argument in begun_with())
 
 
 def command(module: str, arguments: Sequence[str]) -> str:

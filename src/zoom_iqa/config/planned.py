@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.composition import composed
-from zoom_iqa.config.zero import check_learnable
+from zoom_iqa.config.trainer_limits import check_learnable, check_strategy
 from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES
 from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
 from zoom_iqa.planning.work import Settings, Work
@@ -63,6 +63,7 @@ def settings_of(cfg: DictConfig, *, gpus: int, new_tokens: int | None) -> list[S
 def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: int, new_tokens: int) -> Settings:
     if not isinstance(cfg.get(name), DictConfig) or "module" not in cfg[name]:
         raise ConfigError(f"stages: no stage is named {name!r}")
+    check_strategy(cfg)
     check_learnable(cfg, name)
     zero = ZERO_STAGES.get(cfg.trainer.strategy, 0) if gpus > 1 else 0
     node, samples, lora = cfg[name], "engine" in cfg[name].module, cfg.policy.lora

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.checks import check_target
 from zoom_iqa.config.machine import PROCESSES
-from zoom_iqa.config.zero import check_installed, check_learnable
+from zoom_iqa.config.trainer_limits import check_installed, check_learnable, check_strategy
 from zoom_iqa.training.stage import Stage
 from zoom_iqa.training.strategy import joining_strategy
 
@@ -72,6 +72,7 @@ def _checked_trainer(name: str, cfg: DictConfig) -> DictConfig:
         if not isinstance(node[key], int) or node[key] < 1:
             raise ConfigError(f"{name}.{key}={node[key]} must be at least 1")
     check_target(f"{name}.trainer", trainer)
+    check_strategy(cfg)
     check_installed(cfg)
     check_learnable(cfg, name)
     for key, instead in SET_ELSEWHERE.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +22,15 @@ from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError, DataError, ZoomIQAError
 from zoom_iqa.config.commands import FAILED, expected_errors, one_line
 from zoom_iqa.config.composition import parsed
-from zoom_iqa.config.go_on import go_on_with_all
+from zoom_iqa.config.go_on import go_on_with_all, tell_jobs
 from zoom_iqa.config.training_run import check_parts
 from zoom_iqa.reports.rendering import comma_separated, markdown
 from zoom_iqa.reports.sweep import sweep_table
 
 SUMMARY = "summary.csv"
+_ON_THIS_MACHINE = (".BasicLauncher", ".JoblibLauncher")
+"""Launchers whose jobs have this machine's processors; where SLURM runs them, this one may have no GPU."""
+_ANY_MACHINE = {"accelerator": "cpu", "devices": 1, "num_nodes": 1}
 
 
 class SweepSummary(Callback):
@@ -37,6 +41,9 @@ class SweepSummary(Callback):
 
         The jobs of another sweeper are not known yet: each is checked as it begins.
         """
+        tell_jobs(Path(config.hydra.sweep.dir))
+        with expected_errors():
+            _check_launcher(config.hydra.launcher._target_)
         if config.hydra.sweeper._target_.endswith(f".{BasicSweeper.__name__}"):
             with expected_errors():
                 check_jobs(config)
@@ -90,6 +97,15 @@ def check_jobs(config: DictConfig) -> None:
         place[subdir] = own
 
 
+def _check_launcher(launcher: str) -> None:
+    """Raise ConfigError where jobs are for SLURM and it is not here."""
+    if launcher.endswith(".SlurmLauncher") and shutil.which("srun") is None:
+        raise ConfigError(
+            "hydra/launcher=slurm: this machine has no srun; start it on a login node of the cluster, or take "
+            "hydra/launcher=joblib"
+        )
+
+
 @contextmanager
 def _as_job(whole: DictConfig, number: int) -> Iterator[tuple[DictConfig, str]]:
     """The config that Hydra's launcher will give to a job, and the name of its folder below the multirun's."""
@@ -105,6 +121,8 @@ def _as_job(whole: DictConfig, number: int) -> Iterator[tuple[DictConfig, str]]:
         cfg = copy.deepcopy(whole)
         with open_dict(cfg):
             del cfg["hydra"]
+            if not whole.hydra.launcher._target_.endswith(_ON_THIS_MACHINE):
+                cfg.trainer.update(_ANY_MACHINE)
         yield cfg, subdir
     finally:
         HydraConfig.instance().cfg = before

@@ -28,7 +28,7 @@ from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import STOPPING, announce, described
 from zoom_iqa.config.checks import check_config, check_read
 from zoom_iqa.config.commands import FAILED, expected_errors, run_command
-from zoom_iqa.config.go_on import beside_the_others, go_on_command, is_multirun, names_its_folder, quoted
+from zoom_iqa.config.go_on import begun_with, beside_the_others, go_on_command, is_multirun, names_its_folder, quoted
 from zoom_iqa.config.hand_over import hand_over, publish, say_handed_over
 from zoom_iqa.config.kept_config import kept_config
 from zoom_iqa.config.location import conf_dir
@@ -266,7 +266,7 @@ def _origin(stages: Mapping[str, Stage], evaluator: Evaluator) -> dict[str, Any]
     """The command, versions and data sets of a run."""
     data = {name: fingerprint(stage.data.examples) for name, stage in stages.items()}
     data["evaluation"] = fingerprint(evaluator.examples)
-    return {**provenance("zoom_iqa.train", sys.argv[1:]), "datasets": data}
+    return {**provenance("zoom_iqa.train", begun_with()), "datasets": data}
 
 
 def _facts(cfg: DictConfig, stage: Stage, folder: RunFolder, origin: Mapping[str, Any]) -> StageFacts:

@@ -27,7 +27,7 @@ def memory(settings: Settings) -> Phases:
     gradients = {"gradients": number * trained_here(settings)}
     phases: Phases = {}
     if settings.samples:
-        passing = max(settings.work.images * settings.work.prompt, settings.work.answers) * block_bytes(settings)
+        passing = max(settings.prefilled, settings.work.answers) * block_bytes(settings)
         logits = LOGIT_COPIES * 4 * settings.work.answers * shape.vocabulary
         cache = float(settings.held_tokens * shape.key_value_bytes(number))
         copied = shape.block_weights if settings.adapters else shape.fused_weights

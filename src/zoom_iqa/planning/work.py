@@ -104,5 +104,11 @@ class Settings:
 
     @property
     def held_tokens(self) -> int:
-        """Tokens whose keys and values the engine holds at most."""
-        return min(max(self.work.first_tokens, self.work.second_tokens), self.token_budget)
+        """Tokens whose keys and values the engine holds at most: second turns that run, and all turns that are kept."""
+        return min(self.work.first_tokens + 2 * self.work.second_tokens, self.token_budget)
+
+    @property
+    def prefilled(self) -> int:
+        """Tokens of the largest prefill: first turns of equal length end together, and their second turns begin so."""
+        second = self.work.answers * self.work.second_prompt
+        return max(self.work.images * self.work.prompt, min(second, self.token_budget))

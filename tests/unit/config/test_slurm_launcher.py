@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
@@ -10,6 +12,7 @@ from hydra.types import HydraContext
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from support.command_line import run_train
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.training.fabric import fabric_of, starts_processes
 
@@ -40,6 +43,29 @@ def test_submitit_takes_the_config() -> None:
     )
     assert isinstance(made, Launcher)
     assert made.params["tasks_per_node"] == 8
+
+
+def test_without_slurm_it_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["-m", "hydra/launcher=slurm", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    ended = run_train(arguments, monkeypatch, capsys)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert "hydra/launcher=slurm: this machine has no srun" in ended.err
+
+
+def test_jobs_for_other_machines_need_no_gpu_on_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Past the checks submitit is asked, which finds no sbatch beside this srun."""
+    srun = tmp_path / "srun"
+    srun.write_text("#!/bin/sh\nexit 1\n")
+    srun.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    of_sweep = ["-m", "hydra/launcher=slurm", "seed=0,1", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    several = ["machine=gpu", "trainer=ddp", "trainer.devices=8", "hydra.launcher.tasks_per_node=8"]
+    with pytest.raises(FileNotFoundError, match="sbatch"):
+        run_train([*of_sweep, "+experiment=quickstart", *several], monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from zoom_iqa.base.errors import ConfigError, StoppedError
 from zoom_iqa.config.commands import expected_errors
-from zoom_iqa.config.go_on import go_on_command, names_its_folder, quoted
+from zoom_iqa.config.go_on import begun_with, go_on_command, names_its_folder, quoted, tell_jobs
 
 
 def stopped_in(code: Callable[[], None]) -> int:
@@ -87,3 +89,16 @@ def test_the_command_that_continues_a_run_has_its_keys_on_one_side_of_flags(
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)
     monkeypatch.setattr("sys.argv", ["train.py", *begun.split()])
     assert go_on_command(Path("runs/a")) == f"python -m zoom_iqa.train {continued}"
+
+
+def test_a_job_that_slurm_runs_knows_the_command_of_its_multirun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOOM_IQA_MULTIRUN", "")
+    monkeypatch.setattr("sys.argv", ["train.py", "-m", "seed=0,1"])
+    tell_jobs(Path("runs/sweep"))
+    monkeypatch.setattr("sys.argv", ["_submit.py", ".submitit/1234"])
+    for folder, arguments in (("runs/sweep", ["-m", "seed=0,1"]), ("runs/other", [".submitit/1234"])):
+        job = OmegaConf.create({"hydra": {"mode": RunMode.MULTIRUN, "sweep": {"dir": folder}}})
+        monkeypatch.setattr(HydraConfig.instance(), "cfg", job)
+        assert begun_with() == arguments
+    monkeypatch.setattr(HydraConfig.instance().cfg.hydra.sweep, "dir", "runs/sweep")
+    assert go_on_command(Path("unused")) == "python -m zoom_iqa.train -m seed=0,1 hydra.sweep.dir=runs/sweep"

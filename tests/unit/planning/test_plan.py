@@ -81,8 +81,10 @@ def test_tokens_by_hand() -> None:
     assert SETTINGS.forwarded == 100  # 200 in two runs
     assert replace(SETTINGS, micro_batch_tokens=1).forwarded == 25  # the longest sequence
     assert replace(SETTINGS, samples=False).forwarded == 200
-    assert SETTINGS.held_tokens == 120  # the budget; without it 150
-    assert replace(SETTINGS, token_budget=1000).held_tokens == 150
+    assert SETTINGS.held_tokens == 120  # the budget
+    assert replace(SETTINGS, token_budget=1000).held_tokens == 50 + 2 * 150  # what runs, and what has ended
+    assert SETTINGS.prefilled == 6 * 20  # second turns at once
+    assert replace(SETTINGS, work=replace(WORK, second_prompt=0)).prefilled == 2 * 10
     assert replace(WORK, second_prompt=0).second_tokens == 0
 
 
@@ -101,7 +103,7 @@ def test_bytes_by_hand() -> None:
         "reference": whole,
         "weights of the engine": 2 * 2 * (64 + 2 * 32 + 2 * 128),  # q, k and v, gate and up of two blocks
         "keys and values": 120 * 32,
-        "activations": max(328 * 20, 3 * 4 * 6 * 100),
+        "activations": max(328 * 120, 3 * 4 * 6 * 100),
     }
     assert phases["update"]["gradients"] == 2 * 2608
     assert phases["step"]["float32 gradients and roots"] == 8 * 2608 / 2

@@ -1,13 +1,26 @@
-"""Limits of ``trainer=deepspeed_zero2`` and ``trainer=deepspeed_zero3``, said before there is a policy."""
+"""Limits of trainers, said before there is a policy: strategies that there are, and what each of them trains."""
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 
 from omegaconf import DictConfig
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.parallel.placement import ZERO_STAGES
+from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES
+
+_OF_LIGHTNING = re.compile(r"auto|ddp(_\w+)?")
+
+
+def check_strategy(cfg: DictConfig) -> None:
+    """Raise ConfigError for a strategy of Lightning's own that shards: weights are placed by this project."""
+    strategy = cfg.trainer.strategy
+    if isinstance(strategy, str) and not _OF_LIGHTNING.fullmatch(strategy) and strategy not in (FSDP, *ZERO_STAGES):
+        raise ConfigError(
+            f"trainer.strategy={strategy}: weights would be copied to every process and not sharded; use trainer=ddp, "
+            f"or {', '.join(f'trainer={name}' for name in (FSDP, *ZERO_STAGES))}"
+        )
 
 
 def check_installed(cfg: DictConfig) -> None:
@@ -22,6 +35,11 @@ def check_installed(cfg: DictConfig) -> None:
 def check_learnable(cfg: DictConfig, stage: str) -> None:
     """Raise ConfigError where a stage asks the trainer to learn something that it does not."""
     strategy = cfg.trainer.strategy
+    if cfg.policy.lora is not None and not cfg[stage].module.freeze_vision_tower:
+        raise ConfigError(
+            f"{stage}.module.freeze_vision_tower=false: with adapters (policy/lora) nothing else is trained; set "
+            f"{stage}.module.freeze_vision_tower=true, or policy/lora=null"
+        )
     if strategy not in ZERO_STAGES:
         return
     if cfg.policy.lora is not None:

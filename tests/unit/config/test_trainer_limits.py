@@ -1,4 +1,4 @@
-"""Limits of DeepSpeed's trainers are said before there is a policy."""
+"""Limits of trainers are said before there is a policy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from support.small_run import composed
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config import zero
+from zoom_iqa.config import trainer_limits
 from zoom_iqa.config.stages import make_stage
 
 SMALL = ["data.train.size=4", "data.test.size=2"]
@@ -16,7 +16,7 @@ SMALL = ["data.train.size=4", "data.test.size=2"]
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zero, "find_spec", lambda name: object())
+    monkeypatch.setattr(trainer_limits, "find_spec", lambda name: object())
 
 
 @pytest.mark.usefixtures("installed")
@@ -43,6 +43,21 @@ def test_a_stage_is_made_for_it(trainer: str) -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = composed(*SMALL, "trainer=deepspeed_zero2", "trainer.devices=1")
-    monkeypatch.setattr(zero, "find_spec", lambda name: None if name == "deepspeed" else find_spec(name))
+    monkeypatch.setattr(trainer_limits, "find_spec", lambda name: None if name == "deepspeed" else find_spec(name))
     with pytest.raises(ConfigError, match=r"trainer=deepspeed_zero2 needs DeepSpeed: pip install .*\[deepspeed\]"):
         make_stage("sft", cfg)
+
+
+@pytest.mark.parametrize("strategy", ["deepspeed_stage_3", "fsdp_cpu_offload", "deepspeed"])
+def test_a_strategy_that_would_not_shard_is_refused(strategy: str) -> None:
+    cfg = composed(*SMALL, "trainer=ddp", "trainer.devices=1", f"trainer.strategy={strategy}")
+    with pytest.raises(
+        ConfigError, match=rf"trainer\.strategy={strategy}: .* or trainer=fsdp, trainer=deepspeed_zero2"
+    ):
+        make_stage("grpo", cfg)
+
+
+def test_adapters_and_a_tower_that_learns_are_refused() -> None:
+    cfg = composed(*SMALL, "policy/lora=r8", "grpo.module.freeze_vision_tower=false")
+    with pytest.raises(ConfigError, match=r"freeze_vision_tower=false: with adapters .*freeze_vision_tower=true"):
+        make_stage("grpo", cfg)
