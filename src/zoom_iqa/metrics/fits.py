@@ -29,6 +29,7 @@ def plcc_logistic4(predictions: ArrayLike, mos: ArrayLike) -> float:
     """Pearson's correlation of MOS with the 4-parameter logistic fit of the predictions.
 
     b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|)), least squares; it may fall, so the raw correlation's sign is lost.
+    The squares have several minima, of which a search finds one: predictions that say little can have a better one.
 
     Raises:
         UndefinedMetricError: fewer than 5 images, or constant inputs.
@@ -41,7 +42,7 @@ def plcc_logistic4(predictions: ArrayLike, mos: ArrayLike) -> float:
 
 
 def logistic4_fit(predictions: Vector, mos: Vector) -> Vector:
-    """Return the logistic least-squares fit at the predictions.
+    """Return the best logistic fit, by squares, that a search finds, at the predictions.
 
     Given b3 and b4 the other two follow from linear regression, so only those are searched: a coarse grid, of which the
     best few are refined within bounds. Predictions that say little of MOS can be fitted best by a step, which a search

@@ -28,7 +28,10 @@ class PolicyInputs:
 
 
 class ClippedPolicyLoss:
-    """-sum_t w_t min(r_t A_t, clip(r_t, 1 - clip_low, 1 + clip_high) A_t), r_t the probability ratio."""
+    """-sum_t w_t min(r_t A_t, clip(r_t, 1 - clip_low, 1 + clip_high) A_t), r_t the probability ratio.
+
+    A token whose log-ratio is beyond ``MAX_LOG_RATIO`` has no gradient.
+    """
 
     def __init__(self, *, clip_low: float, clip_high: float) -> None:
         if not 0 < clip_low <= 1:

@@ -8,7 +8,7 @@ and why. Only the abstract is public, so that the mechanics are ours: a growing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import (
@@ -98,9 +98,9 @@ class ChainSession(TurnSession):
     """One conversation; each turn's prompt is the one before, the text that answered it, and a reply with the crops.
 
     An answer ends it, whatever else its turn holds: FINAL, or the reason for which its rating cannot be read. A turn
-    with neither a call nor an answer ends it as MISSING_ANSWER, or as LENGTH where it was cut. Calls in the last turn
-    end it as TURN_LIMIT. A call that is malformed, outside the image or over the limit is refused by text, and the
-    chain goes on.
+    with neither a call nor an answer ends it as MISSING_ANSWER, or as LENGTH where it was cut. Calls in the last turn,
+    which was asked for the answer, end it as TURN_LIMIT and are not well formed. A call that is malformed, outside the
+    image or over the limit is refused by text, and the chain goes on.
     """
 
     def __init__(self, *, task: ChainTask, sample: Sample, index: int, question: str, seed: int) -> None:
@@ -113,6 +113,8 @@ class ChainSession(TurnSession):
     def _answered(self, request: Request, generation: Generation) -> None:
         reading = read_chain_turn(generation.text)
         ending = self._ending_of(reading, generation)
+        if ending is Ending.TURN_LIMIT:
+            reading = replace(reading, well_formed=False)
         crops = [self._crop(call, ending) for call in reading.calls]
         self._steps.append(Step(request, generation, reading, tuple(crop.look for crop in crops)))
         if ending is None:

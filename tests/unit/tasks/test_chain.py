@@ -167,6 +167,7 @@ def test_calls_in_the_last_turn_end_the_chain() -> None:
     assert rollout.ending is Ending.TURN_LIMIT
     assert rollout.ending.failure is None
     assert isinstance(rollout.rating, ParseFailure)
+    assert [one.reading.well_formed for one in rollout.steps] == [True, False]  # the last was asked for the answer
     assert rollout.steps[-1].looks[0].refusal == "no turn is left"
 
 
