@@ -63,6 +63,8 @@ def _options(
             raise ConfigError(f"{' and '.join(f'--{name}' for name in forms)}: give one of them")
         if overlay == "":
             raise ConfigError("--overlay is empty, as an unset variable is; name a folder, or . for the working folder")
+        if overlay is not None and os.path.isfile(overlay):
+            raise ConfigError(f"--overlay {overlay} is a file; name a folder")
         files = _named_files(paths or [])
 
         from zoom_iqa.config.assessor import Assessor
@@ -106,6 +108,9 @@ def _named_files(names: Sequence[str]) -> list[str]:
     meant = image_paths(listed, leave_out=is_drawn)
     if left := drawn.difference(meant):  # some are named as well
         print(f"overlays of earlier calls, left out: {len(left)}; name one to have it rated", file=sys.stderr)
+        meant = [one for one in meant if not os.path.isdir(one)]  # a folder that holds nothing else
+        if not meant:
+            raise ConfigError("there is nothing else to rate")
     if unread := unread_below(listed):
         kinds = ", ".join(sorted({os.path.splitext(path)[1].lower() for path in unread}))
         print(f"photographs that cannot be read, left out: {len(unread)} ({kinds}); convert them", file=sys.stderr)

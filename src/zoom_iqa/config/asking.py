@@ -63,6 +63,7 @@ def settled(
         key: OmegaConf.to_container(cfg[key], resolve=True) if OmegaConf.is_config(cfg[key]) else cfg[key]
         for key in deciding
     }
+    own_labels.say_what_is_assumed(cfg)
     OmegaConf.resolve(cfg)
     return kept
 

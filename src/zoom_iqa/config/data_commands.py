@@ -70,6 +70,9 @@ def _refuse_unknown_keys(overrides: Sequence[str]) -> None:
         ConfigError: there is no such key.
     """
     given = parsed(overrides)
+    for one in given:
+        if one.key_or_group == "split":
+            raise ConfigError(f"{one.input_line}: a check looks at every split; leave it out")
     typed = [one.key_or_group for one in given if not prefix_of(one) and not _is_of_the_root(one.key_or_group)]
     names = [str(one.input_line) for one in given if one.key_or_group in (*OF_THE_ROOT, "hydra.searchpath")]
     for node in composed("check", with_benchmarks(names)).benchmarks.values() if typed else ():

@@ -34,7 +34,7 @@ def check(cfg: DictConfig) -> None:
         _refuse_alone(cfg)
         return
     if not is_read:
-        raise ConfigError(f"manifest={file}: nothing reads it with this data; add data=manifest")
+        raise ConfigError(f"manifest={file}: nothing reads it with this data; add {_choice(cfg)}")
     if not isinstance(file, str):
         raise ConfigError(f"manifest={file} must be the name of one file")
     if Path(file).suffix.lower() not in SUFFIXES:
@@ -50,7 +50,15 @@ def _refuse_alone(cfg: DictConfig) -> None:
     read = set(interpolated(OmegaConf.to_container(cfg, resolve=False)))
     for key in _changed(cfg):
         if key not in read:
-            raise ConfigError(f"{key}={cfg[key]}: nothing reads it without labels of your own; add manifest=FILE")
+            added = f"{_choice(cfg)} manifest=FILE".strip()
+            raise ConfigError(f"{key}={cfg[key]}: nothing reads it without labels of your own; add {added}")
+
+
+def _choice(cfg: DictConfig) -> str:
+    """The choice that reads a manifest, where a command does not make it from the file's name alone."""
+    if "data" in cfg:
+        return "data=manifest"
+    return "benchmark=manifest" if "benchmark" in cfg else ""
 
 
 def _changed(cfg: DictConfig) -> list[str]:

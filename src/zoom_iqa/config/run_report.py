@@ -15,6 +15,7 @@ from zoom_iqa.reports.contents import RunContents, kept_rollouts, read_contents
 from zoom_iqa.reports.files import check_page, write_page
 from zoom_iqa.reports.pictures import pictures_within
 from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
+from zoom_iqa.reports.runs import read_run
 
 REPORT = "report.html"
 
@@ -26,6 +27,7 @@ def write_report(folder: Path, output: Path | None = None) -> Path:
         OutputError: nothing can be written there.
         DataError: the folder is not a run's, a file of it is damaged, or it has no figures yet.
     """
+    read_run(folder)  # a name that is mistyped is no place to write to
     output = folder / REPORT if output is None else output
     check_page(output)
     contents = read_contents(folder)

@@ -14,7 +14,10 @@ SUFFIXES = (
     *(".webp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"),
 )
 """Of ``zoom_iqa.data.images.FORMATS``; a file that is named itself may have any."""
-UNREAD = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".psd")
+UNREAD = (
+    ".heic", ".heif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf",
+    ".rw2", ".pef", ".srw", ".3fr", ".erf", ".kdc", ".mrw", ".x3f",
+)  # fmt: skip
 """Of photographs that cannot be read: a folder that holds some says so."""
 
 

@@ -97,6 +97,8 @@ def _turns(fields: dict[str, Any]) -> list[str]:
     if not kept:
         why = "nothing was better" if fields["turns"] else "there was nothing to repair"
         moved = f"the input itself (read again: {before}), {why}"
+    elif None not in (fields["read_before"], fields["read_after"]) and fields["read_after"] < fields["read_before"]:
+        moved += "; it reads as worse, and --loop 1 keeps only what two sets of answers call better"
     if fields["saved_as"] in LOSSY:
         moved += f"; saved as {fields['saved_as']}, which changes it a little after that; .png keeps it"
     return [*lines, f"written to {fields['output']}: {moved}"]

@@ -42,7 +42,7 @@ def overlay(image: Image.Image, assessment: Assessment) -> Image.Image:
     line = round(font.getbbox("Ag")[3] * 1.6) if isinstance(font, ImageFont.FreeTypeFont) else 2 * MARGIN
     stacked = _stacked(crops, height=shown.height, line=line)
     captions = [f"crop {number}: {look_said(look)}" for number, look in enumerate(looks, 1)]
-    title = _title(assessment)
+    title = titled(assessment)
     texts = [_text_width(text, font) for text in captions]
     column = max([0, *(crop.width for crop in stacked), *texts])
     height = max(shown.height + line, sum(crop.height + line for crop in stacked) + MARGIN * max(0, len(stacked) - 1))
@@ -84,12 +84,15 @@ def _scaled(box: Box, scale: float) -> Box:
     return x1, y1, x2, y2
 
 
-def _title(assessment: Assessment) -> str:
+def titled(assessment: Assessment) -> str:
+    """The rating as the picture says it; of several answers it is their mean, and one of them is drawn."""
     if assessment.rating is None:
         return f"unreadable: {assessment.failure}"
     named = [f"{one.severity} {one.defect}".strip() for one in assessment.evidence or ()]
     defects = f": {printable(', '.join(named), limit=WORDS_LIMIT)}" if named else ""
-    return f"{assessment.rating:.2f} {assessment.verdict}{defects}"
+    count = len(assessment.records)
+    several = f" (mean of {count} answers, one of which is drawn)" if count > 1 else ""
+    return f"{assessment.rating:.2f} {assessment.verdict}{several}{defects}"
 
 
 def _dashed(draw: ImageDraw.ImageDraw, box: Sequence[int], *, width: int) -> None:

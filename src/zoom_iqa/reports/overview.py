@@ -58,8 +58,12 @@ def drawn(contents: RunContents) -> Figure:
         _correlations(top[1], contents.judged)
         _histogram(top[2], last)
         _errors(bottom[0], last)
-    _learning(bottom[1], contents.logs)
-    _shares(bottom[2], contents.logs)
+    if contents.run.trained:
+        _learning(bottom[1], contents.logs)
+        _shares(bottom[2], contents.logs)
+    else:
+        bottom[1].set_axis_off()
+        bottom[2].set_axis_off()
     return figure
 
 
@@ -114,11 +118,13 @@ def _errors(axes: Axes, judged: Judged) -> None:
     if judged.on_mos_scale and rated:
         mos, errors = np.array([m for m, _ in rated]), np.array([rating - m for m, rating in rated])
         axes.axhline(0, color=QUIET, linewidth=1)
-        axes.scatter(mos, errors, s=6, color=QUIET, linewidths=0)
+        axes.scatter(mos, errors, s=6, color=QUIET, linewidths=0, label="an image")
         bins = np.clip(((mos - 1) / 0.5).astype(int), 0, 7)
-        for place in np.unique(bins):
-            found = errors[bins == place]
-            axes.errorbar(1.25 + 0.5 * place, found.mean(), yerr=found.std(), fmt="o", color=OWN, capsize=3)
+        places = np.unique(bins)
+        means, spreads = ([function(errors[bins == place]) for place in places] for function in (np.mean, np.std))
+        label = "mean and spread by half a point"
+        axes.errorbar(1.25 + 0.5 * places, means, yerr=spreads, fmt="o", color=OWN, capsize=3, label=label)
+        axes.legend(fontsize=8)
     _named(axes, "error by opinion score", "opinion score", "rating - MOS")
 
 

@@ -90,6 +90,8 @@ def read_run(path: Path) -> FinishedRun:
     config, metrics = _mapping(path / "config.yaml", _yaml), _mapping(path / "metrics.json", parse_json)
     if not metrics:
         raise DataError(f"{path}: metrics.json is empty; let the run end first")
+    if odd := [name for name, figures in metrics.items() if not isinstance(figures, Mapping)]:
+        raise DataError(f"{path / 'metrics.json'} is damaged: {odd[0]} has no figures by name")
     _check(path, config)
     return FinishedRun(path, config, metrics)
 
@@ -112,6 +114,11 @@ def _check(path: Path, config: Mapping[str, Any]) -> None:
     policy = config.get("policy")
     if "peer" not in config and not (isinstance(policy, Mapping) and "path" in policy):
         raise DataError(f"{path / 'config.yaml'} is damaged: it names neither a policy nor a peer")
+    read = (
+        ("stages", "seed") if "stages" in config else ("limit",) if "peer" in config else ("limit", "samples_per_image")
+    )
+    if missing := [key for key in read if key not in config]:
+        raise DataError(f"{path / 'config.yaml'} is damaged: it has no {', '.join(missing)}")
 
 
 def _mapping(path: Path, parsed: Callable[[str], object]) -> dict[str, Any]:

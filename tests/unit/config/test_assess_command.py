@@ -73,6 +73,10 @@ def test_overlays_of_earlier_calls_are_no_photographs_unless_they_are_named(fold
     assert sorted(path.name for path in folder.iterdir()) == ["clock.jpg", "clock.png"]
     (named,) = run("clock.png", "--jsonl").out.splitlines()
     assert json.loads(named)["image"] == "clock.png"
+    Path("clock.jpg").unlink()
+    nothing = run(".")
+    assert nothing.status == 2
+    assert nothing.err.endswith("left out: 1; name one to have it rated\nerror: there is nothing else to rate\n")
 
 
 def test_cards_of_good_files_and_status_zero(folder: Path, run: Run) -> None:
@@ -152,7 +156,7 @@ def test_photographs_that_cannot_be_read_are_told(folder: Path, run: Run) -> Non
         (("x.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),
         (("x.jpg", "--policy", "nowhere"), "--policy nowhere: there is no such folder"),
         (("x.jpg", "--config-dir", "mine"), "--config-dir mine: there is no such folder"),
-        (("x.jpg", "--overlay", "coffee.jpg"), "coffee.jpg cannot be written: File exists"),
+        (("x.jpg", "--overlay", "coffee.jpg"), "--overlay coffee.jpg is a file; name a folder"),
         (("x.jpg", "--jsn"), "--json"),
     ],
 )

@@ -169,11 +169,34 @@ def test_mistakes_are_one_line(case: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["range=[0,100]", "direction=lower_is_better"])
-@pytest.mark.parametrize("root", ["check", "evaluate", "evaluate_peer", "train"])
-def test_a_scale_without_labels_of_ones_own_is_refused(root: str, given: str) -> None:
+@pytest.mark.parametrize(
+    ("root", "choice"),
+    [
+        ("check", ""),
+        ("evaluate", ""),
+        ("evaluate_peer", ""),
+        ("train", "data=manifest "),
+        ("curate", "benchmark=manifest "),
+        ("judge", "benchmark=manifest "),
+    ],
+)
+def test_a_scale_without_labels_of_ones_own_is_refused(root: str, choice: str, given: str) -> None:
     others = ["peer=mean"] if root == "evaluate_peer" else []
-    with pytest.raises(ConfigError, match=r"nothing reads it without labels of your own; add manifest=FILE"):
+    with pytest.raises(ConfigError, match=f"nothing reads it without labels of your own; add {choice}manifest=FILE"):
         own_labels.check(composed(root, [given, *others]))
+
+
+@pytest.mark.parametrize(("root", "choice"), [("train", "data"), ("curate", "benchmark"), ("judge", "benchmark")])
+def test_the_choice_that_reads_a_manifest_is_named_and_reads_it(root: str, choice: str, folder: Path) -> None:
+    given = f"manifest={write(folder, 'mine.csv')}"
+    with pytest.raises(ConfigError, match=f"nothing reads it with this data; add {choice}=manifest$"):
+        own_labels.check(composed(root, [given]))
+    own_labels.check(composed(root, [given, f"{choice}=manifest"]))
+
+
+def test_a_check_is_of_every_split(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="^split=test: a check looks at every split; leave it out$"):
+        check(["check", f"manifest={write(folder, 'mine.csv')}", "split=test"])
 
 
 def test_a_misspelt_key_is_named_as_it_was_typed(folder: Path) -> None:

@@ -79,6 +79,14 @@ def test_text_for_people() -> None:
     ]
 
 
+def test_an_edit_that_reads_as_worse_is_told() -> None:
+    worse = guidance_text(FIELDS | refinement_fields(refined(1.5, "deblur"), output="b.png", copied=False), MADE)
+    assert worse.splitlines()[-1] == (
+        "written to b.png: expected rating, read again, 2.00 before, 1.40 after; it reads as worse, and --loop 1 keeps "
+        "only what two sets of answers call better"
+    )
+
+
 def test_no_gain_and_no_issue_are_said() -> None:
     fields = FIELDS | refinement_fields(refined(1.5, None), output="b.png", copied=True)
     assert (fields["gain"], fields["read_after"]) == (0.0, 2.0)

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor
 
 from support.made_assessments import answer, assessment, chain_answer, grey_image
 from zoom_iqa.base.errors import OutputError
-from zoom_iqa.reports.overlays import COLOURS, EVIDENCE_COLOUR, MARGIN, OverlayFolder, overlay
+from zoom_iqa.reports.overlays import COLOURS, EVIDENCE_COLOUR, MARGIN, OverlayFolder, overlay, titled
 
 RED = ImageColor.getrgb(COLOURS[0])
 BLUE = ImageColor.getrgb(COLOURS[1])
@@ -37,6 +37,12 @@ def test_boxes_lie_where_the_crops_were_cut_and_crops_beside_the_image() -> None
     green = (beside == (0, 160, 0)).all(axis=-1).sum()
     assert green > 0.9 * 300 * 300  # 200 x 200 within 400 x 300 is enlarged to 300 x 300
     assert not (beside == (0, 0, 200)).all(axis=-1).any()
+
+
+def test_of_several_answers_the_title_says_that_it_is_their_mean() -> None:
+    one, several = assessment(answer(3.0)), assessment(answer(3.0), answer(2.0))
+    assert titled(one) == "3.00 fair"
+    assert titled(several) == "2.50 fair (mean of 2 answers, one of which is drawn)"
 
 
 def test_two_crops_share_the_column() -> None:

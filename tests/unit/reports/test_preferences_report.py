@@ -125,6 +125,11 @@ def test_what_makes_no_pairs_is_refused(tmp_path: Path) -> None:
         rows(str(alone))
 
 
+def test_a_page_of_a_run_that_there_is_not_is_refused_for_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nowhere has no config\.yaml; give the folder of a run"):
+        write_report(tmp_path / "nowhere")
+
+
 def test_overview_and_page_of_a_comparison(tmp_path: Path) -> None:
     answers = [
         choice_record(label, choice, pair=f"{source}{number}", source=source, kind="regression")

@@ -98,8 +98,8 @@ class Benchmark:
         items = tuple(item for item in self.labelled() if split in ("all", item.split))
         if not items:
             raise DataError(
-                f"{self.name}: split {split!r} is empty; choose another (`all` is the whole set) or draw one "
-                "from a seed (benchmark/split=seeded)"
+                f"{self.name}: split {split!r} is empty; draw splits from a seed (benchmark/split=seeded), or "
+                "evaluate another one (split=all is the whole set)"
             )
         missing = missing_files(items)
         if missing:

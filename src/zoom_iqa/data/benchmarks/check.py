@@ -95,7 +95,7 @@ def _(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
     findings = [
         Finding("scores or deviations outside the declared scale", tuple(outside_range(labels, benchmark.scale)), True),
         Finding("scores that the common scale of 1 to 5 clips", tuple(_clipped(benchmark, labels)), False),
-        Finding("ids used more than once", tuple(duplicate_ids(labels)), True),
+        Finding("rows whose id other rows have too", tuple(duplicate_ids(labels)), True),
         Finding("not the published number of images", tuple(_unexpected_count(benchmark, labels)), False),
     ]
     try:
@@ -117,7 +117,7 @@ def _(benchmark: Benchmark, on_image: Callable[[], None]) -> Report:
         native_range=(min(scores), max(scores)),
         mos_range=(min(mos), max(mos)),
         with_std=sum(label.std is not None for label in labels),
-        readable=len(pixels),
+        readable=sum(item.path in pixels for item in items),
         sizes=(sizes[0], sizes[-1]) if sizes else None,
         findings=tuple(finding for finding in [*findings, *file_findings] if finding.rows),
     )
