@@ -195,7 +195,7 @@ def test_the_choice_that_reads_a_manifest_is_named_and_reads_it(root: str, choic
 
 
 def test_a_check_is_of_every_split(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="^split=test: a check looks at every split; leave it out$"):
+    with pytest.raises(ConfigError, match=r"^split=test: a check looks at every split; leave it out$"):
         check(["check", f"manifest={write(folder, 'mine.csv')}", "split=test"])
 
 
