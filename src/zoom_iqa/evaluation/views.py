@@ -16,7 +16,7 @@ from zoom_iqa.base.errors import ConfigError, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.metrics.correlation import plcc, srcc
 from zoom_iqa.metrics.intervals import Correlation, bootstrap_difference
-from zoom_iqa.metrics.summary import Undefined
+from zoom_iqa.metrics.undefined import Undefined, mean_or_reason, value_or_reason
 from zoom_iqa.tasks.description import Caption
 
 Figures = dict[str, Any]
@@ -83,8 +83,8 @@ def _of_view(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int,
         f"valid_rate_{name}": readable / asked if asked else 0.0,
         f"n_{name}": len(said),
     }
-    for metric in METRICS:
-        figures[f"{metric}_{name}"] = _agreement(metric, [rating for rating, _ in said], [mos for _, mos in said])
+    for metric, of in METRICS.items():
+        figures[f"{metric}_{name}"] = value_or_reason(of, [rating for rating, _ in said], [mos for _, mos in said])
         gap, interval = _gap(metric, rated, n_resamples=n_resamples, seed=seed)
         figures |= {f"{metric}_gap_{name}": gap, f"{metric}_gap_interval_{name}": interval}
     return figures
@@ -94,14 +94,7 @@ def _other_words(records: Sequence[Record], first: str, name: str) -> float | st
     """The share of answers asked about in both views whose words differ between them."""
     asked = [(record.probes.get(first, ()), record.probes.get(name, ())) for record in records]
     both = [(one[0].example.references, other[0].example.references) for one, other in asked if one and other]
-    return sum(one != other for one, other in both) / len(both) if both else str(Undefined("no words in both views"))
-
-
-def _agreement(metric: Correlation, ratings: list[float], mos: list[float]) -> float | str:
-    try:
-        return METRICS[metric](ratings, mos)
-    except UndefinedMetricError as error:
-        return str(Undefined(error.reason))
+    return mean_or_reason([one != other for one, other in both], "no words in both views")
 
 
 def _gap(metric: Correlation, rated: Sequence[_Rated], *, n_resamples: int, seed: int) -> tuple[Any, Any]:

@@ -13,7 +13,7 @@ from zoom_iqa.base.types import Ending, ParseFailure, Reading, Sample
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.resumable import predict_missing
-from zoom_iqa.metrics.summary import Undefined
+from zoom_iqa.metrics.undefined import Undefined
 from zoom_iqa.peers.peer import Peer
 from zoom_iqa.tasks.answer import rating_values
 
