@@ -12,6 +12,7 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.evaluation.figure_kinds import on_mos_scale
 from zoom_iqa.evaluation.figures import ImageRatings, ratings_by_image
 from zoom_iqa.reports.runs import Figures, FinishedRun, read_run, require_figures
 
@@ -40,7 +41,7 @@ class Judged:
     @property
     def on_mos_scale(self) -> bool:
         """Whether ratings can be compared with opinion scores; those of some peers are on a scale of their own."""
-        return "own scale" not in str(self.figures["rmse"])
+        return on_mos_scale(self.figures)
 
 
 OF_PAGES = (
