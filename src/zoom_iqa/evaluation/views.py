@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import ConfigError, UndefinedMetricError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
-from zoom_iqa.metrics.correlation import plcc, srcc
-from zoom_iqa.metrics.intervals import Correlation, bootstrap_difference
-from zoom_iqa.metrics.undefined import Undefined, mean_or_reason, value_or_reason
+from zoom_iqa.metrics.differences import CORRELATION_OF, correlation_difference
+from zoom_iqa.metrics.intervals import Correlation
+from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
 from zoom_iqa.tasks.description import Caption
 
 Figures = dict[str, Any]
-METRICS: dict[Correlation, Callable[[list[float], list[float]], float]] = {"srcc": srcc, "plcc": plcc}
-
-
 TAKEN = ("midpoint", "isotonic", "logistic4", "interval", "single", "expected", "valid")
 """What other figures of ratings end with behind ``srcc_``, ``plcc_`` or ``n_``."""
 
@@ -83,7 +80,7 @@ def _of_view(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int,
         f"valid_rate_{name}": readable / asked if asked else 0.0,
         f"n_{name}": len(said),
     }
-    for metric, of in METRICS.items():
+    for metric, of in CORRELATION_OF.items():
         figures[f"{metric}_{name}"] = value_or_reason(of, [rating for rating, _ in said], [mos for _, mos in said])
         gap, interval = _gap(metric, rated, n_resamples=n_resamples, seed=seed)
         figures |= {f"{metric}_gap_{name}": gap, f"{metric}_gap_interval_{name}": interval}
@@ -102,15 +99,10 @@ def _gap(metric: Correlation, rated: Sequence[_Rated], *, n_resamples: int, seed
     both = [(one.shown, one.said, one) for one in rated if one.shown is not None and one.said is not None]
     shown, said = [rating for rating, _, _ in both], [rating for _, rating, _ in both]
     mos, clusters = [one.mos for _, _, one in both], [one.cluster for _, _, one in both]
-    of = METRICS[metric]
-    try:
-        gap = of(shown, mos) - of(said, mos)
-        interval = bootstrap_difference(
-            shown, said, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
-        )
-    except UndefinedMetricError as error:
-        return (str(Undefined(error.reason)),) * 2
-    return gap, asdict(interval)
+    found = value_or_reason(
+        correlation_difference, shown, said, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
+    )
+    return (found, found) if isinstance(found, str) else (found.value, asdict(found.interval))
 
 
 def _rated(name: str, records: Sequence[Record], number: int) -> _Rated:
