@@ -37,6 +37,7 @@ from zoom_iqa.config.stages import make_stage, stage_names
 from zoom_iqa.config.tree import print_tree
 from zoom_iqa.data.fingerprint import fingerprint
 from zoom_iqa.evaluation.evaluator import Evaluator
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 from zoom_iqa.evaluation.figures import DECIDING, StageMetrics, figures_of
 from zoom_iqa.evaluation.table import print_table
 from zoom_iqa.objectives.rewards.rubric import Rubric
@@ -310,7 +311,7 @@ def _keep(folder: RunFolder, *, last: str, logs: StageLogs) -> bool:
     if logs.keeps("policy"):
         best = sorted((folder.logs(last) / "best").glob("step-*"))
         logs.keep("policy", best[-1] if best else folder.policy)
-    if logs.keeps("report") and "accuracy" not in folder.metrics()[last]:  # the page shows ratings
+    if logs.keeps("report") and not of_comparisons(folder.metrics()[last]):  # the page shows ratings
         logs.keep("report", write_report(folder.path))
     return True
 

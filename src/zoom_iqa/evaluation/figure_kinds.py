@@ -11,6 +11,15 @@ OWN_SCALE = str(Undefined("scores are on the method's own scale"))
 """In the place of figures that need ratings on 1-5 where a peer's are not; files of every version have these words."""
 
 
+def of_comparisons(figures: Mapping[str, Any]) -> bool:
+    """Whether figures are of choices between two images, and not of ratings.
+
+    ``accuracy`` decides, though files name no kind: every evaluation of comparisons has written it, and ratings have
+    no such figure.
+    """
+    return "accuracy" in figures
+
+
 def on_mos_scale(figures: Mapping[str, Any]) -> bool:
     """Whether the ratings that figures are of can be compared with opinion scores.
 

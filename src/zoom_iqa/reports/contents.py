@@ -12,7 +12,7 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.run_folder import RunFolder
-from zoom_iqa.evaluation.figure_kinds import on_mos_scale
+from zoom_iqa.evaluation.figure_kinds import of_comparisons, on_mos_scale
 from zoom_iqa.evaluation.figures import ImageRatings, ratings_by_image
 from zoom_iqa.reports.runs import Figures, FinishedRun, read_run, require_figures
 
@@ -36,7 +36,7 @@ class Judged:
     @property
     def compares(self) -> bool:
         """Whether its answers are choices between two images."""
-        return "accuracy" in self.figures
+        return of_comparisons(self.figures)
 
     @property
     def on_mos_scale(self) -> bool:

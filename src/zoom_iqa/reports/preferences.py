@@ -16,6 +16,7 @@ from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks.sriqa import kind_of, method_of
 from zoom_iqa.data.pairs import Pair, both_orders, pairs_within
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.evaluation.rated_pairs import choices_of_ratings
 from zoom_iqa.reports.rendering import MEASURED, TextTable
@@ -54,7 +55,7 @@ def preference_table(named: Sequence[tuple[str, Path]], *, pairs: Path | None, b
         run = read_run(path)
         remarks.append(f"{label}: {run.description}.")
         for dataset, figures in run.by_dataset.items():
-            answered = "accuracy" in figures
+            answered = of_comparisons(figures)
             found = figures if answered else _of_ratings(run, dataset, questions, band)
             rows.append(_row(label, dataset, ANSWERS if answered else RATINGS, found))
     return TextTable(

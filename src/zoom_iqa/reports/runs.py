@@ -11,6 +11,7 @@ import yaml
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.data.text_files import parse_json, read_text
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 
 Figures = dict[str, Any]
 EVERYWHERE = ("n", "n_valid", "srcc", "plcc")
@@ -103,7 +104,7 @@ def require_figures(path: Path, name: str, figures: object, required: Sequence[s
     missing = [key for key in required if not isinstance(figures, Mapping) or key not in figures]
     if missing:
         other = "it is damaged, or rates nothing"
-        if isinstance(figures, Mapping) and "accuracy" in figures:
+        if isinstance(figures, Mapping) and of_comparisons(figures):
             other = f"it compares images: zoom-iqa report preferences {path}"
         raise DataError(f"{path / 'metrics.json'}: {name} has no {', '.join(missing)}; {other}")
 

@@ -2,7 +2,12 @@
 
 import pytest
 
-from zoom_iqa.evaluation.figure_kinds import OWN_SCALE, on_mos_scale
+from zoom_iqa.evaluation.figure_kinds import OWN_SCALE, of_comparisons, on_mos_scale
+
+
+def test_figures_of_choices_have_an_accuracy():
+    assert of_comparisons({"n": 4, "accuracy": 0.5})
+    assert not of_comparisons({"n": 4, "srcc": 0.5, "pair_accuracy": 0.5})
 
 
 @pytest.mark.parametrize(
