@@ -14,6 +14,7 @@ from zoom_iqa.metrics.differences import CorrelationDifference, correlation_diff
 from zoom_iqa.metrics.intervals import Interval
 from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.contents import Judged, LogRow, RunContents
+from zoom_iqa.reports.numbers import ends_said
 
 Kind = Literal["plain", "good", "watch"]
 
@@ -226,7 +227,7 @@ def _ends(rows: Sequence[LogRow], key: str) -> list[tuple[float, float]]:
 
 
 def _within(interval: Any) -> str:
-    return f" [{interval['low']:.3f}, {interval['high']:.3f}]" if isinstance(interval, Mapping) else ""
+    return f" {ends_said(interval['low'], interval['high'])}" if isinstance(interval, Mapping) else ""
 
 
 def _number(value: Any) -> str:

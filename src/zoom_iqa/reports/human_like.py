@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 
+from zoom_iqa.reports.numbers import ends_said, figure_cell
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
 
@@ -88,13 +89,11 @@ def _gaps(measured: Mapping[str, Mapping[str, Figures]]) -> Iterator[str]:
                 if isinstance(gap, float) and isinstance(interval, Mapping):
                     yield (
                         f"{label}, {name}, {view}: SRCC from the image minus from words {gap:+.3f} "
-                        f"[{interval['low']:+.3f}, {interval['high']:+.3f}]; "
+                        f"{ends_said(interval['low'], interval['high'], '+.3f')}; "
                         f"{figures[f'asked_{probe}']:.1%} of answers had words, and of the ratings from them "
                         f"{figures[f'valid_rate_{probe}']:.1%} can be read."
                     )
 
 
 def _number(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else "undefined"
+    return "" if value is None else figure_cell(value)

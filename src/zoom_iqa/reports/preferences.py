@@ -19,6 +19,7 @@ from zoom_iqa.data.pairs import Pair, both_orders, pairs_within
 from zoom_iqa.evaluation.figure_kinds import of_comparisons
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.evaluation.rated_pairs import choices_of_ratings
+from zoom_iqa.reports.numbers import ends_said
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures, FinishedRun, read_run
 
@@ -102,7 +103,7 @@ def _share(figures: Figures, key: str) -> str:
         return "" if value is None else "undefined"
     if not isinstance(interval, Mapping):
         return f"{100 * value:.2f}"
-    return f"{100 * value:.2f} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+    return f"{100 * value:.2f} {ends_said(100 * interval['low'], 100 * interval['high'], '.1f')}"
 
 
 def _of_ratings(run: FinishedRun, dataset: str, questions: Sequence[Example] | None, band: float) -> Figures:

@@ -29,6 +29,7 @@ from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interv
 from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.contents import read_contents
 from zoom_iqa.reports.kept import add_rows, kept_file, kept_runs
+from zoom_iqa.reports.numbers import ends_said
 from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
 from zoom_iqa.reports.study_answers import (
@@ -305,7 +306,7 @@ def said(found: Difference | str) -> str:
     if isinstance(found, str):
         return ""
     interval = found.interval
-    return f"{found.value:+.3f}" + ("" if interval is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]")
+    return f"{found.value:+.3f}" + ("" if interval is None else f" {ends_said(interval.low, interval.high, '+.3f')}")
 
 
 def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, str]) -> str:
