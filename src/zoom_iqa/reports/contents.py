@@ -75,8 +75,7 @@ def read_contents(path: Path) -> RunContents:
         DataError: it is not a run's, a file of it is damaged, or it has no figures yet.
     """
     run, folder = read_run(path), RunFolder(path)
-    predictions = folder.stage_predictions if run.trained else lambda name: path / name / "predictions.jsonl"
-    judged = tuple(_judged(path, name, figures, predictions(name)) for name, figures in run.metrics.items())
+    judged = tuple(_judged(path, name, figures, run.predictions(name)) for name, figures in run.metrics.items())
     stages = [str(stage) for stage in run.config["stages"]] if run.trained else []
     logs = {stage: logged(folder.logs(stage) / "metrics.csv") for stage in stages}
     return RunContents(

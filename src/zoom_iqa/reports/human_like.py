@@ -5,11 +5,10 @@ Its tables are not public, so every row says how it was obtained.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 
 from zoom_iqa.reports.numbers import ends_said, figure_cell
+from zoom_iqa.reports.published import rows_of
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
 
@@ -60,8 +59,7 @@ def human_like_table(measured: Mapping[str, Mapping[str, Figures]], *, remarks: 
 
 
 def _others() -> Iterator[list[str]]:
-    text = files("zoom_iqa").joinpath("assets/published/human_like.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in rows_of("human_like"):
         rouge = [row[f"rouge1_{name}"] for name in (*_ROUGE, "unstated")]
         yield [*(row[name] for name in _COLUMNS), *rouge, ""]
 

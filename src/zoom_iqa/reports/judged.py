@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.reports.numbers import ends_said, grade_cell
-from zoom_iqa.reports.published import PAPER
+from zoom_iqa.reports.published import PAPER, rows_of
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.tasks.grades import CRITERIA
 
@@ -58,8 +56,7 @@ def judged_table(judged: Sequence[Judged], *, paired: bool) -> TextTable:
 
 
 def _published(*, cells: int) -> Iterator[list[str]]:
-    text = files("zoom_iqa").joinpath("assets/published/table2.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in rows_of("table2"):
         grades = [cell for name in CRITERIA for cell in (row[name], *[""] * (cells - 1))]
         yield [row["method"], row["dataset"], row["judge"], PAPER, *grades]
 

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.data.text_files import parse_json, read_text
 from zoom_iqa.evaluation.figure_kinds import of_comparisons
 
@@ -35,6 +36,10 @@ class FinishedRun:
     def last_stage(self) -> str:
         """The last stage of a training run."""
         return str(self.config["stages"][-1])
+
+    def predictions(self, name: str) -> Path:
+        """The file of the answers that figures are of, by their key in ``metrics``: a stage, or a data set."""
+        return RunFolder(self.path).stage_predictions(name) if self.trained else self.path / name / "predictions.jsonl"
 
     @property
     def description(self) -> str:
