@@ -17,8 +17,8 @@ from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.evaluation.likeness import likeness_figures
 from zoom_iqa.evaluation.looks import look_figures
 from zoom_iqa.evaluation.preferences import preference_figures, preferences_csv
+from zoom_iqa.evaluation.probe_figures import caption_figures, probe_figures
 from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_figures, single_figures
-from zoom_iqa.evaluation.views import caption_figures, view_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.ordering import pair_accuracy
 from zoom_iqa.metrics.summary import ImageOutcome, counts_by_reason, summarize
@@ -117,7 +117,7 @@ def rating_figures(records: Sequence[Record]) -> StageMetrics:
         figures |= _over_trajectories(records, images)
         figures |= single_figures(_by_sample(records)) | decomposed_error(trajectories)
     figures |= expected_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
-    figures |= view_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
+    figures |= probe_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures |= caption_figures(records) | likeness_figures(records)
     figures |= look_figures(records)
     return figures

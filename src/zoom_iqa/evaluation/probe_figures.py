@@ -35,7 +35,7 @@ def check_names(probes: Collection[str]) -> None:
             raise ConfigError(f"probes.{name}: there is a figure srcc_{name} or n_{name} already; rename the probe")
 
 
-def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
+def probe_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
     """Figures of each probe that the records (of each image) have answers to; none where there is no probe.
 
     Of each after the first they say how often its words were others: a view of the same words checks nothing.
@@ -44,7 +44,7 @@ def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: 
     names = list(dict.fromkeys(name for record in records for name in record.probes))
     figures: Figures = {}
     for name in names:
-        figures |= _of_view(name, images, n_resamples=n_resamples, seed=seed)
+        figures |= _of_probe(name, images, n_resamples=n_resamples, seed=seed)
     for name in names[1:]:
         figures[f"other_words_{name}"] = _other_words(records, names[0], name)
     return figures
@@ -69,7 +69,7 @@ class _Rated:
     cluster: str | int
 
 
-def _of_view(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
+def _of_probe(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
     answers = [record.probes.get(name, ()) for records in images for record in records]
     asked = sum(bool(found) for found in answers)
     readable = sum(bool(found) and found[0].rating is not None for found in answers)
