@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from zoom_iqa.metrics.intervals import mean_interval
+
 RESAMPLES = 10_000
 EQUAL = 100.0
 """PSNR of equal images."""
@@ -56,11 +58,8 @@ def mean(rows: list[dict[str, str]], column: str) -> float:
 
 def interval(rows: list[dict[str, str]], column: str) -> str:
     found = values(rows, column)
-    if len(found) < 2:
-        return "-"
-    rng = np.random.default_rng(0)
-    low, high = np.percentile(rng.choice(found, (RESAMPLES, len(found))).mean(1), (2.5, 97.5))
-    return f"{found.mean():+.2f} [{low:+.2f}, {high:+.2f}]"
+    ends = mean_interval(found, n_resamples=RESAMPLES, seed=0)
+    return "-" if ends is None else f"{found.mean():+.2f} [{ends[0]:+.2f}, {ends[1]:+.2f}]"
 
 
 if __name__ == "__main__":

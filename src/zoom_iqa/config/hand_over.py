@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config.run_report import write_report
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.stage_logs import StageLogs
 
@@ -28,7 +29,7 @@ def hand_over(folder: RunFolder, *, last: str, logs: StageLogs) -> bool:
     if logs.keeps("policy"):
         best = sorted((folder.logs(last) / "best").glob("step-*"))
         logs.keep("policy", best[-1] if best else folder.policy)
-    if logs.keeps("report") and "accuracy" not in folder.metrics()[last]:  # the page shows ratings
+    if logs.keeps("report") and not of_comparisons(folder.metrics()[last]):  # the page shows ratings
         logs.keep("report", write_report(folder.path))
     return True
 

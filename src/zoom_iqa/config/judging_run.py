@@ -35,6 +35,7 @@ from zoom_iqa.curation.judging import conclusion_of
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.engines.speaker import Speaker
+from zoom_iqa.reports.numbers import grade_cell
 from zoom_iqa.tasks.grades import CRITERIA, JUDGE
 
 READ_HERE = (
@@ -181,10 +182,12 @@ def _command() -> None:
     table = _table("images", *HEADS, "failures", title="grades, 1 to 9")
     controls = _table("control", *HEADS, title="how much lower controls are graded")
     for system, found in figures["systems"].items():
-        grades = [_shown(found["criteria"][name]["mean"]) for name in CRITERIA]
+        grades = [grade_cell(found["criteria"][name]["mean"]) for name in CRITERIA]
         table.add_row(Text(printable(system)), str(found["images"]), *grades, str(sum(found["failures"].values())))
         for control, drops in found["controls"].items():
-            controls.add_row(Text(printable(system)), control, *(_shown(drops[name]["lower_by"]) for name in CRITERIA))
+            controls.add_row(
+                Text(printable(system)), control, *(grade_cell(drops[name]["lower_by"]) for name in CRITERIA)
+            )
     console = Console()
     console.print(table)
     console.print(controls)
@@ -205,7 +208,3 @@ def _records(path: Path) -> tuple[Record, ...]:
     if not path.is_file():
         raise DataError(f"{path} is not a file; name the predictions.jsonl of a run or an evaluation")
     return RecordFile(path, RecordCodec()).read()
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"

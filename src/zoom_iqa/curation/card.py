@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Mos
 from zoom_iqa.curation.verdicts import Key, Verdict
 from zoom_iqa.curation.verification import Verification, VisualReliance
 from zoom_iqa.engines.speaker import written_amount
 from zoom_iqa.metrics.correlation import plcc, rmse, srcc
+from zoom_iqa.metrics.undefined import value_or_sentence
 
 Card = dict[str, Any]
 AGREEMENT: Mapping[str, Callable[[list[float], list[float]], float]] = {"srcc": srcc, "plcc": plcc, "rmse": rmse}
@@ -78,10 +78,11 @@ def described(records: Sequence[Record]) -> Card:
         for record in records
         if record.rating is not None and isinstance(record.example.target, Mos)
     ]
+    ratings, mos = [rating for rating, _ in rated], [score for _, score in rated]
     words = [len(step.text.split()) for record in records for step in record.steps]
     return {
         "n": len(records),
-        **{name: _value(metric, [r for r, _ in rated], [m for _, m in rated]) for name, metric in AGREEMENT.items()},
+        **{name: value_or_sentence(metric, ratings, mos) for name, metric in AGREEMENT.items()},
         "crop_rate": statistics.fmean(record.cropped for record in records) if records else None,
         "words_a_turn": statistics.fmean(words) if words else None,
     }
@@ -117,13 +118,6 @@ def _about_entropy(card: Card) -> list[str]:
     if card["verified"] and not test["had_values"]:
         return ["", "The entropy test was off: the generator gave no log-probabilities."]
     return []
-
-
-def _value(metric: Callable[[list[float], list[float]], float], ratings: list[float], mos: list[float]) -> Any:
-    try:
-        return metric(ratings, mos)
-    except UndefinedMetricError as error:
-        return str(error)
 
 
 def _shown(value: Any) -> str:

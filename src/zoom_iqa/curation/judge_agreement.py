@@ -6,16 +6,16 @@ T texts, N = 9 grades.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.curation.judging import Judgement
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.intervals import Interval, bootstrap_interval, statistic_interval
+from zoom_iqa.metrics.undefined import value_or_none, value_or_sentence
 from zoom_iqa.tasks.grades import CRITERIA, HIGHEST, LOWEST
 
 Text = tuple[str, str, str, str]
@@ -61,12 +61,12 @@ def agreement(
         found[name] = Agreement(
             texts=len(texts),
             means=(float(x_T.mean()), float(y_T.mean())),
-            srcc=_or_why(srcc, x_T, y_T),
-            srcc_interval=_or_none(
+            srcc=value_or_sentence(srcc, x_T, y_T),
+            srcc_interval=value_or_none(
                 bootstrap_interval, x_T, y_T, metric="srcc", n_resamples=n_resamples, seed=seed, clusters=images
             ),
             kappa=_KAPPA_UNDEFINED if (value := kappa(counts_TNN.sum(0))) is None else value,
-            kappa_interval=_or_none(
+            kappa_interval=value_or_none(
                 statistic_interval,
                 "weighted kappa",
                 kappa_of,
@@ -116,18 +116,3 @@ def _table(pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     for first, second in pairs:
         counts_NN[first - LOWEST, second - LOWEST] += 1
     return counts_NN
-
-
-def _or_why(metric: Callable[..., float], *values: NDArray[np.float64]) -> float | str:
-    try:
-        return metric(*values)
-    except UndefinedMetricError as error:
-        return str(error)
-
-
-def _or_none(interval: Callable[..., Interval], *values: object, **settings: object) -> Interval | None:
-    """None where too few images, or constant grades, leave no interval."""
-    try:
-        return interval(*values, **settings)
-    except UndefinedMetricError:
-        return None

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from zoom_iqa.curation.judging import CONTROLS, Control, Judgement
+from zoom_iqa.metrics.intervals import mean_interval
 from zoom_iqa.tasks.grades import CRITERIA
 
 Key = tuple[str, str]
@@ -56,15 +55,6 @@ def grades_by_image(judgements: Iterable[Judgement]) -> dict[Key, dict[str, list
 
 def _failures(judgements: Iterable[Judgement]) -> dict[str, int]:
     return dict(Counter(str(one.grades) for one in judgements if isinstance(one.grades, str)))
-
-
-def mean_interval(values: Sequence[float], *, n_resamples: int, seed: int) -> tuple[float, float] | None:
-    """The 95 % percentile bootstrap interval of a mean (Efron and Tibshirani 1993); None for fewer than 3 values."""
-    if len(values) < 3:
-        return None
-    drawn = np.random.default_rng(seed).integers(len(values), size=(n_resamples, len(values)))
-    low, high = np.quantile(np.asarray(values)[drawn].mean(1), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _criterion(grades: Mapping[Key, Sequence[int]], n_resamples: int, seed: int) -> Figures:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from zoom_iqa.base.errors import FailureReason
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record, RecordedStep
+from zoom_iqa.base.regions import fractions_of
 from zoom_iqa.base.types import Box, Region, Step
 from zoom_iqa.evaluation.figures import ImageRatings
 from zoom_iqa.tasks.format import paragraphs
@@ -144,18 +145,12 @@ class Unfinished:
 
 def closer_looks(steps: Sequence[Step | RecordedStep], size: tuple[int, int]) -> tuple[CloserLook, ...]:
     """The crops that these turns of an answer led to, in order, on an image of ``size``."""
-    width, height = size
     ratings = [step.reading.rating for step in steps]
     numbers = [rating if isinstance(rating, float) else None for rating in ratings] + [None]
     return tuple(
         CloserLook(
             box=look.box,
-            region=(
-                look.box[0] / width,
-                look.box[1] / height,
-                look.box[2] / width,
-                look.box[3] / height,
-            ),
+            region=fractions_of(look.box, size),
             sought=sought,
             before=numbers[turn],
             after=numbers[turn + 1],

@@ -19,8 +19,8 @@ from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.engines.engine import Engine, rest
+from zoom_iqa.evaluation.probe_figures import check_names
 from zoom_iqa.evaluation.resumable import predict_missing
-from zoom_iqa.evaluation.views import check_names
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 from zoom_iqa.rollout.collect import collect_groups

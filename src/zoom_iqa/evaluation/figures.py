@@ -10,25 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import (
-    FAILURE_REASONS,
-    PEER_REASONS,
-    ConfigError,
-    DataError,
-    FailureReason,
-    UndefinedMetricError,
-)
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, DataError, FailureReason
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import Mos, Preference
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.evaluation.likeness import likeness_figures
 from zoom_iqa.evaluation.looks import look_figures
 from zoom_iqa.evaluation.preferences import preference_figures, preferences_csv
+from zoom_iqa.evaluation.probe_figures import caption_figures, probe_figures
 from zoom_iqa.evaluation.sharpness import TOO_FEW, decomposed_error, expected_figures, single_figures
-from zoom_iqa.evaluation.views import caption_figures, view_figures
 from zoom_iqa.metrics.diversity import unique_score_ratio
 from zoom_iqa.metrics.ordering import pair_accuracy
-from zoom_iqa.metrics.summary import ImageOutcome, Undefined, counts_by_reason, summarize
+from zoom_iqa.metrics.summary import ImageOutcome, counts_by_reason, summarize
+from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.parallel.reducer import LocalReducer
 
@@ -123,7 +117,7 @@ def rating_figures(records: Sequence[Record]) -> StageMetrics:
         figures |= _over_trajectories(records, images)
         figures |= single_figures(_by_sample(records)) | decomposed_error(trajectories)
     figures |= expected_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
-    figures |= view_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
+    figures |= probe_figures(trajectories, n_resamples=BOOTSTRAP_RESAMPLES, seed=BOOTSTRAP_SEED)
     figures |= caption_figures(records) | likeness_figures(records)
     figures |= look_figures(records)
     return figures
@@ -184,10 +178,9 @@ def _outcome(image: ImageRatings) -> ImageOutcome:
 
 def _ordering(images: Sequence[ImageRatings]) -> StageMetrics:
     ratings = [[math.nan if t.rating is None else t.rating for t in image.trajectories] for image in images]
-    try:
-        found = pair_accuracy(ratings, [image.trajectories[0].example.mos for image in images])
-    except UndefinedMetricError as error:
-        return {"pair_accuracy": str(Undefined(error.reason))}
+    found = value_or_reason(pair_accuracy, ratings, [image.trajectories[0].example.mos for image in images])
+    if isinstance(found, str):
+        return {"pair_accuracy": found}
     return {"pair_accuracy": found.value} | ({} if found.sd is None else {"pair_accuracy_sd": found.sd})
 
 
@@ -210,7 +203,7 @@ def _over_trajectories(records: Sequence[Record], images: Sequence[ImageRatings]
     spreads = [image.spread for image in images if image.spread is not None]
     return {
         "unique_score_ratio": unique_score_ratio([r for r in first_ratings if r is not None], n_images=len(images)),
-        "rating_spread": statistics.fmean(spreads) if spreads else TOO_FEW,
+        "rating_spread": mean_or_reason(spreads, TOO_FEW),
         "clipped_ratings": clipped,
         "clipped_rating_rate": clipped / readable if readable else 0.0,
         "valid_rate": readable / n,

@@ -12,7 +12,7 @@ from typing import Any
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.regions import coverage
 from zoom_iqa.base.types import Region
-from zoom_iqa.metrics.summary import Undefined
+from zoom_iqa.metrics.undefined import mean_or_reason
 from zoom_iqa.objectives.rewards.evidence import boxes_of, evidence_of, hits, locating, looks_of, naming, truth_of
 
 _PLACES = 33  # on each axis, of a box that is put down by chance
@@ -32,12 +32,12 @@ def look_figures(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "turns_per_image": statistics.fmean(len(record.steps) for record in records),
         "looks_per_image": statistics.fmean(len(looks_of(record)) for record in records),
-        "look_hit_rate": _mean([hits(region, look) for region, look in pairs], no_look),
-        "look_hit_rate_by_chance": _mean([chance_of_a_hit(region, look) for region, look in pairs], no_look),
-        "defect_accuracy": _mean([name == 1 for name in names], no_evidence),
-        "defect_family_accuracy": _mean([name > 0 for name in names], no_evidence),
-        "evidence_coverage": _mean([_covered(region, record) for region, record in regional], no_evidence),
-        "evidence_iou": _mean([locating(record) or 0.0 for _, record in regional], no_evidence),
+        "look_hit_rate": mean_or_reason([hits(region, look) for region, look in pairs], no_look),
+        "look_hit_rate_by_chance": mean_or_reason([chance_of_a_hit(region, look) for region, look in pairs], no_look),
+        "defect_accuracy": mean_or_reason([name == 1 for name in names], no_evidence),
+        "defect_family_accuracy": mean_or_reason([name > 0 for name in names], no_evidence),
+        "evidence_coverage": mean_or_reason([_covered(region, record) for region, record in regional], no_evidence),
+        "evidence_iou": mean_or_reason([locating(record) or 0.0 for _, record in regional], no_evidence),
     }
 
 
@@ -56,7 +56,3 @@ def _region(record: Record) -> Region | None:
 
 def _covered(region: Region, record: Record) -> float:
     return coverage(region, boxes_of(evidence_of(record) or ()))
-
-
-def _mean(values: Sequence[float], why_not: str) -> float | str:
-    return statistics.fmean(values) if values else str(Undefined(why_not))

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, UndefinedMetricError
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import CHOICES, MIRRORED, Preference
 from zoom_iqa.metrics.intervals import statistic_interval
-from zoom_iqa.metrics.summary import Undefined, counts_by_reason
+from zoom_iqa.metrics.summary import counts_by_reason
+from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
 from zoom_iqa.objectives.rewards.comparison import matches
 
 UNREADABLE = "unreadable"
@@ -46,10 +47,10 @@ def preference_figures(records: Sequence[Record], *, n_resamples: int, seed: int
         **_by_kind(records, n_resamples, seed),
         "accuracy_always": max(labels.values()) / len(records),
         **_order(records, n_resamples, seed),
-        "first_rate": _share(
+        "first_rate": mean_or_reason(
             [choice == "Image A" for choice in choices if choice != "Similar"], "no answer prefers one"
         ),
-        "similar_rate": _share([choice == "Similar" for choice in choices], "no answer can be read"),
+        "similar_rate": mean_or_reason([choice == "Similar" for choice in choices], "no answer can be read"),
         "label_similar_rate": labels["Similar"] / len(records),
         "valid_rate": len(choices) / len(records),
         "format_rate": statistics.fmean(record.well_formed for record in records),
@@ -117,7 +118,7 @@ def _order(records: Sequence[Record], n_resamples: int, seed: int) -> dict[str, 
     flips = [float(_flips(straight, swapped)) for straight, swapped in both]
     return {
         "n_both_orders": len(both),
-        "order_flip_rate": _share(flips, "no pair has a readable answer in both orders"),
+        "order_flip_rate": mean_or_reason(flips, "no pair has a readable answer in both orders"),
         "order_flip_rate_interval": _interval(
             "order_flip_rate", flips, [_source(straight) for straight, _ in both], n_resamples, seed
         ),
@@ -138,22 +139,16 @@ def _choices_by_label(records: Sequence[Record]) -> dict[str, dict[str, int]]:
     return {label: {choice: found[label, choice] for choice in (*CHOICES, UNREADABLE)} for label in CHOICES}
 
 
-def _share(values: Sequence[float], why_not: str) -> float | str:
-    return statistics.fmean(values) if values else str(Undefined(why_not))
-
-
 def _interval(name: str, values: list[float], clusters: list[Hashable], n_resamples: int, seed: int) -> Any:
     """The interval of a mean, or why there is none."""
     numbers = np.array(values)
-    try:
-        found = statistic_interval(
-            name,
-            lambda rows: float(numbers[rows].mean()),
-            len(values),
-            n_resamples=n_resamples,
-            seed=seed,
-            clusters=clusters,
-        )
-    except UndefinedMetricError as error:
-        return str(Undefined(error.reason))
-    return asdict(found)
+    found = value_or_reason(
+        statistic_interval,
+        name,
+        lambda rows: float(numbers[rows].mean()),
+        len(values),
+        n_resamples=n_resamples,
+        seed=seed,
+        clusters=clusters,
+    )
+    return found if isinstance(found, str) else asdict(found)

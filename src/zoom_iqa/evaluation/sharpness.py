@@ -9,18 +9,17 @@ answers, plus the variance within images.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.metrics.correlation import plcc, rmse, srcc
 from zoom_iqa.metrics.intervals import bootstrap_interval
-from zoom_iqa.metrics.summary import Undefined
+from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
 
 Figures = dict[str, Any]
-TOO_FEW = str(Undefined("no image has two readable ratings"))
+TOO_FEW = "no image has two readable ratings"
 SINGLE = {"srcc_single": srcc, "plcc_single": plcc, "rmse_single": rmse}
 EXPECTED = {"srcc_expected": srcc, "plcc_expected": plcc, "rmse_expected": rmse}
 
@@ -32,7 +31,7 @@ def single_figures(rounds: Sequence[Sequence[Record]]) -> Figures:
         values: list[Any] = []
         for records in rounds:
             rated = [(record.rating, record.example.mos) for record in records if record.rating is not None]
-            values.append(_value(metric, [rating for rating, _ in rated], [mos for _, mos in rated]))
+            values.append(value_or_reason(metric, [rating for rating, _ in rated], [mos for _, mos in rated]))
         undefined = [value for value in values if isinstance(value, str)]
         figures[name] = undefined[0] if undefined else statistics.fmean(values)
     return figures
@@ -51,9 +50,7 @@ def decomposed_error(images: Sequence[Sequence[Record]]) -> Figures:
             variance = statistics.variance(ratings)
             variances.append(variance)
             biases.append((statistics.fmean(ratings) - records[0].example.mos) ** 2 - variance / len(ratings))
-    if not biases:
-        return {"squared_bias": TOO_FEW, "rating_variance": TOO_FEW}
-    return {"squared_bias": statistics.fmean(biases), "rating_variance": statistics.fmean(variances)}
+    return {"squared_bias": mean_or_reason(biases, TOO_FEW), "rating_variance": mean_or_reason(variances, TOO_FEW)}
 
 
 def expected_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
@@ -77,16 +74,8 @@ def expected_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, se
 
     return {
         "n_expected": len(rated),
-        **{name: _value(metric, ratings, mos) for name, metric in EXPECTED.items()},
-        "srcc_expected_interval": _value(interval, ratings, mos),
+        **{name: value_or_reason(metric, ratings, mos) for name, metric in EXPECTED.items()},
+        "srcc_expected_interval": value_or_reason(interval, ratings, mos),
         "expected_spread": statistics.fmean(expected.std for expected in answers),
         "digit_mass": statistics.fmean(expected.mass for expected in answers),
     }
-
-
-def _value(metric: Callable[[list[float], list[float]], Any], ratings: list[float], mos: list[float]) -> Any:
-    """The metric's value, or the text that says why there is none."""
-    try:
-        return metric(ratings, mos)
-    except UndefinedMetricError as error:
-        return str(Undefined(error.reason))

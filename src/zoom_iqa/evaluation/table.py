@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from zoom_iqa.base.printable import printable
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 
 COLUMNS = {
     "PLCC": "plcc",
@@ -167,7 +168,7 @@ LEAST_TITLE = 40
 def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None:
     """Print the stages' figures and where the run lies."""
     console = Console()
-    if any("accuracy" in figures for figures in metrics.values()):
+    if any(map(of_comparisons, metrics.values())):
         console.print(_by_stage("held-out pairs, each asked about in both orders", COMPARED, metrics))
         console.print(_by_stage("answers: which image they prefer, and their form", CHOSEN, metrics))
     else:

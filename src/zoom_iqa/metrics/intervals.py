@@ -112,6 +112,16 @@ def statistic_interval(
     return _percentiles(name, np.array(values), level, len(members or range(n_images)))
 
 
+def mean_interval(values: ArrayLike, *, n_resamples: int, seed: int) -> tuple[float, float] | None:
+    """The ends of the 95 % interval of a mean, every value a draw of its own; None for fewer than 3 values."""
+    numbers = np.asarray(values, dtype=np.float64)
+    if len(numbers) < MIN_IMAGES:
+        return None
+    blocks = _resamples(len(numbers), None, n_resamples, seed)
+    low, high = np.quantile(np.concatenate([numbers[rows].mean(1) for rows in blocks]), [0.025, 0.975])
+    return float(low), float(high)
+
+
 def pearson_rows(x_Rn: Matrix, y_Rn: Matrix) -> Vector:
     """Pearson's correlation of each row, shape (R,); NaN where a row is constant."""
     constant_R = _constant_rows(x_Rn) | _constant_rows(y_Rn)

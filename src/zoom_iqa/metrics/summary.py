@@ -3,35 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
-from numpy.typing import ArrayLike
-
-from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, DataError, FailureReason, UndefinedMetricError
+from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, DataError, FailureReason
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics import correlation, fits
 from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 from zoom_iqa.metrics.intervals import Correlation, Interval, bootstrap_interval
+from zoom_iqa.metrics.undefined import Undefined, Value, value_or_undefined
 
 MIDPOINT = 3.0
 """The value that an unreadable answer has in the second figure: the middle of 1-5."""
 
 HISTOGRAM_BINS = 16
 """Bins of a quarter point over 1-5."""
-
-
-@dataclass(frozen=True)
-class Undefined:
-    """A metric without a value, and why; printed and stored as text, never as NaN."""
-
-    reason: str
-
-    def __str__(self) -> str:
-        return f"undefined ({self.reason})"
-
-
-Value = float | Undefined
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,20 +96,26 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
     all_mos = [o.mos for o in outcomes]
     clusters = [o.cluster or index for index, o in enumerate(outcomes) if not isinstance(o.rating, ParseFailure)]
     imputed = [MIDPOINT if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
+
+    def interval(metric: Correlation) -> Interval | Undefined:
+        return value_or_undefined(
+            bootstrap_interval, scores, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
+        )
+
     return Summary(
         n=n,
         n_valid=len(valid),
-        srcc=_value(correlation.srcc, scores, mos),
-        plcc=_value(correlation.plcc, scores, mos),
-        plcc_logistic4=_value(fits.plcc_logistic4, scores, mos),
-        plcc_isotonic=_value(fits.plcc_isotonic, scores, mos),
-        srcc_isotonic=_value(fits.srcc_isotonic, scores, mos),
-        krcc=_value(correlation.krcc, scores, mos),
-        rmse=_value(correlation.rmse, scores, mos),
-        srcc_interval=_interval("srcc", scores, mos, clusters, n_resamples, seed),
-        plcc_interval=_interval("plcc", scores, mos, clusters, n_resamples, seed),
-        srcc_midpoint=_value(correlation.srcc, imputed, all_mos),
-        plcc_midpoint=_value(correlation.plcc, imputed, all_mos),
+        srcc=value_or_undefined(correlation.srcc, scores, mos),
+        plcc=value_or_undefined(correlation.plcc, scores, mos),
+        plcc_logistic4=value_or_undefined(fits.plcc_logistic4, scores, mos),
+        plcc_isotonic=value_or_undefined(fits.plcc_isotonic, scores, mos),
+        srcc_isotonic=value_or_undefined(fits.srcc_isotonic, scores, mos),
+        krcc=value_or_undefined(correlation.krcc, scores, mos),
+        rmse=value_or_undefined(correlation.rmse, scores, mos),
+        srcc_interval=interval("srcc"),
+        plcc_interval=interval("plcc"),
+        srcc_midpoint=value_or_undefined(correlation.srcc, imputed, all_mos),
+        plcc_midpoint=value_or_undefined(correlation.plcc, imputed, all_mos),
         unique_score_ratio=unique_score_ratio(scores, n_images=n),
         unique_mos_ratio=unique_score_ratio(all_mos, n_images=n),
         clipped_ratings=(ratings := sum(o.rating_clipped for o in outcomes)),
@@ -142,29 +134,6 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
         score_histogram=rating_histogram(scores, n_bins=HISTOGRAM_BINS),
         mos_histogram=rating_histogram(all_mos, n_bins=HISTOGRAM_BINS),
     )
-
-
-def _value(metric: Callable[[ArrayLike, ArrayLike], float], predictions: list[float], mos: list[float]) -> Value:
-    try:
-        return metric(predictions, mos)
-    except UndefinedMetricError as error:
-        return Undefined(error.reason)
-
-
-def _interval(
-    metric: Correlation,
-    predictions: list[float],
-    mos: list[float],
-    clusters: Sequence[str | int],
-    n_resamples: int,
-    seed: int,
-) -> Interval | Undefined:
-    try:
-        return bootstrap_interval(
-            predictions, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
-        )
-    except UndefinedMetricError as error:
-        return Undefined(error.reason)
 
 
 def counts_by_reason(

@@ -11,13 +11,12 @@ from zoom_iqa.base.errors import ImageError
 from zoom_iqa.base.records import Record, RecordedStep, record_without_answer
 from zoom_iqa.base.types import Ending, ParseFailure, Reading, Sample
 from zoom_iqa.data.datasets import ImageDataset
+from zoom_iqa.evaluation.figure_kinds import OWN_SCALE
 from zoom_iqa.evaluation.figures import StageMetrics, figures_of
 from zoom_iqa.evaluation.resumable import predict_missing
-from zoom_iqa.metrics.summary import Undefined
 from zoom_iqa.peers.peer import Peer
 from zoom_iqa.tasks.answer import rating_values
 
-OWN_SCALE = "scores are on the method's own scale"
 NEEDS_MOS_SCALE = ("rmse", "srcc_midpoint", "plcc_midpoint", "unique_score_ratio", "score_histogram")
 """Figures that compare a rating with 1-5, put 3 in its place or count it in hundredths of it."""
 
@@ -43,7 +42,7 @@ def peer_figures(peer: Peer, records: Sequence[Record]) -> StageMetrics:
     """The figures of an evaluation; those that need scores on 1-5 are named undefined where the peer's are not."""
     figures = figures_of(records, None)
     if not peer.on_mos_scale:
-        figures |= dict.fromkeys(NEEDS_MOS_SCALE, str(Undefined(OWN_SCALE)))
+        figures |= dict.fromkeys(NEEDS_MOS_SCALE, OWN_SCALE)
     return figures
 
 

@@ -14,12 +14,12 @@ from typing import Any, TextIO
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.assessment import Assessment, Outcome, Unviewable
+from zoom_iqa.reports.numbers import rounded
 
 COLUMNS = (
     *("image", "width", "height", "rating", "spread", "expected", "expected_std"),
     *("verdict", "crops", "answers", "readable", "failure", "error"),
 )
-DIGITS = 4
 
 
 class JsonList:
@@ -98,17 +98,17 @@ def fields_of(outcome: Outcome) -> dict[str, Any]:
         "image": outcome.source,
         "width": outcome.size[0],
         "height": outcome.size[1],
-        "rating": _rounded(outcome.rating),
-        "spread": _rounded(outcome.spread),
-        "expected": None if expected is None else _rounded(expected.mean),
-        "expected_std": None if expected is None else _rounded(expected.std),
+        "rating": rounded(outcome.rating),
+        "spread": rounded(outcome.spread),
+        "expected": None if expected is None else rounded(expected.mean),
+        "expected_std": None if expected is None else rounded(expected.std),
         "verdict": outcome.verdict,
         "failure": outcome.failure,
         "sections": sections,
         "crops": [
             {
                 "box": list(look.box),
-                "region": [_rounded(end) for end in look.region],
+                "region": [rounded(end) for end in look.region],
                 "sought": look.sought,
                 "rating_before": look.before,
                 "rating_after": look.after,
@@ -132,7 +132,3 @@ def _answer(record: Record) -> dict[str, Any]:
         "ending": record.ending.value,
         "turns": [step.text for step in record.steps],
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DIGITS)

@@ -11,6 +11,7 @@ from PIL import Image
 from zoom_iqa.base.printable import printable
 from zoom_iqa.evaluation.assessment import Assessment, Expected
 from zoom_iqa.evaluation.refinement import Refinement
+from zoom_iqa.reports.numbers import rating_said
 from zoom_iqa.tasks.guidance import Guidance
 from zoom_iqa.tasks.verdict import verdict_of
 
@@ -65,18 +66,14 @@ def _rounds(refinement: Refinement) -> str:
     for number, turn in enumerate(refinement.rounds, 1):
         best = max((mean for _, mean in turn.tried if mean is not None), default=None)
         for name, mean in turn.tried:
-            again = _number(turn.read) if mean is not None and mean == best and turn.read is not None else ""
+            again = rating_said(turn.read) if mean is not None and mean == best and turn.read is not None else ""
             kept = "kept" if name == turn.kept else ""
             rows.append(
-                f'<tr class="{kept}"><td>{number}</td><td>{html.escape(name)}</td><td class="n">{_number(mean)}</td>'
-                f'<td class="n">{again}</td><td>{kept}</td></tr>'
+                f'<tr class="{kept}"><td>{number}</td><td>{html.escape(name)}</td>'
+                f'<td class="n">{rating_said(mean)}</td><td class="n">{again}</td><td>{kept}</td></tr>'
             )
     head = "<tr><th>turn</th><th>edit</th><th>expected rating</th><th>read again</th><th></th></tr>"
     return f"<table>{head}{''.join(rows)}</table>"
-
-
-def _number(rating: float | None) -> str:
-    return "unreadable" if rating is None else f"{rating:.2f}"
 
 
 def _paragraphs(assessment: Assessment) -> str:

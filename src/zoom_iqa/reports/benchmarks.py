@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.evaluation.table import clipped_said, expected_said
+from zoom_iqa.reports.numbers import figure_cell
 from zoom_iqa.reports.published import DATASETS, PAPER, Pair, published_rows
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
@@ -75,11 +76,7 @@ def _cells(pairs: Sequence[Pair | None], paired: bool) -> list[str]:
 
 
 def _measured(figures: Figures | None, key: str) -> Pair | None:
-    return None if figures is None else (_number(figures[key]), _number(figures["srcc"]))
-
-
-def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "undefined"
+    return None if figures is None else (figure_cell(figures[key]), figure_cell(figures["srcc"]))
 
 
 def _images(row: Mapping[str, Figures]) -> str:

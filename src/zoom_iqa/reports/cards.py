@@ -16,6 +16,7 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.base.records import RecordedStep
 from zoom_iqa.base.types import Region
 from zoom_iqa.evaluation.assessment import Assessment, CloserLook, Outcome
+from zoom_iqa.reports.numbers import rating_said
 
 PLAIN_WIDTH = 100
 FRAME = 6
@@ -91,7 +92,7 @@ def look_said(look: CloserLook) -> str:
     if look.before is None and look.after is None:
         return place
     if look.before is None or look.after is None:
-        return f"{place}: {_number(look.before)} before, {_number(look.after)} after"
+        return f"{place}: {rating_said(look.before)} before, {rating_said(look.after)} after"
     change = round(look.after - look.before, 2)
     moved = f"raised by {change:.2f}" if change > 0 else f"lowered by {-change:.2f}" if change < 0 else "left"
     return f"{place}: {look.before:.2f} before, {look.after:.2f} after: {moved}"
@@ -147,7 +148,3 @@ def _thought(step: RecordedStep) -> str:
     thought, closing, _ = step.text.strip().removeprefix("<think>").partition("</think>")
     begins = step.text.lstrip().startswith("<think>") and closing
     return thought.strip() if begins and step.reading.well_formed else step.text
-
-
-def _number(rating: float | None) -> str:
-    return "unreadable" if rating is None else f"{rating:.2f}"

@@ -110,7 +110,7 @@ def comparison_page(
 ) -> str:
     """The page as HTML; ``rows`` are those of ``disagreed``, ``notes`` say what it does without."""
     first = runs[0]
-    findings = [change(replace(first.judged, name=first.name), replace(run.judged, name=run.name)) for run in runs[1:]]
+    findings = [change(_named(first), _named(run)) for run in runs[1:]]
     title = f"{len(runs)} runs on {first.judged.dataset}"
     return filled(
         "compare.html",
@@ -149,6 +149,7 @@ def _off_scale(runs: Sequence[Compared]) -> list[str]:
 
 
 def _named(run: Compared) -> Judged:
+    """A run's evaluation under the name that the run is given."""
     return replace(run.judged, name=run.name)
 
 

@@ -12,6 +12,7 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.run_folder import RunFolder
+from zoom_iqa.evaluation.figure_kinds import of_comparisons, on_mos_scale
 from zoom_iqa.evaluation.figures import ImageRatings, ratings_by_image
 from zoom_iqa.reports.runs import Figures, FinishedRun, read_run, require_figures
 
@@ -35,12 +36,12 @@ class Judged:
     @property
     def compares(self) -> bool:
         """Whether its answers are choices between two images."""
-        return "accuracy" in self.figures
+        return of_comparisons(self.figures)
 
     @property
     def on_mos_scale(self) -> bool:
         """Whether ratings can be compared with opinion scores; those of some peers are on a scale of their own."""
-        return "own scale" not in str(self.figures["rmse"])
+        return on_mos_scale(self.figures)
 
 
 OF_PAGES = (
@@ -74,8 +75,7 @@ def read_contents(path: Path) -> RunContents:
         DataError: it is not a run's, a file of it is damaged, or it has no figures yet.
     """
     run, folder = read_run(path), RunFolder(path)
-    predictions = folder.stage_predictions if run.trained else lambda name: path / name / "predictions.jsonl"
-    judged = tuple(_judged(path, name, figures, predictions(name)) for name, figures in run.metrics.items())
+    judged = tuple(_judged(path, name, figures, run.predictions(name)) for name, figures in run.metrics.items())
     stages = [str(stage) for stage in run.config["stages"]] if run.trained else []
     logs = {stage: logged(folder.logs(stage) / "metrics.csv") for stage in stages}
     return RunContents(

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.evaluation.figures import BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED, ImageRatings
-from zoom_iqa.metrics.correlation import srcc
-from zoom_iqa.metrics.intervals import Interval, bootstrap_difference
+from zoom_iqa.metrics.differences import CorrelationDifference, correlation_difference
+from zoom_iqa.metrics.intervals import Interval
+from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.contents import Judged, LogRow, RunContents
+from zoom_iqa.reports.numbers import ends_said
 
 Kind = Literal["plain", "good", "watch"]
 
@@ -95,9 +96,9 @@ def change(before: Judged, after: Judged) -> Finding:
     """The SRCC of the later evaluation's ratings against that of the one before it, on the images both have rated."""
     found = _difference(before, after, _rating)
     name = f"{after.name} against {before.name}"
-    if isinstance(found, str):
-        return Finding("plain", f"{name}: no difference can be given ({found}).")
-    text = f"{name}: SRCC {found.change:+.3f}, {_said(found.interval)} on {found.images:,} images"
+    if isinstance(found, Undefined):
+        return Finding("plain", f"{name}: no difference can be given ({found.reason}).")
+    text = f"{name}: SRCC {found.value:+.3f}, {_said(found.interval)} on {found.images:,} images"
     if found.interval.low > 0:
         return Finding("good", f"{text}: higher on these images.")
     if found.interval.high < 0:
@@ -108,26 +109,19 @@ def change(before: Judged, after: Judged) -> Finding:
 def sharpness(before: Judged, after: Judged) -> list[Finding]:
     """The same of expected ratings, which leave out the draw of the digits; none where they were not measured."""
     found = _difference(before, after, _expected)
-    if isinstance(found, str):
+    if isinstance(found, Undefined):
         return []
-    text = f"{after.name} against {before.name}: SRCC of expected ratings {found.change:+.3f}, {_said(found.interval)}"
+    text = f"{after.name} against {before.name}: SRCC of expected ratings {found.value:+.3f}, {_said(found.interval)}"
     single = _difference(before, after, _rating)
-    if not isinstance(single, str) and single.interval.low > 0 >= found.interval.low:
+    if not isinstance(single, Undefined) and single.interval.low > 0 >= found.interval.low:
         return [Finding("watch", f"{text}: the gain of answers may be less noise in their digits, not judgement.")]
     return [Finding("plain", f"{text}: judgement without the noise of an answer's digits.")]
 
 
-@dataclass(frozen=True)
-class _Difference:
-    """SRCC after minus SRCC before, its bootstrap interval, and the number of images that both have rated."""
-
-    change: float
-    interval: Interval
-    images: int
-
-
-def _difference(before: Judged, after: Judged, value: Callable[[ImageRatings], float | None]) -> _Difference | str:
-    """The difference, or why there is none."""
+def _difference(
+    before: Judged, after: Judged, value: Callable[[ImageRatings], float | None]
+) -> CorrelationDifference | Undefined:
+    """SRCC after minus SRCC before on the images that both have rated, or why there is none."""
     earlier = {image.trajectories[0].example.id: image for image in before.images}
     both = [
         (value(earlier[key]), value(image), image.trajectories[0].example)
@@ -136,20 +130,16 @@ def _difference(before: Judged, after: Judged, value: Callable[[ImageRatings], f
     ]
     rated = [(old, new, example) for old, new, example in both if old is not None and new is not None]
     olds, news = [old for old, _, _ in rated], [new for _, new, _ in rated]
-    mos = [example.mos for _, _, example in rated]
-    try:
-        interval = bootstrap_difference(
-            news,
-            olds,
-            mos,
-            metric="srcc",
-            n_resamples=BOOTSTRAP_RESAMPLES,
-            seed=BOOTSTRAP_SEED,
-            clusters=[example.reference_id or example.id for _, _, example in rated],
-        )
-        return _Difference(srcc(news, mos) - srcc(olds, mos), interval, len(rated))
-    except UndefinedMetricError as error:
-        return error.reason
+    return value_or_undefined(
+        correlation_difference,
+        news,
+        olds,
+        [example.mos for _, _, example in rated],
+        metric="srcc",
+        n_resamples=BOOTSTRAP_RESAMPLES,
+        seed=BOOTSTRAP_SEED,
+        clusters=[example.reference_id or example.id for _, _, example in rated],
+    )
 
 
 def _said(interval: Interval) -> str:
@@ -237,7 +227,7 @@ def _ends(rows: Sequence[LogRow], key: str) -> list[tuple[float, float]]:
 
 
 def _within(interval: Any) -> str:
-    return f" [{interval['low']:.3f}, {interval['high']:.3f}]" if isinstance(interval, Mapping) else ""
+    return f" {ends_said(interval['low'], interval['high'])}" if isinstance(interval, Mapping) else ""
 
 
 def _number(value: Any) -> str:

@@ -9,10 +9,9 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.evaluation.refinement import Refinement
 from zoom_iqa.reports.files import LOSSY, format_of
+from zoom_iqa.reports.numbers import rating_said, rounded
 from zoom_iqa.tasks.guidance import Guidance, Prompt
 from zoom_iqa.tasks.tools.repairs import Repairs
-
-DIGITS = 4
 
 
 def guidance_fields(
@@ -23,8 +22,8 @@ def guidance_fields(
     found = assessment.expected
     return {
         "image": assessment.source,
-        "rating": _rounded(assessment.rating),
-        "expected": None if found is None else _rounded(found.mean),
+        "rating": rounded(assessment.rating),
+        "expected": None if found is None else rounded(found.mean),
         "target": target,
         "budget": guidance.target.budget,
         "counted_by": counted_by or "estimated",
@@ -45,13 +44,13 @@ def refinement_fields(refinement: Refinement, *, output: str, copied: bool) -> d
     return {
         "output": output,
         "saved_as": "copy" if copied else format_of(Path(output)),
-        "read_before": _rounded(refinement.start_read.mean),
-        "read_after": _rounded(refinement.best_read.mean),
-        "gain": _rounded(refinement.gain),
+        "read_before": rounded(refinement.start_read.mean),
+        "read_after": rounded(refinement.best_read.mean),
+        "gain": rounded(refinement.gain),
         "turns": [
             {
-                "tried": {name: _rounded(mean) for name, mean in turn.tried},
-                "read": _rounded(turn.read),
+                "tried": {name: rounded(mean) for name, mean in turn.tried},
+                "read": rounded(turn.read),
                 "kept": turn.kept,
             }
             for turn in refinement.rounds
@@ -62,7 +61,7 @@ def refinement_fields(refinement: Refinement, *, output: str, copied: bool) -> d
 def guidance_text(fields: dict[str, Any], guidance: Guidance) -> str:
     """The same for people."""
     lines = [
-        f"{fields['image']}: rating {_shown(fields['rating'])}, expected {_shown(fields['expected'])}",
+        f"{fields['image']}: rating {rating_said(fields['rating'])}, expected {rating_said(fields['expected'])}",
         *_prompt("prompt", guidance.prompt, guidance.target.budget, fields["counted_by"]),
     ]
     if guidance.negative is not None:
@@ -87,11 +86,11 @@ def _prompt(name: str, prompt: Prompt, budget: int | None, counted_by: str) -> l
 def _turns(fields: dict[str, Any]) -> list[str]:
     lines = []
     for number, turn in enumerate(fields["turns"], 1):
-        tried = ", ".join(f"{name} {_shown(mean)}" for name, mean in turn["tried"].items())
+        tried = ", ".join(f"{name} {rating_said(mean)}" for name, mean in turn["tried"].items())
         outcome = f"kept {turn['kept']}" if turn["kept"] else "none is better"
         outcome += "" if turn["read"] is None else f" (the best of them, read again: {turn['read']:.2f})"
         lines.append(f"turn {number}: {tried}: {outcome}")
-    before, after = _shown(fields["read_before"]), _shown(fields["read_after"])
+    before, after = rating_said(fields["read_before"]), rating_said(fields["read_after"])
     kept = any(turn["kept"] for turn in fields["turns"])
     moved = f"expected rating, read again, {before} before, {after} after"
     if not kept:
@@ -102,11 +101,3 @@ def _turns(fields: dict[str, Any]) -> list[str]:
     if fields["saved_as"] in LOSSY:
         moved += f"; saved as {fields['saved_as']}, which changes it a little after that; .png keeps it"
     return [*lines, f"written to {fields['output']}: {moved}"]
-
-
-def _shown(value: float | None) -> str:
-    return "unreadable" if value is None else f"{value:.2f}"
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DIGITS)

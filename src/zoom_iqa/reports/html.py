@@ -11,6 +11,7 @@ from typing import Any
 
 from zoom_iqa.base.printable import printable
 from zoom_iqa.reports.findings import Finding
+from zoom_iqa.reports.numbers import ends_said
 
 
 def filled(template: str, *, title: str, scripts: Sequence[str], **parts: str) -> str:
@@ -51,7 +52,7 @@ def table_cell(figures: Mapping[str, Any], key: str) -> str:
 
 
 def _ends(interval: Mapping[str, Any]) -> str:
-    return f"[{interval['low']:.3f}, {interval['high']:.3f}]"
+    return ends_said(interval["low"], interval["high"])
 
 
 def _resource(name: str) -> str:

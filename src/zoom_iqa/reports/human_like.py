@@ -5,10 +5,10 @@ Its tables are not public, so every row says how it was obtained.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 
+from zoom_iqa.reports.numbers import ends_said, figure_cell
+from zoom_iqa.reports.published import rows_of
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures
 
@@ -59,8 +59,7 @@ def human_like_table(measured: Mapping[str, Mapping[str, Figures]], *, remarks: 
 
 
 def _others() -> Iterator[list[str]]:
-    text = files("zoom_iqa").joinpath("assets/published/human_like.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in rows_of("human_like"):
         rouge = [row[f"rouge1_{name}"] for name in (*_ROUGE, "unstated")]
         yield [*(row[name] for name in _COLUMNS), *rouge, ""]
 
@@ -88,13 +87,11 @@ def _gaps(measured: Mapping[str, Mapping[str, Figures]]) -> Iterator[str]:
                 if isinstance(gap, float) and isinstance(interval, Mapping):
                     yield (
                         f"{label}, {name}, {view}: SRCC from the image minus from words {gap:+.3f} "
-                        f"[{interval['low']:+.3f}, {interval['high']:+.3f}]; "
+                        f"{ends_said(interval['low'], interval['high'], '+.3f')}; "
                         f"{figures[f'asked_{probe}']:.1%} of answers had words, and of the ratings from them "
                         f"{figures[f'valid_rate_{probe}']:.1%} can be read."
                     )
 
 
 def _number(value: object) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if isinstance(value, float) else "undefined"
+    return "" if value is None else figure_cell(value)

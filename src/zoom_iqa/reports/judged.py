@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from zoom_iqa.base.errors import DataError
-from zoom_iqa.reports.published import PAPER
+from zoom_iqa.reports.numbers import ends_said, grade_cell
+from zoom_iqa.reports.published import PAPER, rows_of
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.tasks.grades import CRITERIA
 
@@ -57,8 +56,7 @@ def judged_table(judged: Sequence[Judged], *, paired: bool) -> TextTable:
 
 
 def _published(*, cells: int) -> Iterator[list[str]]:
-    text = files("zoom_iqa").joinpath("assets/published/table2.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in rows_of("table2"):
         grades = [cell for name in CRITERIA for cell in (row[name], *[""] * (cells - 1))]
         yield [row["method"], row["dataset"], row["judge"], PAPER, *grades]
 
@@ -73,27 +71,23 @@ def _ours(judged: Judged, *, paired: bool) -> Iterator[list[str]]:
 def _grade(figures: Mapping[str, Any]) -> tuple[str, str, str]:
     """The mean grade and the ends of its interval; empty where there is none."""
     low, high = figures["interval"] or (None, None)
-    return _number(figures["mean"]), _number(low), _number(high)
+    return grade_cell(figures["mean"]), grade_cell(low), grade_cell(high)
 
 
 def _shown(mean: str, low: str, high: str) -> str:
     return f"{mean} [{low}, {high}]" if low else mean or "none"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
 def _ungraded(figures: Mapping[str, Any]) -> str:
     """The judge's answers that have no grades, by reason."""
     failed = ", ".join(f"{reason} {count}" for reason, count in figures["failures"].items()) or "none"
-    of = f" of {figures['answers']}" if "answers" in figures else ""  # folders of before do not say
+    of = f" of {figures['answers']}" if "answers" in figures else ""  # folders of earlier versions hold no such number
     return f"answers{of} without grades: {failed}"
 
 
 def _lower(drop: Mapping[str, Any]) -> str:
     interval = drop["interval"]
-    return f"{drop['lower_by']:.2f}" + ("" if interval is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]")
+    return f"{drop['lower_by']:.2f}" + ("" if interval is None else f" {ends_said(interval[0], interval[1], '.2f')}")
 
 
 def _unsure(system: str, control: str, drops: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from zoom_iqa.curation.judging import Judgement, JudgementCodec
 from zoom_iqa.engines.speaker import written_amount
 from zoom_iqa.metrics.intervals import Interval
 from zoom_iqa.reports.judged import Judged, read_judged
+from zoom_iqa.reports.numbers import ends_said
 from zoom_iqa.reports.rendering import TextTable
 
 N_RESAMPLES, SEED = 1000, 0
@@ -66,7 +67,7 @@ def judges_table(folders: Sequence[Path]) -> TextTable:
 def _shown(value: float | str, interval: Interval | None) -> str:
     if isinstance(value, str):
         return "undefined"
-    return f"{value:.3f}" + ("" if interval is None else f" [{interval.low:.3f}, {interval.high:.3f}]")
+    return f"{value:.3f}" + ("" if interval is None else f" {ends_said(interval.low, interval.high)}")
 
 
 def _spent(name: str, judged: Judged, judgements: Sequence[Judgement]) -> str:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
-from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.benchmarks.sriqa import kind_of, method_of
 from zoom_iqa.data.pairs import Pair, both_orders, pairs_within
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 from zoom_iqa.evaluation.figures import figures_of
 from zoom_iqa.evaluation.rated_pairs import choices_of_ratings
+from zoom_iqa.reports.numbers import ends_said
+from zoom_iqa.reports.published import rows_of
 from zoom_iqa.reports.rendering import MEASURED, TextTable
 from zoom_iqa.reports.runs import Figures, FinishedRun, read_run
 
@@ -54,7 +54,7 @@ def preference_table(named: Sequence[tuple[str, Path]], *, pairs: Path | None, b
         run = read_run(path)
         remarks.append(f"{label}: {run.description}.")
         for dataset, figures in run.by_dataset.items():
-            answered = "accuracy" in figures
+            answered = of_comparisons(figures)
             found = figures if answered else _of_ratings(run, dataset, questions, band)
             rows.append(_row(label, dataset, ANSWERS if answered else RATINGS, found))
     return TextTable(
@@ -75,8 +75,7 @@ def preference_table(named: Sequence[tuple[str, Path]], *, pairs: Path | None, b
 
 
 def _published() -> Iterator[list[str]]:
-    text = files("zoom_iqa").joinpath("assets/published/srbench.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(text.splitlines()):
+    for row in rows_of("srbench"):
         shares = [row["reg_acc"], row["gen_acc"], row["overall_acc"]]
         yield [row["method"], BENCHMARK, f"published, {row['source']}", *shares, "", "", "", ""]
 
@@ -101,7 +100,7 @@ def _share(figures: Figures, key: str) -> str:
         return "" if value is None else "undefined"
     if not isinstance(interval, Mapping):
         return f"{100 * value:.2f}"
-    return f"{100 * value:.2f} [{100 * interval['low']:.1f}, {100 * interval['high']:.1f}]"
+    return f"{100 * value:.2f} {ends_said(100 * interval['low'], 100 * interval['high'], '.1f')}"
 
 
 def _of_ratings(run: FinishedRun, dataset: str, questions: Sequence[Example] | None, band: float) -> Figures:
@@ -135,8 +134,7 @@ def _questions(run: FinishedRun) -> list[Example]:
 
 
 def _records(run: FinishedRun, dataset: str) -> Sequence[Record]:
-    folder = RunFolder(run.path)
-    path = folder.stage_predictions(run.last_stage) if run.trained else run.path / dataset / "predictions.jsonl"
+    path = run.predictions(run.last_stage if run.trained else dataset)
     records = RecordFile(path, RecordCodec()).read() if path.exists() else ()
     if not records:
         raise DataError(f"{path} is absent or empty, so {dataset} cannot be compared; evaluate again")

@@ -38,15 +38,16 @@ def published_rows(table: str) -> list[PublishedRow]:
             {key: value for key, value in row.items() if not key.endswith(("_plcc", "_srcc"))},
             {name: (row[f"{name}_plcc"], row[f"{name}_srcc"]) for name in DATASETS},
         )
-        for row in _rows(table)
+        for row in rows_of(table)
     ]
 
 
 def published_diversity() -> dict[str, str]:
     """The unique-score ratio of each method that the paper gives one of."""
-    return {row["method"]: f"{float(row['unique_score_ratio']):.3f}" for row in _rows("unique_scores")}
+    return {row["method"]: f"{float(row['unique_score_ratio']):.3f}" for row in rows_of("unique_scores")}
 
 
-def _rows(table: str) -> list[dict[str, str]]:
+def rows_of(table: str) -> list[dict[str, str]]:
+    """The lines of assets/published/TABLE.csv by column, as texts."""
     text = files("zoom_iqa").joinpath(f"assets/published/{table}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))

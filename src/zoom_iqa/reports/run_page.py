@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 from PIL.Image import Image
 
-from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.table import FIGURES, titles_of
 from zoom_iqa.metrics.correlation import srcc
+from zoom_iqa.metrics.undefined import value_or_none
 from zoom_iqa.reports.answers import answer_row, expected_and_single, key_of, most_telling_first, rollout_row
 from zoom_iqa.reports.contents import Judged, RunContents
 from zoom_iqa.reports.curves import charts_of
@@ -111,14 +111,8 @@ def _expected_data(judged: Judged) -> dict[str, Any] | None:
     if not pairs:
         return None
     expected, singles, mos = (list(column) for column in zip(*pairs, strict=True))
-    return {"pairs": [pair[:2] for pair in pairs], "srcc": [_or_none(singles, mos), _or_none(expected, mos)]}
-
-
-def _or_none(ratings: list[float], mos: list[float]) -> float | None:
-    try:
-        return srcc(ratings, mos)
-    except UndefinedMetricError:
-        return None  # the page says that it is undefined
+    agreement = [value_or_none(srcc, ratings, mos) for ratings in (singles, expected)]  # None: the page says undefined
+    return {"pairs": [pair[:2] for pair in pairs], "srcc": agreement}
 
 
 def _within_room(contents: RunContents) -> set[tuple[str, str]]:

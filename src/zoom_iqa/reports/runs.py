@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.data.text_files import parse_json, read_text
+from zoom_iqa.evaluation.figure_kinds import of_comparisons
 
 Figures = dict[str, Any]
 EVERYWHERE = ("n", "n_valid", "srcc", "plcc")
@@ -34,6 +36,10 @@ class FinishedRun:
     def last_stage(self) -> str:
         """The last stage of a training run."""
         return str(self.config["stages"][-1])
+
+    def predictions(self, name: str) -> Path:
+        """The file of the answers that figures are of, by their key in ``metrics``: a stage, or a data set."""
+        return RunFolder(self.path).stage_predictions(name) if self.trained else self.path / name / "predictions.jsonl"
 
     @property
     def description(self) -> str:
@@ -105,7 +111,7 @@ def require_figures(path: Path, name: str, figures: object, required: Sequence[s
     missing = [key for key in required if not isinstance(figures, Mapping) or key not in figures]
     if missing:
         other = "it is damaged, or rates nothing"
-        if isinstance(figures, Mapping) and "accuracy" in figures:
+        if isinstance(figures, Mapping) and of_comparisons(figures):
             other = f"it compares images: zoom-iqa report preferences {path}"
         raise DataError(f"{path / 'metrics.json'}: {name} has no {', '.join(missing)}; {other}")
 

@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoom_iqa.base.equality import snapped
-from zoom_iqa.base.errors import DataError, UndefinedMetricError
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED
 from zoom_iqa.metrics.correlation import MIN_IMAGES
 from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
+from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.contents import read_contents
 from zoom_iqa.reports.kept import add_rows, kept_file, kept_runs
+from zoom_iqa.reports.numbers import ends_said
 from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
 from zoom_iqa.reports.study_answers import (
@@ -239,13 +241,12 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
         return f"{figure} of {arm} or {baseline} is undefined in one of the runs"
     if not n_resamples:
         return Difference(value=value, interval=None, seeds=len(seeds), images=len(ids))
-    try:
-        interval = statistic_interval(
-            figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
-            clusters=[shown.photographs[column] for column in columns],
-        )  # fmt: skip
-    except UndefinedMetricError as error:
-        return error.reason
+    interval = value_or_undefined(
+        statistic_interval, figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
+        clusters=[shown.photographs[column] for column in columns],
+    )  # fmt: skip
+    if isinstance(interval, Undefined):
+        return interval.reason
     return Difference(value=value, interval=interval, seeds=len(seeds), images=len(ids))
 
 
@@ -305,7 +306,7 @@ def said(found: Difference | str) -> str:
     if isinstance(found, str):
         return ""
     interval = found.interval
-    return f"{found.value:+.3f}" + ("" if interval is None else f" [{interval.low:+.3f}, {interval.high:+.3f}]")
+    return f"{found.value:+.3f}" + ("" if interval is None else f" {ends_said(interval.low, interval.high, '+.3f')}")
 
 
 def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, str]) -> str:

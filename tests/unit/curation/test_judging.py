@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
-
 import pytest
 
 from support.made_rollouts import rollout, step
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.types import rated_example
-from zoom_iqa.curation.judge_figures import judge_figures, mean_interval
+from zoom_iqa.curation.judge_figures import judge_figures
 from zoom_iqa.curation.judge_step import questions_about
 from zoom_iqa.curation.judging import (
     Control,
@@ -97,14 +95,6 @@ def test_figures_of_a_system() -> None:
     assert found["controls"]["template"]["n"] == 1
     assert found["controls"]["template"]["accuracy"]["lower_by"] == pytest.approx(7 - 3)
     assert found["controls"]["swapped"]["accuracy"]["lower_by"] is None
-
-
-def test_the_interval_of_a_mean_is_near_the_normal_one() -> None:
-    values = [float(value % 10) for value in range(200)]
-    interval = mean_interval(values, n_resamples=4000, seed=1)
-    assert interval is not None
-    half = 1.96 * statistics.pstdev(values) / 200**0.5
-    assert interval == pytest.approx((4.5 - half, 4.5 + half), abs=0.03)
 
 
 def record(name: str, mos: float, *texts: str) -> Record:

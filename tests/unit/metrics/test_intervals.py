@@ -1,3 +1,5 @@
+import statistics
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -5,7 +7,13 @@ from scipy import stats
 from zoom_iqa.base.errors import DataError, UndefinedMetricError
 from zoom_iqa.metrics import intervals
 from zoom_iqa.metrics.correlation import plcc, srcc
-from zoom_iqa.metrics.intervals import bootstrap_difference, bootstrap_interval, pearson_rows, spearman_rows
+from zoom_iqa.metrics.intervals import (
+    bootstrap_difference,
+    bootstrap_interval,
+    mean_interval,
+    pearson_rows,
+    spearman_rows,
+)
 
 
 def pairs(n=80, noise=0.8, seed=0):
@@ -155,3 +163,15 @@ def test_resamples_rank_values_equal_up_to_rounding_alike():
     settings = {"metric": "srcc", "n_resamples": 50, "seed": 0}
     assert bootstrap_interval(noisy, y, **settings) == bootstrap_interval(x, y, **settings)
     assert bootstrap_difference(noisy, y, y, **settings) == bootstrap_difference(x, y, y, **settings)
+
+
+def test_the_interval_of_a_mean_is_near_the_normal_one():
+    values = [float(value % 10) for value in range(200)]
+    interval = mean_interval(values, n_resamples=4000, seed=1)
+    assert interval is not None
+    half = 1.96 * statistics.pstdev(values) / 200**0.5
+    assert interval == pytest.approx((4.5 - half, 4.5 + half), abs=0.03)
+
+
+def test_the_mean_of_two_values_has_no_interval():
+    assert mean_interval([1.0, 2.0], n_resamples=10, seed=0) is None

@@ -8,7 +8,8 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics.correlation import plcc, rmse, srcc
 from zoom_iqa.metrics.fits import plcc_logistic4
-from zoom_iqa.metrics.summary import ImageOutcome, Undefined, summarize
+from zoom_iqa.metrics.summary import ImageOutcome, summarize
+from zoom_iqa.metrics.undefined import Undefined
 
 
 def outcome(rating, mos, cropped=False, well_formed=True, warning=None):

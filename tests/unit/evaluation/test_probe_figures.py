@@ -11,7 +11,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Reading
 from zoom_iqa.evaluation.figures import figures_of
-from zoom_iqa.evaluation.views import caption_figures, check_names, view_figures
+from zoom_iqa.evaluation.probe_figures import caption_figures, check_names, probe_figures
 
 MOS = (1.0, 2.0, 3.0, 4.0, 5.0)
 SHOWN = (1.0, 2.0, 3.0, 4.0, 5.0)
@@ -24,7 +24,7 @@ def image(number: int, shown: float | None, said: float | None, *, asked: bool =
 
 
 def figures(images: list[list[Record]]) -> dict[str, object]:
-    return view_figures(images, n_resamples=200, seed=0)
+    return probe_figures(images, n_resamples=200, seed=0)
 
 
 def test_agreement_from_words_and_the_gap_to_that_from_the_image() -> None:

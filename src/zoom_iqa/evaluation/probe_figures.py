@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from zoom_iqa.base.errors import ConfigError, UndefinedMetricError
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
-from zoom_iqa.metrics.correlation import plcc, srcc
-from zoom_iqa.metrics.intervals import Correlation, bootstrap_difference
-from zoom_iqa.metrics.summary import Undefined
+from zoom_iqa.metrics.differences import CORRELATION_OF, correlation_difference
+from zoom_iqa.metrics.intervals import Correlation
+from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
 from zoom_iqa.tasks.description import Caption
 
 Figures = dict[str, Any]
-METRICS: dict[Correlation, Callable[[list[float], list[float]], float]] = {"srcc": srcc, "plcc": plcc}
-
-
 TAKEN = ("midpoint", "isotonic", "logistic4", "interval", "single", "expected", "valid")
 """What other figures of ratings end with behind ``srcc_``, ``plcc_`` or ``n_``."""
 
@@ -38,7 +35,7 @@ def check_names(probes: Collection[str]) -> None:
             raise ConfigError(f"probes.{name}: there is a figure srcc_{name} or n_{name} already; rename the probe")
 
 
-def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
+def probe_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
     """Figures of each probe that the records (of each image) have answers to; none where there is no probe.
 
     Of each after the first they say how often its words were others: a view of the same words checks nothing.
@@ -47,7 +44,7 @@ def view_figures(images: Sequence[Sequence[Record]], *, n_resamples: int, seed: 
     names = list(dict.fromkeys(name for record in records for name in record.probes))
     figures: Figures = {}
     for name in names:
-        figures |= _of_view(name, images, n_resamples=n_resamples, seed=seed)
+        figures |= _of_probe(name, images, n_resamples=n_resamples, seed=seed)
     for name in names[1:]:
         figures[f"other_words_{name}"] = _other_words(records, names[0], name)
     return figures
@@ -72,7 +69,7 @@ class _Rated:
     cluster: str | int
 
 
-def _of_view(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
+def _of_probe(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int, seed: int) -> Figures:
     answers = [record.probes.get(name, ()) for records in images for record in records]
     asked = sum(bool(found) for found in answers)
     readable = sum(bool(found) and found[0].rating is not None for found in answers)
@@ -83,8 +80,8 @@ def _of_view(name: str, images: Sequence[Sequence[Record]], *, n_resamples: int,
         f"valid_rate_{name}": readable / asked if asked else 0.0,
         f"n_{name}": len(said),
     }
-    for metric in METRICS:
-        figures[f"{metric}_{name}"] = _agreement(metric, [rating for rating, _ in said], [mos for _, mos in said])
+    for metric, of in CORRELATION_OF.items():
+        figures[f"{metric}_{name}"] = value_or_reason(of, [rating for rating, _ in said], [mos for _, mos in said])
         gap, interval = _gap(metric, rated, n_resamples=n_resamples, seed=seed)
         figures |= {f"{metric}_gap_{name}": gap, f"{metric}_gap_interval_{name}": interval}
     return figures
@@ -94,14 +91,7 @@ def _other_words(records: Sequence[Record], first: str, name: str) -> float | st
     """The share of answers asked about in both views whose words differ between them."""
     asked = [(record.probes.get(first, ()), record.probes.get(name, ())) for record in records]
     both = [(one[0].example.references, other[0].example.references) for one, other in asked if one and other]
-    return sum(one != other for one, other in both) / len(both) if both else str(Undefined("no words in both views"))
-
-
-def _agreement(metric: Correlation, ratings: list[float], mos: list[float]) -> float | str:
-    try:
-        return METRICS[metric](ratings, mos)
-    except UndefinedMetricError as error:
-        return str(Undefined(error.reason))
+    return mean_or_reason([one != other for one, other in both], "no words in both views")
 
 
 def _gap(metric: Correlation, rated: Sequence[_Rated], *, n_resamples: int, seed: int) -> tuple[Any, Any]:
@@ -109,15 +99,10 @@ def _gap(metric: Correlation, rated: Sequence[_Rated], *, n_resamples: int, seed
     both = [(one.shown, one.said, one) for one in rated if one.shown is not None and one.said is not None]
     shown, said = [rating for rating, _, _ in both], [rating for _, rating, _ in both]
     mos, clusters = [one.mos for _, _, one in both], [one.cluster for _, _, one in both]
-    of = METRICS[metric]
-    try:
-        gap = of(shown, mos) - of(said, mos)
-        interval = bootstrap_difference(
-            shown, said, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
-        )
-    except UndefinedMetricError as error:
-        return (str(Undefined(error.reason)),) * 2
-    return gap, asdict(interval)
+    found = value_or_reason(
+        correlation_difference, shown, said, mos, metric=metric, n_resamples=n_resamples, seed=seed, clusters=clusters
+    )
+    return (found, found) if isinstance(found, str) else (found.value, asdict(found.interval))
 
 
 def _rated(name: str, records: Sequence[Record], number: int) -> _Rated:
