@@ -179,6 +179,7 @@ def print_table(metrics: Mapping[str, Mapping[str, Any]], run_dir: Path) -> None
         console.print(_by_stage("errors of single answers: the bias that stays in their mean", SCATTER, metrics))
     if any(isinstance(figures.get("defect_accuracy"), float) for figures in metrics.values()):
         console.print(_by_stage("looks and evidence, where the defect is known", EVIDENCE, metrics))
+    _say_why_undefined(console, metrics, COLUMNS | COMPARED | CHOSEN | SHARPNESS | SCATTER)
     for stage, figures in metrics.items():
         if figures.get("clipped_ratings") or figures.get("clipped_labels"):
             _say(console, f"{stage}: {clipped_said(figures)}")
@@ -193,16 +194,21 @@ def print_figures(metrics: Mapping[str, Mapping[str, Any]], folder: Path) -> Non
         console = Console(width=PLAIN_WIDTH)
     for names in _side_by_side(metrics, titles, room=console.width - LEAST_TITLE):
         console.print(_every_figure({name: metrics[name] for name in names}, titles))
-    rated = any("srcc" in figures for figures in metrics.values())
-    lines = ["Unreadable answers are left out of correlations and RMSE where nothing else is said."] if rated else []
-    for dataset, figures in metrics.items():
+    if any("srcc" in figures for figures in metrics.values()):
+        _say(console, "Unreadable answers are left out of correlations and RMSE where nothing else is said.")
+    _say_why_undefined(console, metrics, {title: key for title, key in titles.items() if title not in LOOKS})
+    _say(console, f"run folder: {folder}")
+
+
+def _say_why_undefined(console: Console, metrics: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str]) -> None:
+    """A line for each reason for which figures of a stage or data set have no value."""
+    for name, figures in metrics.items():
         undefined: dict[str, list[str]] = {}
         for title, key in titles.items():
-            if title not in LOOKS and isinstance(figures.get(key), str):
+            if isinstance(figures.get(key), str):
                 undefined.setdefault(figures[key], []).append(title)
-        lines.extend(f"{dataset}: {why}: {'; '.join(titles)}" for why, titles in undefined.items())
-    for line in [*lines, f"run folder: {folder}"]:
-        _say(console, line)
+        for why, without in undefined.items():
+            _say(console, f"{name}: {why}: {'; '.join(without)}")
 
 
 def _say(console: Console, line: str) -> None:
@@ -269,7 +275,8 @@ def _by_stage(title: str, columns: Mapping[str, str], metrics: Mapping[str, Mapp
     for column in kept:
         table.add_column(column, justify="right")
     for stage, figures in metrics.items():
-        table.add_row(Text(printable(stage)), *(_shown(figures.get(key)) for key in kept.values()))
+        values = [figures.get(key) for key in kept.values()]
+        table.add_row(Text(printable(stage)), *("-" if isinstance(value, str) else _shown(value) for value in values))
     return table
 
 

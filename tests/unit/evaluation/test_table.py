@@ -41,8 +41,9 @@ def test_a_row_a_stage_and_the_folder(capsys: pytest.CaptureFixture[str], monkey
         if line.startswith("│")
     }
     assert cells["grpo"] == ["0.812", "0.700", "0.500", "0.750", "1.000", "0.250", "2.500", "340"]
-    assert cells["sft"] == ["undefined", "0.700", "0.500", "0.750", "1.000", "0.250", "-", "340"]
+    assert cells["sft"] == ["-", "0.700", "0.500", "0.750", "1.000", "0.250", "-", "340"]
     assert "off the scale" not in "".join(lines)
+    assert lines[-2] == "sft: undefined (constant predictions): PLCC"
     assert lines[-1] == "run folder: " + "runs/a very long name that a narrow terminal would break" * 3
 
 
@@ -91,7 +92,7 @@ def test_no_heading_is_cut_in_eighty_columns(
     print_table({"grpo": {**compared, "accuracy": 0.125, "n": 1200}}, Path("runs/x"))
     out = capsys.readouterr().out
     assert "…" not in out
-    assert out.count("undefined") == len(compared) - 2
+    assert out.count("undefined (no answer can be read): ") == 1
 
 
 def test_names_and_paths_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
