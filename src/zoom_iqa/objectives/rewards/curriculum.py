@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_not_negative, require_positive, require_share
+from zoom_iqa.base.ranges import require_fraction, require_not_negative, require_positive, require_share, require_whole
 from zoom_iqa.base.records import Record
 from zoom_iqa.objectives.rewards.evidence import locating, looks_of, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
@@ -232,10 +232,8 @@ class LookBonus(OfScores):
 
     def __init__(self, *, weight: float | Schedule, tolerance: float, bound: float, most: int) -> None:
         require_not_negative("reward.look.tolerance", tolerance)
-        if not 0 < bound <= 1:
-            raise ConfigError(f"reward.look.bound={bound} must be a share above 0")
-        if most < 1:
-            raise ConfigError(f"reward.look.most={most} must be at least 1")
+        require_fraction("reward.look.bound", bound)
+        require_whole("reward.look.most", most, least=1)
         self.weight = as_schedule("reward.look.weight", weight)
         self._tolerance, self._bound, self._most = tolerance, bound, most
 
