@@ -14,7 +14,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 
 

@@ -24,7 +24,7 @@ from zoom_iqa.base.ranges import require_fraction, require_not_negative, require
 from zoom_iqa.base.records import Record
 from zoom_iqa.objectives.rewards.evidence import locating, looks_of, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.rewards.terms import OfScores, RankTerm
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.parallel.reducer import Reducer

@@ -17,7 +17,7 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example
 from zoom_iqa.metrics.rouge import RougeMeasure, rouge1
 from zoom_iqa.objectives.rewards.formulas import raised_cosine_reward
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.rewards.terms import OfScores
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.tasks.description import description

@@ -12,7 +12,7 @@ from zoom_iqa.base.ranges import require_one_of, require_positive
 from zoom_iqa.base.targets import Mos
 from zoom_iqa.base.types import Example
 from zoom_iqa.objectives.rewards.formulas import format_reward, rank_reward_against, score_reward
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 
 Preference = Literal["ordinal", "thurstone"]
