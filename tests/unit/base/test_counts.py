@@ -17,7 +17,7 @@ from zoom_iqa.evaluation.assessor import ImageAssessor
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.update import PolicyUpdate
-from zoom_iqa.objectives.rewards.curriculum import LookBonus
+from zoom_iqa.objectives.rewards.looks import LookBonus
 from zoom_iqa.policy.loading import load_policy
 from zoom_iqa.policy.lora import LoraSettings
 from zoom_iqa.rollout.recorder import RolloutRecorder
