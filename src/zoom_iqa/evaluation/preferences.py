@@ -20,9 +20,9 @@ import numpy as np
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, UndefinedMetricError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import CHOICES, MIRRORED, Preference
+from zoom_iqa.metrics.choices import matches
 from zoom_iqa.metrics.intervals import statistic_interval
 from zoom_iqa.metrics.summary import Undefined, counts_by_reason
-from zoom_iqa.objectives.rewards.comparison import matches
 
 UNREADABLE = "unreadable"
 

@@ -15,8 +15,8 @@ from support.made_evidence import ALL_OVER, LOCAL, PRISTINE, REGION, WHOLE, inpu
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example, ImageRef, Preference, rated_example
+from zoom_iqa.metrics.evidence import locating, naming
 from zoom_iqa.objectives.rewards.curriculum import Rung, Tolerance
-from zoom_iqa.objectives.rewards.evidence import locating, naming
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
 from zoom_iqa.objectives.rewards.human import AccuracyTerm, SelfConsistencyTerm
 from zoom_iqa.objectives.rewards.looks import LookBonus

@@ -22,7 +22,7 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_positive, require_share
 from zoom_iqa.base.records import Record
-from zoom_iqa.objectives.rewards.evidence import locating, naming
+from zoom_iqa.metrics.evidence import locating, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
 from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.rewards.looks import LookBonus as LookBonus  # configs of older run folders name it here

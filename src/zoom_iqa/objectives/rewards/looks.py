@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.ranges import require_fraction, require_not_negative, require_whole
-from zoom_iqa.objectives.rewards.evidence import looks_of
+from zoom_iqa.metrics.evidence import looks_of
 from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.rewards.terms import OfScores
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
