@@ -26,7 +26,7 @@ from zoom_iqa.base.types import Ending, Generation, ImagePart, Region, Rollout, 
 from zoom_iqa.config.asked_policy import AskedPolicy, asked_policy
 from zoom_iqa.evaluation.crop_places import PLACES, shown_at, with_last_images
 from zoom_iqa.metrics.correlation import srcc
-from zoom_iqa.objectives.rewards.evidence import looks_of, naming
+from zoom_iqa.metrics.evidence import looks_of, naming
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 from zoom_iqa.tasks.sessions import QuestionSession, request_of
 

@@ -28,7 +28,7 @@ from zoom_iqa.base.types import Ending, Generation, ImagePart, Region, Request, 
 from zoom_iqa.config.asked_policy import AskedPolicy, asked_policy
 from zoom_iqa.evaluation.crop_places import PLACES, shown_at, with_last_images
 from zoom_iqa.evaluation.looks import chance_of_a_hit
-from zoom_iqa.objectives.rewards.evidence import hits
+from zoom_iqa.metrics.evidence import hits
 from zoom_iqa.tasks.reading import read_zoom_turn
 from zoom_iqa.tasks.sessions import QuestionSession, request_of
 

@@ -156,7 +156,7 @@ WRONG = {
     "count": (["sft.accumulate=0"], ["sft.accumulate=0 must be at least 1"]),
     "type that others repeat": (["max_new_tokens=many"], ["error: max_new_tokens=many", "needs int"]),
     "type inside a library": (["sft.module.optimizer.lr=fast"], ["sft.module.optimizer.lr=fast", "needs float"]),
-    "value": (["grpo.module.group_size=1"], ["grpo.module.group_size=1 must be at least 2"]),
+    "value": (["grpo.module.group_size=1"], ["grpo.module.group_size=1 must be a whole number of at least 2"]),
     "value a library refuses": (["grpo.module.optimizer.lr=-1"], ["grpo.module", "optimizer", "-1"]),
     "one of a few": (["penalties.kl_coverage.anchor=new"], ["penalties.kl_coverage.anchor=new", "old or reference"]),
     "values that do not fit": (["penalties.kl_coverage.anchor=old"], ["one update per rollout", "exactly zero"]),

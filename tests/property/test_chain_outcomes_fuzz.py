@@ -21,8 +21,8 @@ from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image
 from zoom_iqa.learning.token_table import build_table
 from zoom_iqa.objectives.filters.evidence import VIEWS
-from zoom_iqa.objectives.rewards.curriculum import LookBonus
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
+from zoom_iqa.objectives.rewards.looks import LookBonus
 from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.reports.answers import answer_row
 from zoom_iqa.reports.assessments import fields_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.schedules import as_schedule
 
 

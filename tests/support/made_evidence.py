@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from zoom_iqa.base.records import Record, RecordedStep
 from zoom_iqa.base.types import Ending, Evidence, Look, ParseFailure, Reading, Region, Truth, rated_example
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.parallel.reducer import LocalReducer, Reducer
 
 REGION: Region = (0.0, 0.0, 0.5, 0.4)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_fraction, require_positive, require_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,10 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stop_strings", tuple(self.stop_strings))
-        if not 0 < self.temperature < math.inf:
-            raise ConfigError(f"sampling.temperature={self.temperature} must be above 0; argmax is greedy=true")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"sampling.top_p={self.top_p} must be above 0 and at most 1 (1 keeps every token)")
-        if self.top_k < 0:
-            raise ConfigError(f"sampling.top_k={self.top_k} must be 0 (keeps every token) or more")
-        if self.max_new_tokens < 1:
-            raise ConfigError(f"sampling.max_new_tokens={self.max_new_tokens} must be at least 1")
+        require_positive("sampling.temperature", self.temperature, note="argmax is greedy=true")
+        require_fraction("sampling.top_p", self.top_p, note="1 keeps every token")
+        require_whole("sampling.top_k", self.top_k, least=0, note="0 keeps every token")
+        require_whole("sampling.max_new_tokens", self.max_new_tokens, least=1)
         if "" in self.stop_strings:
             raise ConfigError("sampling.stop_strings holds an empty text, which would end every generation; remove it")
 

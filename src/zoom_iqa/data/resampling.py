@@ -15,7 +15,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from zoom_iqa.base.errors import ConfigError, DataError
-from zoom_iqa.base.ranges import require_count_or_none
+from zoom_iqa.base.ranges import require_count_or_none, require_whole
 
 
 @runtime_checkable
@@ -74,8 +74,7 @@ class Resampler(Sampler[int]):
     ) -> None:
         if not exponents or not all(0 <= exponent < math.inf for exponent in exponents):
             raise ConfigError(f"exponents={list(exponents)}: give one number from 0 up for each phase")
-        if bins < 1:
-            raise ConfigError(f"bins={bins}: give at least 1")
+        require_whole("bins", bins, least=1)
         require_count_or_none("max_repeats", max_repeats, none_means="caps no image")
         if len(mos) == 0:
             raise DataError("no scores to re-sample by: the data set is empty")

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Never
 
-from zoom_iqa.base.errors import ConfigError, LateError, SessionError
+from zoom_iqa.base.errors import LateError, SessionError
+from zoom_iqa.base.ranges import require_not_negative, require_positive_or_inf, require_whole
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.engine import Engine, rest
 
@@ -37,12 +38,9 @@ class Patience:
     wait_s: float
 
     def __post_init__(self) -> None:
-        if not self.timeout_s > 0:
-            raise ConfigError(f"machine.engine_timeout_s={self.timeout_s} must be above 0 (seconds, inf for ever)")
-        if self.attempts < 1:
-            raise ConfigError(f"machine.engine_attempts={self.attempts} must be at least 1")
-        if not self.wait_s >= 0:
-            raise ConfigError(f"machine.engine_wait_s={self.wait_s} must be 0 or more seconds")
+        require_positive_or_inf("machine.engine_timeout_s", self.timeout_s, inf_means="waits for ever")
+        require_whole("machine.engine_attempts", self.attempts, least=1)
+        require_not_negative("machine.engine_wait_s", self.wait_s, note="it is in seconds")
 
 
 class PatientEngine:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Subset
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Message, ParseFailure, RolloutGroup, Sample
@@ -62,13 +62,10 @@ class Evaluator:
         seed: int,
         probes: Mapping[str, Probe],
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("samples_per_image", samples_per_image)):
-            if value < 1:
-                raise ConfigError(f"{name}={value} of an evaluation must be at least 1")
-        if features_capacity < 0:
-            raise ConfigError(f"features_capacity={features_capacity} must be 0 (keeps none) or more")
-        if workers < 0:
-            raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
+        require_whole("batch_size", batch_size, least=1, note="it counts an evaluation's images at a time")
+        require_whole("samples_per_image", samples_per_image, least=1, note="it counts an evaluation's answers")
+        require_whole("features_capacity", features_capacity, least=0, note="0 keeps none")
+        require_whole("workers", workers, least=0, note="0 loads in the process itself")
         check_names(probes)
         validate_items(dataset.items())
         check_examples(task, dataset.items())

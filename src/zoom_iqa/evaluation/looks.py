@@ -12,8 +12,8 @@ from typing import Any
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.regions import coverage
 from zoom_iqa.base.types import Region
+from zoom_iqa.metrics.evidence import boxes_of, evidence_of, hits, locating, looks_of, naming, truth_of
 from zoom_iqa.metrics.undefined import mean_or_reason
-from zoom_iqa.objectives.rewards.evidence import boxes_of, evidence_of, hits, locating, looks_of, naming, truth_of
 
 _PLACES = 33  # on each axis, of a box that is put down by chance
 

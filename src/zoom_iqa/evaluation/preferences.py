@@ -20,10 +20,10 @@ import numpy as np
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import CHOICES, MIRRORED, Preference
+from zoom_iqa.metrics.choices import matches
 from zoom_iqa.metrics.intervals import statistic_interval
 from zoom_iqa.metrics.summary import counts_by_reason
 from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
-from zoom_iqa.objectives.rewards.comparison import matches
 
 UNREADABLE = "unreadable"
 

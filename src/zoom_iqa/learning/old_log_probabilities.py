@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_not_negative, require_one_of, require_whole
 from zoom_iqa.parallel.reducer import Reducer
 
 
@@ -51,10 +51,8 @@ class SamplerCheck:
     """
 
     def __init__(self, *, tolerance: float, every: int) -> None:
-        if not tolerance >= 0:
-            raise ConfigError(f"update.sampler_check.tolerance={tolerance} must be 0 or more (nats)")
-        if every < 1:
-            raise ConfigError(f"update.sampler_check.every={every} must be at least 1 (rollouts)")
+        require_not_negative("update.sampler_check.tolerance", tolerance, note="it is in nats")
+        require_whole("update.sampler_check.every", every, least=1, note="it counts rollouts")
         self._tolerance, self._every = tolerance, every
         self._trusted: bool | None = None  # not measured yet
 
@@ -128,6 +126,5 @@ def old_policy(choice: str, *, check: SamplerCheck) -> OldPolicy:
         "sampled": Always(recomputed=False),
         "recomputed": Always(recomputed=True),
     }
-    if choice not in choices:
-        raise ConfigError(f"update.old_logp={choice!r}; choose one of {', '.join(choices)}")
+    require_one_of("update.old_logp", choice, list(choices))
     return choices[choice]

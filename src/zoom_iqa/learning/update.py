@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.learning.micro_batch_loss import MicroBatchLoss
 from zoom_iqa.learning.micro_batches import images_to_come, micro_batches_of, split_trajectories
 from zoom_iqa.learning.mini_batch import MiniBatch, Planner, mean_figures
@@ -57,13 +58,9 @@ class PolicyUpdate:
         old_logp: str,
         sampler_check: SamplerCheck,
     ) -> None:
-        for name, value in (
-            ("epochs", epochs),
-            ("mini_batches", mini_batches),
-            ("micro_batch_tokens", micro_batch_tokens),
-        ):
-            if value < 1:
-                raise ConfigError(f"update.{name}={value} must be at least 1")
+        require_whole("update.epochs", epochs, least=1)
+        require_whole("update.mini_batches", mini_batches, least=1)
+        require_whole("update.micro_batch_tokens", micro_batch_tokens, least=1)
         self._planner = Planner(aggregation=aggregation, filters=filters, penalties=penalties)
         for penalty in self._planner.penalties.values():
             penalty.check(updates_per_rollout=epochs * mini_batches)

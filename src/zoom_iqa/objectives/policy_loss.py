@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_fraction, require_positive_or_inf
 from zoom_iqa.objectives.divergence import MAX_LOG_RATIO
 from zoom_iqa.objectives.measures import Measures, mean_of, peak_of
 
@@ -34,10 +34,8 @@ class ClippedPolicyLoss:
     """
 
     def __init__(self, *, clip_low: float, clip_high: float) -> None:
-        if not 0 < clip_low <= 1:
-            raise ConfigError(f"clip_low={clip_low} must be above 0 and at most 1")
-        if not clip_high > 0:
-            raise ConfigError(f"clip_high={clip_high} must be above 0")
+        require_fraction("clip_low", clip_low)
+        require_positive_or_inf("clip_high", clip_high, inf_means="clips no rise")
         self._low, self._high = 1.0 - clip_low, 1.0 + clip_high
 
     def __call__(self, inputs: PolicyInputs) -> tuple[torch.Tensor, Measures]:

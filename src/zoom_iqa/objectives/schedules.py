@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 
 
 @runtime_checkable
@@ -132,6 +133,5 @@ def _finite(name: str, value: float) -> float:
 
 
 def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name}={value!r} must be a whole number of at least 1")
+    require_whole(name, value, least=1)
     return value

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_positive
 from zoom_iqa.objectives.measures import Measures, mean_of
 
 
@@ -22,8 +20,7 @@ class ResponseCrossEntropy:
     """
 
     def __init__(self, *, numeric_weight: float) -> None:
-        if not 0 < numeric_weight < math.inf:
-            raise ConfigError(f"numeric_weight={numeric_weight} must be a number above 0; 1 treats all tokens alike")
+        require_positive("numeric_weight", numeric_weight, note="1 treats all tokens alike")
         self._numeric_weight = numeric_weight
 
     def token_weights(self, numeric_T: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from zoom_iqa.base.errors import ConfigError, PolicyError
+from zoom_iqa.base.ranges import require_count_or_none, require_whole
 from zoom_iqa.policy.folder import FOLDER_HOLDS, check_folder
 from zoom_iqa.policy.lora import LoraSettings, add_adapters
 from zoom_iqa.policy.offloading import offload_checkpoints
@@ -49,11 +50,9 @@ def load_policy(
 
     if dtype not in DTYPES:
         raise PolicyError(f"policy.dtype={dtype!r}: choose one of {', '.join(DTYPES)}")
-    if image_cache < 1:
-        raise ConfigError(f"policy.image_cache={image_cache} must be at least 1: so many preprocessed images are kept")
-    for name, bound in (("min_pixels", min_pixels), ("max_pixels", max_pixels)):
-        if bound is not None and bound < 1:
-            raise ConfigError(f"policy.{name}={bound} must be at least 1; null keeps the processor's own bound")
+    require_whole("policy.image_cache", image_cache, least=1, note="so many preprocessed images are kept")
+    require_count_or_none("policy.min_pixels", min_pixels, none_means="keeps the processor's own bound")
+    require_count_or_none("policy.max_pixels", max_pixels, none_means="keeps the processor's own bound")
     _check_attention(attention)
     source = _locate(path)
     check_folder(Path(source), name=f"policy.path={path}")

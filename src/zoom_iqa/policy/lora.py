@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from zoom_iqa.base.errors import ConfigError, PolicyError
+from zoom_iqa.base.ranges import require_positive, require_whole
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 """The file that peft looks for."""
@@ -28,10 +29,8 @@ class LoraSettings:
     targets: Sequence[str]
 
     def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ConfigError(f"lora.rank={self.rank} must be at least 1")
-        if not self.alpha > 0:
-            raise ConfigError(f"lora.alpha={self.alpha} must be above 0: adapters scaled by nothing learn nothing")
+        require_whole("lora.rank", self.rank, least=1)
+        require_positive("lora.alpha", self.alpha, note="adapters scaled by nothing learn nothing")
         if not self.targets:
             raise ConfigError("lora.targets is empty; name linear layers such as q_proj")
 

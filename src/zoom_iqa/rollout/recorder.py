@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.types import RolloutGroup
 from zoom_iqa.objectives.rewards.rubric import Rewards
@@ -20,9 +20,8 @@ class RolloutRecorder:
     """
 
     def __init__(self, *, every: int, keep: int) -> None:
-        for name, value in (("every", every), ("keep", keep)):
-            if value < 1:
-                raise ConfigError(f"grpo.module.recorder.{name}={value} must be at least 1")
+        require_whole("grpo.module.recorder.every", every, least=1)
+        require_whole("grpo.module.recorder.keep", keep, least=1)
         self._every, self._keep = every, keep
 
     def pick(self, groups: Sequence[RolloutGroup], rewards: Rewards, *, step: int) -> list[Record]:

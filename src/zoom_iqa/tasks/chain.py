@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.types import (
     Ending,
     Generation,
@@ -77,9 +78,8 @@ class ChainTask(WordedTask):
     gives: frozenset[Given] = frozenset({"looks", "evidence", "ratings"})
 
     def __init__(self, *, prompts: ChainPrompts, max_turns: int, max_crops: int, enlarge: float) -> None:
-        for name, value in (("max_turns", max_turns), ("max_crops", max_crops)):
-            if value < 1:
-                raise ConfigError(f"task.{name}={value} must be at least 1")
+        require_whole("task.max_turns", max_turns, least=1)
+        require_whole("task.max_crops", max_crops, least=1)
         if not enlarge >= 1:
             raise ConfigError(f"task.enlarge={enlarge} must be 1 (as it is) or more")
         self.prompts, self.max_turns, self.max_crops, self.enlarge = prompts, max_turns, max_crops, enlarge

@@ -15,8 +15,9 @@ import lightning as L
 import torch
 
 from zoom_iqa.base.atomic_files import named_errors
-from zoom_iqa.base.errors import ConfigError, TrainingError
+from zoom_iqa.base.errors import TrainingError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.parallel.agreement import gathered_lines
 from zoom_iqa.parallel.processes import rank
 from zoom_iqa.parallel.reducer import Reducer
@@ -110,13 +111,12 @@ class EndOfBadSteps(L.Callback):
 
 
 def check_max_bad_steps(stage: str, value: int) -> None:
-    """Pass a number of at least 1.
+    """Pass a whole number of at least 1.
 
     Raises:
         ConfigError: it is not.
     """
-    if value < 1:
-        raise ConfigError(f"{stage}.module.max_bad_steps={value} must be at least 1")
+    require_whole(f"{stage}.module.max_bad_steps", value, least=1)
 
 
 def _shown(ids: Sequence[str]) -> str:

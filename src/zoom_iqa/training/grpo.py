@@ -19,6 +19,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_positive_or_inf, require_whole
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
@@ -99,16 +100,10 @@ class GRPORecipe:
     rubric: Rubric = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.group_size < 2:
-            raise ConfigError(
-                f"grpo.module.group_size={self.group_size} must be at least 2; advantages compare a group"
-            )
-        if self.features_capacity < 0:
-            raise ConfigError(f"grpo.module.features_capacity={self.features_capacity} must be 0 (keeps none) or more")
-        if self.logit_chunk < 1:
-            raise ConfigError(f"grpo.module.logit_chunk={self.logit_chunk} must be at least 1")
-        if not self.max_grad_norm > 0:
-            raise ConfigError(f"grpo.module.max_grad_norm={self.max_grad_norm} must be above 0; inf clips nothing")
+        require_whole("grpo.module.group_size", self.group_size, least=2, note="advantages compare a group")
+        require_whole("grpo.module.features_capacity", self.features_capacity, least=0, note="0 keeps none")
+        require_whole("grpo.module.logit_chunk", self.logit_chunk, least=1)
+        require_positive_or_inf("grpo.module.max_grad_norm", self.max_grad_norm, inf_means="clips nothing")
         self.sampling.require_unbiased()
         object.__setattr__(self, "rubric", Rubric(terms=self.reward))
         self.rubric.check_probes(self.asked)

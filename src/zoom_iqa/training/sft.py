@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_positive_or_inf, require_whole
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.supervised.trajectories import Trajectory
 from zoom_iqa.learning.step_clock import StepClock
@@ -58,11 +58,9 @@ class SFTRecipe:
     freeze_vision_tower: bool
 
     def __post_init__(self) -> None:
-        for name, value in (("accumulate", self.accumulate), ("module.logit_chunk", self.logit_chunk)):
-            if value < 1:
-                raise ConfigError(f"sft.{name}={value} must be at least 1")
-        if not self.max_grad_norm > 0:
-            raise ConfigError(f"sft.module.max_grad_norm={self.max_grad_norm} must be above 0; inf clips nothing")
+        require_whole("sft.accumulate", self.accumulate, least=1)
+        require_whole("sft.module.logit_chunk", self.logit_chunk, least=1)
+        require_positive_or_inf("sft.module.max_grad_norm", self.max_grad_norm, inf_means="clips nothing")
         check_max_bad_steps("sft", self.max_bad_steps)
         check_optimizer(self.optimizer)
         check_rate(self.lr_factor, where="sft.module.lr_factor")

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.loader import SampleLoader
@@ -52,13 +53,10 @@ class StageData(L.LightningDataModule):
         seed: int,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("accumulate", accumulate)):
-            if value < 1:
-                raise ConfigError(f"{name}={value} must be at least 1")
-        if workers < 0:
-            raise ConfigError(f"workers={workers} must be 0 (load in the process itself) or more")
-        if max_lost_images < 0:
-            raise ConfigError(f"max_lost_images={max_lost_images} must be 0 (the first ends the stage) or more")
+        require_whole("batch_size", batch_size, least=1)
+        require_whole("accumulate", accumulate, least=1)
+        require_whole("workers", workers, least=0, note="0 loads in the process itself")
+        require_whole("max_lost_images", max_lost_images, least=0, note="0 ends the stage at the first")
         validate_items(dataset.items())
         self._dataset, self._resampling = dataset, resampling
         self._length, self._batch_size, self._workers, self._seed = length, batch_size * accumulate, workers, seed

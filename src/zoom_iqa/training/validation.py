@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.ranges import require_count_or_none, require_whole
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import figures_of
@@ -51,9 +52,8 @@ class BenchmarkEvaluation(L.Callback):
     def __init__(
         self, *, evaluators: Mapping[str, Evaluator], every: int, monitor: str, patience: int | None, keep_best: bool
     ) -> None:
-        for name, value in (("every", every), ("patience", patience)):
-            if value is not None and value < 1:
-                raise ConfigError(f"validation.{name}={value} must be at least 1")
+        require_whole("validation.every", every, least=1)
+        require_count_or_none("validation.patience", patience, none_means="never stops early")
         if monitor not in MONITORED:
             raise ConfigError(f"validation.monitor={monitor}: choose one of {', '.join(MONITORED)}")
         self._evaluators = {evaluator.dataset_name: evaluator for evaluator in evaluators.values()}

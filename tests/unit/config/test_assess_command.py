@@ -141,7 +141,7 @@ def test_photographs_that_cannot_be_read_are_told(folder: Path, run: Run) -> Non
         (("x.jpg", "--overlay", ""), "--overlay is empty, as an unset variable is"),
         (("x.jpg", "--device", "meta"), "--device meta cannot be used here"),
         (("x.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
-        (("x.jpg", "--samples", "0"), "--samples 0 of an assessment must be at least 1"),
+        (("x.jpg", "--samples", "0"), "--samples 0 must be a whole number of at least 1"),
         (("x.jpg", "--samples", "many"), "--samples"),
         (("x.jpg", "--task", "zom"), "--task zom: there is no such choice; did you mean zoom?"),
         (("x.jpg", "--protocol", "official"), "--protocol official: there is no such choice"),

@@ -166,7 +166,7 @@ def test_what_cannot_be_made_is_refused() -> None:
         made("both", size=9000)
     with pytest.raises(ConfigError, match="orders=none: use both, or drawn"):
         made("none")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="size=0: give at least 1 pair"):
+    with pytest.raises(ConfigError, match="size=0 must be a whole number of at least 1; it counts pairs"):
         made("both", size=0)
     with pytest.raises(ConfigError, match=r"rule\.band"):
         PairRule(band=-0.1, similar=0.3)

@@ -115,7 +115,7 @@ def test_an_engine_that_no_other_can_replace_is_an_error() -> None:
 def test_values_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="engine_timeout_s=0 must be above 0"):
         Patience(timeout_s=0, attempts=1, wait_s=0)
-    with pytest.raises(ConfigError, match="engine_attempts=0 must be at least 1"):
+    with pytest.raises(ConfigError, match="engine_attempts=0 must be a whole number of at least 1"):
         Patience(timeout_s=math.inf, attempts=0, wait_s=0)
     with pytest.raises(ConfigError, match="engine_wait_s=-1 must be 0 or more"):
         Patience(timeout_s=1, attempts=1, wait_s=-1)

@@ -27,9 +27,9 @@ VALUES: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("cache_tokens", 0, r"rollout\.cache_tokens=0 must be at least 1"),
-        ("rows", 0, r"rollout\.rows=0 must be at least 1"),
-        ("context_tokens", -1, r"rollout\.context_tokens=-1 must be at least 1"),
+        ("cache_tokens", 0, r"rollout\.cache_tokens=0 must be a whole number of at least 1"),
+        ("rows", 0, r"rollout\.rows=0 must be a whole number of at least 1"),
+        ("context_tokens", -1, r"rollout\.context_tokens=-1 must be a whole number of at least 1"),
         ("probe_tolerance", 0.0, r"rollout\.probe_tolerance=0\.0 must be above 0"),
         ("probe_tolerance", float("nan"), r"rollout\.probe_tolerance=nan must be above 0"),
     ],

@@ -126,5 +126,5 @@ def test_the_policy_is_in_evaluation_mode_and_no_gradient_is_kept(random_policy:
 @pytest.mark.parametrize("changed", [{"batch_size": 0}, {"samples": 0}])
 def test_numbers_below_one_are_refused(changed: dict[str, int], random_policy: Policy) -> None:
     ((name, _),) = changed.items()
-    with pytest.raises(ConfigError, match=f"{name}=0 of an assessment must be at least 1"):
+    with pytest.raises(ConfigError, match=f"{name}=0 must be a whole number of at least 1; it counts"):
         image_assessor(policy=random_policy, **changed)

@@ -186,7 +186,7 @@ def test_labels_and_files_are_looked_at_before_the_policy(images: Path, tmp_path
         for value in ("abc", "1.5", "0"):
             with pytest.raises(ConfigError, match=rf"{key}={value} must be a whole number of at least 1; null"):
                 broken(f"{key}={value}")
-    with pytest.raises(ConfigError, match=r"^max_new_tokens=0 must be at least 1"):
+    with pytest.raises(ConfigError, match=r"^max_new_tokens=0 must be a whole number of at least 1"):
         broken("max_new_tokens=0")
     with pytest.raises(ConfigError, match="nothing reads this key"):
         broken("+sample=2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pkgutil
 from itertools import pairwise
 from typing import Any
 
@@ -14,10 +15,11 @@ from support.made_evidence import ALL_OVER, LOCAL, PRISTINE, REGION, WHOLE, inpu
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example, ImageRef, Preference, rated_example
-from zoom_iqa.objectives.rewards.curriculum import LookBonus, Rung, Tolerance
-from zoom_iqa.objectives.rewards.evidence import locating, naming
+from zoom_iqa.metrics.evidence import locating, naming
+from zoom_iqa.objectives.rewards.curriculum import Rung, Tolerance
 from zoom_iqa.objectives.rewards.formulas import rank_reward, score_reward
 from zoom_iqa.objectives.rewards.human import AccuracyTerm, SelfConsistencyTerm
+from zoom_iqa.objectives.rewards.looks import LookBonus
 from zoom_iqa.objectives.rewards.rubric import Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm
 
@@ -248,6 +250,10 @@ def test_looking_pays_on_a_right_answer_alone_and_not_for_ever() -> None:
     assert term.reward(inputs_of(group)).tolist() == [pytest.approx(expected[0])]
     everyone = [judged(None, rating=3.0, looks=[LOOK], sample=n) for n in range(5)]
     assert term.reward(inputs_of(everyone)).tolist() == [[0.0] * 5]
+
+
+def test_configs_of_older_run_folders_find_the_bonus_where_it_was() -> None:
+    assert pkgutil.resolve_name("zoom_iqa.objectives.rewards.curriculum.LookBonus") is LookBonus
 
 
 @pytest.mark.parametrize(

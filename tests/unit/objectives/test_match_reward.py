@@ -7,7 +7,8 @@ import pytest
 from support.made_rollouts import choice_record, group, record
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import rated_example
-from zoom_iqa.objectives.rewards.comparison import MatchTerm, matches
+from zoom_iqa.metrics.choices import matches
+from zoom_iqa.objectives.rewards.comparison import MatchTerm
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.parallel.reducer import LocalReducer

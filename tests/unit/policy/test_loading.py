@@ -63,7 +63,7 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0, -3])
 def test_an_image_cache_that_keeps_nothing_is_refused_first(kept: int, asked: list[str]) -> None:
-    with pytest.raises(ConfigError, match=f"policy.image_cache={kept} must be at least 1"):
+    with pytest.raises(ConfigError, match=f"policy.image_cache={kept} must be a whole number of at least 1"):
         load(path="owner/name", image_cache=kept)
     assert not asked
 
@@ -72,8 +72,8 @@ def test_an_image_cache_that_keeps_nothing_is_refused_first(kept: int, asked: li
     ("setting", "message"),
     [
         ({"attention": "flash"}, r"policy.attention=flash: choose one of sdpa, eager, flash_attention_2"),
-        ({"min_pixels": 0}, r"policy.min_pixels=0 must be at least 1"),
-        ({"max_pixels": -5}, r"policy.max_pixels=-5 must be at least 1"),
+        ({"min_pixels": 0}, r"policy.min_pixels=0 must be a whole number of at least 1"),
+        ({"max_pixels": -5}, r"policy.max_pixels=-5 must be a whole number of at least 1"),
     ],
 )
 def test_values_that_no_policy_takes_are_refused_first(setting: dict[str, Any], message: str, asked: list[str]) -> None:

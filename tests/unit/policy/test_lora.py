@@ -77,7 +77,7 @@ def test_an_export_is_a_plain_policy_that_acts_the_same(adapted: Policy, tmp_pat
 def test_wrong_settings_are_named(random_policy: Policy):
     with pytest.raises(ConfigError, match=r"lora.rank=0"):
         LoraSettings(rank=0, alpha=1, targets=["q_proj"])
-    with pytest.raises(ConfigError, match=r"lora.alpha=0 must be above 0"):
+    with pytest.raises(ConfigError, match=r"lora.alpha=0 must be a number above 0"):
         LoraSettings(rank=1, alpha=0, targets=["q_proj"])
     with pytest.raises(
         ConfigError, match="no block has a layer k_porj; choose of down_proj, gate_proj, k_proj, o_proj"

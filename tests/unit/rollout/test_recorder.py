@@ -37,5 +37,5 @@ def test_only_every_so_many_steps() -> None:
 
 @pytest.mark.parametrize(("every", "keep"), [(0, 1), (1, 0)])
 def test_numbers_below_one_are_refused(every: int, keep: int) -> None:
-    with pytest.raises(ConfigError, match=r"recorder\.(every|keep)=0 must be at least 1"):
+    with pytest.raises(ConfigError, match=r"recorder\.(every|keep)=0 must be a whole number of at least 1"):
         RolloutRecorder(every=every, keep=keep)

@@ -11,7 +11,7 @@ from zoom_iqa.objectives.filters.evidence import EvidenceFilter
 from zoom_iqa.objectives.filters.random_share import RandomShare
 from zoom_iqa.objectives.penalties.kl_at_answer_digits import KLCoverage
 from zoom_iqa.objectives.penalties.kl_reference import KLReference
-from zoom_iqa.objectives.rewards.curriculum import LookBonus
+from zoom_iqa.objectives.rewards.looks import LookBonus
 from zoom_iqa.objectives.rewards.rubric import Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm
 from zoom_iqa.tasks.caption_reason import CaptionReasonTask

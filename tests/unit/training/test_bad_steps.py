@@ -66,7 +66,7 @@ def test_ids_from_outside_are_shown_as_a_terminal_may_show_them(
 
 
 def test_a_count_below_one_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"sft\.module\.max_bad_steps=0 must be at least 1"):
+    with pytest.raises(ConfigError, match=r"sft\.module\.max_bad_steps=0 must be a whole number of at least 1"):
         BadSteps(stage="sft", max_bad_steps=0)
 
 

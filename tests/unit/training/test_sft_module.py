@@ -212,7 +212,7 @@ def test_wrong_settings_show_before_there_is_a_policy() -> None:
         settings(logit_chunk=0)
     with pytest.raises(ConfigError, match=r"optimizer: Invalid learning rate: -1"):
         settings(optimizer=sgd(-1))
-    with pytest.raises(ConfigError, match=r"sft.accumulate=0 must be at least 1"):
+    with pytest.raises(ConfigError, match=r"sft.accumulate=0 must be a whole number of at least 1"):
         settings(accumulate=0)
     with pytest.raises(ConfigError, match=r"sft.module.max_grad_norm=0 must be above 0"):
         settings(max_grad_norm=0)

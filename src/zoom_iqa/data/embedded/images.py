@@ -17,7 +17,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_whole
+from zoom_iqa.base.ranges import require_share, require_whole
 from zoom_iqa.base.types import Example, Region, Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS, Distortion, distort
 from zoom_iqa.data.embedded.dead_leaves import dead_leaves
@@ -200,11 +200,9 @@ def _distorted(base: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> tu
 def _check(split: str, size: int, fractions: dict[str, float], augmented: bool) -> None:
     if split not in SPLITS:
         raise ConfigError(f"split={split!r}: give one of {', '.join(SPLITS)}")
-    if size < 1:
-        raise ConfigError(f"size={size}: give at least 1")
+    require_whole("size", size, least=1)
     for name, value in fractions.items():
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{name}_fraction={value}: give a number from 0 to 1")
+        require_share(f"{name}_fraction", value)
     if fractions["local"] + fractions["pristine"] > 1:
         raise ConfigError(f"local_fraction={fractions['local']} and pristine_fraction={fractions['pristine']} exceed 1")
     if split != "train" and (fractions["procedural"] > 0 or augmented):

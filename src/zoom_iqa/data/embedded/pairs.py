@@ -14,7 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_count_or_none
+from zoom_iqa.base.ranges import require_count_or_none, require_whole
 from zoom_iqa.base.types import Example, Sample, Truth
 from zoom_iqa.data.benchmarks import Source
 from zoom_iqa.data.benchmarks.check import Report, inspect
@@ -39,8 +39,7 @@ class EmbeddedPairs(Dataset[Sample]):
 
     def __init__(self, *, images: EmbeddedSet, rule: PairRule, size: int, orders: Orders, seed: int) -> None:
         check_orders(orders)
-        if size < 1:
-            raise ConfigError(f"size={size}: give at least 1 pair")
+        require_whole("size", size, least=1, note="it counts pairs")
         self._images = images
         items = images.items()
         index_of = {item.id: index for index, item in enumerate(items)}

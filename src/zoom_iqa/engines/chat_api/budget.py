@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 
 from zoom_iqa.base.errors import BudgetError, ConfigError
+from zoom_iqa.base.ranges import require_not_negative
 from zoom_iqa.engines.speaker import written_amount
 
 MILLION = 1_000_000
@@ -37,8 +38,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name in ("requests", "tokens", "money", "input_price", "output_price"):
             value = getattr(self, name)
-            if value is not None and not value >= 0:
-                raise ConfigError(f"budget.{name}={value} must be 0 or more")
+            if value is not None:
+                require_not_negative(f"budget.{name}", value)
         if self.money is not None and self.input_price == self.output_price == 0:
             raise ConfigError(
                 f"budget.money={self.money} needs budget.input_price and budget.output_price, of a million tokens"

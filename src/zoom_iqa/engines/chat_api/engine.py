@@ -16,6 +16,7 @@ from typing import Any
 import openai
 
 from zoom_iqa.base.errors import ConfigError, ServerError
+from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.cached import CachedEngine
@@ -72,8 +73,7 @@ class ChatServer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "leave_out", tuple(self.leave_out))
         for name in ("concurrency", "attempts", "max_pixels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1")
+            require_whole(name, getattr(self, name), least=1)
         for name in ("requests_per_minute", "timeout_s", "longest_wait_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_share, require_whole
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Request
 from zoom_iqa.policy.encoding import EncodedPrompt
@@ -33,10 +34,8 @@ def check_admission(*, token_budget: int, join_share: float) -> None:
     Raises:
         ConfigError: naming the value.
     """
-    if token_budget < 1:
-        raise ConfigError(f"machine.token_budget={token_budget} must be at least 1: a prompt and its completion")
-    if not 0 <= join_share <= 1:
-        raise ConfigError(f"machine.join_share={join_share} must be between 0 and 1")
+    require_whole("machine.token_budget", token_budget, least=1, note="it holds a prompt and its completion")
+    require_share("machine.join_share", join_share)
 
 
 class Scheduler:

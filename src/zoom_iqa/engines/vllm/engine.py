@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError, PolicyError, SessionError
+from zoom_iqa.base.ranges import require_positive_or_inf
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Request, TextPart
 from zoom_iqa.engines.sampler import check_drawn
@@ -49,8 +50,7 @@ class VllmEngineRecipe:
 
     def __post_init__(self) -> None:
         self._settings()
-        if not self.probe_tolerance > 0:
-            raise ConfigError(f"rollout.probe_tolerance={self.probe_tolerance} must be above 0 (nats)")
+        require_positive_or_inf("rollout.probe_tolerance", self.probe_tolerance, inf_means="allows any gap (nats)")
 
     def __call__(self, *, policy: Policy, sampling: SamplingParams, features: VisionCache) -> VllmEngine:
         """The engine that samples from ``policy``.

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError, ServerError, SessionError
+from zoom_iqa.base.ranges import require_count_or_none, require_whole
 from zoom_iqa.engines.vllm.drawing import Drawing
 from zoom_iqa.engines.vllm.serving import Completion, ServedRequest, of_language, require_fitting
 from zoom_iqa.policy.head import banned_bias
@@ -51,10 +52,9 @@ class ServingSettings:
     sleep: bool
 
     def __post_init__(self) -> None:
-        for name in ("cache_tokens", "rows", "context_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"rollout.{name}={value} must be at least 1")
+        require_whole("rollout.cache_tokens", self.cache_tokens, least=1)
+        require_whole("rollout.rows", self.rows, least=1)
+        require_count_or_none("rollout.context_tokens", self.context_tokens, none_means="takes the policy's own limit")
 
 
 class ServedModel:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.objectives.allowed import fraction_of
+from zoom_iqa.base.ranges import require_fraction
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.token_covariance import (
@@ -29,8 +29,8 @@ class ClipCov(TokenFilter):
     def __init__(self, *, fraction: float, low: float, high: float, seed: int) -> None:
         if not low < high:
             raise ConfigError(f"filters.clip_cov.low={low} must be below filters.clip_cov.high={high}")
-        self._fraction = fraction_of("filters.clip_cov.fraction", fraction)
-        self._low, self._high, self._seed = low, high, seed
+        require_fraction("filters.clip_cov.fraction", fraction)
+        self._fraction, self._low, self._high, self._seed = fraction, low, high, seed
 
     def keep(
         self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer

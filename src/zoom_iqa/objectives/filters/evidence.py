@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_positive, require_share
-from zoom_iqa.objectives.allowed import fraction_of, one_of
+from zoom_iqa.base.ranges import require_fraction, require_one_of, require_positive, require_share
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.signals import OLD, Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
@@ -65,9 +64,9 @@ class EvidenceFilter(TokenFilter):
 
     def __init__(self, *, view: Hidden, top: float, most_nats: float, shaping: Shaping | None) -> None:
         require_positive("filters.evidence.most_nats", most_nats)
-        self._view = one_of("filters.evidence.view", view, Hidden)
-        self._top = fraction_of("filters.evidence.top", top)
-        self._most_nats, self._shaping = most_nats, shaping
+        require_one_of("filters.evidence.view", view, get_args(Hidden))
+        require_fraction("filters.evidence.top", top)
+        self._view, self._top, self._most_nats, self._shaping = view, top, most_nats, shaping
         self.views = {view: VIEWS[view]}
         self.needs = frozenset() if view == "blank_image" else frozenset({"looks"})
         self._signal = Signal("policy", view=view)

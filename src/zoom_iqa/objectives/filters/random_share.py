@@ -14,7 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from zoom_iqa.objectives.allowed import fraction_of
+from zoom_iqa.base.ranges import require_fraction
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.filters.evidence import top_of_each
 from zoom_iqa.objectives.token_batch import TokenBatch
@@ -39,7 +39,8 @@ class RandomShare(TokenFilter):
     needs = frozenset({"looks"})
 
     def __init__(self, *, top: float, seed: int) -> None:
-        self._top, self._seed = fraction_of("filters.random_share.top", top), seed
+        require_fraction("filters.random_share.top", top)
+        self._top, self._seed = top, seed
 
     def keep(
         self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
-from zoom_iqa.objectives.allowed import fraction_of, one_of
+from zoom_iqa.base.ranges import require_fraction, require_one_of
 from zoom_iqa.objectives.divergence import exact_kl, sampled_kl_to_anchor
 from zoom_iqa.objectives.measures import Measures, mean_of
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan, refuse_inert_anchor, required
@@ -53,10 +53,12 @@ class KLCoverage(Penalty):
         self, *, beta: float | Schedule, fraction: float, digits: Digits, anchor: Anchor, divergence: Divergence
     ) -> None:
         self._beta = not_negative("penalties.kl_coverage.beta", beta)
-        self._fraction = fraction_of("penalties.kl_coverage.fraction", fraction)
-        self._mark = MARKS[one_of("penalties.kl_coverage.digits", digits, Digits)]
-        self._anchor = one_of("penalties.kl_coverage.anchor", anchor, Anchor)
-        self._exact = one_of("penalties.kl_coverage.divergence", divergence, Divergence) == "exact"
+        require_fraction("penalties.kl_coverage.fraction", fraction)
+        require_one_of("penalties.kl_coverage.digits", digits, get_args(Digits))
+        require_one_of("penalties.kl_coverage.anchor", anchor, get_args(Anchor))
+        require_one_of("penalties.kl_coverage.divergence", divergence, get_args(Divergence))
+        self._fraction, self._mark, self._anchor = fraction, MARKS[digits], anchor
+        self._exact = divergence == "exact"
         self.signals = SIGNALS[anchor, divergence]
 
     def check(self, *, updates_per_rollout: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from zoom_iqa.objectives.allowed import fraction_of
+from zoom_iqa.base.ranges import require_fraction
 from zoom_iqa.objectives.divergence import sampled_kl_to_anchor
 from zoom_iqa.objectives.measures import Measures, mean_of
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan, refuse_inert_anchor
@@ -25,7 +25,8 @@ class KLCov(Penalty):
 
     def __init__(self, *, beta: float | Schedule, fraction: float) -> None:
         self._beta = not_negative("penalties.kl_cov.beta", beta)
-        self._fraction = fraction_of("penalties.kl_cov.fraction", fraction)
+        require_fraction("penalties.kl_cov.fraction", fraction)
+        self._fraction = fraction
 
     def check(self, *, updates_per_rollout: int) -> None:
         """Refuse a single update per rollout.

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.records import Record
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import Example
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.metrics.choices import matches
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 
 
@@ -40,9 +40,3 @@ class MatchTerm:
     def reward(self, inputs: RewardInputs) -> torch.Tensor:
         """Return 0 or 1 for each response, shape (B, G)."""
         return torch.tensor([[matches(record) for record in group] for group in inputs.records]).double()
-
-
-def matches(record: Record) -> bool:
-    """Whether a record's choice is the one that people made."""
-    target = record.example.target
-    return isinstance(target, Preference) and record.choice == target.choice

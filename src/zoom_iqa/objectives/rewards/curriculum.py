@@ -22,9 +22,10 @@ from torch import Tensor
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_positive, require_share
 from zoom_iqa.base.records import Record
-from zoom_iqa.objectives.rewards.evidence import locating, looks_of, naming
+from zoom_iqa.metrics.evidence import locating, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
+from zoom_iqa.objectives.rewards.looks import LookBonus as LookBonus  # configs of older run folders name it here
 from zoom_iqa.objectives.rewards.terms import OfScores, RankTerm
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.parallel.reducer import Reducer
@@ -213,39 +214,6 @@ class PerceptualCurriculum(OfScores):
         elif competence.get(RATE, math.inf) < self._rungs[RATE].open_below:
             tolerance = min(bounds.widest, tolerance / bounds.factor)
         self._progress = Progress(competence=competence, passed=passed, tolerance=tolerance)
-
-
-class LookBonus(OfScores):
-    """A bonus for looking, only where the answer is right, and only while few of its group look.
-
-    1 - share / ``bound``, where ``share`` is the share of the group's responses that looked, for a response that looked
-    at least once and at most ``most`` times and whose rating is within ``tolerance`` of the score; else 0. So looking
-    alone earns nothing, and nothing more once a ``bound`` of the group looks. The bound of the rate is after
-    Pixel-Reasoner (arXiv 2505.15966); that a wrong answer earns nothing is ours.
-
-    Raises:
-        ConfigError: a value is out of range.
-    """
-
-    key = "reward.look"
-    needs: frozenset[Given] = frozenset({"looks"})
-
-    def __init__(self, *, weight: float | Schedule, tolerance: float, bound: float, most: int) -> None:
-        require_not_negative("reward.look.tolerance", tolerance)
-        if not 0 < bound <= 1:
-            raise ConfigError(f"reward.look.bound={bound} must be a share above 0")
-        if most < 1:
-            raise ConfigError(f"reward.look.most={most} must be at least 1")
-        self.weight = as_schedule("reward.look.weight", weight)
-        self._tolerance, self._bound, self._most = tolerance, bound, most
-
-    def reward(self, inputs: RewardInputs) -> Tensor:
-        """Return a value in [0, 1) for each response, shape (B, G)."""
-        looks_BG = torch.tensor([[len(looks_of(record)) for record in group] for group in inputs.records])
-        share_B1 = (looks_BG > 0).double().mean(1, keepdim=True)
-        right_BG = (inputs.ratings_BG - inputs.mos_B[:, None]).abs() <= self._tolerance  # false without a rating
-        paid_BG = right_BG & (looks_BG > 0) & (looks_BG <= self._most)
-        return paid_BG * (1 - share_B1 / self._bound).clamp(min=0.0)
 
 
 def _judged(inputs: RewardInputs, judge: Any) -> Tensor:

@@ -12,12 +12,12 @@ from typing import Literal, get_args
 import torch
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_positive
+from zoom_iqa.base.ranges import require_one_of, require_positive, require_share
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Example
 from zoom_iqa.metrics.rouge import RougeMeasure, rouge1
 from zoom_iqa.objectives.rewards.formulas import raised_cosine_reward
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.rewards.terms import OfScores
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.tasks.description import description
@@ -69,11 +69,9 @@ class HumanTextTerm:
     """
 
     def __init__(self, *, weight: float | Schedule, measure: RougeMeasure, floor: float, text: ComparedText) -> None:
-        for name, value, known in (("measure", measure, RougeMeasure), ("text", text, ComparedText)):
-            if value not in get_args(known):
-                raise ConfigError(f"reward.human.{name}={value!r}; choose one of {', '.join(get_args(known))}")
-        if not 0 <= floor <= 1:
-            raise ConfigError(f"reward.human.floor={floor} must be from 0 to 1")
+        require_one_of("reward.human.measure", measure, get_args(RougeMeasure))
+        require_one_of("reward.human.text", text, get_args(ComparedText))
+        require_share("reward.human.floor", floor)
         self.weight = as_schedule("reward.human.weight", weight)
         self._measure, self._floor, self._text = measure, floor, text
 

@@ -14,7 +14,7 @@ import torch
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative
 from zoom_iqa.base.records import Record
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.tasks.grades import CRITERIA, HIGHEST, JUDGE, LOWEST, read_grades
 

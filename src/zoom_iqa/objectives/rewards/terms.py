@@ -8,11 +8,11 @@ from typing import Literal, get_args
 import torch
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_positive
+from zoom_iqa.base.ranges import require_one_of, require_positive
 from zoom_iqa.base.targets import Mos
 from zoom_iqa.base.types import Example
 from zoom_iqa.objectives.rewards.formulas import format_reward, rank_reward_against, score_reward
-from zoom_iqa.objectives.rewards.rubric import RewardInputs
+from zoom_iqa.objectives.rewards.inputs import RewardInputs
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 
 Preference = Literal["ordinal", "thurstone"]
@@ -89,8 +89,7 @@ class RankTerm:
 
     def __init__(self, *, weight: float | Schedule, eps: float, preference: Preference) -> None:
         require_positive("reward.rank.eps", eps)
-        if preference not in get_args(Preference):
-            raise ConfigError(f"reward.rank.preference={preference!r}; choose one of {', '.join(get_args(Preference))}")
+        require_one_of("reward.rank.preference", preference, get_args(Preference))
         self.weight = as_schedule("reward.rank.weight", weight)
         self._eps = eps
         self._thurstone = preference == "thurstone"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_positive_or_inf
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.vllm.engine import VllmEngine
 from zoom_iqa.engines.vllm.shared.remote import RemoteModel
@@ -34,11 +35,9 @@ class VllmServerRecipe:
         place = urllib.parse.urlsplit(self.url)
         if place.scheme != "http" or place.hostname is None or place.path.strip("/"):
             raise ConfigError(f"machine.vllm_url={self.url} must be http://HOST:PORT, as zoom_iqa.serve prints it")
-        for name in ("lost_after_s", "stalled_after_s"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"machine.vllm_{name}={getattr(self, name)} must be above 0 (seconds)")
-        if not self.probe_tolerance > 0:
-            raise ConfigError(f"rollout.probe_tolerance={self.probe_tolerance} must be above 0 (nats)")
+        require_positive_or_inf("machine.vllm_lost_after_s", self.lost_after_s, inf_means="waits for ever")
+        require_positive_or_inf("machine.vllm_stalled_after_s", self.stalled_after_s, inf_means="waits for ever")
+        require_positive_or_inf("rollout.probe_tolerance", self.probe_tolerance, inf_means="allows any gap (nats)")
 
     def __call__(self, *, policy: Policy, sampling: SamplingParams, features: VisionCache) -> VllmEngine:
         """The engine that samples from ``policy``."""
