@@ -30,12 +30,23 @@ class View(Protocol):
         ...
 
 
+class HidesEvidence(View, Protocol):
+    """A view that hides what looks have shown, or more."""
+
+    @property
+    def needs(self) -> frozenset[Given]:
+        """The parts of a trajectory without which it hides nothing."""
+        ...
+
+
 class CoarseCrop:
     """A crop becomes the same region of the first view, enlarged to its size.
 
     So the detail that looking closer has revealed is gone and nothing else: what the region shows, and how the whole
     image looks, stay as they are. Hiding a whole image would change the attribute that is judged.
     """
+
+    needs: frozenset[Given] = frozenset({"looks"})
 
     def original(self, image: ImagePart) -> ImagePart | None:
         """As it is."""
@@ -53,6 +64,8 @@ class CoarseCrop:
 class NoCrop:
     """A crop becomes a grey one; the first view stays."""
 
+    needs: frozenset[Given] = frozenset({"looks"})
+
     def original(self, image: ImagePart) -> ImagePart | None:
         """As it is."""
         return None
@@ -64,6 +77,8 @@ class NoCrop:
 
 class BlankImage:
     """Every image becomes a grey one."""
+
+    needs: frozenset[Given] = frozenset()
 
     def original(self, image: ImagePart) -> ImagePart | None:
         """Grey."""

@@ -22,13 +22,13 @@ from zoom_iqa.base.ranges import require_fraction, require_one_of, require_posit
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.signals import OLD, Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
-from zoom_iqa.objectives.views import BlankImage, CoarseCrop, NoCrop, View, hidden_mark
+from zoom_iqa.objectives.views import BlankImage, CoarseCrop, HidesEvidence, NoCrop, hidden_mark
 from zoom_iqa.parallel.reducer import Reducer
 
 Hidden = Literal["coarse_crop", "no_crop", "blank_image"]
 """How evidence is hidden: crops as coarse as the first view, crops grey, or all images grey."""
 
-VIEWS: dict[Hidden, View] = {"coarse_crop": CoarseCrop(), "no_crop": NoCrop(), "blank_image": BlankImage()}
+VIEWS: dict[Hidden, HidesEvidence] = {"coarse_crop": CoarseCrop(), "no_crop": NoCrop(), "blank_image": BlankImage()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class EvidenceFilter(TokenFilter):
         require_fraction("filters.evidence.top", top)
         self._view, self._top, self._most_nats, self._shaping = view, top, most_nats, shaping
         self.views = {view: VIEWS[view]}
-        self.needs = frozenset() if view == "blank_image" else frozenset({"looks"})
+        self.needs = VIEWS[view].needs
         self._signal = Signal("policy", view=view)
         self.signals = frozenset({self._signal})
 
@@ -112,19 +112,25 @@ class EvidenceFilter(TokenFilter):
         if self._shaping is None:
             return factors_M
         after_M = tokens.mark(hidden_mark(self._view))
-        numbers_N, place_M = tokens.trajectory_M[after_M].unique(return_inverse=True)
-        sums_N = torch.zeros(len(numbers_N), dtype=torch.float64)
-        sums_N.index_add_(0, place_M, self.dependency(tokens)[after_M])
-        means_N = sums_N / torch.bincount(place_M, minlength=len(numbers_N))
+        numbers_N, means_N = trajectory_means(self.dependency(tokens)[after_M], tokens.trajectory_M[after_M])
         total = reducer.sum(torch.tensor([means_N.sum(), float(len(means_N))], dtype=torch.float64))
         if not total[0] > 0:
             return factors_M
         raw_N = (means_N * total[1] / total[0]).clamp(self._shaping.least, self._shaping.most)
         raw_total = reducer.sum(raw_N.sum()[None])
         scaled_N = (raw_N * total[1] / raw_total[0]).to(factors_M.dtype)
-        place_of = torch.searchsorted(numbers_N, tokens.trajectory_M).clamp(max=len(numbers_N) - 1)
-        has_M = numbers_N[place_of] == tokens.trajectory_M if len(numbers_N) else torch.zeros_like(after_M)
-        return torch.where(has_M, scaled_N[place_of], factors_M) if len(numbers_N) else factors_M
+        if len(numbers_N) == 0:
+            return factors_M
+        place_M = torch.searchsorted(numbers_N, tokens.trajectory_M).clamp(max=len(numbers_N) - 1)
+        has_M = numbers_N[place_M] == tokens.trajectory_M
+        return torch.where(has_M, scaled_N[place_M], factors_M)
+
+
+def trajectory_means(value_M: Tensor, trajectory_M: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers of the trajectories that have values, ascending, and the mean of each's in float64, both (N,)."""
+    numbers_N, place_M = trajectory_M.unique(return_inverse=True)
+    sums_N = torch.zeros(len(numbers_N), dtype=torch.float64).index_add_(0, place_M, value_M)
+    return numbers_N, sums_N / torch.bincount(place_M, minlength=len(numbers_N))
 
 
 def top_of_each(value_M: Tensor, group_M: Tensor, *, among_M: Tensor, share: float) -> Tensor:
