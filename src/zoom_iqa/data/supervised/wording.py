@@ -23,14 +23,13 @@ Clauses = tuple[str, str, str, str]
 class Facts:
     """The facts of a thought: ``guess`` is the first score of a trajectory that crops, ``rating`` the true one.
 
-    ``severity`` is one word, ``place`` where the defect is or where the crop looks, ``local`` whether it is there only.
+    ``severity`` is one word, ``place`` where the defect is or where the crop looks.
     """
 
     defect: Defect
     pristine: bool
     severity: str
     place: str
-    local: bool
     guess: str
     rating: str
 
