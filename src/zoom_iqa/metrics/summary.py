@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields
 from numpy.typing import ArrayLike
 
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, DataError, FailureReason, UndefinedMetricError
+from zoom_iqa.base.targets import RATING_MIDDLE
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics import correlation, fits
 from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 from zoom_iqa.metrics.intervals import Correlation, Interval, bootstrap_interval
 
-MIDPOINT = 3.0
 """The value that an unreadable answer has in the second figure: the middle of 1-5."""
 
 HISTOGRAM_BINS = 16
@@ -109,7 +109,7 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
     scores, mos = [rating for rating, _ in valid], [target for _, target in valid]
     all_mos = [o.mos for o in outcomes]
     clusters = [o.cluster or index for index, o in enumerate(outcomes) if not isinstance(o.rating, ParseFailure)]
-    imputed = [MIDPOINT if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
+    imputed = [RATING_MIDDLE if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
     return Summary(
         n=n,
         n_valid=len(valid),

@@ -12,10 +12,10 @@ import numpy as np
 
 from zoom_iqa.base.defects import PRISTINE, Defect
 from zoom_iqa.base.ranges import require_count_or_none, require_not_negative, require_share
+from zoom_iqa.base.targets import RATING_MAX, RATING_MIDDLE, RATING_MIN
 from zoom_iqa.base.types import Region
 from zoom_iqa.data.supervised.boxes import shown_as
 from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
-from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.prompts import PromptSet
 
 
@@ -76,8 +76,7 @@ class TwoTurns:
         )
 
     def _guess_error(self, mos: float, rng: np.random.Generator) -> float:
-        middle = (RATING_MIN + RATING_MAX) / 2
-        return self._guess_pull * (middle - mos) + self._guess_spread * rng.standard_normal()
+        return self._guess_pull * (RATING_MIDDLE - mos) + self._guess_spread * rng.standard_normal()
 
     def _turn(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
         return _written(self._prompts.sections(turn), clauses, box=box, rating=rating, decimals=self.decimals)

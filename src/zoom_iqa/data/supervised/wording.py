@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from zoom_iqa.base.defects import Defect
-from zoom_iqa.tasks.verdict import verdict_of
+from zoom_iqa.tasks.verdict import word_for
 
 Clauses = tuple[str, str, str, str]
 """Summary, directions, issues, decision."""
@@ -86,7 +86,7 @@ class FullWording:
 
     def final(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that needs no closer look."""
-        verdict = verdict_of(float(facts.rating))
+        verdict = word_for(float(facts.rating))
         if facts.pristine:
             summary = _pick(
                 (
@@ -123,7 +123,7 @@ class FullWording:
 
     def doubt(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that asks for a crop."""
-        verdict = verdict_of(float(facts.guess))
+        verdict = word_for(float(facts.guess))
         summary = _pick(
             (
                 f"At this size the image looks {verdict}, but the {facts.place} is hard to judge.",
@@ -150,7 +150,7 @@ class FullWording:
 
     def settled(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 2."""
-        verdict = verdict_of(float(facts.rating))
+        verdict = word_for(float(facts.rating))
         found = facts.defect.phrase if facts.pristine else f"{facts.severity} {facts.defect.noun}"
         summary = _pick(
             (
