@@ -30,7 +30,8 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Generation, Region, Request, TextPart, Truth
 from zoom_iqa.data.datasets import ImageBenchmark
 from zoom_iqa.data.supervised.boxes import shown_as, written
-from zoom_iqa.data.supervised.rationales import RationaleWriter, severity_of, written_rating
+from zoom_iqa.data.supervised.rationales import RationaleWriter, severity_of
+from zoom_iqa.data.supervised.two_turns import written_rating
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.engines.speaker import Speaking
 from zoom_iqa.tasks.task import derive_seed

@@ -24,11 +24,11 @@ from hydra.utils import instantiate
 
 from zoom_iqa.base.defects import DEFECTS, distortion_named
 from zoom_iqa.base.record_files import RecordFile
-from zoom_iqa.base.records import Record, RecordCodec
+from zoom_iqa.base.records import Record, RecordCodec, by_image
 from zoom_iqa.base.types import Mos
 from zoom_iqa.config.curation_run import compose_config
 from zoom_iqa.curation.agreement import NearMos
-from zoom_iqa.curation.verdicts import Verdict, VerdictCodec, by_example, chosen
+from zoom_iqa.curation.verdicts import Verdict, VerdictCodec, chosen
 from zoom_iqa.curation.verification import Verification, VerificationCodec, VisualReliance
 from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.rendering import mean_and_spread
@@ -145,7 +145,7 @@ def _scores(refused: Sequence[bool], faulty: Sequence[bool]) -> list[Any]:
 
 
 def _chosen(folder: Path) -> dict[Key, Record]:
-    attempts = by_example(RecordFile(folder / "trajectories.jsonl", RecordCodec()).read())
+    attempts = by_image(RecordFile(folder / "trajectories.jsonl", RecordCodec()).read())
     return {key: chosen(own) for key, own in attempts.items()}
 
 

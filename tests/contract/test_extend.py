@@ -239,7 +239,7 @@ def test_resampling(config_of: Composed) -> None:
 
 
 def test_curation_filter(config_of: Composed) -> None:
-    brief = instantiate(config_of("Curation filter").hacf)
+    brief = instantiate(config_of("Curation filter").filters.brief)
     example = rated_example(id="a", dataset="d", mos=3.0)
     assert isinstance(brief, JudgesRecord)
     assert brief.reason_of(record_of(rollout(example, step(3.0, text="word " * 30)))) is None

@@ -44,10 +44,20 @@ def test_the_tiny_policy_makes_data_that_can_be_trained_on(curate: Callable[...,
     assert "\n- hacf: NearMos tolerance=2\n" in text
     assert "- rater:" not in text
     assert curate(*LOCAL, "vrf=none").status == 0  # other filters, the same answers
-    assert "money" not in curate(*LOCAL, "dry_run=true").out
-    refused = curate(*LOCAL, "seed=5")
-    assert refused.status == 2
-    assert "holds a run of another config" in refused.err
+    near = "+filters.near={_target_: zoom_iqa.curation.agreement.NearMos, tolerance: 1e-6}"
+    assert curate(*LOCAL, "vrf=none", near).status == 0
+    verdicts = [json.loads(line) for line in (tmp_path / "data" / "verdicts.jsonl").read_text().splitlines()]
+    refused = sum((one["step"], one["reason"]) == ("near", "contradiction") for one in verdicts)
+    assert refused > 0
+    assert f"| refused by near | contradiction | {refused} |" in (tmp_path / "data" / "card.md").read_text()
+    assert "\n- filters.near: NearMos tolerance=1e-06\n" in (tmp_path / "data" / "card.md").read_text()
+    assert f"<h2>refused by near: contradiction ({refused})</h2>" in (tmp_path / "data" / "card.html").read_text()
+    dry = curate(*LOCAL, "dry_run=true").out
+    assert curate(*LOCAL, near, "dry_run=true").out == dry  # a rule asks nothing
+    assert "money" not in dry
+    other = curate(*LOCAL, "seed=5")
+    assert other.status == 2
+    assert "holds a run of another config" in other.err
 
 
 def test_a_server_is_asked_once(curate: Callable[..., Ended], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,6 +106,12 @@ def test_a_model_has_to_be_named(curate: Callable[..., Ended]) -> None:
         ("dry_run=maybe", "dry_run=maybe must be true or false"),
         ("split=null", "split=null: name the images to curate, such as split=train"),
         ("task=chain", "task must be zoom or zoom_released"),
+        ("+filters.brief=3", "filters.brief names no class; give it a _target_ with a reason_of(record)"),
+        ("+filters._target_=zoom_iqa.curation.agreement.NearMos", "tolerance"),
+        ("+filters.near={_target_: zoom_iqa.curation.agreement.NearMos, tolerence: 1}", "filters.near.tolerence"),
+        ("+filters.vrf={_target_: zoom_iqa.curation.agreement.NearMos, tolerance: 1}", "filters.vrf: vrf is a step"),
+        ("filters=clip_cov", "filters.clip_cov: ClipCov has no reason_of(record) to refuse by"),
+        ("filters=brief", "filters"),
     ],
 )
 def test_mistakes_are_one_line(mistake: str, said: str, curate: Callable[..., Ended]) -> None:

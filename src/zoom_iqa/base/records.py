@@ -11,6 +11,7 @@ from typing import Any
 
 from zoom_iqa.base.errors import FailureReason
 from zoom_iqa.base.judgements import Evidence, RatingDistribution
+from zoom_iqa.base.stepwise import Stepwise
 from zoom_iqa.base.types import (
     Choice,
     Ending,
@@ -42,7 +43,7 @@ class RecordedStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(Stepwise):
     """One trajectory over an example.
 
     ``sample`` counts the trajectories of an example from 0; ``expected`` is the distribution that the rating was drawn
@@ -83,20 +84,13 @@ class Record:
         judgement = self.steps[-1].reading.judgement
         return judgement.reason if isinstance(judgement, ParseFailure) else None
 
-    @property
-    def clipped(self) -> bool:
-        """Whether the rating was written off the scale, so that it is one of its ends."""
-        return self.steps[-1].reading.clipped
 
-    @property
-    def well_formed(self) -> bool:
-        """Whether every step met every requirement of its format."""
-        return all(step.reading.well_formed for step in self.steps)
-
-    @property
-    def cropped(self) -> bool:
-        """Whether the trajectory looked closer."""
-        return any(look.box is not None for step in self.steps for look in step.looks)
+def by_image(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
+    """The records of each image, or pair, under its key, in the order of first appearance."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        found.setdefault(record.image_key, []).append(record)
+    return found
 
 
 def record_of(

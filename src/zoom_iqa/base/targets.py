@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+RATING_MIN, RATING_MAX = 1.0, 5.0
+RATING_MIDDLE = (RATING_MIN + RATING_MAX) / 2
+"""The scale of opinion scores and of ratings, 5 the best."""
+
 Choice = Literal["Image A", "Image B", "Similar"]
 
 CHOICES: tuple[Choice, ...] = ("Image A", "Image B", "Similar")

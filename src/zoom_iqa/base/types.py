@@ -15,6 +15,7 @@ from zoom_iqa.base.errors import ConfigError, DataError, FailureReason
 from zoom_iqa.base.indicators import Indicator
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.sampling import SamplingParams
+from zoom_iqa.base.stepwise import Stepwise
 from zoom_iqa.base.targets import CHOICES
 from zoom_iqa.base.targets import Choice as Choice
 from zoom_iqa.base.targets import Mos as Mos
@@ -303,6 +304,10 @@ class Request:
     speaker: str = "policy"
     sampling: SamplingParams | None = None
 
+    def sampled_by(self, default: SamplingParams) -> SamplingParams:
+        """The rule by which its tokens are drawn: its own, or else the engine's."""
+        return default if self.sampling is None else self.sampling
+
 
 class SampledTokens(NamedTuple):
     """Tokens drawn, end token included; log-probabilities and entropies in nats of the distribution sampled from."""
@@ -357,7 +362,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Rollout:
+class Rollout(Stepwise):
     """One trajectory over an example; ``probes`` are what was asked about it afterwards, by the probe's name."""
 
     example: Example
@@ -375,21 +380,6 @@ class Rollout:
     def judgement(self) -> float | Choice | ParseFailure:
         """The last step's rating or choice, or why there is none."""
         return self.steps[-1].reading.judgement
-
-    @property
-    def clipped(self) -> bool:
-        """Whether that rating was written off the scale."""
-        return self.steps[-1].reading.clipped
-
-    @property
-    def cropped(self) -> bool:
-        """Whether the trajectory looked closer."""
-        return any(look.box is not None for step in self.steps for look in step.looks)
-
-    @property
-    def well_formed(self) -> bool:
-        """Whether every step met every requirement of its format."""
-        return all(step.reading.well_formed for step in self.steps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ READ_HERE = (
     "machine",
     "vrf",
     "hacf",
+    "filters",
     "prompts",
     "rater",
 )
@@ -95,6 +96,7 @@ def curate(cfg: DictConfig) -> Curated | None:
         vrf=instantiate(cfg.vrf) if cfg.vrf else None,
         vrf_prompts=instantiate(cfg.questions),
         hacf=instantiate(cfg.hacf) if cfg.hacf else None,
+        filters={name: instantiate(one) for name, one in _filters(cfg).items()},
     )
     if cfg.dry_run:
         price = output_price(cfg.generator)
@@ -139,7 +141,24 @@ def _about(cfg: DictConfig, pipeline: Pipeline, dataset: ImageDataset, *, genera
         **rated,
         "vrf": _rule(cfg.vrf),
         "hacf": _rule(cfg.hacf),
+        **{f"filters.{name}": _rule(one) for name, one in _filters(cfg).items()},
     }
+
+
+def _filters(cfg: DictConfig) -> dict[str, DictConfig]:
+    """The configs of the user's own filters by name; null leaves one out.
+
+    Raises:
+        ConfigError: they have no names, or one names no class.
+    """
+    given = cfg.filters or {}
+    if not isinstance(given, Mapping) or "_target_" in given:
+        raise ConfigError("filters: a filter has a name, which it is counted under; give it as filters.NAME")
+    found = {str(name): one for name, one in given.items() if one is not None}
+    for name, one in found.items():
+        if not isinstance(one, DictConfig) or "_target_" not in one:
+            raise ConfigError(f"filters.{name} names no class; give it a _target_ with a reason_of(record)")
+    return found
 
 
 def _rule(filter_: DictConfig | None) -> str:

@@ -24,7 +24,7 @@ SLOTS = ("{rationale}", "{hints}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rating:
+class RaterAnswer:
     """A rater's answer about a trajectory, as written; ``asked`` names the question, see ``ModelRater.asked``."""
 
     dataset: str
@@ -70,14 +70,14 @@ class ModelRater:
         text = self.prompt.replace("{hints}", written_hints(hints_of(sample.image, sample.example)))
         return (Message("user", (sample.images[0], TextPart(text.replace("{rationale}", shown)))),)
 
-    def reason(self, rating: Rating, rationale: str) -> str | None:
+    def reason(self, answer: RaterAnswer, rationale: str) -> str | None:
         """Why the trajectory is refused; None if it passes. ``unrated`` where the answer holds no verdict."""
         if self.level == "sample":
-            verdicts = _VERDICT.findall(rating.text)
+            verdicts = _VERDICT.findall(answer.text)
             if len({verdict.lower() for verdict in verdicts}) != 1:
                 return "unrated"
             return None if verdicts[0].lower() == "pass" else "contradiction"
-        outcomes = {int(number): verdict.lower() for number, verdict in _SENTENCE.findall(rating.text)}
+        outcomes = {int(number): verdict.lower() for number, verdict in _SENTENCE.findall(answer.text)}
         expected = range(1, len(sentences(rationale)) + 1)
         if set(outcomes) != set(expected):
             return "unrated"
@@ -87,7 +87,7 @@ class ModelRater:
 
 @runtime_checkable
 class JudgesRecord(Protocol):
-    """The protocol of a filter that asks no model: the trajectory itself decides."""
+    """The protocol of a filter that asks no model, in place of a rater or beside it: the trajectory itself decides."""
 
     def reason_of(self, record: Record) -> str | None:
         """Why the trajectory is refused; None if it passes."""
@@ -127,17 +127,17 @@ def numbered(pieces: Sequence[str]) -> str:
     return "\n".join(f"{number}. {piece}" for number, piece in enumerate(pieces, 1))
 
 
-class RatingCodec:
+class RaterAnswerCodec:
     """Lines of ``hacf.jsonl``: a folder may hold answers to the questions of several raters."""
 
-    def key(self, record: Rating) -> Hashable:
+    def key(self, record: RaterAnswer) -> Hashable:
         """Data set, id, sample and question."""
         return record.dataset, record.id, record.sample, record.asked
 
-    def encode(self, record: Rating) -> Mapping[str, Any]:
+    def encode(self, record: RaterAnswer) -> Mapping[str, Any]:
         """JSON-safe fields."""
         return asdict(record)
 
-    def decode(self, fields: Mapping[str, Any]) -> Rating:
+    def decode(self, fields: Mapping[str, Any]) -> RaterAnswer:
         """The record of a line."""
-        return Rating(**{"asked": "", **fields})  # a line of before questions were named: asked for again
+        return RaterAnswer(**{"asked": "", **fields})  # a line written before questions were named: asked for again

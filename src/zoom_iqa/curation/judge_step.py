@@ -11,6 +11,7 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
+from zoom_iqa.base.targets import RATING_MIDDLE
 from zoom_iqa.base.types import Mos
 from zoom_iqa.curation.judging import (
     CONTROLS,
@@ -26,8 +27,6 @@ from zoom_iqa.curation.texts import digest_of
 from zoom_iqa.parallel.stopping import until_stopped
 from zoom_iqa.rollout.collect import collect
 from zoom_iqa.tasks.grades import JUDGE
-
-MIDDLE = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +141,4 @@ def _asked(
 def _is_good(record: Record) -> bool:
     target = record.example.target
     score = target.mean if isinstance(target, Mos) else record.rating
-    return score is None or score >= MIDDLE
+    return score is None or score >= RATING_MIDDLE

@@ -98,4 +98,4 @@ class JudgementCodec:
 
     def decode(self, fields: Mapping[str, Any]) -> Judgement:
         """The record of a line."""
-        return Judgement(**{"about": "", **fields})  # a line of before words were named: asked for again
+        return Judgement(**{"about": "", **fields})  # a line written before words were named: asked for again

@@ -11,12 +11,12 @@ from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import Codec, RecordFile
 from zoom_iqa.base.record_labels import changed_labels
-from zoom_iqa.base.records import Record, RecordCodec, record_of, record_without_answer
+from zoom_iqa.base.records import Record, RecordCodec, by_image, record_of, record_without_answer
 from zoom_iqa.base.types import Example, ParseFailure, Reading, Rollout, Sample
-from zoom_iqa.curation.agreement import ModelRater, Rating, RatingCodec
+from zoom_iqa.curation.agreement import ModelRater, RaterAnswer, RaterAnswerCodec
 from zoom_iqa.curation.question import question
 from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
-from zoom_iqa.curation.verdicts import by_example, chosen, rationale_of, why_malformed
+from zoom_iqa.curation.verdicts import chosen, rationale_of, why_malformed
 from zoom_iqa.curation.verification import Verification, VerificationCodec, answer_of
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.engines.engine import Engine
@@ -111,7 +111,7 @@ def _refuse_changed(path: Path, records: Sequence[Record], items: Sequence[Examp
 
 def _unanswered(items: Sequence[Example], records: Sequence[Record], *, attempt: int) -> list[int]:
     """The images that ``attempt`` is to ask about: without a good answer, and without one of this attempt or later."""
-    made = by_example(records)
+    made = by_image(records)
     return [
         index
         for index, item in enumerate(items)
@@ -131,7 +131,7 @@ def verify(
     questions: VerificationPrompts,
 ) -> tuple[Verification, ...]:
     """Both answers of VRF about the first turn of every well-formed trajectory."""
-    wanted = {key: one for key, found in by_example(records).items() if why_malformed(one := chosen(found)) is None}
+    wanted = {key: one for key, found in by_image(records).items() if why_malformed(one := chosen(found)) is None}
     sections = prompts.sections(1)
 
     def read(text: str) -> Reading:
@@ -167,11 +167,11 @@ def verify(
     return tuple(one for one in found if codec.key(one) in places)
 
 
-def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelRater) -> tuple[Rating, ...]:
+def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelRater) -> tuple[RaterAnswer, ...]:
     """The rater's answer about each of ``records``, which are those that passed so far."""
     wanted = {record.image_key: record for record in records}
 
-    def answer(samples: list[Sample]) -> list[Rating]:
+    def answer(samples: list[Sample]) -> list[RaterAnswer]:
         asked = [(sample, wanted[sample.example.key]) for sample in samples]
         sessions = [
             question(
@@ -188,7 +188,7 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
             if asking.count_unanswered("hacf", [rollout]):
                 made = rollout.steps[0].generation
                 found.append(
-                    Rating(
+                    RaterAnswer(
                         dataset=record.example.dataset,
                         id=record.example.id,
                         sample=record.sample,
@@ -199,10 +199,10 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
                 )
         return found
 
-    codec = RatingCodec()
+    codec = RaterAnswerCodec()
     missing = _missing(path, codec, asking, wanted, lambda record: (*record.image_key, record.sample, rater.asked))
-    ratings = _append(path, codec, asking, missing, answer, title="HACF")
-    return tuple(one for one in ratings if one.asked == rater.asked)
+    found = _append(path, codec, asking, missing, answer, title="HACF")
+    return tuple(one for one in found if one.asked == rater.asked)
 
 
 def _verification(record: Record, pair: Sequence[Rollout]) -> Verification:

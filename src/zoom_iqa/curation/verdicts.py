@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from zoom_iqa.base.records import Record
-from zoom_iqa.curation.agreement import JudgesRecord, ModelRater, Rating
+from zoom_iqa.curation.agreement import JudgesRecord, ModelRater, RaterAnswer
 from zoom_iqa.curation.texts import thought_of
 from zoom_iqa.curation.verification import Verification, VisualReliance
 
 STEPS = ("read", "vrf", "hacf")
+"""Those of every pipeline; filters of one's own have other names."""
+
 Key = tuple[str, str]
 """Data set and id of an example."""
 
@@ -66,14 +68,6 @@ def chosen(records: Sequence[Record]) -> Record:
     return next((record for record in ordered if why_malformed(record) is None), ordered[-1])
 
 
-def by_example(records: Sequence[Record]) -> dict[Key, list[Record]]:
-    """The attempts at each example, in the order of first appearance."""
-    found: dict[Key, list[Record]] = {}
-    for record in records:
-        found.setdefault(record.image_key, []).append(record)
-    return found
-
-
 def rationale_of(record: Record) -> str:
     """The thoughts of a trajectory, a paragraph a turn."""
     return "\n\n".join(thought_of(step.text) for step in record.steps)
@@ -85,21 +79,27 @@ def verdict_of(
     vrf: VisualReliance | None,
     verification: Verification | None,
     hacf: ModelRater | JudgesRecord | None,
-    rating: Rating | None,
+    rater_answer: RaterAnswer | None,
+    filters: Mapping[str, JudgesRecord],
 ) -> Verdict | None:
-    """The fate of an example by the filters that are on; None while an answer that decides it is still missing."""
+    """The fate of an example by the filters that are on, ``filters`` by name after the two; the first refusal counts.
+
+    None while an answer that decides it is still missing.
+    """
     record = chosen(attempts)
     step, reason = "read", why_malformed(record)
     if reason is None and vrf is not None:
         if verification is None:
             return None
         step, reason = "vrf", vrf.reason(verification)
-    if reason is None and isinstance(hacf, JudgesRecord):
-        step, reason = "hacf", hacf.reason_of(record)
     if reason is None and isinstance(hacf, ModelRater):
-        if rating is None:
+        if rater_answer is None:
             return None
-        step, reason = "hacf", hacf.reason(rating, rationale_of(record))
+        step, reason = "hacf", hacf.reason(rater_answer, rationale_of(record))
+    rules = {"hacf": hacf, **filters} if isinstance(hacf, JudgesRecord) else filters
+    for name, rule in rules.items():
+        if reason is None:
+            step, reason = name, rule.reason_of(record)
     return Verdict(
         dataset=record.example.dataset,
         id=record.example.id,

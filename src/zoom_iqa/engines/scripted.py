@@ -40,7 +40,7 @@ class ScriptedEngine:
             return []
         request = self._waiting.pop(0)
         text = self._script(request) if callable(self._script) else self._script[request.key]
-        sampling = self.sampling if request.sampling is None else request.sampling
+        sampling = request.sampled_by(self.sampling)
         whole = list(map(ord, text)) if self._policy is None else self._policy.completion_ids(text)
         ids = tuple(whole[: sampling.max_new_tokens])
         zeros = (0.0,) * len(ids)

@@ -74,7 +74,7 @@ class TransformersEngine:
 
     def _generated(self, request: Request) -> Iterator[Generation | None]:
         """None after each token but the last."""
-        sampling = self.sampling if request.sampling is None else request.sampling
+        sampling = request.sampled_by(self.sampling)
         if sampling.stop_strings not in self._stops:
             self._stops[sampling.stop_strings] = StopCheck(sampling.stop_strings, self._policy)
         stop = self._stops[sampling.stop_strings]

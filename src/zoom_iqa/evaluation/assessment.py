@@ -14,7 +14,7 @@ from zoom_iqa.base.regions import fractions_of
 from zoom_iqa.base.types import Box, Region, Step
 from zoom_iqa.evaluation.figures import ImageRatings
 from zoom_iqa.tasks.format import paragraphs
-from zoom_iqa.tasks.verdict import verdict_of
+from zoom_iqa.tasks.verdict import word_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class Assessment:
     @property
     def verdict(self) -> str | None:
         """The rating in a word."""
-        return None if self.rating is None else verdict_of(self.rating)
+        return None if self.rating is None else word_for(self.rating)
 
     @property
     def failure(self) -> FailureReason | None:

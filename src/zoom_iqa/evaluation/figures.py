@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, ConfigError, DataError, FailureReason
-from zoom_iqa.base.records import Record
+from zoom_iqa.base.records import Record, by_image
 from zoom_iqa.base.targets import Mos, Preference
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.evaluation.likeness import likeness_figures
@@ -65,10 +65,7 @@ class ImageRatings:
 
 def ratings_by_image(records: Sequence[Record]) -> list[ImageRatings]:
     """Predictions by image, in the order in which images first occur."""
-    by_image: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        by_image.setdefault(record.image_key, []).append(record)
-    return [ImageRatings(tuple(sorted(group, key=lambda p: p.sample))) for group in by_image.values()]
+    return [ImageRatings(tuple(sorted(group, key=lambda p: p.sample))) for group in by_image(records).values()]
 
 
 def compares(records: Sequence[Record]) -> bool:

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 from zoom_iqa.base.errors import FAILURE_REASONS, PEER_REASONS, DataError, FailureReason
+from zoom_iqa.base.targets import RATING_MIDDLE
 from zoom_iqa.base.types import ParseFailure
 from zoom_iqa.metrics import correlation, fits
 from zoom_iqa.metrics.diversity import rating_histogram, unique_score_ratio
 from zoom_iqa.metrics.intervals import Correlation, Interval, bootstrap_interval
 from zoom_iqa.metrics.undefined import Undefined, Value, value_or_undefined
-
-MIDPOINT = 3.0
-"""The value that an unreadable answer has in the second figure: the middle of 1-5."""
 
 HISTOGRAM_BINS = 16
 """Bins of a quarter point over 1-5."""
@@ -95,7 +93,8 @@ def summarize(outcomes: Sequence[ImageOutcome], *, n_resamples: int, seed: int) 
     scores, mos = [rating for rating, _ in valid], [target for _, target in valid]
     all_mos = [o.mos for o in outcomes]
     clusters = [o.cluster or index for index, o in enumerate(outcomes) if not isinstance(o.rating, ParseFailure)]
-    imputed = [MIDPOINT if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
+    # in the second figure an unreadable answer has the middle of the scale
+    imputed = [RATING_MIDDLE if isinstance(o.rating, ParseFailure) else o.rating for o in outcomes]
 
     def interval(metric: Correlation) -> Interval | Undefined:
         return value_or_undefined(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from zoom_iqa.base.types import ImagePart, Region
+from zoom_iqa.tasks.task import Given
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,7 +13,7 @@ from zoom_iqa.evaluation.assessment import Assessment, Expected
 from zoom_iqa.evaluation.refinement import Refinement
 from zoom_iqa.reports.numbers import rating_said
 from zoom_iqa.tasks.guidance import Guidance
-from zoom_iqa.tasks.verdict import verdict_of
+from zoom_iqa.tasks.verdict import word_for
 
 LONGEST_SIDE = 1400
 JPEG_QUALITY = 92
@@ -55,7 +55,7 @@ def _said(refinement: Refinement) -> str:
 
 
 def _rating(when: str, read: Expected) -> str:
-    verdict = verdict_of(read.mean)
+    verdict = word_for(read.mean)
     return f"<span>{when}: expected rating {read.mean:.2f} ({verdict}, spread {read.std:.2f})</span>"
 
 

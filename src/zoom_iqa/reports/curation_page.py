@@ -43,14 +43,14 @@ class _Why:
 
     def __init__(self, curated: Curated) -> None:
         self._verifications = {(one.dataset, one.id, one.sample): one for one in curated.verifications}
-        self._ratings = {(one.dataset, one.id, one.sample): one.text for one in curated.ratings}
+        self._rater_answers = {(one.dataset, one.id, one.sample): one.text for one in curated.rater_answers}
 
     def __call__(self, record: Record) -> str:
         place = (*record.image_key, record.sample)
         found = self._verifications.get(place)
         said = "" if found is None else f"<p>VRF asked again: {'; '.join(_answers(found))}.</p>"
-        rating = self._ratings.get(place)
-        said += "" if rating is None else f"<p>The rater:</p><pre>{html.escape(rating)}</pre>"
+        rater_answer = self._rater_answers.get(place)
+        said += "" if rater_answer is None else f"<p>The rater:</p><pre>{html.escape(rater_answer)}</pre>"
         return f'<div class="why">{said}</div>' if said else ""
 
 

@@ -1,15 +1,11 @@
 """Reading a generated answer, such as ``<answer>{"bbox_2d": [0, 0, 0, 0], "rating": 3.52, "tool": "final"}</answer>``.
 
 The first ``<answer>{...}</answer>`` of a text counts, in a Markdown fence or not. Its object is read as strict JSON,
-then leniently: single quotes, trailing commas, ``+3.25``. A number is a JSON number or a string that spells one
-(``"3.52"``); booleans, NaN and infinities are not numbers; a key given twice has its last value. Whatever the text, the
-only error is ``ProtocolError``.
+then leniently (``lenient_json``). Whatever the text, the only error is ``ProtocolError``.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,31 +14,18 @@ from typing import Any, Literal, cast
 
 from zoom_iqa.base.errors import FailureReason, ProtocolError
 from zoom_iqa.base.printable import printable
+from zoom_iqa.base.targets import RATING_MAX as RATING_MAX
+from zoom_iqa.base.targets import RATING_MIN as RATING_MIN
 from zoom_iqa.base.types import ParseFailure, Span
+from zoom_iqa.tasks.lenient_json import Pairs, digit_runs, digits_of, finite_number, read_json
+from zoom_iqa.tasks.lenient_json import WrittenNumber as WrittenNumber
 
 Tool = Literal["crop", "final"]
 
-RATING_MIN = 1.0
-RATING_MAX = 5.0
 TOOLS: tuple[Tool, ...] = ("crop", "final")
 
 _OPENING = re.compile(r"<answer>\s*(?:```(?:json|JSON)?\s*)?(?=\{)")
 _CLOSING = re.compile(r"(?<=\})\s*(?:```\s*)?</answer>")
-_STRING = r'"(?:[^"\\]|\\.)*"' + "|" + r"'(?:[^'\\]|\\.)*'"
-_UNSIGNED = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_NUMBER = f"-?{_UNSIGNED}"
-_SPELLED = re.compile(rf"[+-]?{_UNSIGNED}")
-# an escape outside a string is one piece: else each of many escaped quotes would be searched to the end of the text
-_LEXEME = re.compile(
-    rf"(?P<string>{_STRING})|(?P<word>[^\W\d]\w*)|(?P<number>{_NUMBER})"
-    r"|(?P<plus>(?<=[:\[,\s])\+(?=[0-9]))|(?P<comma>,)(?=\s*[}\]])|(?P<other>\\.|.)",
-    re.DOTALL,
-)
-_LEFT_OUT = ("comma", "plus")
-_RATING_KEY = re.compile(r"""(["']?)rating\1""")
-_COLON = re.compile(r"\s*:")
-_DIGITS = re.compile(r"[0-9]+")
-_DEPTHS = {"{": 1, "[": 1, "}": -1, "]": -1}
 
 
 @dataclass(frozen=True)
@@ -57,14 +40,6 @@ class Answer:
     def wants_crop(self) -> bool:
         """A crop is asked for unless the tool is final or every coordinate is zero."""
         return self.tool != "final" and any(c != 0 for c in self.bbox)
-
-
-class WrittenNumber(str):
-    """A JSON number as it was written, because 3.5 and 3.50 differ in format."""
-
-
-class Pairs(list[tuple[str, Any]]):
-    """A JSON object with its repeated keys."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +63,12 @@ class AnswerObject:
         Digits inside keys (``bbox_2d``) and inside strings that spell no number are left out, and so are signs and
         decimal points, which the format fixes.
         """
-        return [] if self.span is None else _digit_runs(self.text, *self.span)
+        return [] if self.span is None else digit_runs(self.text, *self.span)
 
     @cached_property
     def rating_digits(self) -> list[Span]:
         """The runs of digits of its rating alone: ``3.52`` gives the spans of ``3`` and ``52``."""
-        return [] if self.span is None else _rating_digits(self.text, *self.span)
+        return [] if self.span is None else digits_of("rating", self.text, *self.span)
 
     @property
     def deciding_digits(self) -> list[Span]:
@@ -202,26 +177,6 @@ def read_object(text: str) -> AnswerObject:
     return _object_of(text, span, value if strict and isinstance(value, Pairs) else None, value)
 
 
-def read_json(payload: str) -> tuple[Any, bool]:
-    """A JSON value, objects as ``Pairs`` and numbers as ``WrittenNumber``; whether it is strict JSON, or lenient.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    try:
-        return _loads(payload), True
-    except ValueError:
-        return _loads(_as_strict_json(payload)), False
-
-
-def finite_number(value: Any) -> float | None:
-    """The finite number that a value of ``read_json`` is or spells, None where it is none."""
-    if isinstance(value, WrittenNumber) or (isinstance(value, str) and _SPELLED.fullmatch(value.strip())):
-        number = float(value)
-        return number if math.isfinite(number) else None
-    return None
-
-
 def parse_answer(text: str) -> Answer:
     """Read box, rating and tool: what deciding the next turn needs.
 
@@ -253,61 +208,11 @@ def find_answer_object(text: str) -> Span | None:
     return None if closing is None else (opening.end(), closing.start())
 
 
-def _rating_digits(text: str, start: int, end: int) -> list[Span]:
-    value_start, depth = None, 0  # a rating within evidence is not the answer's
-    for lexeme in _LEXEME.finditer(text, start, end):
-        depth += _DEPTHS.get(lexeme.group(), 0)
-        if depth == 1 and _is_key(lexeme, text, end) and _RATING_KEY.fullmatch(lexeme.group()):
-            colon = _COLON.match(text, lexeme.end(), end)
-            value_start = colon.end() if colon else None
-    if value_start is None:
-        return []
-    for lexeme in _LEXEME.finditer(text, value_start, end):
-        if lexeme.lastgroup in ("string", "number"):
-            return _digit_runs(text, *lexeme.span())
-        if lexeme.lastgroup != "plus" and not lexeme.group().isspace():
-            return []
-    return []
-
-
-def _digit_runs(text: str, start: int, end: int) -> list[Span]:
-    runs: list[Span] = []
-    for lexeme in _LEXEME.finditer(text, start, end):
-        spells_number = lexeme.lastgroup == "string" and _SPELLED.fullmatch(lexeme.group()[1:-1].strip())
-        if lexeme.lastgroup == "number" or (spells_number and not _is_key(lexeme, text, end)):
-            runs.extend(run.span() for run in _DIGITS.finditer(text, *lexeme.span()))
-    return runs
-
-
-def _is_key(lexeme: re.Match[str], text: str, end: int) -> bool:
-    return lexeme.lastgroup in ("string", "word") and _COLON.match(text, lexeme.end(), end) is not None
-
-
 def _object_of(text: str, span: Span, pairs: Pairs | None, value: Any) -> AnswerObject:
     if not isinstance(value, Pairs):
         failure = ParseFailure("malformed_json", f"the answer is {shown(value)}; an object is needed")
         return AnswerObject(text, span, None, {}, failure)
     return AnswerObject(text, span, pairs, dict(value), None)
-
-
-def _loads(payload: str) -> Any:
-    number = WrittenNumber
-    try:
-        return json.loads(payload, parse_float=number, parse_int=number, parse_constant=number, object_pairs_hook=Pairs)
-    except RecursionError as error:
-        raise ValueError("the answer is nested too deeply") from error
-
-
-def _as_strict_json(payload: str) -> str:
-    """Rewrite single-quoted strings in double quotes; leave out trailing commas and plus signs before numbers."""
-    pieces = []
-    for lexeme in _LEXEME.finditer(payload):
-        piece = lexeme.group()
-        if lexeme.lastgroup == "string" and piece[0] == "'":
-            piece = '"' + piece[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
-        if lexeme.lastgroup not in _LEFT_OUT:
-            pieces.append(piece)
-    return "".join(pieces)
 
 
 def _number(value: Any, reason: FailureReason, name: str) -> float:

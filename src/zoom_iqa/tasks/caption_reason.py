@@ -17,8 +17,9 @@ from zoom_iqa.base.types import (
     Sample,
     TextPart,
 )
-from zoom_iqa.tasks.answer import Pairs, read_object, read_values
+from zoom_iqa.tasks.answer import read_object, read_values
 from zoom_iqa.tasks.description import kind_of_caption
+from zoom_iqa.tasks.lenient_json import Pairs
 from zoom_iqa.tasks.prompts import distinct_texts
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 from zoom_iqa.tasks.task import Given

@@ -26,7 +26,7 @@ from zoom_iqa.base.types import (
 )
 from zoom_iqa.tasks.chain_reading import read_chain_turn
 from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
-from zoom_iqa.tasks.sessions import TurnSession, WordedTask, request_of
+from zoom_iqa.tasks.sessions import TurnSession, WordedTask
 from zoom_iqa.tasks.task import Given
 from zoom_iqa.tasks.tools.crop import Crop
 from zoom_iqa.tasks.tools.zoom import refused, zoom
@@ -108,7 +108,7 @@ class ChainSession(TurnSession):
         self._task, self._sample, self._seed = task, sample, seed
         self._calls = self._shown = 0
         text = task.prompts.first.replace(QUESTION_SLOT, question)
-        self._pending = self._request((Message("user", (TextPart(text), sample.images[0])),))
+        self._pending = self._request((Message("user", (TextPart(text), sample.images[0])),), seed=seed)
 
     def _answered(self, request: Request, generation: Generation) -> None:
         reading = read_chain_turn(generation.text)
@@ -119,7 +119,7 @@ class ChainSession(TurnSession):
         self._steps.append(Step(request, generation, reading, tuple(crop.look for crop in crops)))
         if ending is None:
             reply = self._reply(crops)
-            self._pending = self._request((*request.prompt, _said(generation.text), reply))
+            self._pending = self._request((*request.prompt, _said(generation.text), reply), seed=self._seed)
         else:
             self._ending = ending
 
@@ -153,10 +153,6 @@ class ChainSession(TurnSession):
             parts += [TextPart(text)] if crop.image is None else [TextPart(text), ImagePart.of(crop.image)]
         before_last = len(self._steps) + 1 == self._task.max_turns
         return Message("user", (*parts, TextPart(prompts.last if before_last else prompts.go_on)))
-
-    def _request(self, prompt: tuple[Message, ...]) -> Request:
-        turn = len(self._steps) + 1
-        return request_of(prompt, example=self._example, index=self._index, seed=self._seed, turn=turn)
 
 
 def _said(text: str) -> Message:

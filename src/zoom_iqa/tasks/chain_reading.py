@@ -22,17 +22,9 @@ from typing import Any
 from zoom_iqa.base.defects import SEVERITIES
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.types import Reading, ToolCall
-from zoom_iqa.tasks.answer import (
-    AnswerObject,
-    Pairs,
-    WrittenNumber,
-    finite_number,
-    read_json,
-    read_object,
-    read_values,
-    without_thoughts,
-)
+from zoom_iqa.tasks.answer import AnswerObject, read_object, read_values, without_thoughts
 from zoom_iqa.tasks.format import RATING_FORM
+from zoom_iqa.tasks.lenient_json import Pairs, WrittenNumber, finite_number, read_json
 
 ZOOM = "zoom"
 """Name of the tool."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from zoom_iqa.tasks.answer import TOOLS, AnswerObject, Pairs, WrittenNumber
+from zoom_iqa.tasks.answer import TOOLS, AnswerObject
+from zoom_iqa.tasks.lenient_json import Pairs, WrittenNumber
 
 ANSWER_KEYS = frozenset({"bbox_2d", "rating", "tool"})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from zoom_iqa.base.errors import ProtocolError
 from zoom_iqa.base.types import ParseFailure, Reading, ToolCall
@@ -16,11 +16,34 @@ def read_zoom_turn(text: str, *, sections: Sequence[str], final_only: bool) -> R
     The rating asks for less than the call: an answer without a readable box still rates.
     """
     found = read_object(text)
-    calls, call_failure = _calls(found)
-    values, failure = read_values(found.written_rating)
+    return zoom_reading(
+        found,
+        written_rating=found.written_rating,
+        calls=lambda: _calls(found),
+        sections=sections,
+        final_only=final_only,
+    )
+
+
+def zoom_reading(
+    found: AnswerObject,
+    *,
+    written_rating: Callable[[], float],
+    calls: Callable[[], tuple[ToolCall, ...]],
+    sections: Sequence[str],
+    final_only: bool,
+) -> Reading:
+    """The reading of a turn whose rating and calls are read by rules of their own, which raise ``ProtocolError``."""
+    values, failure = read_values(written_rating)
+    asked: tuple[ToolCall, ...] = ()
+    call_failure = None
+    try:
+        asked = calls()
+    except ProtocolError as error:
+        call_failure = ParseFailure(error.reason, error.detail)
     return Reading(
         values=values,
-        calls=calls,
+        calls=asked,
         well_formed=format_report(found, sections=sections, final_only=final_only).ok,
         failure=failure,
         call_failure=call_failure,
@@ -28,9 +51,6 @@ def read_zoom_turn(text: str, *, sections: Sequence[str], final_only: bool) -> R
     )
 
 
-def _calls(found: AnswerObject) -> tuple[tuple[ToolCall, ...], ParseFailure | None]:
-    try:
-        answer = found.answer()
-    except ProtocolError as error:
-        return (), ParseFailure(error.reason, error.detail)
-    return ((ToolCall(tool="crop", bbox=answer.bbox),) if answer.wants_crop else ()), None
+def _calls(found: AnswerObject) -> tuple[ToolCall, ...]:
+    answer = found.answer()
+    return (ToolCall(tool="crop", bbox=answer.bbox),) if answer.wants_crop else ()

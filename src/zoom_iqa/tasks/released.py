@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zoom_iqa.base.errors import ImageError, ProtocolError
-from zoom_iqa.base.types import Box, Look, ParseFailure, Reading, ToolCall
+from zoom_iqa.base.types import Box, Look, Reading, ToolCall
 from zoom_iqa.tasks import relaxed_json
-from zoom_iqa.tasks.answer import clip_rating, read_object, read_values
-from zoom_iqa.tasks.format import format_report
+from zoom_iqa.tasks.answer import clip_rating, read_object
+from zoom_iqa.tasks.reading import zoom_reading
 from zoom_iqa.tasks.tools import crop
 from zoom_iqa.tasks.tools.crop import Crop, cut
 from zoom_iqa.tasks.zoom import ZoomTask
@@ -70,21 +70,12 @@ class ReleasedRules:
 
     def read(self, text: str, *, sections: Sequence[str], final_only: bool) -> Reading:
         """Rating, crop call, format and places of digits of one turn."""
-        values, failure = read_values(lambda: _rating(_values(text)))
-        calls: tuple[ToolCall, ...] = ()
-        call_failure = None
-        try:
-            calls = _calls(_values(text))
-        except ProtocolError as error:
-            call_failure = ParseFailure(error.reason, error.detail)
-        found = read_object(text)
-        return Reading(
-            values=values,
-            calls=calls,
-            well_formed=format_report(found, sections=sections, final_only=final_only).ok,
-            failure=failure,
-            call_failure=call_failure,
-            spans=found.spans,
+        return zoom_reading(
+            read_object(text),
+            written_rating=lambda: _rating(_values(text)),
+            calls=lambda: _calls(_values(text)),
+            sections=sections,
+            final_only=final_only,
         )
 
     def crop(self, image: Image, call: ToolCall) -> Crop:

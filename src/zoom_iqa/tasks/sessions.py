@@ -75,6 +75,11 @@ class TurnSession(ABC):
         self._pending = None
         self._answered(request, generation)
 
+    def _request(self, prompt: tuple[Message, ...], *, seed: int) -> Request:
+        """The request of the turn that comes next."""
+        turn = len(self._steps) + 1
+        return request_of(prompt, example=self._example, index=self._index, seed=seed, turn=turn)
+
     def rollout(self) -> Rollout:
         """The complete trajectory.
 

@@ -7,6 +7,6 @@ import math
 VERDICTS = ("bad", "poor", "fair", "good", "excellent")
 
 
-def verdict_of(rating: float) -> str:
+def word_for(rating: float) -> str:
     """The grade nearest to a rating on 1-5, of two as near the better."""
     return VERDICTS[min(len(VERDICTS), max(1, math.floor(rating + 0.5))) - 1]

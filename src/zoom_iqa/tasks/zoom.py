@@ -9,7 +9,6 @@ from zoom_iqa.base.types import (
     Ending,
     Generation,
     ImagePart,
-    Message,
     Reading,
     Request,
     Sample,
@@ -18,7 +17,7 @@ from zoom_iqa.base.types import (
 )
 from zoom_iqa.tasks.prompts import PromptSet, build_turn1, build_turn2
 from zoom_iqa.tasks.reading import read_zoom_turn
-from zoom_iqa.tasks.sessions import TurnSession, WordedTask, request_of
+from zoom_iqa.tasks.sessions import TurnSession, WordedTask
 from zoom_iqa.tasks.task import Given
 from zoom_iqa.tasks.tools.crop import Crop, crop_box, cut
 
@@ -87,7 +86,7 @@ class ZoomSession(TurnSession):
     ) -> None:
         super().__init__(example=sample.example, index=index)
         self._sample, self._question, self._prompts, self._rules, self._seed = sample, question, prompts, rules, seed
-        self._pending = self._request(build_turn1(prompts, question=question, image=sample.images[0]))
+        self._pending = self._request(build_turn1(prompts, question=question, image=sample.images[0]), seed=seed)
 
     def _answered(self, request: Request, generation: Generation) -> None:
         number = len(self._steps) + 1
@@ -119,8 +118,4 @@ class ZoomSession(TurnSession):
             image=self._sample.images[0],
             crop=ImagePart.of(crop),
         )
-        return self._request(prompt)
-
-    def _request(self, prompt: tuple[Message, ...]) -> Request:
-        turn = len(self._steps) + 1
-        return request_of(prompt, example=self._example, index=self._index, seed=self._seed, turn=turn)
+        return self._request(prompt, seed=self._seed)

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
 from zoom_iqa.base.progress import ProgressLine
+from zoom_iqa.base.targets import RATING_MIDDLE
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.supervised.trajectories import WrittenTrajectories
 from zoom_iqa.learning.supervised import supervised_samples
@@ -32,7 +33,6 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import encode_images
 from zoom_iqa.tiny_policy.padded import Turn, completion_log_probs, prompt_states
 
-_MIDDLE = 3.0  # of the score's scale
 _CLIP_NORM = 1.0
 _TOLD_EVERY = 50  # steps; reading a figure waits for the device
 
@@ -134,7 +134,7 @@ class LanguageWarmup:
         def reading_loss(batch: Sequence[Example]) -> Tensor:
             turns = [turn for example in batch for turn in example.turns]
             mos_P = torch.tensor([example.mos for example in batch for _ in example.turns], device=self._device)
-            return F.smooth_l1_loss(_MIDDLE + head(prompt_states(policy, turns))[:, 0], mos_P)
+            return F.smooth_l1_loss(RATING_MIDDLE + head(prompt_states(policy, turns))[:, 0], mos_P)
 
         def writing_loss(batch: Sequence[Example]) -> Tensor:
             numeric_T = torch.cat([example.numeric_T for example in batch])

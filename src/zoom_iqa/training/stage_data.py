@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_whole
-from zoom_iqa.base.targets import Preference
+from zoom_iqa.base.targets import RATING_MIDDLE, Preference
 from zoom_iqa.base.types import Example
 from zoom_iqa.data.loader import SampleLoader
 from zoom_iqa.data.resampling import IndexStream
@@ -23,8 +23,6 @@ from zoom_iqa.training.length import Length
 
 STREAM_NEEDS = ("weighted", "iterate", "state_dict", "load_state_dict", "repeats_said")
 """The members of IndexStream."""
-MIDDLE = 3.0
-"""One score for all preferences: drawing by the natural distribution reads none."""
 
 
 class StageData(L.LightningDataModule):
@@ -120,7 +118,8 @@ class StageData(L.LightningDataModule):
         items = self._dataset.items()
         compared = any(isinstance(item.target, Preference) for item in items)
         stream = self._resampling(
-            mos=[MIDDLE] * len(items) if compared else [item.mos for item in items],
+            # one score for all preferences: drawing by the natural distribution reads none
+            mos=[RATING_MIDDLE] * len(items) if compared else [item.mos for item in items],
             seed=self._seed,
             total=self.steps(processes) * self.images_per_step(processes),
         )

@@ -22,6 +22,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Finish, Generation, ImagePart, Request, Sample, rated_example
 from zoom_iqa.curation.agreement import ModelRater
 from zoom_iqa.curation.card import card_text
+from zoom_iqa.curation.estimate import asked_by
 from zoom_iqa.curation.pipeline import Curated, Pipeline
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.curation.texts import VerificationPrompts, beginning_of
@@ -128,8 +129,7 @@ class Faulty:
     def release(self) -> None: ...
 
 
-def run(folder: Path, engine: Faulty, **changed: Any) -> Curated:
-    folder.mkdir(exist_ok=True)
+def pipeline_of(**changed: Any) -> Pipeline:
     parts: dict[str, Any] = {
         "task": ZoomTask(prompts=PROMPTS),
         "prompts": PROMPTS,
@@ -138,6 +138,11 @@ def run(folder: Path, engine: Faulty, **changed: Any) -> Curated:
         "vrf_prompts": VerificationPrompts(with_image="{question} {rationale}", without_image="{question} {rationale}"),
         "hacf": ModelRater(level="sample", max_failed=0.0, prompt="{hints} {rationale}"),
     }
+    return Pipeline(**{**parts, **changed})
+
+
+def run(folder: Path, engine: Faulty, **changed: Any) -> Curated:
+    folder.mkdir(exist_ok=True)
     asking = Asking(
         dataset=Pictures(),
         engines={"policy": engine, "rater": engine},
@@ -146,7 +151,7 @@ def run(folder: Path, engine: Faulty, **changed: Any) -> Curated:
         unanswered={},
         cost=lambda: {"requests": len(engine.asked)},
     )
-    return Pipeline(**{**parts, **changed}).run(folder, asking, split="train", about={"generator": "faults"})
+    return pipeline_of(**changed).run(folder, asking, split="train", about={"generator": "faults"})
 
 
 @pytest.fixture(scope="module")
@@ -347,3 +352,38 @@ def test_a_filter_of_ones_own_is_applied(tmp_path: Path) -> None:
 def test_a_filter_that_can_refuse_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"hacf: object has no reason_of\(record\) to refuse by"):
         run(tmp_path, Faulty(), hacf=object())
+
+
+def test_filters_of_ones_own_come_after_the_two_each_under_its_name(tmp_path: Path) -> None:
+    first = run(tmp_path, Faulty())
+    silent = Faulty(budget=0)
+    curated = run(tmp_path, silent, filters={"short": Refuses(), "later": Refuses()})
+    assert fates(curated) == {name: ("short", "too_short") if fate is None else fate for name, fate in FATES.items()}
+    assert curated.card["kept"] == 0
+    assert curated.card["refused"] == {**first.card["refused"], "short": {"too_short": 3}}
+    assert "| refused by short | too_short | 3 |" in (tmp_path / "card.md").read_text()
+    assert run(tmp_path, silent).verdicts == first.verdicts
+
+
+def test_the_rater_is_asked_whatever_comes_after_it(tmp_path: Path) -> None:
+    alone, beside = Faulty(), Faulty()
+    run(tmp_path / "alone", alone)
+    run(tmp_path / "beside", beside, filters={"short": Refuses()})
+    assert beside.asked == alone.asked
+    estimates = [
+        asked_by(pipeline_of(filters=filters), images=5, generator_price=None, rater_price=None)
+        for filters in ({}, {"short": Refuses()})
+    ]
+    assert estimates[0] == estimates[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "said"),
+    [
+        ("vrf", Refuses(), r"filters\.vrf: vrf is a step already; give the filter another name"),
+        ("short", object(), r"filters\.short: object has no reason_of\(record\) to refuse by"),
+    ],
+)
+def test_a_filter_of_ones_own_that_cannot_be_is_named(name: str, one: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        pipeline_of(filters={name: one})

@@ -11,7 +11,7 @@ from support.made_rollouts import rollout, step
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.records import record_of
 from zoom_iqa.base.types import ImagePart, Sample, TextPart, rated_example
-from zoom_iqa.curation.agreement import ModelRater, NearMos, Rating, RatingCodec, numbered, sentences
+from zoom_iqa.curation.agreement import ModelRater, NearMos, RaterAnswer, RaterAnswerCodec, numbered, sentences
 
 TEXT = "The sky is clean. Its edges ring!\nThe face is soft"
 
@@ -21,8 +21,8 @@ def rater(level: str = "sample", **changed: Any) -> ModelRater:
     return ModelRater(**{**values, **changed})
 
 
-def rated(text: str) -> Rating:
-    return Rating(dataset="d", id="a", sample=0, text=text, finish="stop", asked=rater().asked)
+def rated(text: str) -> RaterAnswer:
+    return RaterAnswer(dataset="d", id="a", sample=0, text=text, finish="stop", asked=rater().asked)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_wrong_values_are_named(changed: dict[str, Any], said: str) -> None:
 
 
 def test_a_line_that_names_no_question_is_of_no_rater() -> None:
-    """As folders of before have them: such an answer is asked for again."""
+    """As older folders have them: such an answer is asked for again."""
     line = {"dataset": "d", "id": "a", "sample": 0, "text": "<verdict>Pass</verdict>", "finish": "stop"}
-    old = RatingCodec().decode(line)
+    old = RaterAnswerCodec().decode(line)
     assert old.asked not in {rater().asked, rater("sentence").asked, rater(prompt="{hints} {rationale}?").asked}
-    assert RatingCodec().key(old) != RatingCodec().key(rated("<verdict>Pass</verdict>"))
+    assert RaterAnswerCodec().key(old) != RaterAnswerCodec().key(rated("<verdict>Pass</verdict>"))
     assert len({rater().asked, rater("sentence").asked, rater(prompt="{hints} {rationale}?").asked}) == 3
     assert rater(max_failed=0.5).asked == rater().asked  # a threshold asks nothing else

@@ -133,7 +133,7 @@ def test_a_prompt_asks_for_every_criterion() -> None:
 
 
 def test_a_line_that_names_no_words_is_read_and_is_about_none() -> None:
-    """As folders of before have them."""
+    """As older folders have them."""
     line = {"system": "a", "dataset": "d", "id": "x", "control": None, "repeat": 0, "text": "t", "finish": "stop"}
     codec = JudgementCodec()
     old = codec.decode(line)

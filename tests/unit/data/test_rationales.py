@@ -16,8 +16,9 @@ from zoom_iqa.base.defects import DEFECTS, PRISTINE
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.supervised.rationales import Rationale, RationaleWriter
+from zoom_iqa.data.supervised.rationales import RationaleWriter
 from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.data.supervised.two_turns import Rationale
 from zoom_iqa.tasks.answer import parse_answer, read_rating
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.zoom import ZoomTask

@@ -17,8 +17,8 @@ from zoom_iqa.base.types import ImagePart, rated_example
 from zoom_iqa.config.composition import composed
 from zoom_iqa.data.datasets import BenchmarkImages
 from zoom_iqa.data.supervised.from_scores import ScoredTrajectories, ScoreRationales
-from zoom_iqa.data.supervised.rationales import Rationale
 from zoom_iqa.data.supervised.records import supervised_turns
+from zoom_iqa.data.supervised.two_turns import Rationale
 from zoom_iqa.tasks.answer import parse_answer, read_rating
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.zoom import StrictRules, ZoomSession, ZoomTask
@@ -135,10 +135,10 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"crop_rate": 1.5}, "crop_rate=1.5"),
-        ({"guess_pull": -0.1}, "guess_pull"),
+        ({"crop_rate": 1.5}, r"^data\.trajectories\.writer\.crop_rate=1.5"),
+        ({"guess_pull": -0.1}, r"^data\.trajectories\.writer\.guess_pull=-0.1"),
         ({"guess_spread": -1}, "0 or more"),
-        ({"rating_spread": float("nan")}, "rating_spread=nan"),
+        ({"rating_spread": float("nan")}, r"^data\.trajectories\.writer\.rating_spread=nan"),
     ],
 )
 def test_a_number_out_of_range_is_named(prompts: PromptSet, setting: dict[str, float], said: str) -> None:
@@ -167,5 +167,5 @@ def test_tasks_with_crops_have_a_writer(task: str, tmp_path: Path) -> None:
 def test_at_least_one_view_is_asked_for(prompts: PromptSet, tmp_path: Path) -> None:
     items = [rated_example(id="a", dataset="real", mos=3.0, path=str(tmp_path / "none.png"))]
     images = BenchmarkImages(items=items, max_pixels=100, upright=True)
-    with pytest.raises(ConfigError, match="views=0"):
+    with pytest.raises(ConfigError, match=r"^data\.trajectories\.views=0"):
         ScoredTrajectories(images=images, writer=writer(prompts, 0.0), task=ZoomTask(prompts=prompts), views=0, seed=0)

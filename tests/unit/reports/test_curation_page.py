@@ -9,7 +9,7 @@ from PIL import Image
 from support.made_rollouts import rollout, step
 from zoom_iqa.base.records import record_of
 from zoom_iqa.base.types import Example, Sample, rated_example
-from zoom_iqa.curation.agreement import Rating
+from zoom_iqa.curation.agreement import RaterAnswer
 from zoom_iqa.curation.pipeline import Curated
 from zoom_iqa.curation.verdicts import Verdict
 from zoom_iqa.curation.verification import Answer, Verification
@@ -55,9 +55,9 @@ def test_every_fate_stands_with_the_answers_that_decided_it() -> None:
             verification("alike", answer(3.0), answer(3.02)),
             verification("mute", answer(None, "I <cannot> say"), answer(3.0)),
         ),
-        ratings=(
-            Rating(dataset="d", id="denied", sample=0, text="The sky is <noisy>.", finish="stop", asked=""),
-            Rating(dataset="d", id="denied", sample=1, text="of another trajectory", finish="stop", asked=""),
+        rater_answers=(
+            RaterAnswer(dataset="d", id="denied", sample=0, text="The sky is <noisy>.", finish="stop", asked=""),
+            RaterAnswer(dataset="d", id="denied", sample=1, text="of another trajectory", finish="stop", asked=""),
         ),
         sft=Path("sft_train.jsonl"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoom_iqa.tasks.verdict import VERDICTS, verdict_of
+from zoom_iqa.tasks.verdict import VERDICTS, word_for
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ from zoom_iqa.tasks.verdict import VERDICTS, verdict_of
     ],
 )
 def test_the_nearest_grade(rating: float, word: str) -> None:
-    assert verdict_of(rating) == word
+    assert word_for(rating) == word
     assert word in VERDICTS

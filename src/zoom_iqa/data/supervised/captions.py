@@ -10,7 +10,8 @@ import numpy as np
 from zoom_iqa.base.defects import DEFECTS, PRISTINE, Defect
 from zoom_iqa.base.types import Truth
 from zoom_iqa.data.supervised.boxes import place_of
-from zoom_iqa.data.supervised.rationales import defect_of, severity_of, written_rating
+from zoom_iqa.data.supervised.rationales import defect_of, severity_of
+from zoom_iqa.data.supervised.two_turns import written_rating
 from zoom_iqa.tasks.caption_reason import CaptionReasonPrompts
 
 

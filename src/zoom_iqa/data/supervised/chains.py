@@ -19,7 +19,8 @@ from zoom_iqa.base.regions import WHOLE, coverage
 from zoom_iqa.base.types import Region, Truth
 from zoom_iqa.data.supervised.boxes import place_of, shown_as, widened, written
 from zoom_iqa.data.supervised.chain_wording import HIDDEN, ChainWording, Finding, FullChain, TerseChain
-from zoom_iqa.data.supervised.rationales import defect_of, severity_of, written_rating
+from zoom_iqa.data.supervised.rationales import defect_of, severity_of
+from zoom_iqa.data.supervised.two_turns import written_rating
 from zoom_iqa.tasks.chain import ChainPrompts
 
 MOST_LOOKS = 3

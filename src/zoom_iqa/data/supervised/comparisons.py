@@ -15,9 +15,10 @@ from zoom_iqa.base.targets import Choice, Preference
 from zoom_iqa.base.types import Example, Truth
 from zoom_iqa.data.embedded.pairs import EmbeddedPairs
 from zoom_iqa.data.supervised.boxes import place_of
-from zoom_iqa.data.supervised.rationales import defect_of, severity_of, written_rating
+from zoom_iqa.data.supervised.rationales import defect_of, severity_of
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
+from zoom_iqa.data.supervised.two_turns import written_rating
 from zoom_iqa.tasks.compare import ComparePrompts
 from zoom_iqa.tasks.task import Task, check_examples
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import Example, Sample
-from zoom_iqa.data.supervised.rationales import written_rating
 from zoom_iqa.data.supervised.records import SupervisedTurn, supervised_turns
+from zoom_iqa.data.supervised.two_turns import written_rating
 from zoom_iqa.tasks.caption import CaptionPrompts, CaptionTask
 from zoom_iqa.tasks.description import OwnText, Strip, check_description, shown_words
 

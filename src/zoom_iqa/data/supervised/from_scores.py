@@ -2,8 +2,7 @@
 
 The four sections say what follows from the score: how strong the damage is and how good the whole is, never of which
 kind or where. Now and then a closer look is asked for, anywhere, so that second turns stay known; what the crop shows
-is taken to be as good as the whole. As in data/rationales.py, the first score of such a trajectory is a guess drawn to
-the middle of the scale, the second the known one.
+is taken to be as good as the whole.
 
 Few images are soon known by heart. So each may be shown in several views, and what is said of its score may scatter,
 as people's opinions do: on average over views, a soft label (as in DeQA-Score, arXiv 2501.11561).
@@ -23,16 +22,15 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_not_negative, require_share
 from zoom_iqa.base.types import Example, Region, Sample
 from zoom_iqa.data.datasets import ImageDataset
-from zoom_iqa.data.supervised.rationales import Rationale, written_rating, written_turn
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.trajectories import Trajectory
-from zoom_iqa.data.supervised.wording import Clauses, Facts, FullWording, TerseWording, Wording
+from zoom_iqa.data.supervised.two_turns import Rationale, TwoTurns
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.prompts import PromptSet
 from zoom_iqa.tasks.task import Task
 
 DAMAGE = Defect("damage", "loss of quality", "clean detail", "none")
-SEVERITIES = ("severe", "strong", "clear", "mild")
+SEVERITY_OF_SCORE = ("severe", "strong", "clear", "mild")
 """By the nearest whole score from 1; at 5 there is no defect to speak of."""
 
 SMALLEST_SIDE = 0.8
@@ -50,9 +48,8 @@ PLACES: dict[str, Region] = {
 class ScoreRationales:
     """Writes a trajectory from a score on 1-5 alone.
 
-    ``crop_rate`` in [0, 1]: how often a closer look is asked for; ``guess_pull`` in [0, 1]: how far the score before it
-    is drawn to the middle; ``guess_spread``: the standard deviation of its error, ``rating_spread`` that of the score
-    which counts, in MOS units.
+    ``crop_rate`` in [0, 1]: how often a closer look is asked for; ``rating_spread``: the standard deviation of the
+    score which counts, in MOS units. The rest as in ``TwoTurns``.
 
     Raises:
         ConfigError: a number is out of range.
@@ -61,44 +58,24 @@ class ScoreRationales:
     def __init__(
         self, *, prompts: PromptSet, crop_rate: float, guess_pull: float, guess_spread: float, rating_spread: float
     ) -> None:
-        require_share("writer.crop_rate", crop_rate)
-        require_share("writer.guess_pull", guess_pull)
-        require_not_negative("writer.guess_spread", guess_spread)
-        require_not_negative("writer.rating_spread", rating_spread)
-        self._prompts = prompts
-        self._wording: Wording = TerseWording() if prompts.terse else FullWording()
-        self._crop_rate, self._guess_pull = crop_rate, guess_pull
-        self._guess_spread, self._rating_spread = guess_spread, rating_spread
+        require_share("data.trajectories.writer.crop_rate", crop_rate)
+        require_not_negative("data.trajectories.writer.rating_spread", rating_spread)
+        self._turns = TwoTurns(prompts=prompts, guess_pull=guess_pull, guess_spread=guess_spread)
+        self._crop_rate, self._rating_spread = crop_rate, rating_spread
 
     def write(self, mos: float, rng: np.random.Generator) -> Rationale:
         """One trajectory; equal scores and equal generator states give equal texts."""
         place = str(rng.choice(list(PLACES))) if rng.random() < self._crop_rate else None
         opinion = float(np.clip(mos + self._rating_spread * rng.standard_normal(), RATING_MIN, RATING_MAX))
-        facts = self._facts(opinion, place, rng)
-        if place is None:
-            return Rationale(self._written(1, self._wording.final(facts, rng), None, facts.rating), None)
-        return Rationale(
-            self._written(1, self._wording.doubt(facts, rng), PLACES[place], facts.guess),
-            self._written(2, self._wording.settled(facts, rng), None, facts.rating),
-        )
-
-    def _facts(self, mos: float, place: str | None, rng: np.random.Generator) -> Facts:
-        middle = (RATING_MIN + RATING_MAX) / 2
-        error = self._guess_pull * (middle - mos) + self._guess_spread * rng.standard_normal()
-        flawless = mos >= RATING_MAX - 0.5
-        return Facts(
+        flawless = opinion >= RATING_MAX - 0.5
+        return self._turns.write(
+            mos=opinion,
             defect=PRISTINE if flawless else DAMAGE,
-            pristine=flawless,
-            severity="faint" if flawless else SEVERITIES[int(mos + 0.5) - 1],
+            severity="faint" if flawless else SEVERITY_OF_SCORE[int(opinion + 0.5) - 1],
             place="frame" if place is None else place,
-            local=False,
-            guess=written_rating(mos + error),
-            rating=written_rating(mos),
+            box=None if place is None else PLACES[place],
+            rng=rng,
         )
-
-    def _written(self, turn: int, clauses: Clauses, box: Region | None, rating: str) -> str:
-        sections = self._prompts.sections(turn)
-        return written_turn(sections, clauses, box=box, rating=rating, decimals=self._wording.decimals)
 
 
 class ScoredTrajectories(Dataset[Trajectory]):
@@ -120,7 +97,7 @@ class ScoredTrajectories(Dataset[Trajectory]):
                 "of your own"
             )
         if views < 1:
-            raise ConfigError(f"trajectories.views={views} must be at least 1")
+            raise ConfigError(f"data.trajectories.views={views} must be at least 1")
         self._images, self._writer, self._task, self._seed = images, writer, task, seed
         first = images.items()
         self._items = (

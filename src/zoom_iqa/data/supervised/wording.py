@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from zoom_iqa.base.defects import Defect
-from zoom_iqa.tasks.verdict import verdict_of
+from zoom_iqa.tasks.verdict import word_for
 
 Clauses = tuple[str, str, str, str]
 """Summary, directions, issues, decision."""
@@ -23,14 +23,13 @@ Clauses = tuple[str, str, str, str]
 class Facts:
     """The facts of a thought: ``guess`` is the first score of a trajectory that crops, ``rating`` the true one.
 
-    ``severity`` is one word, ``place`` where the defect is or where the crop looks, ``local`` whether it is there only.
+    ``severity`` is one word, ``place`` where the defect is or where the crop looks.
     """
 
     defect: Defect
     pristine: bool
     severity: str
     place: str
-    local: bool
     guess: str
     rating: str
 
@@ -87,7 +86,7 @@ class FullWording:
 
     def final(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that needs no closer look."""
-        verdict = verdict_of(float(facts.rating))
+        verdict = word_for(float(facts.rating))
         if facts.pristine:
             summary = _pick(
                 (
@@ -124,7 +123,7 @@ class FullWording:
 
     def doubt(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 1 that asks for a crop."""
-        verdict = verdict_of(float(facts.guess))
+        verdict = word_for(float(facts.guess))
         summary = _pick(
             (
                 f"At this size the image looks {verdict}, but the {facts.place} is hard to judge.",
@@ -151,7 +150,7 @@ class FullWording:
 
     def settled(self, facts: Facts, rng: np.random.Generator) -> Clauses:
         """Turn 2."""
-        verdict = verdict_of(float(facts.rating))
+        verdict = word_for(float(facts.rating))
         found = facts.defect.phrase if facts.pristine else f"{facts.severity} {facts.defect.noun}"
         summary = _pick(
             (

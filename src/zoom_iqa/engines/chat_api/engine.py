@@ -210,7 +210,7 @@ class ChatEngine:
                 self._ended.put(error)
 
     def _answer(self, request: Request) -> Generation:
-        sampling = self.sampling if request.sampling is None else request.sampling
+        sampling = request.sampled_by(self.sampling)
         options = self._server.options(sampling, request.seed)
         if self._has_logprobs:
             options.update(logprobs=True, top_logprobs=ALTERNATIVES)

@@ -106,7 +106,7 @@ class NativeEngine:
         self._scheduler.add(
             request,
             self._policy.encode(request.prompt) if prompt is None else prompt,
-            self.sampling if request.sampling is None else request.sampling,
+            request.sampled_by(self.sampling),
         )
 
     def refresh(self) -> None:

@@ -176,7 +176,7 @@ class VllmEngine:
     def _added(self, request: Request) -> bool:
         """Whether it was queued: not so when a shared model has got weights of another trainer since."""
         prompt = self._policy.encode(request.prompt)
-        sampling = self.sampling if request.sampling is None else request.sampling
+        sampling = request.sampled_by(self.sampling)
         features = self._features(prompt.images) if prompt.images else ()
         try:
             self._served.add(ServedRequest.of(request.key, prompt, features, sampling=sampling, seed=request.seed))

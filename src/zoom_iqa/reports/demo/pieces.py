@@ -18,7 +18,7 @@ from zoom_iqa.reports.overlays import colour, with_boxes
 from zoom_iqa.reports.pictures import encoded
 from zoom_iqa.tasks.format import paragraphs
 from zoom_iqa.tasks.tools.crop import cut
-from zoom_iqa.tasks.verdict import VERDICTS, verdict_of
+from zoom_iqa.tasks.verdict import VERDICTS, word_for
 
 SIDE, QUALITY = 900, 85
 """Of the pictures on the page."""
@@ -133,7 +133,7 @@ def _rating(said: Assessment) -> str:
         mean, std = said.expected.mean, said.expected.std
         parts.append(_scale(said.rating, said.expected))
         parts.append(
-            f'<p class="expected">Expected rating <b>{mean:.2f}</b> ({verdict_of(mean)}), spread <b>{std:.2f}</b>: '
+            f'<p class="expected">Expected rating <b>{mean:.2f}</b> ({word_for(mean)}), spread <b>{std:.2f}</b>: '
             "the mean and the standard deviation of all ratings it might have written here.</p>"
         )
     return "".join(parts)
