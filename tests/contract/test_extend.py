@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import importlib
 import math
@@ -33,6 +34,7 @@ from zoom_iqa.data.resampling import IndexStream
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.objectives.penalties.base import PenaltyInputs
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
+from zoom_iqa.objectives.schedules import Stepwise
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.rollout.collect import collect
@@ -82,7 +84,7 @@ def config_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Composed:
 def test_every_section_is_tried() -> None:
     titles = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
     assert titles == [
-        *("Task", "Tool", "Reward", "Probe", "Penalty", "Filter", "Loss", "Re-sampling", "Curation filter"),
+        *("Task", "Tool", "Reward", "Schedule", "Probe", "Penalty", "Filter", "Loss", "Re-sampling", "Curation filter"),
         *("Engine", "Benchmark"),
     ]
 
@@ -147,6 +149,14 @@ def test_reward(config_of: Composed) -> None:
     rewards = Rubric(terms={"brief": brief}).rewards(inputs, step=0)
     assert rewards.terms["brief"].tolist() == [[1.0], [0.0]]
     assert rewards.total_BG.tolist() == [[0.5], [0.0]]
+
+
+def test_schedule(config_of: Composed) -> None:
+    weight = instantiate(config_of("Schedule").reward.rank).weight
+    assert [weight.value(step) for step in (0, 25, 50, 80)] == [0.0, 1.0, 2.0, 2.0]
+    (values, boundaries) = re.findall(r"`(?:values|boundaries): (\[.*?\])`", section("Schedule"))
+    stepwise = Stepwise(values=ast.literal_eval(values), boundaries=ast.literal_eval(boundaries))
+    assert [stepwise.value(step) for step in (0, 19, 20, 40)] == [0.0, 0.0, 1.0, 2.0]
 
 
 def test_probe(config_of: Composed) -> None:
