@@ -16,7 +16,8 @@ from typing import Annotated
 import typer
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.help import photograph, rating_tasks
+from zoom_iqa.config.assessor_options import ConfigDirOption, DeviceOption, PolicyOption, ProtocolOption, TaskOption
+from zoom_iqa.config.help import photograph
 from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.options import named_as_options, run_options
 from zoom_iqa.policy.shipped import advice
@@ -36,13 +37,9 @@ def _options(
         list[str] | None,
         typer.Argument(metavar="PATH ...", help="images, folders of them, globs; - reads a list from stdin"),
     ] = None,
-    policy: Annotated[
-        str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
-    ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {rating_tasks()}")] = None,
-    protocol: Annotated[
-        str | None, typer.Option(metavar="NAME", help="strict, or released: the authors' prompts and reading")
-    ] = None,
+    policy: PolicyOption = None,
+    task: TaskOption = None,
+    protocol: ProtocolOption = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="answers an image; their mean counts")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON list instead of cards")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="a JSON object a line")] = False,
@@ -50,11 +47,9 @@ def _options(
     overlay: Annotated[
         str | None, typer.Option(metavar="DIR", help="a PNG an image: boxes on it, crops beside it")
     ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
+    device: DeviceOption = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="images at a time")] = None,
-    config_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="a folder of yours with task/NAME.yaml and the like")
-    ] = None,
+    config_dir: ConfigDirOption = None,
 ) -> None:
 
     def command() -> None:

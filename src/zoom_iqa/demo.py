@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.help import rating_tasks
+from zoom_iqa.config.assessor_options import ConfigDirOption, DeviceOption, PolicyOption, ProtocolOption, TaskOption
 from zoom_iqa.config.late import run_after_help, told_output
 from zoom_iqa.config.options import named_as_options, run_options
 from zoom_iqa.policy.shipped import advice
@@ -36,17 +36,11 @@ def main() -> None:
 
 def _options(
     port: Annotated[int, typer.Option(metavar="N", help=f"of http://127.0.0.1:N; {PORT} unless given")] = PORT,
-    policy: Annotated[
-        str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
-    ] = None,
-    task: Annotated[str | None, typer.Option(metavar="NAME", help=f"one of {rating_tasks()}")] = None,
-    protocol: Annotated[
-        str | None, typer.Option(metavar="NAME", help="strict, or released: the authors' prompts and reading")
-    ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
-    config_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="a folder of yours with task/NAME.yaml and the like")
-    ] = None,
+    policy: PolicyOption = None,
+    task: TaskOption = None,
+    protocol: ProtocolOption = None,
+    device: DeviceOption = None,
+    config_dir: ConfigDirOption = None,
 ) -> None:
 
     def command() -> None:

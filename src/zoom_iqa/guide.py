@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.assessor_options import DeviceOption, PolicyOption, ProtocolOption
 from zoom_iqa.config.checks import hint
 from zoom_iqa.config.help import photograph
 from zoom_iqa.config.late import run_after_help, told_output
@@ -51,14 +52,12 @@ def main() -> None:
 def _options(
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="the image")],
     target: Annotated[str, typer.Option(metavar="NAME", help=" ".join(TARGETS))] = "plain",
-    policy: Annotated[
-        str | None, typer.Option(metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped")
-    ] = None,
-    protocol: Annotated[str | None, typer.Option(metavar="NAME", help="strict or released")] = None,
+    policy: PolicyOption = None,
+    protocol: ProtocolOption = None,
     samples: Annotated[
         int, typer.Option(metavar="N", help=f"answers an image; their mean counts; {SAMPLES} unless given")
     ] = SAMPLES,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N")] = None,
+    device: DeviceOption = None,
     tokenizer: Annotated[
         str | None, typer.Option(metavar="DIR", help="the target's tokenizer; else tokens are estimated")
     ] = None,
