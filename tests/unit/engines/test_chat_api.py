@@ -364,7 +364,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"concurrency": 0}, "concurrency=0 must be at least 1"),
+        ({"concurrency": 0}, "concurrency=0 must be a whole number of at least 1"),
         ({"timeout_s": 0.0}, r"timeout_s=0\.0 must be above 0"),
         ({"length_key": "max"}, "length_key=max must be max_tokens or max_completion_tokens"),
         ({"leave_out": ["top_k"]}, "leave_out=top_k must be one or more of temperature, top_p, seed"),
