@@ -16,6 +16,7 @@ import zoom_iqa
 from support.command_line import Ended, run_main
 from support.random_policy import build_random_policy
 from zoom_iqa import guide
+from zoom_iqa.config import guiding_run
 from zoom_iqa.data.distortions import DISTORTIONS, distort
 from zoom_iqa.data.embedded.photographs import load_photograph
 from zoom_iqa.policy.shipped import ADVICE, shipped_policy_folder
@@ -78,7 +79,7 @@ def test_the_loop_repairs_and_never_ends_below_its_input(folder: Path, run: Run)
 def test_where_nothing_is_better_the_file_is_a_copy_of_the_input(
     folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guide, "LEAST_GAIN", 5.0)  # more than can be gained
+    monkeypatch.setattr(guiding_run, "LEAST_GAIN", 5.0)  # more than can be gained
     fields = json.loads(run("coffee.jpg", "--loop", "1", "--json", "--output", "out.jpg").out)
     assert (fields["saved_as"], fields["gain"]) == ("copy", 0.0)
     assert Path("out.jpg").read_bytes() == Path("coffee.jpg").read_bytes()
