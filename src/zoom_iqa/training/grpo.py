@@ -279,7 +279,7 @@ class GRPOModule(L.LightningModule):
             self._keep(self._recorder.pick(groups, rewards, step=self.rollout_step), batch)
         self.rollout_step += 1
         if batch_idx == 0:
-            self.on_save_checkpoint({})  # a state that no checkpoint can keep shows before much is spent
+            self.on_save_checkpoint({})  # fail now if a state cannot be saved
 
     def collect(self, batch: list[Sample]) -> list[RolloutGroup]:
         """A group of rollouts for each image, by the policy as it is, with the seeds of this step and process."""

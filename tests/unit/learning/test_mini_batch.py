@@ -123,13 +123,14 @@ class Doubling(OwnPenalty):
 
 
 def test_parts_that_learn_as_they_go_are_saved_and_go_on(tmp_path: Path) -> None:
-    first = update({"plain": OwnFilter()}, {"doubling": Doubling()})
-    plan(first._planner)
-    torch.save(first.state_dict(), tmp_path / "checkpoint")
-    second = update({"plain": OwnFilter()}, {"doubling": Doubling()})
-    second.load_state_dict(torch.load(tmp_path / "checkpoint", weights_only=True))
-    assert plan(second._planner).plans["doubling"].coefficient_M.tolist() == [4.0] * 3
-    assert plan(update({}, {"doubling": Doubling()})._planner).plans["doubling"].coefficient_M.tolist() == [2.0] * 3
+    first, second, new = Doubling(), Doubling(), Doubling()
+    plan(planner(penalties={"doubling": first}))
+    torch.save(update({"plain": OwnFilter()}, {"doubling": first}).state_dict(), tmp_path / "checkpoint")
+    saved = torch.load(tmp_path / "checkpoint", weights_only=True)
+    update({"plain": OwnFilter()}, {"doubling": second}).load_state_dict(saved)
+    for penalty, coefficient in ((second, 4.0), (new, 2.0)):
+        planned = plan(planner(penalties={"doubling": penalty})).plans["doubling"]
+        assert planned.coefficient_M.tolist() == [coefficient] * 3
 
 
 def test_a_state_that_has_lost_its_part_is_refused() -> None:

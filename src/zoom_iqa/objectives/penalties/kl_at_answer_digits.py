@@ -39,8 +39,8 @@ class KLCoverage(Penalty):
 
     Candidates are the numeric tokens inside the answer (``digits`` "answer", the paper's), or those of the rating where
     the text first writes it ("decided"): a rationale that names the rating leaves copies of it, and boxes, to the
-    answer. The ``fraction`` of them (at least one) with the highest
-    covariance is selected, over all processes' tokens of the optimizer step: with mini-batches, of the mini-batch.
+    answer. The ``fraction`` of them (at least one) with the highest covariance is selected, over all processes' tokens
+    of the optimizer step: with mini-batches, of the mini-batch.
 
     ``exact`` is eq. 2. ``sampled`` is unbiased for tokens chosen whatever was sampled at them; eq. 1 chooses by the
     sampled token's own log-probability, and prefers rare ones where the advantage is negative, so that the estimate is

@@ -1,4 +1,4 @@
-"""The reward terms of Zoom-IQA: format, score, rank. Each is the formula of rewards.py with its settings."""
+"""The reward terms of Zoom-IQA: format, score, rank. Each is a formula of formulas.py with its settings."""
 
 from __future__ import annotations
 
