@@ -24,7 +24,7 @@ OUTWARDS = np.array([[-1.0], [1.0]])
 """The signs of an interval's ends, seen from its value."""
 MOST_UPRIGHT = 4
 """Evaluations whose names and figures have room beside each other; of more, names are turned and figures left out."""
-SIZE_INCHES, DOTS_PER_INCH = (12.0, 6.8), 100
+INCHES_A_COLUMN, INCHES_HIGH, DOTS_PER_INCH = 4.0, 6.8, 100
 
 
 def write_overview(path: Path) -> Path:
@@ -40,30 +40,28 @@ def write_overview(path: Path) -> Path:
 
 
 def drawn(contents: RunContents) -> Figure:
-    """Six panels: agreement, its figure by evaluation, scores, errors, and of training the reward and the rates.
+    """Four panels: agreement, its figure by evaluation, scores, errors; and of training the reward and the rates.
 
     Of comparisons: accuracy by evaluation and by kind of pair, choices by label, and order bias.
     """
-    figure = Figure(figsize=SIZE_INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+    columns = 3 if contents.run.trained else 2
+    figure = Figure(figsize=(INCHES_A_COLUMN * columns, INCHES_HIGH), dpi=DOTS_PER_INCH, layout="constrained")
     figure.suptitle(contents.name, x=0.01, ha="left", parse_math=False)
-    top, bottom = figure.subplots(2, 3)
+    first, second, third, fourth, *of_training = figure.subplots(2, columns).flat
     last = contents.judged[-1]
     if last.compares:
-        accuracy_panel(top[0], contents.judged)
-        kinds_panel(top[1], last)
-        choices_panel(top[2], last)
-        order_panel(bottom[0], contents.judged)
+        accuracy_panel(first, contents.judged)
+        kinds_panel(second, last)
+        choices_panel(third, last)
+        order_panel(fourth, contents.judged)
     else:
-        _scatter(top[0], last)
-        _correlations(top[1], contents.judged)
-        _histogram(top[2], last)
-        _errors(bottom[0], last)
-    if contents.run.trained:
-        _learning(bottom[1], contents.logs)
-        _shares(bottom[2], contents.logs)
-    else:
-        bottom[1].set_axis_off()
-        bottom[2].set_axis_off()
+        _scatter(first, last)
+        _correlations(second, contents.judged)
+        _histogram(third, last)
+        _errors(fourth, last)
+    if of_training:
+        _learning(of_training[0], contents.logs)
+        _shares(of_training[1], contents.logs)
     return figure
 
 

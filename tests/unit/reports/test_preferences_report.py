@@ -137,7 +137,7 @@ def test_overview_and_page_of_a_comparison(tmp_path: Path) -> None:
         for number, (label, choice) in enumerate((("Image A", "Image A"), ("Image B", "Similar"), ("Similar", None)))
     ]
     folder = run(tmp_path / "a", answers)
-    accuracy, kinds, choices, order, _, _ = drawn(read_contents(folder)).axes
+    accuracy, kinds, choices, order = drawn(read_contents(folder)).axes
     assert [text.get_text() for text in accuracy.texts] == ["0.333"]
     assert [text.get_text() for text in kinds.get_xticklabels()] == ["all", "regression"]
     assert [bar.get_height() for bar in choices.patches] == [3, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 3]
