@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -103,13 +103,18 @@ def _named_files(names: Sequence[str]) -> list[str]:
     meant = image_paths(listed, leave_out=is_drawn)
     if left := drawn.difference(meant):  # some are named as well
         print(f"overlays of earlier calls, left out: {len(left)}; name one to have it rated", file=sys.stderr)
-        meant = [one for one in meant if not os.path.isdir(one)]  # a folder that holds nothing else
+        meant = [one for one in meant if not _holds(one, left)]
         if not meant:
             raise ConfigError("there is nothing else to rate")
     if unread := unread_below(listed):
         kinds = ", ".join(sorted({os.path.splitext(path)[1].lower() for path in unread}))
         print(f"photographs that cannot be read, left out: {len(unread)} ({kinds}); convert them", file=sys.stderr)
     return meant
+
+
+def _holds(folder: str, left: Collection[str]) -> bool:
+    """Whether this is a folder of overlays that were left out, and of nothing else that could be rated."""
+    return os.path.isdir(folder) and any(Path(path).is_relative_to(folder) for path in left)
 
 
 def _lines_of_stdin() -> list[str]:

@@ -64,7 +64,7 @@ DEFECTS: dict[str, Defect] = {
 PRISTINE = Defect("no defect", "no visible defect", "rich fine detail", "none")
 
 ALSO_CALLED: dict[str, tuple[str, ...]] = {
-    "gaussian_blur": ("blurry", "blurred", "blurriness", "softness"),
+    "gaussian_blur": ("blurry", "blurriness"),
     "lens_blur": ("out of focus", "out-of-focus"),
     "motion_blur": ("camera shake",),
     "color_diffusion": ("colour bleed",),
@@ -73,17 +73,17 @@ ALSO_CALLED: dict[str, tuple[str, ...]] = {
     "color_saturation_1": ("faded colours", "washed-out colours", "desaturated", "desaturation"),
     "color_saturation_2": ("oversaturated", "over-saturated", "oversaturation", "over-saturation"),
     "jpeg": ("blockiness", "jpeg artifacts", "jpeg artefacts", "compression artifacts", "compression artefacts"),
-    "white_noise": ("noisy", "grain", "grainy", "graininess"),
+    "white_noise": ("noisy", "grainy", "graininess"),
     "white_noise_color_component": ("chroma noise", "chromatic noise"),
     "impulse_noise": ("salt-and-pepper noise", "salt and pepper noise", "impulse noise"),
-    "denoise": ("oil painting", "oversmoothed", "over-smoothed", "oversmoothing", "over-smoothing"),
+    "denoise": ("oversmoothed", "over-smoothed", "oversmoothing", "over-smoothing"),
     "brighten": ("overexposed", "over-exposed", "over-exposure", "blown highlights", "too bright"),
     "darken": ("underexposed", "under-exposed", "under-exposure", "too dark"),
     "pixelate": ("pixelated", "pixellated", "pixellation"),
     "high_sharpen": ("oversharpened", "over-sharpened", "oversharpening", "over-sharpening"),
-    "contrast_change": ("low contrast", "poor contrast", "high contrast", "excessive contrast"),
+    "contrast_change": ("poor contrast", "excessive contrast"),
 }
-"""Other words for the same, which are read and not written: a large model describes a defect in its own."""
+"""Other words for the same, which are read and not written; none that also describes what a photograph shows."""
 
 _NAMED = {
     word.lower(): name

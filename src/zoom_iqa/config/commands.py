@@ -58,18 +58,25 @@ def run_command(
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # let errors reach us instead of being printed by Hydra
     take_any_text()
     follow_parent()
-    patience_s = 0.0  # after an error others have nothing left to do
+    patience_s, done = 0.0, False  # after an error others have nothing left to do
     try:
         with stoppable(), expected_errors(config_name, go_on=go_on):
             if config_name is not None:
                 _refuse_unknown_flags(sys.argv[1:])
             command()
             sys.stdout.flush()
-        patience_s = CHILDREN_END_S
+        patience_s, done = CHILDREN_END_S, True
+    except _Agreed:
+        done = True  # the others end by themselves, and this one may have logs to close and a job to queue again
+        raise
     finally:
-        leave_watch(done=patience_s > 0)
+        leave_watch(done=done)
         settle()
         end_children(within_s=patience_s)
+
+
+class _Agreed(SystemExit):
+    """An end that all processes of the run have come to, and not one of them alone."""
 
 
 @contextmanager
@@ -93,7 +100,7 @@ def _stops(go_on: Callable[[], str] | None) -> Iterator[None]:
             chain = chain.__context__
         if chain is None or (isinstance(error, SystemExit) and error.code == 128 + chain.number):
             raise  # another error, or a stop that has been reported further in
-        sys.exit(_report_stop(chain.number, go_on))
+        raise _Agreed(_report_stop(chain.number, go_on)) from error
 
 
 @contextmanager
@@ -101,7 +108,7 @@ def _errors(config_name: str | None, go_on: Callable[[], str] | None) -> Iterato
     try:
         yield
     except TrainingError as error:
-        sys.exit(_report(f"{error}{_remedy(go_on)}") if is_first() else FAILED)  # all processes have agreed on it
+        raise _Agreed(_report(f"{error}{_remedy(go_on)}") if is_first() else FAILED) from None
     except OutputError as error:
         sys.exit(_report(f"{error}{_remedy(go_on)}"))
     except ZoomIQAError as error:

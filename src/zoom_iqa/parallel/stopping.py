@@ -1,7 +1,7 @@
 """Asked to stop, a run ends after a whole step: signals are remembered while one is in hand, and agreed on at its end.
 
-SIGINT, SIGTERM and, in a SLURM batch job, SIGUSR1 (``sbatch --signal=USR1@90``) ask. Between steps they act at once, as
-a second Control-C always does; then nothing of the step is kept, and a run goes on from what was saved before.
+SIGINT, SIGTERM and, in a SLURM batch job, SIGUSR1 (``sbatch --signal=USR1@900``) ask. Between steps they act at once,
+as a second Control-C always does; then nothing of the step is kept, and a run goes on from what was saved before.
 """
 
 from __future__ import annotations
