@@ -63,7 +63,10 @@ def _options(
 
         from zoom_iqa.config.guiding_run import EMBEDDED, Editing, guide
 
-        restored = output or _new(f"{Path(image).stem}-restored")
+        editing = None
+        if edits:
+            restored = output or _new(f"{Path(image).stem}-restored")
+            editing = Editing(apply=apply or EMBEDDED, loop=loop, output=restored, page=page)
         guide(
             image,
             target=target,
@@ -73,7 +76,7 @@ def _options(
             device=device,
             tokenizer=tokenizer,
             as_json=as_json,
-            editing=Editing(apply=apply or EMBEDDED, loop=loop, output=restored, page=page) if edits else None,
+            editing=editing,
         )
 
     run_after_help(command)

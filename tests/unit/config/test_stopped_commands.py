@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from zoom_iqa.base.errors import ConfigError, StoppedError
-from zoom_iqa.config.commands import expected_errors
+from zoom_iqa.base.errors import ConfigError, StoppedError, TrainingError
+from zoom_iqa.config import commands
+from zoom_iqa.config.commands import expected_errors, run_command
 from zoom_iqa.config.go_on import begun_with, go_on_command, names_its_folder, quoted, tell_jobs
 
 
@@ -102,3 +104,28 @@ def test_a_job_that_slurm_runs_knows_the_command_of_its_multirun(monkeypatch: py
         assert begun_with() == arguments
     monkeypatch.setattr(HydraConfig.instance().cfg.hydra.sweep, "dir", "runs/sweep")
     assert go_on_command(Path("unused")) == "python -m zoom_iqa.train -m seed=0,1 hydra.sweep.dir=runs/sweep"
+
+
+@pytest.mark.parametrize(
+    ("error", "done"),
+    [
+        (None, True),
+        (StoppedError(signal.SIGTERM), True),
+        (TrainingError("ten steps in a row"), True),
+        (ConfigError("of one process"), False),
+    ],
+    ids=["the end", "a stop", "an agreed error", "an error of its own"],
+)
+def test_only_an_end_that_all_have_come_to_is_told_to_the_others(
+    error: Exception | None, done: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(commands, "leave_watch", lambda *, done: told.append(done))
+
+    def command() -> None:
+        if error is not None:
+            raise error
+
+    with suppress(SystemExit):
+        run_command(command)
+    assert told == [done]

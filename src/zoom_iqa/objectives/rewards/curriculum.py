@@ -25,7 +25,7 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.metrics.evidence import locating, naming
 from zoom_iqa.objectives.rewards.formulas import score_reward
 from zoom_iqa.objectives.rewards.inputs import RewardInputs
-from zoom_iqa.objectives.rewards.looks import LookBonus as LookBonus  # configs of older run folders name it here
+from zoom_iqa.objectives.rewards.looks import LookBonus as LookBonus  # its name in the configs of every run
 from zoom_iqa.objectives.rewards.terms import OfScores, RankTerm
 from zoom_iqa.objectives.schedules import Schedule, as_schedule
 from zoom_iqa.parallel.reducer import Reducer
