@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from zoom_iqa.base.errors import ZoomIQAError
 from zoom_iqa.data.collation import as_list, single_thread_worker
 from zoom_iqa.data.viewable import LostImage, Replaced
+from zoom_iqa.parallel.processes import settle
 
 
 class Batch(list[Any]):
@@ -40,6 +41,8 @@ class SampleLoader(DataLoader[Any]):
         )
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch promises its own iterator
+        if self.num_workers:
+            settle()
         for batch in super().__iter__():
             yield _made(batch)
 

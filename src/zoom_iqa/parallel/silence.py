@@ -4,8 +4,8 @@ Every process says each second that it is there, from a thread of its own, and t
 silent only when the whole process is: stopped (SIGSTOP, a frozen container), on a machine that is gone, or stuck in
 code that never lets go of the interpreter. Steps of training do not count, because a long step, an evaluation and a
 slow disk are no fault, and no limit would be both above all of them and soon. A main thread that waits for ever is
-noticed where it waits: for an engine, a server and a loader they have limits of their own, for another process it is
-that one which is silent, and the rest is left to the time-out of collectives.
+noticed where it waits: an engine and a server have limits of their own, where it waits for another process that one
+is silent, and the rest, such as a disk that does not answer, is left to the time-out of collectives.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
 import pytest
 
 from zoom_iqa.base.errors import DataError, ImageError, ZoomIQAError
@@ -47,3 +49,14 @@ def test_the_message_is_the_errors_own(workers: int, error: ZoomIQAError) -> Non
 def test_other_errors_keep_their_traceback(workers: int) -> None:
     with pytest.raises(ZeroDivisionError):
         list(SampleLoader(Numbers(ZeroDivisionError("bug")), batch_size=3, workers=workers))
+
+
+def test_threads_of_collectives_come_to_rest_before_a_process_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    start = multiprocessing.Process.start
+    monkeypatch.setattr("zoom_iqa.data.loader.settle", lambda: order.append("settle"))
+    monkeypatch.setattr(multiprocessing.Process, "start", lambda process: (order.append("fork"), start(process)))
+    list(SampleLoader(Numbers(), batch_size=3, workers=2))
+    assert order == ["settle", "fork", "fork"]
+    list(SampleLoader(Numbers(), batch_size=3, workers=0))
+    assert len(order) == 3
