@@ -3,7 +3,9 @@ r"""control.json files of run.sh -> controls/, five tables beside it, and README
     python experiments/crops/collect.py runs/crops [--resamples 1000]
 
 Every figure is a mean over seeds. Brackets are 95 % intervals of a difference, photographs drawn with replacement, the
-same for both sides and for all seeds. Only images that every answer of a comparison rates take part in it.
+same for both sides and for all seeds. Only images that every answer of a comparison rates take part in it. A large
+look leaves no place that misses the defect: SRCCs by picture are of images that have all five, comparisons of two of
+all that have these two.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         "asked minus random",
         "asked minus missing",
         "region minus asked",
+        "looks",
         "looks that hit",
         "by chance",
     ]
@@ -85,9 +88,10 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
             str(len(seeds)),
             str(sum(len(rated(rows, PLACES)) for rows in (one["regional"] for one in seeds.values()))),
             *(mean_srcc([one["regional"] for one in seeds.values()], name, PLACES) for name in PLACES),
-            compared([one["regional"] for one in seeds.values()], "asked", "random place", PLACES, resamples),
-            compared([one["regional"] for one in seeds.values()], "asked", "place that misses", PLACES, resamples),
-            compared([one["regional"] for one in seeds.values()], "region", "asked", PLACES, resamples),
+            compared([one["regional"] for one in seeds.values()], "asked", "random place", resamples),
+            compared([one["regional"] for one in seeds.values()], "asked", "place that misses", resamples),
+            compared([one["regional"] for one in seeds.values()], "region", "asked", resamples),
+            str(sum(len(one["regional"]) for one in seeds.values())),
             *(mean_of([row[key] for one in seeds.values() for row in one["regional"]]) for key in ("hit", "chance")),
         ]
         for arm, seeds in arms.items()
@@ -107,7 +111,7 @@ def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
                     size,
                     str(sum(len(rated(found, PLACES)) for found in own)),
                     *(mean_srcc(own, name, PLACES) for name in PLACES),
-                    compared(own, "asked", "random place", PLACES, resamples),
+                    compared(own, "asked", "random place", resamples),
                     *(mean_of([row[key] for found in own for row in found]) for key in ("hit", "chance")),
                 ]
             )
@@ -125,15 +129,15 @@ def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         seconds = {name: statistics.fmean(one["when"]["seconds"][name] for one in seeds.values()) for name in OFTEN}
         for kind, regional in KINDS.items():
             own = [[row for row in one["when"]["rows"] if row["regional"] in regional] for one in seeds.values()]
-            gain = difference(own, "when asked", "never", OFTEN)
+            gain = difference(own, "when asked", "never")
             cost = [*(f"{seconds[name]:.3f}" for name in OFTEN), price(seconds["when asked"] - seconds["never"], gain)]
             rows.append(
                 [
                     arm,
                     kind,
                     *(mean_srcc(own, name, OFTEN) for name in OFTEN),
-                    compared(own, "when asked", "never", OFTEN, resamples),
-                    compared(own, "always", "when asked", OFTEN, resamples),
+                    compared(own, "when asked", "never", resamples),
+                    compared(own, "always", "when asked", resamples),
                     mean_of([row["looked"] for found in own for row in found]),
                     *(cost if kind == "all" else [""] * len(cost)),
                 ]
@@ -142,22 +146,22 @@ def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
 
 
 def gains(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
-    """What GRPO changes on the regional images of the first table and on the others of the second, as asked."""
+    """What GRPO changes: on the images of the second table, and on those of the first at which both policies look."""
     rows = []
     for arm, pairs in both_stages(arms).items():
-        for kind, name in (("regional", "asked"), ("others", "when asked")):
+        for kind, name in (("regional", "when asked"), ("regional, looked at", "asked"), ("others", "when asked")):
             before, after = both = [f"{stage} {name}" for stage in STAGES]
             own = [_of_both(_of_kind(sft, kind), _of_kind(grpo, kind)) for sft, grpo in pairs]
             images = str(sum(len(rated(found, both)) for found in own))
             srcc_of = [mean_srcc(own, one, both) for one in both]
-            rows.append([arm, kind, images, *srcc_of, compared(own, after, before, both, resamples)])
+            rows.append([arm, kind, images, *srcc_of, compared(own, after, before, resamples)])
     return ["arm", "images distorted", "images", *STAGES, "GRPO minus SFT"], rows
 
 
 def _of_kind(measured: Mapping[str, Any], kind: str) -> Rows:
-    return (
-        measured["regional"] if kind == "regional" else [row for row in measured["when"]["rows"] if not row["regional"]]
-    )
+    if kind == "regional, looked at":
+        return measured["regional"]
+    return [row for row in measured["when"]["rows"] if row["regional"] == (kind == "regional")]
 
 
 def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
@@ -166,7 +170,7 @@ def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]
     head += ["rated by both", "asked minus random, SFT", "asked minus random, GRPO", "change"]
     pictures = ("asked", "random place")
     old, new = ({f"{stage} {name}": sign for name, sign in zip(pictures, (1, -1), strict=True)} for stage in STAGES)
-    names = [f"{stage} {name}" for stage in STAGES for name in PLACES]
+    names = [*old, *new]
     rows = []
     for arm, pairs in both_stages(arms).items():
         own = [_of_both(sft["regional"], grpo["regional"]) for sft, grpo in pairs]
@@ -174,7 +178,7 @@ def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]
         counts = (sum(sft for sft, _ in hits), sum(grpo for _, grpo in hits))
         turned = (sum(pair == (False, True) for pair in hits), sum(pair == (True, False) for pair in hits))
         told = [
-            contrast(own, weights, names, resamples)
+            contrast(own, weights, names, resamples=resamples)
             for weights in (old, new, {**new, **{name: -sign for name, sign in old.items()}})
         ]
         rated_by_both = str(sum(len(rated(found, names)) for found in own))
@@ -209,7 +213,7 @@ def both_stages(arms: Arms) -> dict[str, list[tuple[Mapping[str, Any], Mapping[s
     return found
 
 
-def rated(rows: Rows, names: Sequence[str] | Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def rated(rows: Rows, names: Sequence[str]) -> list[Mapping[str, Any]]:
     """The images that have a rating under every name."""
     return [row for row in rows if all(row["ratings"].get(name) is not None for name in names)]
 
@@ -223,32 +227,28 @@ def srccs(ratings: NDArray[np.float64], mos: NDArray[np.float64]) -> NDArray[np.
     return spearman_rows(ratings, np.broadcast_to(mos, ratings.shape))
 
 
-def mean_srcc(seeds: Sequence[Rows], name: str, names: Sequence[str] | Mapping[str, Any]) -> str:
+def mean_srcc(seeds: Sequence[Rows], name: str, names: Sequence[str]) -> str:
     values = [srccs(*columns(own, [name]))[0] for rows in seeds if len(own := rated(rows, names)) > 2]
     return mean_of(values, spread=True)
 
 
-def difference(seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any]) -> float:
+def difference(seeds: Sequence[Rows], name: str, baseline: str) -> float:
     """SRCC under one name minus that under another, mean over seeds; NaN where there are too few images."""
-    return weighted(seeds, {name: 1, baseline: -1}, names)
+    return weighted(seeds, {name: 1, baseline: -1}, (name, baseline))
 
 
-def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str] | Mapping[str, Any]) -> float:
+def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str]) -> float:
     """SRCCs under several names, added with their signs, mean over seeds; NaN where there are too few images."""
     found = [srccs(*columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
     return statistics.fmean(float(one @ list(signs.values())) for one in found) if found else math.nan
 
 
-def compared(
-    seeds: Sequence[Rows], name: str, baseline: str, names: Sequence[str] | Mapping[str, Any], resamples: int
-) -> str:
-    """The difference with its interval."""
-    return contrast(seeds, {name: 1, baseline: -1}, names, resamples)
+def compared(seeds: Sequence[Rows], name: str, baseline: str, resamples: int) -> str:
+    """The difference with its interval, of the images rated under both names."""
+    return contrast(seeds, {name: 1, baseline: -1}, (name, baseline), resamples=resamples)
 
 
-def contrast(
-    seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str] | Mapping[str, Any], resamples: int
-) -> str:
+def contrast(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str], *, resamples: int) -> str:
     """SRCCs added with their signs, and its interval; every seed has images of its own, as it looked at others."""
     value = weighted(seeds, signs, names)
     if math.isnan(value) or not resamples:
