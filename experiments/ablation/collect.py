@@ -24,6 +24,7 @@ from zoom_iqa.reports.study import (
     kept_study,
     readme_table,
     said,
+    said_over_seeds,
     shared_seeds,
     study_arguments,
     write_runs,
@@ -74,7 +75,7 @@ def main() -> None:
     print(readme_table(header("sft"), arm_rows(arms, "sft", order, n_resamples=asked.resamples)), end="\n\n")
     rows = effects(arms, n_resamples=asked.resamples)
     head = ["effect", "paper, KonIQ", "paper, mean of 7", "ours, expected", "ours, single", "variance"]
-    head += ["signs", "seeds"]
+    head += ["signs", "seeds", "expected, over seeds", "single, over seeds"]
     with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([head, *rows])
     print(readme_table(head, rows))
@@ -95,6 +96,7 @@ def effects(arms: Arms, *, n_resamples: int) -> list[list[str]]:
                 *(said(found[name]) for name in ("srcc_expected", "srcc_single", "rating_variance")),
                 compared(koniq, expected),
                 " ".join(map(str, shared_seeds(arms, arm, baseline))),
+                *(said_over_seeds(found[name]) for name in ("srcc_expected", "srcc_single")),
             ]
         )
     return rows

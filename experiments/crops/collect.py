@@ -14,7 +14,7 @@ import csv
 import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def both_stages(arms: Arms) -> dict[str, list[tuple[Mapping[str, Any], Mapping[s
     return found
 
 
-def rated(rows: Rows, names: Sequence[str]) -> list[Mapping[str, Any]]:
+def rated(rows: Rows, names: Collection[str]) -> list[Mapping[str, Any]]:
     """The images that have a rating under every name."""
     return [row for row in rows if all(row["ratings"].get(name) is not None for name in names)]
 
@@ -227,7 +227,7 @@ def srccs(ratings: NDArray[np.float64], mos: NDArray[np.float64]) -> NDArray[np.
     return spearman_rows(ratings, np.broadcast_to(mos, ratings.shape))
 
 
-def mean_srcc(seeds: Sequence[Rows], name: str, names: Sequence[str]) -> str:
+def mean_srcc(seeds: Sequence[Rows], name: str, names: Collection[str]) -> str:
     values = [srccs(*columns(own, [name]))[0] for rows in seeds if len(own := rated(rows, names)) > 2]
     return mean_of(values, spread=True)
 
@@ -237,7 +237,7 @@ def difference(seeds: Sequence[Rows], name: str, baseline: str) -> float:
     return weighted(seeds, {name: 1, baseline: -1}, (name, baseline))
 
 
-def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str]) -> float:
+def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Collection[str]) -> float:
     """SRCCs under several names, added with their signs, mean over seeds; NaN where there are too few images."""
     found = [srccs(*columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
     return statistics.fmean(float(one @ list(signs.values())) for one in found) if found else math.nan
@@ -248,7 +248,7 @@ def compared(seeds: Sequence[Rows], name: str, baseline: str, resamples: int) ->
     return contrast(seeds, {name: 1, baseline: -1}, (name, baseline), resamples=resamples)
 
 
-def contrast(seeds: Sequence[Rows], signs: Mapping[str, int], names: Sequence[str], *, resamples: int) -> str:
+def contrast(seeds: Sequence[Rows], signs: Mapping[str, int], names: Collection[str], *, resamples: int) -> str:
     """SRCCs added with their signs, and its interval; every seed has images of its own, as it looked at others."""
     value = weighted(seeds, signs, names)
     if math.isnan(value) or not resamples:

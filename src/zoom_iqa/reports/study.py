@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError
@@ -75,15 +76,32 @@ Arms = Mapping[str, Mapping[int, StudyRun]]
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A figure of an arm minus that of another, the mean over the seeds of both, and its interval over photographs.
+    """A figure of an arm minus that of another by seed, and the interval of its mean over photographs.
 
     The interval is None where no resamples were asked for.
     """
 
-    value: float
+    by_seed: Sequence[float]
     interval: Interval | None
-    seeds: int
     images: int
+
+    @property
+    def value(self) -> float:
+        """The mean over the seeds of both arms."""
+        return statistics.fmean(self.by_seed)
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds that both arms have."""
+        return len(self.by_seed)
+
+    @property
+    def over_seeds(self) -> tuple[float, float] | None:
+        """The mean's 95 % interval by Student's t, for other seeds on the same photographs; None of one seed."""
+        if self.seeds < 2:
+            return None
+        half = stats.t.ppf(0.975, self.seeds - 1) * statistics.stdev(self.by_seed) / math.sqrt(self.seeds)
+        return self.value - half, self.value + half
 
     @property
     def sign(self) -> str:
@@ -215,8 +233,7 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     """A figure of ``STATISTICS`` of ``arm`` minus that of ``baseline``, or the reason that there is none.
 
     It is over the seeds and the images that both have, and so the difference of the two figures' means over seeds.
-    Photographs are drawn with replacement, the same for both arms and all seeds; the spread over seeds is another
-    figure.
+    Photographs are drawn with replacement, the same for both arms and all seeds; ``over_seeds`` is the other interval.
     """
     seeds = shared_seeds(arms, arm, baseline)
     if not seeds:
@@ -232,22 +249,22 @@ def difference(arms: Arms, arm: str, baseline: str, figure: str, *, n_resamples:
     mos_n = snapped(shown.mos_n[columns])
     matrices = [(new.of(of, ids), old.of(of, ids)) for new, old in pairs]
 
-    def changed(rows: NDArray[np.int64]) -> float:
+    def by_seed(rows: NDArray[np.int64]) -> list[float]:
         mos = mos_n[rows]
-        return statistics.fmean(statistic(new[:, rows], mos) - statistic(old[:, rows], mos) for new, old in matrices)
+        return [statistic(new[:, rows], mos) - statistic(old[:, rows], mos) for new, old in matrices]
 
-    value = changed(np.arange(len(ids)))
-    if math.isnan(value):
+    found = by_seed(np.arange(len(ids)))
+    if any(map(math.isnan, found)):
         return f"{figure} of {arm} or {baseline} is undefined in one of the runs"
     if not n_resamples:
-        return Difference(value=value, interval=None, seeds=len(seeds), images=len(ids))
+        return Difference(by_seed=found, interval=None, images=len(ids))
     interval = value_or_undefined(
-        statistic_interval, figure, changed, len(ids), n_resamples=n_resamples, seed=BOOTSTRAP_SEED,
-        clusters=[shown.photographs[column] for column in columns],
+        statistic_interval, figure, lambda rows: statistics.fmean(by_seed(rows)), len(ids), n_resamples=n_resamples,
+        seed=BOOTSTRAP_SEED, clusters=[shown.photographs[column] for column in columns],
     )  # fmt: skip
     if isinstance(interval, Undefined):
         return interval.reason
-    return Difference(value=value, interval=interval, seeds=len(seeds), images=len(ids))
+    return Difference(by_seed=found, interval=interval, images=len(ids))
 
 
 COLUMNS = {
@@ -307,6 +324,12 @@ def said(found: Difference | str) -> str:
         return ""
     interval = found.interval
     return f"{found.value:+.3f}" + ("" if interval is None else f" {ends_said(interval.low, interval.high, '+.3f')}")
+
+
+def said_over_seeds(found: Difference | str) -> str:
+    """Its interval over seeds as tables print it; empty where there is none."""
+    ends = None if isinstance(found, str) else found.over_seeds
+    return "" if ends is None else ends_said(*ends, "+.3f")
 
 
 def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ from zoom_iqa.reports.study import (
     read_study,
     readme_table,
     said,
+    said_over_seeds,
     single_srcc,
     stages_of,
     variance_within,
@@ -189,6 +190,11 @@ def test_a_difference_is_the_mean_over_seeds_of_the_figures_difference(folder: P
     assert (found.seeds, found.images, found.interval.units) == (2, 24, 6)
     assert found.interval.low < found.value < found.interval.high
     assert found.sign == "+"
+    assert found.by_seed == pytest.approx(by_hand, abs=1e-6)
+    # of two seeds the mean's standard error is half their distance; t of one degree of freedom is 12.706 at 97.5 %
+    half = 12.7062 * abs(by_hand[0] - by_hand[1]) / 2
+    assert found.over_seeds == pytest.approx((found.value - half, found.value + half), abs=1e-4)
+    assert said_over_seeds(found) == f"[{found.value - half:+.3f}, {found.value + half:+.3f}]"
     swapped = difference(arms, "sft", "grpo", "srcc_expected", n_resamples=200)
     assert isinstance(swapped, Difference)
     assert (swapped.value, swapped.sign) == (pytest.approx(-found.value), "-")
@@ -228,7 +234,7 @@ def test_an_unreadable_answer_is_left_out_alone(folder: Path) -> None:
         assert found.value == pytest.approx(new - old, abs=1e-6)
         of_runs = [figure_of(arms[arm][0], figure) for arm in ("holed", "sft")]
         assert found.value == pytest.approx(of_runs[0] - of_runs[1], abs=1e-6)
-        assert (found.seeds, found.images) == (1, 24)
+        assert (found.seeds, found.over_seeds, said_over_seeds(found), found.images) == (1, None, "", 24)
 
 
 def test_figures_of_a_matrix_with_holes() -> None:
