@@ -25,9 +25,6 @@ from zoom_iqa.policy.vision_cache import VisionCache
 
 CACHE_TOKENS = 32768
 ROWS = 48
-RECIPE = VllmEngineRecipe(
-    cache_tokens=CACHE_TOKENS, rows=ROWS, context_tokens=None, cuda_graphs=False, sleep=False, probe_tolerance=1e-3
-)
 
 THREE_STEPS = [
     "+experiment=quickstart",
@@ -50,6 +47,13 @@ IN_VLLM = [
 ]
 
 
+def recipe(*, rows: int = ROWS, sleep: bool = False) -> VllmEngineRecipe:
+    """A small engine's; it can be made where vLLM is installed."""
+    return VllmEngineRecipe(
+        cache_tokens=CACHE_TOKENS, rows=rows, context_tokens=None, cuda_graphs=False, sleep=sleep, probe_tolerance=1e-3
+    )
+
+
 def behind(url: str) -> list[str]:
     """Settings of a run that asks a server."""
     return ["rollout=vllm_server", f"machine.vllm_url={url}", "rollout.probe_tolerance=1e-3"]
@@ -63,7 +67,7 @@ def start(run_dir: Path, *settings: str) -> subprocess.Popen[str]:
 
 
 def in_vllm(policy: Policy, sampling: SamplingParams) -> VllmEngine:
-    return RECIPE(policy=policy, sampling=sampling, features=VisionCache(model=policy.model, capacity=10_000))
+    return recipe()(policy=policy, sampling=sampling, features=VisionCache(model=policy.model, capacity=10_000))
 
 
 def copy_of(policy: Policy) -> Policy:

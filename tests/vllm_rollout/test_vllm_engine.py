@@ -10,7 +10,7 @@ import torch
 
 from support.engine_runs import SAMPLING, native, run
 from support.random_policy import chain_prompt, turn1_prompt
-from support.vllm_runs import GREEDY, RECIPE, WAYS, assert_alike, changed, copy_of, in_vllm, mixed_requests
+from support.vllm_runs import GREEDY, WAYS, assert_alike, changed, copy_of, in_vllm, mixed_requests, recipe
 from zoom_iqa.base.errors import ConfigError, PolicyError, SessionError
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.engine import Engine
@@ -140,7 +140,7 @@ def test_mistakes_name_field_value_and_remedy(shipped: Policy) -> None:
         engine.submit(Request("x", "x", turn1_prompt(0), 0, sampling=long))
     assert not engine.busy
     with pytest.raises(ConfigError, match="one set of values in a process"):
-        replace(RECIPE, rows=2)(policy=shipped, sampling=SAMPLING, features=engine._features)
+        recipe(rows=2)(policy=shipped, sampling=SAMPLING, features=engine._features)
     engine.submit(Request("x", "x", turn1_prompt(0), 0))
     with pytest.raises(SessionError, match="'x' is asked for twice at once"):
         engine.submit(Request("x", "x", turn1_prompt(0), 0))
@@ -153,7 +153,7 @@ def test_sleep_is_refused_on_a_cpu_by_name(shipped: Policy) -> None:
     from zoom_iqa.engines.vllm.served import ServedModel
 
     with pytest.raises(ConfigError, match=r"rollout\.sleep=true: vLLM sleeps on GPUs only"):
-        ServedModel(shipped, replace(RECIPE, sleep=True)._settings())
+        ServedModel(shipped, recipe(sleep=True)._settings())
 
 
 def test_the_order_of_answers_is_free(shipped: Policy) -> None:

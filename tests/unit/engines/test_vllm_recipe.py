@@ -6,9 +6,12 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from hydra.errors import InstantiationException
 
 from support.engine_runs import SAMPLING
+from support.small_run import composed
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config.stages import make_stage
 from zoom_iqa.engines.vllm import engine
 from zoom_iqa.engines.vllm.engine import VllmEngineRecipe
 from zoom_iqa.policy.policy import Policy
@@ -39,18 +42,16 @@ def test_values_that_cannot_work_are_refused(name: str, value: float, said: str)
         VllmEngineRecipe(**{**VALUES, name: value})
 
 
-def _made(policy: Policy) -> None:
-    features = VisionCache(model=policy.model, capacity=64)
-    VllmEngineRecipe(**VALUES)(policy=policy, sampling=SAMPLING, features=features)
-
-
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed here")
-def test_an_environment_without_vllm_is_told_how_to_get_it(random_policy: Policy) -> None:
-    with pytest.raises(ConfigError, match="rollout=vllm needs vLLM: make vllm-env installs it"):
-        _made(random_policy)
+def test_an_environment_without_vllm_is_told_how_to_get_it_before_there_is_a_policy() -> None:
+    """So that no SFT comes before the word."""
+    with pytest.raises(InstantiationException, match="rollout=vllm needs vLLM: make vllm-env installs it"):
+        make_stage("grpo", composed("+experiment=quickstart", "rollout=vllm"))
 
 
 def test_several_processes_are_refused(random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "require_vllm", lambda: None)
     monkeypatch.setattr(engine, "world_size", lambda: 2)
+    features = VisionCache(model=random_policy.model, capacity=64)
     with pytest.raises(ConfigError, match="rollout=vllm runs in one process; use rollout=vllm_server or"):
-        _made(random_policy)
+        VllmEngineRecipe(**VALUES)(policy=random_policy, sampling=SAMPLING, features=features)

@@ -16,7 +16,7 @@ from zoom_iqa.base.ranges import require_positive_or_inf
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Request, TextPart
 from zoom_iqa.engines.sampler import check_drawn
-from zoom_iqa.engines.vllm.served import ServedModel, ServingSettings
+from zoom_iqa.engines.vllm.served import ServedModel, ServingSettings, require_vllm
 from zoom_iqa.engines.vllm.serving import Completion, OtherWeightsError, Served, ServedRequest
 from zoom_iqa.parallel.processes import world_size
 from zoom_iqa.policy.encoding import EncodedPrompt
@@ -38,7 +38,7 @@ class VllmEngineRecipe:
     ``probe_tolerance`` is how far, in nats and in the mean over a probe prompt's answer, vLLM may be from the policy.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is out of range, or vLLM is not installed.
     """
 
     cache_tokens: int
@@ -51,12 +51,13 @@ class VllmEngineRecipe:
     def __post_init__(self) -> None:
         self._settings()
         require_positive_or_inf("rollout.probe_tolerance", self.probe_tolerance, inf_means="allows any gap (nats)")
+        require_vllm()  # before the stages that come before the first rollout
 
     def __call__(self, *, policy: Policy, sampling: SamplingParams, features: VisionCache) -> VllmEngine:
         """The engine that samples from ``policy``.
 
         Raises:
-            ConfigError: vLLM is not installed, or the run has several processes.
+            ConfigError: the run has several processes, or as ``served``.
         """
         if world_size() > 1:
             raise ConfigError(
@@ -74,7 +75,7 @@ class VllmEngineRecipe:
         """The model of this process, for policies of the shape of ``policy``.
 
         Raises:
-            ConfigError: vLLM is not installed, or serves a policy of another shape.
+            ConfigError: it serves a policy of another shape.
         """
         return _served(policy, self._settings())
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,14 @@ class ServingSettings:
         require_count_or_none("rollout.context_tokens", self.context_tokens, none_means="takes the policy's own limit")
 
 
+def require_vllm() -> None:
+    """Raise ConfigError where vLLM is not installed."""
+    if find_spec("vllm") is None:
+        raise ConfigError(
+            "rollout=vllm needs vLLM: make vllm-env installs it for CPUs; run this with .venv-vllm/bin/python"
+        )
+
+
 class ServedModel:
     """A vLLM engine for policies of one shape. It has no weights until some are pushed.
 
@@ -68,12 +77,8 @@ class ServedModel:
         os.environ.update(SETTINGS)
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        try:
-            import vllm
-        except ImportError as error:
-            raise ConfigError(
-                "rollout=vllm needs vLLM: make vllm-env installs it for CPUs; run this with .venv-vllm/bin/python"
-            ) from error
+        require_vllm()
+        import vllm
         from vllm.platforms import current_platform
 
         if settings.sleep and current_platform.is_cpu():
