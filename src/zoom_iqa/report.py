@@ -222,7 +222,7 @@ KINDS = {
     "run": Kind(
         function=_run,
         summary="a run as one HTML file: figures, charts, and every image with its answer",
-        example="zoom-iqa report run runs/quickstart",
+        example="zoom-iqa report run runs/quickstart/DATE",
     ),
     "compare": Kind(
         function=_compare,
@@ -247,7 +247,7 @@ KINDS = {
     "table3": Kind(
         function=_table3,
         summary="the ablation over seeds, of a run of train -m +sweep=table3",
-        example="zoom-iqa report table3 runs/table3",
+        example="zoom-iqa report table3 runs/table3/DATE",
     ),
     "workspace": Kind(
         function=_workspace,
