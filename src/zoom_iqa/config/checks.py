@@ -95,7 +95,7 @@ def _check_values(path: str, node: DictConfig) -> None:
         said = str(error.__cause__)
         named = re.match(r"(?:\w+\.)*(\w+)(?==)", said)
         if named is None or named[1] not in node:
-            raise ConfigError(f"{path}: {said}") from error
+            raise ConfigError(said if said.startswith(f"{path}=") else f"{path}: {said}") from error
         raise ConfigError((_origin(node, named[1]) or f"{path}.{named[1]}") + said[named.end() :]) from error
 
 
