@@ -20,6 +20,7 @@ from zoom_iqa.config.checks import HYDRA_KEYS, check_config
 from zoom_iqa.config.commands import expected_errors
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.config.training_run import check, train
+from zoom_iqa.engines.vllm import engine as vllm_engine
 from zoom_iqa.policy import loading
 from zoom_iqa.training import wandb_log
 from zoom_iqa.training.stage import Stage
@@ -30,6 +31,12 @@ GROUPS = (
     "callbacks", "data", "evaluator", "filters", "logger", "loss", "machine", "penalties", "policy", "policy/lora",
     "prompts", "protocol", "resampling", "reward", "rollout", "size", "trainer",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def with_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in its environment: without it every config that names it is refused, as tests of engines show."""
+    monkeypatch.setattr(vllm_engine, "require_vllm", lambda: None)
 
 
 def composed(*overrides: str, root: str = "train") -> DictConfig:
