@@ -82,20 +82,23 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         "looks that hit",
         "by chance",
     ]
-    return head, [
-        [
-            arm,
-            str(len(seeds)),
-            str(sum(len(rated(rows, PLACES)) for rows in (one["regional"] for one in seeds.values()))),
-            *(mean_srcc([one["regional"] for one in seeds.values()], name, PLACES) for name in PLACES),
-            compared([one["regional"] for one in seeds.values()], "asked", "random place", resamples),
-            compared([one["regional"] for one in seeds.values()], "asked", "place that misses", resamples),
-            compared([one["regional"] for one in seeds.values()], "region", "asked", resamples),
-            str(sum(len(one["regional"]) for one in seeds.values())),
-            *(mean_of([row[key] for one in seeds.values() for row in one["regional"]]) for key in ("hit", "chance")),
-        ]
-        for arm, seeds in arms.items()
-    ]
+    rows = []
+    for arm, seeds in arms.items():
+        own = [one["regional"] for one in seeds.values()]
+        rows.append(
+            [
+                arm,
+                str(len(seeds)),
+                str(sum(len(rated(found, PLACES)) for found in own)),
+                *(mean_srcc(own, name, PLACES) for name in PLACES),
+                compared(own, "asked", "random place", resamples),
+                compared(own, "asked", "place that misses", resamples),
+                compared(own, "region", "asked", resamples),
+                str(sum(map(len, own))),
+                *(mean_of([row[key] for found in own for row in found]) for key in ("hit", "chance")),
+            ]
+        )
+    return head, rows
 
 
 def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:

@@ -181,8 +181,7 @@ def one_line(error: Exception) -> str:
     key = f"{keys[-1]}: " if keys else ""
     if isinstance(error.__cause__, ZoomIQAError):
         message = str(error.__cause__)
-        group = keys[-1].partition(".")[0] if keys else ""
-        return message if keys and message.startswith((f"{group}.", f"{group}=")) else key + message
+        return message if keys and message.startswith(keys[-1].partition(".")[0] + ".") else key + message
     if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_THE_DISK:
         return key + _of_the_disk(error.__cause__)
     advice = ("full_key:", "object_type=", "Set the environment", "provider=")

@@ -7,6 +7,7 @@ once: its log-probabilities have to be those of the policy itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import torch
 from PIL import Image
@@ -16,7 +17,7 @@ from zoom_iqa.base.ranges import require_positive_or_inf
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, ImagePart, Message, Request, TextPart
 from zoom_iqa.engines.sampler import check_drawn
-from zoom_iqa.engines.vllm.served import ServedModel, ServingSettings, require_vllm
+from zoom_iqa.engines.vllm.served import ServedModel, ServingSettings
 from zoom_iqa.engines.vllm.serving import Completion, OtherWeightsError, Served, ServedRequest
 from zoom_iqa.parallel.processes import world_size
 from zoom_iqa.policy.encoding import EncodedPrompt
@@ -29,6 +30,14 @@ from zoom_iqa.policy.vision_cache import VisionCache
 PROBE = "probe of pushed weights"
 PROBE_SAMPLING = SamplingParams(temperature=1.0, top_p=1.0, top_k=0, greedy=True, max_new_tokens=8, stop_strings=())
 PROBE_CHUNK = 64
+
+
+def require_vllm() -> None:
+    """Raise ConfigError where vLLM is not installed."""
+    if find_spec("vllm") is None:
+        raise ConfigError(
+            "rollout=vllm needs vLLM: make vllm-env installs it for CPUs; run this with .venv-vllm/bin/python"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

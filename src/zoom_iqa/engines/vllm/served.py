@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -58,26 +57,17 @@ class ServingSettings:
         require_count_or_none("rollout.context_tokens", self.context_tokens, none_means="takes the policy's own limit")
 
 
-def require_vllm() -> None:
-    """Raise ConfigError where vLLM is not installed."""
-    if find_spec("vllm") is None:
-        raise ConfigError(
-            "rollout=vllm needs vLLM: make vllm-env installs it for CPUs; run this with .venv-vllm/bin/python"
-        )
-
-
 class ServedModel:
     """A vLLM engine for policies of one shape. It has no weights until some are pushed.
 
     Raises:
-        ConfigError: vLLM is not installed, cannot sleep here, or has no kernels for the policy's heads.
+        ConfigError: vLLM cannot sleep here, or has no kernels for the policy's heads.
     """
 
     def __init__(self, policy: Policy, settings: ServingSettings) -> None:
         os.environ.update(SETTINGS)
         for name, value in QUIET.items():
             os.environ.setdefault(name, value)
-        require_vllm()
         import vllm
         from vllm.platforms import current_platform
 
