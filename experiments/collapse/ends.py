@@ -10,7 +10,7 @@ from pathlib import Path
 from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.study import (
     COLUMNS,
-    COMPARED,
+    effect_header,
     effect_rows,
     figure_table,
     kept_study,
@@ -36,7 +36,7 @@ def main() -> None:
     write_runs(arms, asked.out / "ends.csv", list(COLUMNS.values()))
     print(figure_table(arms, COLUMNS, dict(zip(ARMS, ARMS, strict=True))), end="\n\n")
     if asked.resamples:
-        head, rows = ["effect", *COMPARED], effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
+        head, rows = effect_header(), effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
         add_rows(asked.out / "ends_effects.csv", head, rows, keys=1)
         print(readme_table(head, rows))
 

@@ -3,9 +3,9 @@ r"""control.json files of run.sh -> controls/, five tables beside it, and README
     python experiments/crops/collect.py runs/crops [--resamples 1000]
 
 Every figure is a mean over seeds. Brackets are 95 % intervals of a difference, photographs drawn with replacement, the
-same for both sides and for all seeds. Only images that every answer of a comparison rates take part in it. A large
-look leaves no place that misses the defect: SRCCs by picture are of images that have all five, comparisons of two of
-all that have these two.
+same for both sides and for all seeds, and in columns "over seeds" Student's t on the same photographs. Only images that
+every answer of a comparison rates take part in it. A large look leaves no place that misses the defect: SRCCs by
+picture are of images that have all five, comparisons of two of all that have these two.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zoom_iqa.base.errors import UndefinedMetricError
 from zoom_iqa.evaluation.crop_places import PLACES
 from zoom_iqa.metrics.intervals import spearman_rows, statistic_interval
+from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.kept import kept_file, kept_runs, read_kept, write_kept
 from zoom_iqa.reports.rendering import mean_and_spread
-from zoom_iqa.reports.study import arm_and_seed, readme_table, study_arguments
+from zoom_iqa.reports.study import Difference, arm_and_seed, readme_table, said, said_over_seeds, study_arguments
 
 HERE = Path(__file__).parent
 SIZES = {"5 to 10 %": (0.0, 0.10), "10 to 15 %": (0.10, 0.15), "15 to 30 %": (0.15, 1.0)}
@@ -76,6 +76,7 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         "images",
         *PLACES,
         "asked minus random",
+        "over seeds",
         "asked minus missing",
         "region minus asked",
         "looks",
@@ -91,9 +92,10 @@ def places(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
                 str(len(seeds)),
                 str(sum(len(rated(found, PLACES)) for found in own)),
                 *(mean_srcc(own, name, PLACES) for name in PLACES),
-                compared(own, "asked", "random place", resamples),
-                compared(own, "asked", "place that misses", resamples),
-                compared(own, "region", "asked", resamples),
+                said(by_place := compared(own, "asked", "random place", resamples)),
+                said_over_seeds(by_place),
+                said(compared(own, "asked", "place that misses", resamples)),
+                said(compared(own, "region", "asked", resamples)),
                 str(sum(map(len, own))),
                 *(mean_of([row[key] for found in own for row in found]) for key in ("hit", "chance")),
             ]
@@ -114,7 +116,7 @@ def sizes(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
                     size,
                     str(sum(len(rated(found, PLACES)) for found in own)),
                     *(mean_srcc(own, name, PLACES) for name in PLACES),
-                    compared(own, "asked", "random place", resamples),
+                    said(compared(own, "asked", "random place", resamples)),
                     *(mean_of([row[key] for found in own for row in found]) for key in ("hit", "chance")),
                 ]
             )
@@ -132,15 +134,15 @@ def looking(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
         seconds = {name: statistics.fmean(one["when"]["seconds"][name] for one in seeds.values()) for name in OFTEN}
         for kind, regional in KINDS.items():
             own = [[row for row in one["when"]["rows"] if row["regional"] in regional] for one in seeds.values()]
-            gain = difference(own, "when asked", "never")
+            gain = compared(own, "when asked", "never", resamples)
             cost = [*(f"{seconds[name]:.3f}" for name in OFTEN), price(seconds["when asked"] - seconds["never"], gain)]
             rows.append(
                 [
                     arm,
                     kind,
                     *(mean_srcc(own, name, OFTEN) for name in OFTEN),
-                    compared(own, "when asked", "never", resamples),
-                    compared(own, "always", "when asked", resamples),
+                    said(gain),
+                    said(compared(own, "always", "when asked", resamples)),
                     mean_of([row["looked"] for found in own for row in found]),
                     *(cost if kind == "all" else [""] * len(cost)),
                 ]
@@ -157,8 +159,9 @@ def gains(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
             own = [_of_both(_of_kind(sft, kind), _of_kind(grpo, kind)) for sft, grpo in pairs]
             images = str(sum(len(rated(found, both)) for found in own))
             srcc_of = [mean_srcc(own, one, both) for one in both]
-            rows.append([arm, kind, images, *srcc_of, compared(own, after, before, resamples)])
-    return ["arm", "images distorted", "images", *STAGES, "GRPO minus SFT"], rows
+            gain = compared(own, after, before, resamples)
+            rows.append([arm, kind, images, *srcc_of, said(gain), said_over_seeds(gain)])
+    return ["arm", "images distorted", "images", *STAGES, "GRPO minus SFT", "over seeds"], rows
 
 
 def _of_kind(measured: Mapping[str, Any], kind: str) -> Rows:
@@ -170,7 +173,7 @@ def _of_kind(measured: Mapping[str, Any], kind: str) -> Rows:
 def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]:
     """Whether GRPO looks better: the regional images at which both policies look, and that all their answers rate."""
     head = ["arm", "seeds", "looked at by both", "hits, SFT", "hits, GRPO", "from miss to hit", "from hit to miss"]
-    head += ["rated by both", "asked minus random, SFT", "asked minus random, GRPO", "change"]
+    head += ["rated by both", "asked minus random, SFT", "asked minus random, GRPO", "change", "over seeds"]
     pictures = ("asked", "random place")
     old, new = ({f"{stage} {name}": sign for name, sign in zip(pictures, (1, -1), strict=True)} for stage in STAGES)
     names = [*old, *new]
@@ -185,7 +188,8 @@ def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]
             for weights in (old, new, {**new, **{name: -sign for name, sign in old.items()}})
         ]
         rated_by_both = str(sum(len(rated(found, names)) for found in own))
-        rows.append([arm, str(len(own)), str(len(hits)), *map(str, counts), *map(str, turned), rated_by_both, *told])
+        counted = map(str, (len(own), len(hits), *counts, *turned))
+        rows.append([arm, *counted, rated_by_both, *map(said, told), said_over_seeds(told[-1])])
     return head, rows
 
 
@@ -235,28 +239,22 @@ def mean_srcc(seeds: Sequence[Rows], name: str, names: Collection[str]) -> str:
     return mean_of(values, spread=True)
 
 
-def difference(seeds: Sequence[Rows], name: str, baseline: str) -> float:
-    """SRCC under one name minus that under another, mean over seeds; NaN where there are too few images."""
-    return weighted(seeds, {name: 1, baseline: -1}, (name, baseline))
-
-
-def weighted(seeds: Sequence[Rows], signs: Mapping[str, int], names: Collection[str]) -> float:
-    """SRCCs under several names, added with their signs, mean over seeds; NaN where there are too few images."""
-    found = [srccs(*columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
-    return statistics.fmean(float(one @ list(signs.values())) for one in found) if found else math.nan
-
-
-def compared(seeds: Sequence[Rows], name: str, baseline: str, resamples: int) -> str:
-    """The difference with its interval, of the images rated under both names."""
+def compared(seeds: Sequence[Rows], name: str, baseline: str, resamples: int) -> Difference | str:
+    """SRCC under one name minus that under another, of the images rated under both names."""
     return contrast(seeds, {name: 1, baseline: -1}, (name, baseline), resamples=resamples)
 
 
-def contrast(seeds: Sequence[Rows], signs: Mapping[str, int], names: Collection[str], *, resamples: int) -> str:
-    """SRCCs added with their signs, and its interval; every seed has images of its own, as it looked at others."""
-    value = weighted(seeds, signs, names)
-    if math.isnan(value) or not resamples:
-        return "" if math.isnan(value) else f"{value:+.3f}"
+def contrast(
+    seeds: Sequence[Rows], signs: Mapping[str, int], names: Collection[str], *, resamples: int
+) -> Difference | str:
+    """SRCCs added with their signs, or why there is none; every seed has images of its own, as it looked at others."""
     tables = [(own, *columns(own, list(signs))) for rows in seeds if len(own := rated(rows, names)) > 2]
+    by_seed = [float(srccs(ratings, mos) @ list(signs.values())) for _, ratings, mos in tables]
+    images = sum(len(own) for own, _, _ in tables)
+    if not tables or any(map(math.isnan, by_seed)):
+        return "too few images are rated under " + " and ".join(names)
+    if not resamples:
+        return Difference(by_seed=by_seed, interval=None, images=images)
     photographs = sorted({row["photograph"] for own, _, _ in tables for row in own})
     members = [
         [[number for number, row in enumerate(own) if row["photograph"] == one] for one in photographs]
@@ -271,11 +269,10 @@ def contrast(seeds: Sequence[Rows], signs: Mapping[str, int], names: Collection[
             changes.append(float(found @ list(signs.values())))
         return statistics.fmean(changes)
 
-    try:
-        found = statistic_interval(" ".join(signs), changed, len(photographs), n_resamples=resamples, seed=0)
-    except UndefinedMetricError:
-        return f"{value:+.3f}"
-    return f"{value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    found = value_or_undefined(
+        statistic_interval, " ".join(signs), changed, len(photographs), n_resamples=resamples, seed=0
+    )
+    return Difference(by_seed=by_seed, interval=None if isinstance(found, Undefined) else found, images=images)
 
 
 def mean_of(values: Sequence[float], *, spread: bool = False) -> str:
@@ -284,9 +281,11 @@ def mean_of(values: Sequence[float], *, spread: bool = False) -> str:
     return mean_and_spread(values if spread else [statistics.fmean(values)])
 
 
-def price(seconds: float, gain: float) -> str:
-    """CPU seconds an image that a hundredth of SRCC costs; there is no price where nothing is gained."""
-    return f"{seconds / (100 * gain):.3f}" if gain > 0 else "no gain"
+def price(seconds: float, gain: Difference | str) -> str:
+    """CPU seconds an image that a hundredth of SRCC costs; there is no price where no gain is told from zero."""
+    if isinstance(gain, str) or gain.sign != "+":
+        return "no gain told"
+    return f"{seconds / (100 * gain.value):.3f}"
 
 
 if __name__ == "__main__":

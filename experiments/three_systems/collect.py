@@ -19,6 +19,7 @@ from zoom_iqa.reports.study import (
     over_seeds,
     readme_table,
     said,
+    said_over_seeds,
     study_arguments,
     write_runs,
 )
@@ -46,8 +47,8 @@ def main() -> None:
 def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
     """A row for each system and stage: what GRPO adds to its SFT, and what a system adds to two turns."""
     head = [
-        "system", "stage", "seeds", *COLUMNS, *OWN, "tokens an answer", "expected, over its SFT",
-        "expected, over two turns",
+        "system", "stage", "seeds", *COLUMNS, *OWN, "tokens an answer", "expected, over its SFT", "over seeds",
+        "expected, over two turns", "over seeds",
     ]  # fmt: skip
     rows = []
     for system, title in SYSTEMS.items():
@@ -56,10 +57,10 @@ def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
             if arm not in arms:
                 continue
             own = list(arms[arm].values())
-            found = [
-                "" if other == arm else said(difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples))
-                for other in (f"{system}_sft", f"zoom_{stage}")
-            ]
+            found = []
+            for other in (f"{system}_sft", f"zoom_{stage}"):
+                own_gain = difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples)
+                found += ["", ""] if other == arm else [said(own_gain), said_over_seeds(own_gain)]
             figures = [over_seeds(own, key) for key in (*COLUMNS.values(), *OWN.values())]
             spent = f"{statistics.fmean(tokens(run) for run in own):.0f}"
             rows.append([title, stage, str(len(own)), *figures, spent, *found])

@@ -18,11 +18,12 @@ def test_a_difference_between_places_is_paired_over_photographs() -> None:
         }
         for number in range(12)
     ]
-    assert script.difference([rows], "asked", "random place") == pytest.approx(2.0)
-    said = script.compared([rows, rows], "asked", "random place", 200)
-    assert said == "+2.000 [+2.000, +2.000]"
-    assert script.price(0.05, 0.02) == "0.025"
-    assert script.price(0.05, -0.02) == "no gain"
+    found = script.compared([rows, rows], "asked", "random place", 200)
+    assert (script.said(found), found.over_seeds) == ("+2.000 [+2.000, +2.000]", (2.0, 2.0))
+    assert script.price(0.05, found) == "0.000"
+    assert script.price(5.0, found) == "0.025"  # a gain of 2 are 200 hundredths
+    assert script.price(5.0, script.compared([rows], "random place", "asked", 200)) == "no gain told"
+    assert script.price(5.0, script.compared([rows], "asked", "random place", 0)) == "no gain told"  # no interval
 
 
 def test_a_comparison_of_two_places_keeps_images_that_lack_a_third() -> None:
@@ -35,7 +36,7 @@ def test_a_comparison_of_two_places_keeps_images_that_lack_a_third() -> None:
     for row in rows[:6]:
         row["ratings"] |= dict.fromkeys(list(script.PLACES)[2:], row["mos"])
     pair = 1.0 - script.srccs(*script.columns(rows, ["random place"]))[0]
-    assert script.difference([rows], "asked", "random place") == pytest.approx(pair)
+    assert script.compared([rows], "asked", "random place", 0).value == pytest.approx(pair)
     assert pair == pytest.approx(35 / 143)  # ranks 6 5 4 3 2 1 7 8 ... 12: 6 * 70 / (12 * 143)
 
 
@@ -48,7 +49,7 @@ def test_a_gain_of_grpo_is_of_images_that_both_policies_rate() -> None:
         rated[6:] = [rows[6] | {"ratings": {}}] if stage == "grpo" else rated[6:]
         when = [row | {"regional": regional} for row in rated for regional in (True, False)]
         arms[f"usual_{stage}"] = {0: {"regional": rated, "when": {"rows": when}}}
-    same = ["6", "-1.000", "1.000", "+2.000 [+2.000, +2.000]"]
+    same = ["6", "-1.000", "1.000", "+2.000 [+2.000, +2.000]", ""]  # of one seed no interval over seeds
     assert script.gains(arms, 100)[1] == [
         ["usual", kind, *same] for kind in ("regional", "regional, looked at", "others")
     ]

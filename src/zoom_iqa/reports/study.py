@@ -98,10 +98,7 @@ class Difference:
     @property
     def over_seeds(self) -> tuple[float, float] | None:
         """The mean's 95 % interval by Student's t, for other seeds on the same photographs; None of one seed."""
-        if self.seeds < 2:
-            return None
-        half = stats.t.ppf(0.975, self.seeds - 1) * statistics.stdev(self.by_seed) / math.sqrt(self.seeds)
-        return self.value - half, self.value + half
+        return interval_over_seeds(self.by_seed)
 
     @property
     def sign(self) -> str:
@@ -112,6 +109,14 @@ class Difference:
         if self.interval is None:
             return ""
         return "+" if self.interval.low > 0 else "-" if self.interval.high < 0 else "0"
+
+
+def interval_over_seeds(by_seed: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of a mean over seeds by Student's t (Student 1908); None of one seed."""
+    if len(by_seed) < 2:
+        return None
+    half = stats.t.ppf(0.975, len(by_seed) - 1) * statistics.stdev(by_seed) / math.sqrt(len(by_seed))
+    return statistics.fmean(by_seed) - half, statistics.fmean(by_seed) + half
 
 
 def read_study(runs: Path, *, within: str = "", kept: Path | None = None) -> dict[str, dict[int, StudyRun]]:
@@ -345,19 +350,25 @@ def figure_table(arms: Arms, figures: Mapping[str, str], titles: Mapping[str, st
 def effect_rows(
     arms: Arms, effects: Iterable[tuple[str, str, str]], *, n_resamples: int, figures: Sequence[str] = COMPARED
 ) -> list[list[str]]:
-    """A row for each effect whose two arms there are: its title, and differences of its arm from its baseline."""
-    return [
-        [title, *(said(difference(arms, arm, baseline, name, n_resamples=n_resamples)) for name in figures)]
-        for title, arm, baseline in effects
-        if arm in arms and baseline in arms
-    ]
+    """A row for each effect whose two arms there are: its title, then by figure its difference and that over seeds."""
+    rows = []
+    for title, arm, baseline in effects:
+        if arm in arms and baseline in arms:
+            found = [difference(arms, arm, baseline, name, n_resamples=n_resamples) for name in figures]
+            rows.append([title, *(say(one) for one in found for say in (said, said_over_seeds))])
+    return rows
+
+
+def effect_header(figures: Sequence[str] = COMPARED) -> list[str]:
+    """The names of the columns of ``effect_rows``."""
+    return ["effect", *(name for figure in figures for name in (figure, f"{figure}, over seeds"))]
 
 
 def effect_table(
     arms: Arms, effects: Iterable[tuple[str, str, str]], *, n_resamples: int, figures: Sequence[str] = COMPARED
 ) -> str:
     """``effect_rows`` as a README has them."""
-    return readme_table(["effect", *figures], effect_rows(arms, effects, n_resamples=n_resamples, figures=figures))
+    return readme_table(effect_header(figures), effect_rows(arms, effects, n_resamples=n_resamples, figures=figures))
 
 
 def arm_rows(arms: Arms, baseline: str, order: Sequence[str], *, n_resamples: int) -> list[list[str]]:

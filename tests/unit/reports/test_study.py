@@ -19,8 +19,11 @@ from zoom_iqa.reports.study import (
     StudyRun,
     arm_rows,
     difference,
+    effect_header,
+    effect_rows,
     figure_of,
     header,
+    interval_over_seeds,
     keep,
     mean_srcc,
     over_seeds,
@@ -280,6 +283,23 @@ def test_a_table_has_a_row_an_arm_in_the_order_that_was_asked_for(folder: Path) 
     assert rows[1][2] == over_seeds(arms["grpo"].values(), "srcc_single")
     assert rows[1][2].startswith(f"{np.mean(singles):.3f} ± {np.std(singles, ddof=1):.3f}")
     assert readme_table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_an_effect_has_both_intervals_beside_each_other(folder: Path) -> None:
+    arms = read_study(folder)
+    effects = (("GRPO", "grpo", "sft"), ("another's", "absent", "sft"))
+    found = [difference(arms, "grpo", "sft", figure, n_resamples=50) for figure in ("srcc_single", "srcc_expected")]
+    rows = effect_rows(arms, effects, n_resamples=50, figures=("srcc_single", "srcc_expected"))
+    assert rows == [["GRPO", said(found[0]), said_over_seeds(found[0]), said(found[1]), said_over_seeds(found[1])]]
+    head = ["effect", "srcc_single", "srcc_single, over seeds", "srcc_expected", "srcc_expected, over seeds"]
+    assert effect_header(("srcc_single", "srcc_expected")) == head
+
+
+def test_an_interval_over_seeds_is_students() -> None:
+    """Of 1, 2 and 3 the standard error is 1 / sqrt(3), and t of two degrees at 97.5 % is 4.3027."""
+    low, high = interval_over_seeds([1.0, 2.0, 3.0]) or (0.0, 0.0)
+    assert (low, high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-4)
+    assert interval_over_seeds([1.0]) is None
 
 
 def test_ratings_from_words_are_compared_where_they_were_asked_for(tmp_path: Path) -> None:
