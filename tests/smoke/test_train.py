@@ -219,7 +219,12 @@ def test_a_run_that_fails_does_not_end_the_others(
 @pytest.mark.parametrize(
     ("swept", "said"),
     [
-        (["seed=0,1", "sft.module.max_grad_norm=1.0,-1"], r"job 1 \(seed=0 sft\.module\.max_grad_norm=-1\): sft\.mod"),
+        (["seed=0", "sft.module.max_grad_norm=1.0,-1"], r"job 1 \(sft\.module\.max_grad_norm=-1\): sft\.module"),
+        (
+            ["seed=0,1", "sft.module.max_grad_norm=1,-1"],
+            r"job 1 \(seed=0 sft\.module\.max_grad_norm=-1\), and 1 more: ",
+        ),
+        (["seed=0,1", "sft.module.max_grad_norm=-1"], r"each of the 2 jobs: sft\.module\.max_grad_norm=-1 must"),
         (["seed=0,1", "sft.module.max_norm=1.0,2.0"], "sft.module.max_norm: there is no such key"),
         (["seed=0,1", "hydra.sweep.subdir=${seed}", "sft.steps=1,2"], "one folder, 0; add 'hydra.sweep.subdir="),
     ],

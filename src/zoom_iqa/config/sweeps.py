@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,14 @@ def check_jobs(config: DictConfig) -> None:
     """Pass a multirun whose every job could begin, each in a folder of its own.
 
     Raises:
-        ConfigError: one has a mistake, and the message begins with what that job differs in; or two share a folder.
+        ConfigError: some have a mistake, and the message begins with what the first of them differs in, or says that
+            all share it; or two share a folder.
     """
     given = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     (jobs,) = BasicSweeper.split_arguments(parsed([*given, *config.hydra.overrides.task]), None)
     shared = set.intersection(*map(set, jobs))
     place: dict[str, str] = {}
+    mistakes: dict[str, str] = {}
     for number, job in enumerate(jobs):
         own = " ".join(one for one in job if one not in shared)
         try:
@@ -85,16 +87,26 @@ def check_jobs(config: DictConfig) -> None:
             with _as_job(whole, number) as (cfg, subdir):
                 check_parts(cfg)
         except (ZoomIQAError, HydraException, OmegaConfBaseException) as error:
-            if not own:
+            if len(jobs) == 1:
                 raise
-            said = str(error) if isinstance(error, ZoomIQAError) else one_line(error)
-            raise ConfigError(f"job {number} ({own}): {said}") from error
+            mistakes[f"job {number} ({own})"] = str(error) if isinstance(error, ZoomIQAError) else one_line(error)
+            continue
         if subdir in place:
             raise ConfigError(
                 f"the jobs with {place[subdir]} and with {own} would have one folder, {subdir}; "
                 "add 'hydra.sweep.subdir=${hydra.job.num}', and each has its own"
             )
         place[subdir] = own
+    if mistakes:
+        raise ConfigError(_told(mistakes, len(jobs)))
+
+
+def _told(mistakes: Mapping[str, str], jobs: int) -> str:
+    """The mistake that all jobs share, or that of the first and how many more have one."""
+    (first, said), more = next(iter(mistakes.items())), len(mistakes) - 1
+    if len(mistakes) == jobs and len(set(mistakes.values())) == 1:
+        return f"each of the {jobs} jobs: {said}"
+    return f"{first}{f', and {more} more' if more else ''}: {said}"
 
 
 def _check_launcher(launcher: str) -> None:
