@@ -1,8 +1,8 @@
 """Guide a restorer: ``zoom-iqa guide IMAGE`` turns an assessment into the prompts that text-guided restorers take.
 
 With ``--apply`` or ``--loop N`` it restores the image too. The loop assesses, edits and assesses again, keeps the
-best, and stops when nothing is gained: the image it writes is never judged worse than the input, and is a copy of it
-where no edit is kept.
+best, and stops when nothing is gained. An edit is judged as the file will show it, so that none is kept that is judged
+worse than the input; where none is kept the file is a copy of the input, or the input in the format that was named.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from zoom_iqa.base.errors import ConfigError
@@ -20,7 +21,16 @@ from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
 from zoom_iqa.evaluation.refinement import EmbeddedRestorer, Refinement, refine
 from zoom_iqa.policy.shipped import advice
 from zoom_iqa.reports.before_after import before_after_page
-from zoom_iqa.reports.files import check_page, check_place, check_size, copy_image, format_of, write_image, write_page
+from zoom_iqa.reports.files import (
+    as_saved,
+    check_page,
+    check_place,
+    check_size,
+    copy_image,
+    format_of,
+    write_image,
+    write_page,
+)
 from zoom_iqa.reports.guiding import guidance_fields, guidance_text, refinement_fields
 from zoom_iqa.tasks.guidance import TARGETS, CountTokens
 
@@ -83,6 +93,7 @@ def guide(
             editor=editor,
             turns=editing.loop or 1,
             least_gain=-math.inf if editing.loop is None else LEAST_GAIN,
+            saved=partial(as_saved, path=editing.output),
         )
         copied = _write(refinement, image, editing.output)
         fields |= refinement_fields(refinement, output=str(editing.output), copied=copied)

@@ -20,6 +20,8 @@ from zoom_iqa.tasks.tools.restore import edited
 
 Judge = Callable[[Sequence[Image]], Sequence[Outcome]]
 """Assesses images in their order."""
+Saved = Callable[[Image], Image]
+"""An image as its file will show it: formats that lose something change its rating, too."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,28 @@ class Refinement:
         return any(turn.kept for turn in self.rounds)
 
 
+def as_it_is(image: Image) -> Image:
+    """What a format that loses nothing shows."""
+    return image
+
+
 def refine(
-    image: Image, start: Assessment, *, judge: Judge, reader: Judge, editor: Editor, turns: int, least_gain: float
+    image: Image,
+    start: Assessment,
+    *,
+    judge: Judge,
+    reader: Judge,
+    editor: Editor,
+    turns: int,
+    least_gain: float,
+    saved: Saved = as_it_is,
 ) -> Refinement:
     """Take the best of the editor's candidates as long as it gains at least ``least_gain``, at most ``turns`` times.
 
     ``judge`` chooses, and its assessments tell the editor what to do; ``start`` is that of ``image``. The best of many
     owes some of its rating to the luck of the answers, so ``reader``, whose answers are drawn anew, must find the gain
-    too. With a ``least_gain`` above 0 the result is never judged worse than the input by either.
+    too. Both look at a candidate as it is ``saved``; edits go on from its pixels before that. With a ``least_gain``
+    above 0 the result is never judged worse than the input by either.
 
     Raises:
         ImageError: no rating of the image could be read, so that nothing could be called better.
@@ -112,13 +128,13 @@ def refine(
         candidates = editor.edits(image, best)
         if not candidates:
             break
-        outcomes = judge([candidate.image for candidate in candidates])
+        outcomes = judge([saved(candidate.image) for candidate in candidates])
         tried = tuple((one.name, _mean(made)) for one, made in zip(candidates, outcomes, strict=True))
         winner = _best(candidates, outcomes)
         if winner is None or not _gains(winner[1], best, least_gain):
             rounds.append(Round(tried=tried, kept=None, read=None))
             break
-        (outcome,) = reader([winner[0].image])
+        (outcome,) = reader([saved(winner[0].image)])
         read = _expected(outcome)
         if read is None or read.mean - best_read.mean < least_gain:
             rounds.append(Round(tried=tried, kept=None, read=None if read is None else read.mean))

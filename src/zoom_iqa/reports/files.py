@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from PIL import Image
 
@@ -101,11 +102,30 @@ def write_image(image: Image.Image, path: Path, *, profile: bytes | None = None,
         OutputError: it cannot be written there, or is too large for its format.
     """
     check_size(*image.size, path)
+    with told_if_unwritable(path), whole_binary_file(path) as file:
+        _encode(image, file, format_of(path), profile=profile, exif=exif)
+
+
+def as_saved(image: Image.Image, path: Path) -> Image.Image:
+    """The pixels that ``load_image`` will find in a file that ``write_image`` makes of an RGB image.
+
+    Raises:
+        ConfigError: pictures are not written under such a suffix.
+    """
+    kind = format_of(path)
+    if kind not in LOSSY:
+        return image
+    file = io.BytesIO()
+    _encode(image, file, kind, profile=None, exif=None)
+    with Image.open(file) as opened:
+        return opened.convert("RGB")
+
+
+def _encode(image: Image.Image, file: IO[bytes], kind: str, *, profile: bytes | None, exif: bytes | None) -> None:
     options: dict[str, Any] = {"quality": QUALITY, "icc_profile": profile}
     if exif is not None:
         options["exif"] = exif
-    with told_if_unwritable(path), whole_binary_file(path) as file:
-        image.save(file, format_of(path), **options)
+    image.save(file, kind, **options)
 
 
 def copy_image(source: Path, path: Path) -> bool:

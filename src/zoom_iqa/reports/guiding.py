@@ -92,12 +92,13 @@ def _turns(fields: dict[str, Any]) -> list[str]:
         lines.append(f"turn {number}: {tried}: {outcome}")
     before, after = rating_said(fields["read_before"]), rating_said(fields["read_after"])
     kept = any(turn["kept"] for turn in fields["turns"])
+    lossy = fields["saved_as"] in LOSSY
     moved = f"expected rating, read again, {before} before, {after} after"
+    moved += f", as {fields['saved_as']} shows it" if lossy else ""
     if not kept:
         why = "nothing was better" if fields["turns"] else "there was nothing to repair"
         moved = f"the input itself (read again: {before}), {why}"
+        moved += f"; what {fields['saved_as']} changes was not judged, and .png changes nothing" if lossy else ""
     elif None not in (fields["read_before"], fields["read_after"]) and fields["read_after"] < fields["read_before"]:
         moved += "; it reads as worse, and --loop 1 keeps only what two sets of answers call better"
-    if fields["saved_as"] in LOSSY:
-        moved += f"; saved as {fields['saved_as']}, which changes it a little after that; .png keeps it"
     return [*lines, f"written to {fields['output']}: {moved}"]

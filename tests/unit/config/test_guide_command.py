@@ -17,6 +17,7 @@ from support.command_line import Ended, run_main
 from support.random_policy import build_random_policy
 from zoom_iqa import guide
 from zoom_iqa.config import guiding_run
+from zoom_iqa.config.assessor import Assessor
 from zoom_iqa.data.distortions import DISTORTIONS, distort
 from zoom_iqa.data.embedded.photographs import load_photograph
 from zoom_iqa.policy.shipped import ADVICE, shipped_policy_folder
@@ -74,6 +75,17 @@ def test_the_loop_repairs_and_never_ends_below_its_input(folder: Path, run: Run)
     assert after.shape == before.shape
     assert ((after - clean) ** 2).mean() < ((before - clean) ** 2).mean()
     assert "data:image/jpeg" in Path("page.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["out.jpg", "out.webp"])
+def test_what_is_told_of_an_edit_is_true_of_its_file(folder: Path, run: Run, name: str) -> None:
+    ended = run("noisy.png", "--loop", "1", "--json", "--output", name)
+    assert ended.status == 0, ended.err
+    fields = json.loads(ended.out)
+    assert fields["turns"][0]["kept"] is not None
+    read = Assessor(samples=guide.SAMPLES).drawn_anew().assess(name).expected
+    assert read is not None
+    assert fields["read_after"] == pytest.approx(read.mean, abs=1e-3)
 
 
 def test_where_nothing_is_better_the_file_is_a_copy_of_the_input(

@@ -95,6 +95,32 @@ def test_a_gain_that_a_second_reading_does_not_find_is_luck() -> None:
     assert (grey_of(other.image), other.gain) == (70, pytest.approx(0.2))
 
 
+def test_a_gain_must_reach_the_least_by_the_judge_and_over_the_best_so_far() -> None:
+    """The reader sees twice the distance from 50; 55 gains 0.05 by the judge, and 75 over 74 a hundredth."""
+
+    def reader(images: Sequence[Image.Image]) -> list[Outcome]:
+        return judge([grey_image(2 * grey_of(image) - 50) for image in images])
+
+    found = refine(*start(50), judge=judge, reader=reader, editor=Steps([55]), turns=1, least_gain=0.1)
+    assert [(turn.kept, turn.read) for turn in found.rounds] == [(None, None)]
+    found = refine(*start(50), judge=judge, reader=judge, editor=Steps([74], [75]), turns=2, least_gain=0.1)
+    assert [turn.kept for turn in found.rounds] == ["74", None]
+    by_reader = refine(*start(50), judge=reader, reader=judge, editor=Steps([60], [65]), turns=2, least_gain=0.08)
+    assert [(turn.kept, turn.read) for turn in by_reader.rounds] == [("60", 1.6), (None, 1.65)]
+
+
+def test_an_edit_counts_as_its_file_shows_it() -> None:
+    """The file of 90 is darker than the input, that of 80 is kept, and the next edit goes on from 80 itself."""
+
+    def saved(image: Image.Image) -> Image.Image:
+        return grey_image({90: 40, 80: 70}.get(grey_of(image), grey_of(image)))
+
+    editor = Steps([90, 80])
+    found = refine(*start(50), judge=judge, reader=judge, editor=editor, turns=2, least_gain=LEAST, saved=saved)
+    assert found.rounds[0].tried == (("90", 1.4), ("80", 1.7))
+    assert (grey_of(found.image), found.best_read.mean, editor.seen) == (80, 1.7, [50, 80])
+
+
 def test_a_second_reading_that_cannot_be_made_keeps_nothing() -> None:
     def reader(images: Sequence[Image.Image]) -> list[Outcome]:
         return judge([grey_image(7) if grey_of(image) == 80 else image for image in images])

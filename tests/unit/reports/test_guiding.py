@@ -79,6 +79,13 @@ def test_text_for_people() -> None:
     ]
 
 
+def test_an_edit_is_told_as_its_file_shows_it() -> None:
+    lossy = guidance_text(FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.webp", copied=False), MADE)
+    assert lossy.splitlines()[-1] == (
+        "written to b.webp: expected rating, read again, 2.00 before, 2.40 after, as WEBP shows it"
+    )
+
+
 def test_an_edit_that_reads_as_worse_is_told() -> None:
     worse = guidance_text(FIELDS | refinement_fields(refined(1.5, "deblur"), output="b.png", copied=False), MADE)
     assert worse.splitlines()[-1] == (
@@ -96,8 +103,8 @@ def test_no_gain_and_no_issue_are_said() -> None:
     assert "saved as" not in text
     lossy = refinement_fields(replace(refined(1.5, None), rounds=()), output="b.jpg", copied=False)
     assert guidance_text(FIELDS | lossy, MADE).splitlines()[-1] == (
-        "written to b.jpg: the input itself (read again: 2.00), there was nothing to repair; saved as JPEG, which "
-        "changes it a little after that; .png keeps it"
+        "written to b.jpg: the input itself (read again: 2.00), there was nothing to repair; what JPEG changes was not "
+        "judged, and .png changes nothing"
     )
     silent = assessment(answer(2.0, text="\x1b[2J no thought"))
     made = guidance_of(silent, target=TARGETS["dreamclear"])
