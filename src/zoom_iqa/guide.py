@@ -60,6 +60,8 @@ def _options(
     def command() -> None:
         edits = apply is not None or loop is not None
         _check(target, loop=loop, edits=edits, written={"--output": output, "--page": page})
+        if apply is not None and os.path.isabs(apply) and not os.path.isdir(apply):
+            raise ConfigError(f"--apply {apply}: there is no such folder; name one, or embedded")
 
         from zoom_iqa.config.guiding_run import EMBEDDED, Editing, guide
 

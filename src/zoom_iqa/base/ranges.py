@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from zoom_iqa.base.errors import ConfigError
 
+MOST_ANSWERS = 10_000
+"""Answers of one image at a time, which are held at once: more are a slip."""
+
 
 def require_share(key: str, value: float) -> None:
     """Pass what is from 0 to 1.
@@ -66,6 +69,17 @@ def require_whole(key: str, value: object, *, least: int, note: str = "") -> Non
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{key}={value} must be a whole number of at least {least}{_after(note)}")
+
+
+def require_answers(key: str, value: object, *, least: int = 1, note: str = "") -> None:
+    """Pass a number of answers that an image can be given at once.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    require_whole(key, value, least=least, note=note)
+    if isinstance(value, int) and value > MOST_ANSWERS:
+        raise ConfigError(f"{key}={value} must be at most {MOST_ANSWERS:,}: so many answers are held at once")
 
 
 def require_count_or_none(key: str, value: object, *, none_means: str) -> None:

@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError, PolicyError, ZoomIQAError
+from zoom_iqa.base.ranges import require_answers
 from zoom_iqa.config.checks import check_config, check_read, hint
 from zoom_iqa.config.command_line import search_in, with_policy
 from zoom_iqa.config.composition import composed
@@ -64,8 +65,10 @@ class Assessor(ImageAssessor):
         config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         own = None if config_dir is None else os.fspath(config_dir)
+        if samples is not None:
+            require_answers("samples", samples, note="it counts answers an image")
         given = {
-            "policy.path": None if policy is None else quoted(str(policy)),
+            "policy.path": None if policy is None else quoted(_named_policy(str(policy))),
             "samples": samples,
             "sampling": "protocol" if samples is not None and samples > 1 else None,
             "task": _task(task, own),
@@ -121,6 +124,14 @@ def _renamed(error: ZoomIQAError) -> ZoomIQAError:
     for key, argument in _NAMES.items():
         message = message.replace(key, argument)
     return type(error)(message) if isinstance(error, ConfigError | PolicyError) else error
+
+
+def _named_policy(name: str) -> str:
+    if not name:
+        raise ConfigError("policy= is empty, as an unset variable is; name a folder or a hub id")
+    if "${" in name:
+        raise ConfigError(f"policy={name}: configs read ${{...}} as a reference; give the name without")
+    return name
 
 
 def _task(name: str | None, own: str | None) -> str | None:

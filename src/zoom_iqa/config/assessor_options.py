@@ -8,9 +8,22 @@ import typer
 
 from zoom_iqa.config.help import rating_tasks
 
+
+def _not_empty(name: str | None) -> str | None:
+    """Told before torch is imported, which takes seconds."""
+    if name == "":
+        raise typer.BadParameter("it is empty, as an unset variable is; name a folder or a hub id")
+    return name
+
+
 PolicyOption = Annotated[
     str | None,
-    typer.Option("--policy", metavar="PATH", help="any Qwen2.5-VL, a folder or a hub id; else the one shipped"),
+    typer.Option(
+        "--policy",
+        metavar="PATH",
+        callback=_not_empty,
+        help="any Qwen2.5-VL, a folder or a hub id; else the one shipped",
+    ),
 ]
 TaskOption = Annotated[str | None, typer.Option("--task", metavar="NAME", help=f"one of {rating_tasks()}")]
 ProtocolOption = Annotated[

@@ -15,7 +15,7 @@ from zoom_iqa.base.standard_output import StandardOutput
 from zoom_iqa.config.assessor import Assessor
 from zoom_iqa.config.options import named_as_options
 from zoom_iqa.data.images import load_image
-from zoom_iqa.data.metadata import colour_profile, photograph_exif
+from zoom_iqa.data.metadata import bits_a_channel, colour_profile, photograph_exif
 from zoom_iqa.evaluation.diffusers_editor import DiffusersEditor
 from zoom_iqa.evaluation.guiding import guidance_of, repairs_of, token_counter
 from zoom_iqa.evaluation.refinement import EmbeddedRestorer, Refinement, refine
@@ -96,7 +96,8 @@ def guide(
             saved=partial(as_saved, path=editing.output),
         )
         copied = _write(refinement, image, editing.output)
-        fields |= refinement_fields(refinement, output=str(editing.output), copied=copied)
+        bits = bits_a_channel(image)
+        fields |= refinement_fields(refinement, output=str(editing.output), copied=copied, bits=bits)
         if editing.page is not None:
             write_page(before_after_page(before, refinement, made), editing.page)
     StandardOutput().write(json.dumps(fields) + "\n" if as_json else guidance_text(fields, made))

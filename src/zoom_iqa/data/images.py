@@ -2,9 +2,10 @@
 
 Conversions: EXIF orientation is applied; CMYK, grey, palette and YCbCr become RGB; 16-bit and floating-point grey
 is scaled, not clipped; transparency is laid on white; of an animation or a stack the first frame is taken. A 1 x 1
-image is an image. One that cannot be shown is an ImageError that names the file and the reason; damaged metadata
-decide nothing: intact pixels are shown. Profiles of RGB images are not applied, as in the loaders behind published
-results. Only ``FORMATS`` are opened: decoders of others start foreign programs (EPS) or take any bytes for an image.
+image is an image. One that cannot be shown, as of pixels that are no numbers, is an ImageError that names the file and
+the reason; damaged metadata decide nothing: intact pixels are shown. Profiles of RGB images are not applied, as in the
+loaders behind published results. Only ``FORMATS`` are opened: decoders of others start foreign programs (EPS) or take
+any bytes for an image.
 """
 
 from __future__ import annotations
@@ -80,10 +81,7 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
     if max_pixels < 1:
         raise ImageError(f"max_pixels={max_pixels} for {path}: give at least 1")
     try:
-        if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-            raise ImageError(f"{path}: a pipe or a device is no image; save what comes from it as a file")
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path}: the file is empty; fetch it again")
+        _check_file(path)
         try:
             return _shown(path, max_pixels, path, upright=upright)
         except DAMAGE:  # of a PNG perhaps in a comment only
@@ -100,6 +98,8 @@ def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True
         raise ImageError(f"{path}: this is a folder {inside} images; name an image") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}{_why_unidentified(path)}") from error
+    except _UnshownError as error:
+        raise ImageError(f"{path}: {error}") from error
     except DAMAGE as error:
         raise ImageError(f"{path}: the image cannot be decoded ({error}); fetch it again") from error
 
@@ -113,7 +113,7 @@ def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = T
     try:
         shown = _in_rgb(image, upright=upright)
     except DAMAGE as error:
-        raise ImageError(f"the image cannot be decoded ({error}); open it again") from error
+        raise ImageError(f"the image cannot be decoded ({error}); open it again, or give it as RGB") from error
     return _reduced(shown, MAX_DECODED_PIXELS if max_pixels is None else max_pixels)
 
 
@@ -126,6 +126,23 @@ def open_image(file: Path | io.BytesIO) -> Image.Image:
             return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+
+
+class _UnshownError(ImageError):
+    """Pixels that no screen could show, of a file that is whole."""
+
+
+def _check_file(path: Path) -> None:
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise ImageError(f"{path}: a pipe or a device is no image; save what comes from it as a file")
+    try:
+        size = path.stat().st_size
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, ValueError) as error:  # links in a ring, or a name that no file can have
+        raise ImageError(f"{path}: it leads to no file ({getattr(error, 'strerror', error)}); name one") from error
+    if size == 0:
+        raise ImageError(f"{path}: the file is empty; fetch it again")
 
 
 def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: bool) -> Image.Image:
@@ -209,14 +226,26 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits, scaled by its white: that of its bits, 1 of floats, or the largest number above.
 
-    What is no number counts as 0, and an infinity as far as its sign goes. A TIFF may say that 0 is white.
+    Numbers of 32 bits are mostly those of 8 or of 16, which the largest tells. A TIFF may say that 0 is white.
+
+    Raises:
+        ImageError: a pixel is NaN, infinite or below 0.
     """
     tags = getattr(image, "tag_v2", {})
     values = np.asarray(image).astype(np.float64)
-    (bits, *_) = tags.get(_BITS, (16,))
-    full = 1.0 if image.mode == "F" else 2.0 ** min(bits, 16) - 1
-    white = max(full, float(values[np.isfinite(values)].max(initial=0.0)))
-    grey = np.clip(np.nan_to_num(values, posinf=white, neginf=0.0) / white, 0, 1)
+    if not (np.isfinite(values).all() and values.min(initial=0.0) >= 0):
+        raise _UnshownError(
+            "it has pixels that are NaN, infinite or below 0; replace them, from 0 for black to 1 for white"
+        )
+    brightest = float(values.max(initial=0.0))
+    (bits, *_) = tags.get(_BITS, (16 if image.mode != "I" else 32,))
+    if image.mode == "F":
+        full = 1.0
+    elif bits > 16:
+        full = 255.0 if brightest <= 255 else 65_535.0
+    else:
+        full = 2.0**bits - 1
+    grey = values / max(full, brightest)
     shown = 1 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey
     return Image.fromarray(np.rint(255 * shown).astype(np.uint8)).convert("RGB")
 

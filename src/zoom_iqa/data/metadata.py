@@ -30,6 +30,8 @@ _OF_THE_PHOTOGRAPH = (
 )
 # A maker's note holds places within the file that it was written for; the sizes are those of the old pixels.
 _OF_THE_FILE = (_BASE.MakerNote, _BASE.ExifImageWidth, _BASE.ExifImageHeight, _BASE.ExifInteroperabilityOffset)
+_BITS = 258  # of TIFF
+_PNG_BITS = 24  # the place of the byte
 _MOST_OF_JPEG = 65_533  # bytes that one segment can hold
 
 
@@ -40,6 +42,21 @@ def format_in(path: str | Path) -> str | None:
             return "JPEG" if opened.format == "MPO" else opened.format  # one with more pictures behind it
     except DAMAGE:
         return None
+
+
+def bits_a_channel(path: str | Path) -> int:
+    """Bits of a pixel's channel; 8 where the file does not say that they are more."""
+    try:
+        with open_image(Path(path)) as opened:
+            tags = getattr(opened, "tag_v2", {})
+            if _BITS in tags:
+                return int(max(tags[_BITS]))
+            if opened.format == "PNG":
+                with Path(path).open("rb") as file:
+                    return file.read(_PNG_BITS + 1)[_PNG_BITS]
+            return 8 if opened.mode not in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F") else 16
+    except (*DAMAGE, AttributeError):
+        return 8
 
 
 def colour_profile(path: str | Path) -> bytes | None:

@@ -11,7 +11,7 @@ from PIL.Image import Image
 from torch.utils.data import Dataset
 
 from zoom_iqa.base.errors import ConfigError, ImageError
-from zoom_iqa.base.ranges import require_whole
+from zoom_iqa.base.ranges import require_answers, require_whole
 from zoom_iqa.base.records import Record, record_of
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, ImagePart, ImageRef, RolloutGroup, Sample
@@ -63,7 +63,7 @@ class ImageAssessor:
         upright: bool,
     ) -> None:
         require_whole("batch_size", batch_size, least=1, note="it counts images at a time")
-        require_whole("samples", samples, least=1, note="it counts answers an image")
+        require_answers("samples", samples, note="it counts answers an image")
         policy.model.eval()
         self.policy = policy
         self._features = VisionCache(model=policy.model, capacity=features_capacity)

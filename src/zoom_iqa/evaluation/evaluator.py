@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Subset
 
-from zoom_iqa.base.ranges import require_whole
+from zoom_iqa.base.ranges import require_answers, require_whole
 from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Example, Message, ParseFailure, RolloutGroup, Sample
@@ -63,7 +63,7 @@ class Evaluator:
         probes: Mapping[str, Probe],
     ) -> None:
         require_whole("batch_size", batch_size, least=1, note="it counts an evaluation's images at a time")
-        require_whole("samples_per_image", samples_per_image, least=1, note="it counts an evaluation's answers")
+        require_answers("samples_per_image", samples_per_image, note="it counts an evaluation's answers")
         require_whole("features_capacity", features_capacity, least=0, note="0 keeps none")
         require_whole("workers", workers, least=0, note="0 loads in the process itself")
         check_names(probes)

@@ -16,6 +16,8 @@ from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.assessment import Assessment, Outcome, Unviewable
 from zoom_iqa.reports.numbers import rounded
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Beginnings of what a spreadsheet computes."""
 COLUMNS = (
     *("image", "width", "height", "rating", "spread", "expected", "expected_std"),
     *("verdict", "crops", "answers", "readable", "failure", "error"),
@@ -35,13 +37,13 @@ class JsonList:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.write("\n]\n" if self._begun else "[]\n")
+        self._file.write("]\n" if self._begun else "[]\n")
 
     def write(self, outcome: Outcome) -> None:
         """Add one."""
-        self._file.write(",\n" if self._begun else "[\n")
+        self._file.write("," if self._begun else "[\n")
         self._begun = True
-        self._file.write(json.dumps(fields_of(outcome)))
+        self._file.write(json.dumps(fields_of(outcome)) + "\n")  # whole lines: a terminal shows progress between them
 
 
 class JsonLines:
@@ -64,7 +66,10 @@ class JsonLines:
 
 
 class CsvRows:
-    """A row an image under ``COLUMNS``, without texts."""
+    """A row an image under ``COLUMNS``, without texts.
+
+    A file whose name a spreadsheet would compute as a formula is ``./NAME``, which is the same file.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -85,6 +90,9 @@ class CsvRows:
             fields["crops"] = len(outcome.looks)
             fields["answers"] = len(outcome.records)
             fields["readable"] = sum(record.rating is not None for record in outcome.records)
+        for key in ("image", "error"):  # an error begins with the file's name
+            if (fields.get(key) or "").startswith(_FORMULA):
+                fields[key] = f"./{fields[key]}"
         self._writer.writerow(fields)
 
 

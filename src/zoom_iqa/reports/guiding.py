@@ -39,11 +39,15 @@ def guidance_fields(
     }
 
 
-def refinement_fields(refinement: Refinement, *, output: str, copied: bool) -> dict[str, Any]:
-    """The further fields of an image that was edited and written to ``output``, or copied there as it was."""
+def refinement_fields(refinement: Refinement, *, output: str, copied: bool, bits: int) -> dict[str, Any]:
+    """The further fields of an image that was edited and written to ``output``, or copied there as it was.
+
+    ``bits`` are those of a channel in the image's file; what is written has 8.
+    """
     return {
         "output": output,
         "saved_as": "copy" if copied else format_of(Path(output)),
+        "bits_before": bits if bits > 8 and not copied else None,
         "read_before": rounded(refinement.start_read.mean),
         "read_after": rounded(refinement.best_read.mean),
         "gain": rounded(refinement.gain),
@@ -101,4 +105,6 @@ def _turns(fields: dict[str, Any]) -> list[str]:
         moved += f"; what {fields['saved_as']} changes was not judged, and .png changes nothing" if lossy else ""
     elif None not in (fields["read_before"], fields["read_after"]) and fields["read_after"] < fields["read_before"]:
         moved += "; it reads as worse, and --loop 1 keeps only what two sets of answers call better"
+    if fields["bits_before"] is not None:
+        moved += f"; with 8 bits a channel, of {fields['bits_before']}"
     return [*lines, f"written to {fields['output']}: {moved}"]

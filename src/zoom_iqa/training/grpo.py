@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.ranges import require_positive_or_inf, require_whole
+from zoom_iqa.base.ranges import require_answers, require_positive_or_inf, require_whole
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.sampling import SamplingParams
@@ -100,7 +100,7 @@ class GRPORecipe:
     rubric: Rubric = field(init=False)
 
     def __post_init__(self) -> None:
-        require_whole("grpo.module.group_size", self.group_size, least=2, note="advantages compare a group")
+        require_answers("grpo.module.group_size", self.group_size, least=2, note="advantages compare a group")
         require_whole("grpo.module.features_capacity", self.features_capacity, least=0, note="0 keeps none")
         require_whole("grpo.module.logit_chunk", self.logit_chunk, least=1)
         require_positive_or_inf("grpo.module.max_grad_norm", self.max_grad_norm, inf_means="clips nothing")

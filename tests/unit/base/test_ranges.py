@@ -10,6 +10,8 @@ import pytest
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import (
+    MOST_ANSWERS,
+    require_answers,
     require_count_or_none,
     require_flag,
     require_fraction,
@@ -28,6 +30,7 @@ CHECKS: dict[str, tuple[Callable[..., None], list[object], list[object]]] = {
     "positive or inf": (partial(require_positive_or_inf, inf_means="ends never"), [1e-9, math.inf], [0, math.nan]),
     "not negative": (require_not_negative, [0, 1e9, math.inf], [-1e-9, math.nan]),
     "whole": (partial(require_whole, least=2), [2, 3], [1, 2.0, 2.5, True, "2", None]),
+    "answers": (partial(require_answers, least=2), [2, MOST_ANSWERS], [1, 2.0, True, "2", MOST_ANSWERS + 1, 10**20]),
     "count or none": (partial(require_count_or_none, none_means="takes all"), [1, None], [0, 1.0, 2.5, True, "1"]),
     "flag": (require_flag, [True, False], [0, 1, "true", None]),
     "one of": (partial(require_one_of, options=("a", "b")), ["a", "b"], ["c", "", "ab"]),

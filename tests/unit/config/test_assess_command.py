@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import zoom_iqa
 from support.command_line import Ended, run_main
@@ -143,6 +144,12 @@ def test_photographs_that_cannot_be_read_are_told(folder: Path, run: Run) -> Non
         (("x.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
         (("x.jpg", "--samples", "0"), "--samples 0 must be a whole number of at least 1"),
         (("x.jpg", "--samples", "many"), "--samples"),
+        (("x.jpg", "--samples", "99999999999999999999"), "--samples 99999999999999999999 must be at most 10,000"),
+        (
+            ("x.jpg", "--policy", ""),
+            "Invalid value for '--policy': it is empty, as an unset variable is; name a",
+        ),
+        (("x.jpg", "--policy", "/models/${x}"), "--policy /models/${x}: configs read ${...} as a reference"),
         (("x.jpg", "--task", "zom"), "--task zom: there is no such choice; did you mean zoom?"),
         (("x.jpg", "--protocol", "official"), "--protocol official: there is no such choice"),
         (("x.jpg", "--protocol", "released"), "--protocol released: the package zoomiqa is not installed"),
@@ -212,6 +219,12 @@ def test_in_python_one_line_gives_a_rating(folder: Path) -> None:
             assessor.assess_many(one)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="samples=0"):
         Assessor(samples=0)
+    with pytest.raises(ConfigError, match=r"^samples=2 must be a whole number of at least 1"):
+        Assessor(samples="2")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^policy= is empty, as an unset variable is"):
+        Assessor("")
+    with pytest.raises(ImageError, match="0 x 0 pixels are too thin"):
+        assessor.assess(Image.new("RGB", (0, 0)))
     with pytest.raises(ConfigError, match=r"^batch_size=0 must be a whole number of at least 1"):
         Assessor(batch_size=0)
     with pytest.raises(ConfigError, match=r"^protocol=released: .* not installed.* use protocol=strict$"):

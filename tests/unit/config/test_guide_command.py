@@ -169,6 +169,7 @@ def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
         ),
         (("coffee.jpg", "--loop", "1", "--page", "coffee.jpg"), "coffee.jpg: a page is written as one of .html, .htm"),
         (("coffee.jpg", "--tokenizer", "nowhere"), "--tokenizer nowhere: no tokenizer could be loaded from it"),
+        (("coffee.jpg", "--apply", "/nowhere"), "--apply /nowhere: there is no such folder; name one, or embedded"),
         (("coffee.jpg", "--apply", "nowhere"), "this target has no pipeline of diffusers; use --apply embedded"),
         (
             ("noisy.png", "--loop", "1", "--output", "gone/x.png"),

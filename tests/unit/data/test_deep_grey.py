@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoom_iqa.data.images import load_image
+from zoom_iqa.base.errors import ImageError
+from zoom_iqa.data.images import load_image, shown_image
 
 
 def load(path: Path) -> np.ndarray:
@@ -21,9 +22,33 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
     assert load(tmp_path / "a.png")[0].tolist() == [[0] * 3, [100] * 3, [255] * 3]
 
 
-def test_float_grey_is_scaled_from_one_and_nan_is_black(tmp_path: Path) -> None:
-    Image.fromarray(np.array([[0.0, 0.2, 1.0, np.nan]], np.float32)).save(tmp_path / "a.tif")
-    assert load(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 51, 255, 0]
+def test_float_grey_is_scaled_from_one(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0.0, 0.2, 1.0]], np.float32)).save(tmp_path / "a.tif")
+    assert load(tmp_path / "a.tif")[0, :, 0].tolist() == [0, 51, 255]
+
+
+@pytest.mark.parametrize("pixel", [np.nan, np.inf, -np.inf, -0.25])
+def test_pixels_that_no_screen_could_show_are_refused(pixel: float, tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0.5, pixel]], np.float32))
+    picture.save(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"a\.tif: it has pixels that are NaN, infinite or below 0; replace them"):
+        load(tmp_path / "a.tif")
+    with pytest.raises(ImageError, match=r"^it has pixels that are NaN"):
+        shown_image(picture, max_pixels=None)
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [([0, 100, 255], [0, 100, 255]), ([0, 257, 65535], [0, 1, 255]), ([0, 65535, 131070], [0, 128, 255])],
+)
+def test_integers_of_32_bits_have_the_white_of_8_of_16_or_their_own(
+    values: list[int], shown: list[int], tmp_path: Path
+) -> None:
+    picture = Image.fromarray(np.array([values], np.int32))
+    picture.save(tmp_path / "a.tif")
+    assert picture.mode == "I"
+    assert load(tmp_path / "a.tif")[0, :, 0].tolist() == shown
+    assert np.asarray(shown_image(picture, max_pixels=None))[0, :, 0].tolist() == shown
 
 
 def tiff(path: Path, pixels: bytes, *, width: int, bits: int, photometric: int, sample_format: int = 1) -> None:
@@ -40,9 +65,9 @@ def tiff(path: Path, pixels: bytes, *, width: int, bits: int, photometric: int, 
         (struct.pack("<2H", 0, 65535), {"bits": 16, "photometric": 1}, [0, 255]),
         (struct.pack("<2H", 0, 65535), {"bits": 16, "photometric": 0}, [255, 0]),
         (bytes([0xFF, 0xF0, 0x00]), {"bits": 12, "photometric": 1}, [255, 0]),
-        (struct.pack("<4f", 0.5, np.inf, np.nan, -np.inf), {"bits": 32, "photometric": 1}, [128, 255, 0, 0]),
-        (struct.pack("<2f", 0.25, np.nan), {"bits": 32, "photometric": 0}, [191, 255]),
-        (struct.pack("<2f", 2.0, np.inf), {"bits": 32, "photometric": 1}, [255, 255]),
+        (struct.pack("<2f", 0.5, 1.0), {"bits": 32, "photometric": 1}, [128, 255]),
+        (struct.pack("<2f", 0.25, 0.0), {"bits": 32, "photometric": 0}, [191, 255]),
+        (struct.pack("<2f", 2.0, 4.0), {"bits": 32, "photometric": 1}, [128, 255]),
     ],
 )
 def test_the_white_of_deep_grey_is_what_the_file_says(

@@ -315,6 +315,13 @@ def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
         load_image(tmp_path, max_pixels=PIXELS)
 
 
+@pytest.mark.parametrize("name", ["ring.png", "a\0b.png", "x" * 300])
+def test_a_name_that_leads_to_no_file_is_told_as_that(tmp_path: Path, name: str) -> None:
+    os.symlink("ring.png", tmp_path / "ring.png")
+    with pytest.raises(ImageError, match=r": it leads to no file \(.+\); name one$"):
+        load_image(tmp_path / name, max_pixels=PIXELS)
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tif", "jp2"])
 def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"cut.{suffix}"

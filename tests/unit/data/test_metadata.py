@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from zoom_iqa.data.metadata import colour_profile, exif_of, made_by, photograph_exif
+from zoom_iqa.data.metadata import bits_a_channel, colour_profile, exif_of, made_by, photograph_exif
 
 CAMERA, PLACE = ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo
 
@@ -60,3 +63,19 @@ def test_a_picture_names_its_maker(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png", exif=exif_of(software="a program"))
     Image.new("RGB", (4, 4)).save(tmp_path / "b.png")
     assert (made_by(tmp_path / "a.png"), made_by(tmp_path / "b.png")) == ("a program", None)
+
+
+def test_bits_of_a_channel_are_those_of_the_file(tmp_path: Path) -> None:
+    """Pillow writes no colours of 16 bits, so that PNG is made by hand, of one pixel."""
+    chunks = ((b"IHDR", struct.pack(">2I5B", 1, 1, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(bytes(7))), (b"IEND", b""))
+    made = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    (tmp_path / "colour.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(made))
+    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "grey.png")
+    Image.fromarray(np.zeros((2, 2), np.uint16)).save(tmp_path / "grey.tif")
+    Image.new("RGB", (2, 2)).save(tmp_path / "plain.tif")
+    Image.new("1", (2, 2)).save(tmp_path / "lines.png")
+    found = {path.name: bits_a_channel(path) for path in tmp_path.iterdir()}
+    assert found == {"colour.png": 16, "grey.png": 16, "grey.tif": 16, "plain.tif": 8, "lines.png": 1}
+    assert bits_a_channel(tmp_path / "gone.png") == 8

@@ -130,6 +130,21 @@ def test_csv_has_a_row_an_image() -> None:
     assert (rows[2]["image"], rows[2]["error"], rows[2]["answers"]) == ("b.jpg", "b.jpg: there is no such file", "")
 
 
+@pytest.mark.parametrize("name", ['=HYPERLINK("http:x")+1.jpg', "@SUM(A1).jpg", "+1.jpg", "-1.jpg", "\ta.jpg"])
+def test_no_name_of_a_file_is_a_formula_in_a_spreadsheet(name: str) -> None:
+    bad = Unviewable(source=name, reason=f"{name}: there is no such file")
+    (row,) = csv.DictReader(io.StringIO(written("csv", bad)))
+    assert (row["image"], row["error"]) == (f"./{name}", f"./{name}: there is no such file")
+
+
+def test_each_line_of_json_is_whole_when_progress_comes_between() -> None:
+    file = io.StringIO()
+    with FORMS["json"](file) as writer:
+        for outcome in (WHOLE, BAD):
+            writer.write(outcome)
+            assert file.getvalue().endswith("}\n")
+
+
 def test_a_card_has_everything() -> None:
     card = written("cards", WHOLE)
     for text in (

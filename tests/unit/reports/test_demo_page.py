@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -209,3 +211,24 @@ def test_browsers_are_told_to_fetch_nothing_elsewhere(served: Served) -> None:
     with urllib.request.urlopen(served.address) as answer:
         assert answer.headers["content-security-policy"].startswith("default-src 'self'")
     assert served.address.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize(("host", "status"), [("localhost", 200), ("127.0.0.1", 200), ("elsewhere.example", 400)])
+def test_the_page_is_there_under_the_names_of_this_machine_alone(served: Served, host: str, status: int) -> None:
+    port = int(served.address.rsplit(":", 1)[1])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/", headers={"Host": f"{host}:{port}"})
+    assert connection.getresponse().status == status
+    connection.close()
+
+
+def test_an_upload_that_is_broken_off_prints_nothing(served: Served, capfd: pytest.CaptureFixture[str]) -> None:
+    port = int(served.address.rsplit(":", 1)[1])
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+    head += "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    part = '--b\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\nhalf'
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall((head + part).encode())
+        time.sleep(0.3)
+    time.sleep(0.5)
+    assert "Traceback" not in capfd.readouterr().err

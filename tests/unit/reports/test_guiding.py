@@ -60,11 +60,11 @@ def test_fields_are_those_of_the_documentation() -> None:
     section = PAGE.partition("\n## Guidance\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    assert named == set(FIELDS) | set(refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False))
+    assert named == set(FIELDS) | set(refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False, bits=8))
 
 
 def test_text_for_people() -> None:
-    text = guidance_text(FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False), MADE)
+    text = guidance_text(FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False, bits=8), MADE)
     assert text.splitlines() == [
         "a.jpg: rating 2.00, expected 2.00",
         "prompt (4 of 75 tokens, estimated):",
@@ -80,14 +80,25 @@ def test_text_for_people() -> None:
 
 
 def test_an_edit_is_told_as_its_file_shows_it() -> None:
-    lossy = guidance_text(FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.webp", copied=False), MADE)
+    lossy = guidance_text(
+        FIELDS | refinement_fields(refined(2.5, "deblur"), output="b.webp", copied=False, bits=8), MADE
+    )
     assert lossy.splitlines()[-1] == (
         "written to b.webp: expected rating, read again, 2.00 before, 2.40 after, as WEBP shows it"
     )
 
 
+def test_bits_that_are_lost_are_told() -> None:
+    deep = refinement_fields(refined(2.5, "deblur"), output="b.png", copied=False, bits=16)
+    assert deep["bits_before"] == 16
+    assert guidance_text(FIELDS | deep, MADE).splitlines()[-1].endswith("2.40 after; with 8 bits a channel, of 16")
+    assert refinement_fields(refined(1.5, None), output="b.png", copied=True, bits=16)["bits_before"] is None
+
+
 def test_an_edit_that_reads_as_worse_is_told() -> None:
-    worse = guidance_text(FIELDS | refinement_fields(refined(1.5, "deblur"), output="b.png", copied=False), MADE)
+    worse = guidance_text(
+        FIELDS | refinement_fields(refined(1.5, "deblur"), output="b.png", copied=False, bits=8), MADE
+    )
     assert worse.splitlines()[-1] == (
         "written to b.png: expected rating, read again, 2.00 before, 1.40 after; it reads as worse, and --loop 1 keeps "
         "only what two sets of answers call better"
@@ -95,13 +106,13 @@ def test_an_edit_that_reads_as_worse_is_told() -> None:
 
 
 def test_no_gain_and_no_issue_are_said() -> None:
-    fields = FIELDS | refinement_fields(refined(1.5, None), output="b.png", copied=True)
+    fields = FIELDS | refinement_fields(refined(1.5, None), output="b.png", copied=True, bits=8)
     assert (fields["gain"], fields["read_after"]) == (0.0, 2.0)
     text = guidance_text(fields, MADE)
     assert "none is better" in text
     assert "written to b.png: the input itself (read again: 2.00), nothing was better" in text
     assert "saved as" not in text
-    lossy = refinement_fields(replace(refined(1.5, None), rounds=()), output="b.jpg", copied=False)
+    lossy = refinement_fields(replace(refined(1.5, None), rounds=()), output="b.jpg", copied=False, bits=8)
     assert guidance_text(FIELDS | lossy, MADE).splitlines()[-1] == (
         "written to b.jpg: the input itself (read again: 2.00), there was nothing to repair; what JPEG changes was not "
         "judged, and .png changes nothing"

@@ -139,3 +139,7 @@ def test_the_tower_takes_sides_up_to_200_to_1(size: tuple[int, int], fits: bool)
     else:
         with pytest.raises(ValueError, match="aspect ratio"):
             smart_resize(*size)
+
+
+def test_the_tower_takes_no_image_without_pixels() -> None:
+    assert not viewable(0, 0)

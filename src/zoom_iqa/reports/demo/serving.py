@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import gradio
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zoom_iqa.base.errors import ConfigError, StoppedError
@@ -16,6 +19,9 @@ from zoom_iqa.reports.demo.port import HOST
 
 MAX_UPLOAD = "20mb"
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
+
+_UNDER_OWN_NAMES = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])
+"""A page of another site may have its own name lead here, and would then be taken for this one."""
 
 
 def launch(page: gradio.Blocks, *, port: int) -> str:
@@ -38,7 +44,7 @@ def launch(page: gradio.Blocks, *, port: int) -> str:
             css=STYLE,
             footer_links=[],
             ssr_mode=False,
-            app_kwargs={"middleware": [Middleware(_OwnSourcesOnly)]},
+            app_kwargs={"middleware": [_UNDER_OWN_NAMES, Middleware(_OwnSourcesOnly)]},
         )
     except OSError as error:
         raise ConfigError(f"--port {port}: {error}; give another one") from error
@@ -71,4 +77,5 @@ class _OwnSourcesOnly:
                 message = {**message, "headers": [*message.get("headers", []), header]}
             await send(message)
 
-        await self._app(scope, receive, sent)
+        with suppress(ClientDisconnect):  # in the middle of an upload: nobody is left to answer
+            await self._app(scope, receive, sent)

@@ -32,7 +32,7 @@ Interval = tuple[float, float]
 
 def viewable(width: int, height: int) -> bool:
     """Whether the vision tower takes an image, or a crop, of so many pixels."""
-    return max(width, height) <= MAX_ASPECT * min(width, height)
+    return 0 < max(width, height) <= MAX_ASPECT * min(width, height)
 
 
 def why_unviewable(images: Sequence[ImagePart]) -> str | None:
