@@ -50,10 +50,12 @@ def search_in(folder: str) -> str:
     """The override that adds a folder of configs of one's own to conf/.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or it holds no config.
     """
     if not Path(folder).is_dir():
         raise ConfigError(f"{FOLDER_FLAG}={folder}: there is no such folder")
+    if not any(Path(folder).rglob("*.yaml")):
+        raise ConfigError(f"{FOLDER_FLAG}={folder}: it holds no config, such as task/NAME.yaml; name a folder that does")
     address = f"file://{Path(folder).absolute()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{address}']"
 

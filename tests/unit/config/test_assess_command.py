@@ -163,6 +163,7 @@ def test_photographs_that_cannot_be_read_are_told(folder: Path, run: Run) -> Non
         (("x.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),
         (("x.jpg", "--policy", "nowhere"), "--policy nowhere: there is no such folder"),
         (("x.jpg", "--config-dir", "mine"), "--config-dir mine: there is no such folder"),
+        (("x.jpg", "--config-dir", "."), "--config-dir .: it holds no config, such as task/NAME.yaml"),
         (("x.jpg", "--overlay", "coffee.jpg"), "--overlay coffee.jpg is a file; name a folder"),
         (("x.jpg", "--jsn"), "--json"),
     ],
