@@ -87,6 +87,12 @@ def test_expected_frequencies_by_hand() -> None:
     np.testing.assert_allclose(sampler.expected(0), [2.5, 2.5, 5.0])
 
 
+def test_bins_divide_the_scale_from_1_to_5() -> None:
+    """Four bins of one point each, the first from 1 to 2: each gets 2.5 of ten draws."""
+    sampler = make([1.0], 10, mos=[1.0, 1.9, 2.1, 3.0, 4.9], bins=4)
+    np.testing.assert_allclose(sampler.expected(0), [1.25, 1.25, 2.5, 2.5, 2.5])
+
+
 # Of 300 draws each bin gets 100. Five images at the cap of 10 free 50 draws for the other bins, 125 each; at the cap of
 # 8 the second bin's 130 draws are above 15 * 8 too, and the first gets 300 - 40 - 120. No cap is below an even draw.
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from zoom_iqa.learning.mini_batch import MiniBatch, Planner
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
 from zoom_iqa.learning.token_table import TokenTable
 from zoom_iqa.learning.update import PolicyUpdate
-from zoom_iqa.objectives.aggregation import TokenMean
+from zoom_iqa.objectives.aggregation import Aggregation, SequenceMean, TokenMean
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.measures import Measures
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan
@@ -75,6 +75,24 @@ def test_what_fits_passes() -> None:
     assert made.keep_M.tolist() == [True] * 3
     assert made.plans["yours"].coefficient_M.tolist() == [1.0] * 3
     assert made.figures == {"mine/selected": 1.0}
+
+
+class OneOfTwo(LocalReducer):
+    """This process beside another with the same numbers."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        return 2 * values
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "weights"), [(SequenceMean(), [1 / 8, 1 / 8, 1 / 4]), (TokenMean(), [1 / 6] * 3)]
+)
+def test_tokens_weigh_as_among_those_of_all_processes(aggregation: Aggregation, weights: list[float]) -> None:
+    """Four trajectories and six tokens in all."""
+    made = Planner(aggregation=aggregation, filters={}, penalties={}).plan(
+        TABLE, [MicroBatch((0,), torch.arange(3))], step=0, mini_batch=0, reducer=OneOfTwo()
+    )
+    assert made.batch.weights_M.tolist() == pytest.approx(weights)
 
 
 @pytest.mark.parametrize("mask", [torch.tensor([True]), torch.tensor(True), torch.ones(3), [True] * 3])

@@ -45,6 +45,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.learning.micro_batches import micro_batches_of, split_trajectories
 from zoom_iqa.learning.token_table import TokenTable
 from zoom_iqa.objectives.aggregation import TokenMean
+from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.penalties.kl_at_answer_digits import Divergence, KLCoverage
 from zoom_iqa.policy.encoding import EncodedImage
 from zoom_iqa.policy.log_probabilities import Likelihood, PromptCompletion
@@ -91,6 +92,21 @@ def test_a_filter_may_read_a_signal_under_another_view_of_the_prompt() -> None:
     assert_same(both, naive_update("clip cov", dropped=dropped))  # a token must pass both filters
     with pytest.raises(ValueError, match=f"no view '{BLANK}'; it has shown"):
         updated({"dependent": dependent})
+
+
+def test_a_filter_shapes_the_advantages_of_the_policy_loss() -> None:
+    """As if the trajectories had had the products as their advantages."""
+    factors = torch.tensor([2.0, 0.0, 1.0, 0.5, 3.0, 1.0])
+
+    class Shaping(TokenFilter):
+        def keep(self, tokens: Any, *, step: int, mini_batch: int, reducer: Any) -> Any:
+            return torch.ones(len(tokens), dtype=torch.bool), {}
+
+        def advantage_factors(self, tokens: Any, *, reducer: Any) -> Tensor:
+            return factors[tokens.trajectory_M]
+
+    table = the_table(varied_advantages(len(factors)) * factors)
+    assert_same(updated({"shaping": Shaping()}, mini_batches=2), updated(table=table, mini_batches=2))
 
 
 def test_filters_and_penalties_are_told_which_part_of_which_rollout_they_see() -> None:

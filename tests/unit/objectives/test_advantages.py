@@ -24,8 +24,9 @@ def test_against_numpy():
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 3.7, 0.0])
 @pytest.mark.parametrize("size", [1, 3, 7, 8])
 @pytest.mark.parametrize("normalize", [True, False])
-def test_constant_group_is_exactly_zero(value, size, normalize):
-    rewards = torch.full((2, size), value)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # of three 0.1 the mean is not 0.1 in the latter
+def test_constant_group_is_exactly_zero(value, size, normalize, dtype):
+    rewards = torch.full((2, size), value, dtype=dtype)
     rewards[1] = torch.linspace(0, 1, size)
     advantages = group_advantages(rewards, normalize_std=normalize, eps=0.0)
     assert advantages[0].tolist() == [0.0] * size

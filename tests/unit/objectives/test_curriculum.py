@@ -52,7 +52,7 @@ def batch(*, named: bool, located: bool, rated: bool, truth: bool = True) -> lis
         (judged(LOCAL, evidence=[(REGION, "motion blur"), (WHOLE, "noise")]), 0.5, 0.2),
         (judged(LOCAL, evidence=[]), 0.0, 0.0),
         (judged(LOCAL, evidence=None), 0.0, 0.0),
-        (judged(LOCAL, evidence=[((10, 10, 90, 90), "motion blur")]), 1.0, 0.0),
+        (judged(LOCAL, evidence=[((0, 0, 400, 300), "motion blur")]), 1.0, 0.0),  # pixels, though it holds REGION
         (judged(ALL_OVER, evidence=[(WHOLE, "blocking")]), 1.0, 1.0),
         (judged(ALL_OVER, evidence=[(REGION, "blocking")]), 1.0, 0.2),
         (judged(PRISTINE, evidence=[]), 1.0, 1.0),
@@ -121,11 +121,12 @@ def test_competence_is_a_running_mean() -> None:
 
 def test_the_tolerance_narrows_while_ratings_are_good_and_widens_where_they_are_not() -> None:
     curriculum, seen = ladder(), []
-    for share in (0.7, 0.7, 0.7, 0.5, 0.3, 0.3, 0.3):
+    for share in (0.7, 0.7, 0.7, 0.5, 0.3, 0.5, 0.3, 0.3):
         curriculum.learn({"rate": share})
         seen.append(curriculum.progress.tolerance)
-    assert seen == [0.5, 0.35, 0.35, 0.35, 0.7, 1.0, 1.0]
-    # the fourth has fallen between the thresholds: passed, so it would narrow further if it could
+    assert seen == [0.5, 0.35, 0.35, 0.35, 0.7, 0.7, 1.0, 1.0]
+    # the fourth has fallen between the thresholds: passed, so it would narrow further if it could; the sixth has risen
+    # between them: not passed, and neither narrower nor wider
 
 
 def test_the_tolerance_is_that_of_the_rating_reward() -> None:
@@ -250,6 +251,20 @@ def test_looking_pays_on_a_right_answer_alone_and_not_for_ever() -> None:
     assert term.reward(inputs_of(group)).tolist() == [pytest.approx(expected[0])]
     everyone = [judged(None, rating=3.0, looks=[LOOK], sample=n) for n in range(5)]
     assert term.reward(inputs_of(everyone)).tolist() == [[0.0] * 5]
+
+
+def test_a_look_is_rare_in_its_own_group() -> None:
+    """All of the first look and half of the second: 1 - 1 and 1 - 1/2."""
+    term = LookBonus(weight=1.0, tolerance=0.5, bound=1.0, most=1)
+    looks = [[[LOOK], [LOOK]], [[LOOK], []]]
+    groups = [[judged(None, looks=one, name=f"i{number}") for one in row] for number, row in enumerate(looks)]
+    assert term.reward(inputs_of(*groups)).tolist() == [[0.0, 0.0], [0.5, 0.0]]
+
+
+def test_the_most_looks_and_the_tolerance_itself_still_pay() -> None:
+    term = LookBonus(weight=1.0, tolerance=0.5, bound=1.0, most=2)
+    group = [judged(None, rating=3.5, mos=3.0, looks=[LOOK] * 2), judged(None, rating=3.0, mos=3.0)]
+    assert term.reward(inputs_of(group)).tolist() == [[0.5, 0.0]]
 
 
 def test_configs_of_older_run_folders_find_the_bonus_where_it_was() -> None:

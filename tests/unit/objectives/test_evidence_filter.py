@@ -94,6 +94,15 @@ def test_equal_values_keep_the_earlier() -> None:
     assert chosen.tolist() == [True, True, False, False, True]
 
 
+@pytest.mark.parametrize(("share", "count"), [(0.55, 55), (0.07, 7), (0.071, 8)])
+def test_a_share_is_rounded_up_but_not_for_the_rounding_of_its_product(share: float, count: int) -> None:
+    """In floating point 100 * 0.55 and 100 * 0.07 are a little above 55 and 7."""
+    chosen = top_of_each(
+        torch.zeros(100), torch.zeros(100, dtype=torch.long), among_M=torch.ones(100, dtype=torch.bool), share=share
+    )
+    assert chosen.sum() == count
+
+
 def test_shaped_advantages_follow_the_mean_dependency_and_have_the_mean_one() -> None:
     d = [0.5, 0.1, 0.0, 1.0, 1.0, 0.0]
     tokens = tokens_of(d, trajectory=[0, 0, 0, 1, 1, 2], after=[True, True, False, True, True, False])
@@ -102,10 +111,9 @@ def test_shaped_advantages_follow_the_mean_dependency_and_have_the_mean_one() ->
     factors = [means[0] / mean, means[1] / mean]
     loose = evidence(shaping=Shaping(least=0.0, most=9.0)).advantage_factors(tokens, reducer=LocalReducer())
     assert loose.tolist() == pytest.approx([factors[0]] * 3 + [factors[1]] * 2 + [1.0], rel=1e-5)
-    bounded = evidence(shaping=Shaping(least=0.5, most=1.5)).advantage_factors(tokens, reducer=LocalReducer())
-    clamped = [max(0.5, factors[0]), min(1.5, factors[1])]
-    scaled = [2 * factor / sum(clamped) for factor in clamped]
-    assert bounded.tolist() == pytest.approx([scaled[0]] * 3 + [scaled[1]] * 2 + [1.0], rel=1e-5)
+    bounded = evidence(shaping=Shaping(least=0.5, most=1.2)).advantage_factors(tokens, reducer=LocalReducer())
+    # 0.1935 and 1.8065 become 0.5 and 1.2, whose mean of 0.85 becomes 1
+    assert bounded.tolist() == pytest.approx([0.5 / 0.85] * 3 + [1.2 / 0.85] * 2 + [1.0], rel=1e-5)
     plain = evidence().advantage_factors(tokens, reducer=LocalReducer())
     assert plain.tolist() == [1.0] * 6
 

@@ -73,6 +73,13 @@ def test_likeness_to_the_summary(changes: dict[str, Any], expected: float) -> No
     assert human(**changes).reward(inputs([about(SOMEBODY, text)])).item() == pytest.approx(expected)
 
 
+def test_likeness_is_of_the_last_turns_words() -> None:
+    turns = record("a", box=(0, 0, 4, 4)).steps
+    said = tuple(replace(turn, text=text) for turn, text in zip(turns, ("blur", "dark"), strict=True))
+    answer = replace(about(SOMEBODY, "dark"), steps=said)
+    assert human().reward(inputs([answer])).item() == 1.0
+
+
 def test_precision_pays_for_shortness_and_recall_for_length() -> None:
     short, long = "dark", "a dark cat on a very long and much too well lit wall"
     pair = inputs([about(SOMEBODY, short), about(SOMEBODY, long)])

@@ -13,6 +13,10 @@ def test_merge_weighs_by_count():
     assert to_floats(merge(parts)) == {"kl": 3.0, "ratio": 4.0, "extra": 5.0}
 
 
+def test_each_of_several_parts_weighs_alike():
+    assert to_floats(merge([{"kl": mean_of(torch.tensor([value]))} for value in (1.0, 3.0, 5.0)])) == {"kl": 3.0}
+
+
 def test_what_saw_nothing_is_left_out():
     assert to_floats({"kl": mean_of(torch.tensor([])), "peak": peak_of(torch.tensor([]))}) == {}
 

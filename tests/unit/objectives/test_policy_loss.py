@@ -64,6 +64,20 @@ def test_measures_by_hand():
     assert measures["policy/approx_kl"] == pytest.approx(-(math.log(1.5) + math.log(0.5)) / 2)
 
 
+def test_a_clip_fraction_counts_what_is_above_the_range_when_rewarded_and_below_it_when_punished():
+    case = inputs([1.5, 1.5, 1.5, 0.5, 0.5, 0.5], [1.0, 1.0, -1.0, 1.0, -1.0, -1.0])
+    measures = to_floats(ClippedPolicyLoss(clip_low=0.2, clip_high=0.2)(case)[1])
+    assert measures["policy/clip_fraction"] == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("logp", [-30.0, -math.inf])
+def test_the_kl_of_a_lost_token_is_bounded(logp):
+    """e^-20 - 1 + 20: the log-ratio counts as -20."""
+    case = inputs(None, [1.0], logp=torch.tensor([logp]))
+    measures = to_floats(ClippedPolicyLoss(clip_low=0.2, clip_high=0.2)(case)[1])
+    assert measures["policy/approx_kl"] == pytest.approx(19.0)
+
+
 def test_on_policy_gradient_is_the_plain_policy_gradient():
     logp = torch.randn(5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     advantages, weights = torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0]), torch.full((5,), 0.2)

@@ -190,6 +190,13 @@ def test_labels_that_a_term_cannot_be_made_of_are_refused():
         rubric.check_labels(known[:1])
 
 
+@pytest.mark.parametrize(("images", "correlation"), [(2, 0.18), (3, 0.18), (4, 0.42), (5, 0.42), (7, 0.42)])
+def test_few_images_cost_as_the_next_fewer_of_the_table(images, correlation):
+    said = RankTerm(weight=1.0, eps=1e-6, preference="ordinal").cost_of_few(images)
+    assert f"compares {images} images a step" in said
+    assert f"correlation of about {correlation:.2f} (" in said
+
+
 @pytest.mark.parametrize(("images", "correlation"), FEW_IMAGES)
 def test_what_few_images_cost_the_rank_reward(images, correlation):
     """Ratings that err by an offset an image and noise a response: how far the advantage follows the error."""

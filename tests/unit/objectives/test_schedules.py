@@ -21,6 +21,10 @@ from zoom_iqa.objectives.schedules import (
         (Constant(value=2.0), {0: 2.0, 7: 2.0}),
         (Linear(start=1.0, end=0.0, steps=4), {0: 1.0, 1: 0.75, 4: 0.0, 9: 0.0}),
         (Cosine(start=1.0, end=0.0, steps=4), {0: 1.0, 1: 0.8535534, 2: 0.5, 4: 0.0, 9: 0.0}),
+        (  # two rungs up; then 0.1 + 0.9 (1 + cos(pi k / 8)) / 2 for k of 0 to 8
+            WarmupCosine(warmup=0.2, steps=10, floor=0.1),
+            {0: 1 / 3, 1: 2 / 3, 2: 1.0, 3: 0.9657458, 4: 0.8681981, 6: 0.55, 9: 0.1342542, 10: 0.1, 11: 0.1},
+        ),
         (Stepwise(values=[1.0, 0.5, 0.1], boundaries=[3, 6]), {0: 1.0, 2: 1.0, 3: 0.5, 5: 0.5, 6: 0.1, 60: 0.1}),
     ],
 )

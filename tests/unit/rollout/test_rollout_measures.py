@@ -10,7 +10,8 @@ import torch
 from support.made_rollouts import group, rollout, step
 from zoom_iqa.base.types import ParseFailure, Reading, Rollout, RolloutGroup, rated_example
 from zoom_iqa.objectives.measures import to_floats
-from zoom_iqa.rollout.measures import digit_measures, rollout_measures
+from zoom_iqa.objectives.rewards.rubric import Rewards
+from zoom_iqa.rollout.measures import digit_measures, reward_measures, rollout_measures
 from zoom_iqa.tasks.caption_reason import read_caption_reason
 
 
@@ -22,6 +23,17 @@ def test_ratings_off_the_scale_are_a_share_of_the_readable_ones() -> None:
     assert measures["rollout/failed_bad_rating"] == pytest.approx(1 / 6)
     assert measures["rollout/rating"] == pytest.approx((5 + 5 + 1 + 2 + 3) / 5)
     assert measures["rollout/distinct_ratings_per_image"] == pytest.approx(4 / 2)
+
+
+def test_ratings_are_distinct_that_differ_in_their_second_decimal() -> None:
+    measures = to_floats(rollout_measures([group("a", 3.0, [3.01, 3.04, 3.01])]))
+    assert measures["rollout/distinct_ratings_per_image"] == 2
+
+
+def test_the_spread_of_rewards_is_within_groups_and_a_flat_one_has_no_advantage_at_all() -> None:
+    rewards = Rewards(total_BG=torch.tensor([[0.0, 1.0], [2.0, 3.0]]), terms={}, weights={})
+    measures = to_floats(reward_measures(rewards, torch.tensor([[0.0, 1.0], [0.0, 0.0]])))
+    assert measures == {"reward/total": 1.5, "reward/group_std": 0.5, "reward/flat_groups": 0.5}
 
 
 def test_reasons_of_a_tasks_own_are_one_share() -> None:
