@@ -84,6 +84,12 @@ def test_near_mos(rating: float, reason: str | None) -> None:
     assert NearMos(tolerance=1.0).reason_of(record) == reason
 
 
+def test_a_rating_at_the_tolerance_passes() -> None:
+    """4.4 - 4.1 is 0.3000000000000007 in floats."""
+    record = record_of(rollout(rated_example(id="a", dataset="d", mos=4.1), step(4.4)))
+    assert NearMos(tolerance=0.3).reason_of(record) is None
+
+
 def test_a_share_of_failed_sentences_at_the_limit_passes() -> None:
     """29 of 100 are 0.29, of which 100 are 28.999999999999996 in floats."""
     text = "\n".join(f"Line {number}" for number in range(100))

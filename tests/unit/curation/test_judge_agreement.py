@@ -71,6 +71,11 @@ def test_repeats_are_averaged_and_controls_left_out() -> None:
     assert found.kappa == pytest.approx(kappa(counts([(1, 3), (4, 2), (9, 8)])))
 
 
+def test_grades_are_paired_within_a_repeat() -> None:
+    one, other = ([judgement("x", 3), judgement("x", 7, repeat=1)] for _ in range(2))
+    assert agreement(one, other, n_resamples=10, seed=0)["accuracy"].kappa == 1.0
+
+
 def test_judges_of_other_texts_have_nothing_to_agree_on() -> None:
     assert agreement([judgement("x", 5)], [judgement("x", 5, system="b")], n_resamples=10, seed=0) == {}
     changed = judgement("x", 5, about="other words of the same system")

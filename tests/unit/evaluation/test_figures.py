@@ -122,14 +122,16 @@ def test_expected_ratings_are_figures_of_their_own() -> None:
     assert "a,4.5000,3.0000,1.4142,2,2,4.3750" in ratings_csv([*known, unread])
 
 
-def test_intervals_of_expected_ratings_draw_photographs() -> None:
+@pytest.mark.parametrize("figure", ["srcc_interval", "plcc_interval", "srcc_expected_interval"])
+def test_intervals_draw_photographs(figure: str) -> None:
     records = []
     for number in range(12):
-        made = expecting(record(f"i{number}", mos=1.0 + number / 4), mean=1.0 + number % 5)
+        rating = 1.0 + number % 5
+        made = expecting(record(f"i{number}", rating=rating, mos=1.0 + number / 4), mean=rating)
         records.append(replace(made, example=replace(made.example, reference_id=f"photograph{number // 3}")))
-    assert figures_of(records, None)["srcc_expected_interval"]["units"] == 4
+    assert figures_of(records, None)[figure]["units"] == 4
     alone = [replace(r, example=replace(r.example, reference_id=None)) for r in records]
-    assert figures_of(alone, None)["srcc_expected_interval"]["units"] == 12
+    assert figures_of(alone, None)[figure]["units"] == 12
 
 
 def test_single_answers_are_the_mean_over_rounds() -> None:

@@ -33,6 +33,11 @@ def test_it_is_the_mean_over_all_images_seen(random_policy: Policy) -> None:
     assert metric(greys(0.4)) == pytest.approx(2.6)
 
 
+def test_floats_are_rounded_to_the_nearest_of_8_bits(random_policy: Policy) -> None:
+    metric = ZoomIQAScore(image_assessor(policy=random_policy))
+    assert metric(greys(254.6 / 255)) == pytest.approx(5.0)  # of 254 it would be 4.98
+
+
 def test_what_cannot_be_read_is_counted_and_left_out(random_policy: Policy) -> None:
     metric = ZoomIQAScore(image_assessor(unreadable_when_dark, policy=random_policy))
     metric.update(greys(0.0, 0.2, 1.0))

@@ -126,6 +126,12 @@ def test_logistic_of_predictions_that_say_little_is_the_step_it_tends_to(
     assert plcc_logistic4(x, y) == pytest.approx(expected, abs=2e-4)
 
 
+def test_logistic_takes_the_better_of_two_steps() -> None:
+    """Of 34/3 squares a step before the last image leaves 4.8, as the others' mean is 2.2; one after the first 8."""
+    found = plcc_logistic4([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 3.0, 3.0, 3.0, 1.0, 5.0])
+    assert found == pytest.approx((1 - 4.8 / (34 / 3)) ** 0.5, abs=1e-4)
+
+
 def test_the_best_step_is_that_of_a_search_over_all_places() -> None:
     random = np.random.default_rng(0)
     for _ in range(30):

@@ -35,6 +35,15 @@ def test_by_hand() -> None:
     assert found.sd is None
 
 
+def test_the_standard_deviation_by_hand() -> None:
+    """Of the pairs (1, 2), (1, 4), (3, 2) and (3, 4) the third is wrong.
+
+    Answers of either image win 1 and 1/2 of their pairs: variance 1/8, of the mean of two 1/16; two images have 1/8.
+    """
+    found = pair_accuracy([[1.0, 3.0], [2.0, 4.0]], [1.0, 2.0])
+    assert (found.value, found.sd) == (0.75, pytest.approx(0.125**0.5))
+
+
 SETS = st.integers(1, 3).flatmap(
     lambda k: st.lists(
         st.tuples(

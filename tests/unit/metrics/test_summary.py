@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,21 @@ def test_figures_leave_failures_out_and_count_them_beside():
     assert summary.unique_score_ratio == pytest.approx(len(set(RATINGS)) / 43)
     assert sum(summary.score_histogram) == 40
     assert sum(summary.mos_histogram) == 43
+
+
+def test_the_truths_own_ratio_is_of_all_images():
+    unreadable = failure("missing_answer", 4.0)
+    summary = summarize([outcome(m, m) for m in (1.0, 2.0, 3.0)] + [unreadable], n_resamples=10, seed=0)
+    assert (summary.unique_score_ratio, summary.unique_mos_ratio) == (0.75, 1.0)
+
+
+def test_intervals_draw_photographs():
+    """Twelve images of four photographs; the same without names are twelve."""
+    images = VALID[:12]
+    of_four = [replace(image, cluster=f"photograph{number // 3}") for number, image in enumerate(images)]
+    for outcomes, units in ((of_four, 4), (images, 12)):
+        summary = summarize(outcomes, n_resamples=10, seed=0)
+        assert (summary.srcc_interval.units, summary.plcc_interval.units) == (units, units)
 
 
 def test_a_reason_of_a_tasks_own_is_counted_behind_the_known_ones():

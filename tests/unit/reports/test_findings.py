@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from support.made_run_folder import UNREADABLE, answer, run_folder
 from zoom_iqa.base.errors import DataError
+from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import ratings_by_image
 from zoom_iqa.reports.contents import read_contents
@@ -73,6 +76,32 @@ def test_equal_answers_cannot_be_told_apart(tmp_path: Path) -> None:
     assert kind == "plain"
     assert "SRCC +0.000" in text
     assert "cannot tell the two apart" in text
+
+
+def expecting(records: Sequence[Record], means: Sequence[float]) -> list[Record]:
+    expected = [RatingDistribution(mean=mean, std=0.1, mass=1.0) for mean in means]
+    return [replace(record, expected=one) for record, one in zip(records, expected, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("before", "kind", "says"),
+    [
+        ([n ^ 1 if n & 2 else n for n in range(32)], "watch", "may be less noise in their digits, not judgement."),
+        ([*range(32)][::-1], "plain", ": judgement without the noise of an answer's digits."),
+    ],
+)
+def test_a_gain_that_expected_ratings_do_not_share_asks_for_a_look(
+    before: list[int], kind: str, says: str, tmp_path: Path
+) -> None:
+    """Answers go from the reverse order to the right one; expected ratings too, or to as many swapped neighbours."""
+    falling = [answer(f"i{n}", 1.5 + 3 * n / 32, 4.5 - 3 * n / 32) for n in range(32)]
+    after = [n if n & 2 else n ^ 1 for n in range(32)]
+    judged = {
+        "sft": expecting(falling, [1.5 + 3 * n / 32 for n in before]),
+        "grpo": expecting(in_order(32), [1.5 + 3 * n / 32 for n in after]),
+    }
+    found, text = said(run_folder(tmp_path / "run", judged), "SRCC of expected ratings")
+    assert (found, text.endswith(says)) == (kind, True)
 
 
 def test_unreadable_answers_are_counted_by_reason(tmp_path: Path) -> None:

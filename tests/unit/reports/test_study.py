@@ -14,6 +14,7 @@ from support.made_run_folder import UNREADABLE, Rating, answer, run_folder
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
+from zoom_iqa.metrics.intervals import Interval
 from zoom_iqa.reports.study import (
     Difference,
     StudyRun,
@@ -36,6 +37,7 @@ from zoom_iqa.reports.study import (
     variance_within,
     write_runs,
 )
+from zoom_iqa.reports.study_answers import Answers, write_answers
 
 MOS = np.linspace(1.2, 4.8, 24)
 PHOTOGRAPHS = [f"p{number // 4}" for number in range(24)]
@@ -201,6 +203,33 @@ def test_a_difference_is_the_mean_over_seeds_of_the_figures_difference(folder: P
     swapped = difference(arms, "sft", "grpo", "srcc_expected", n_resamples=200)
     assert isinstance(swapped, Difference)
     assert (swapped.value, swapped.sign) == (pytest.approx(-found.value), "-")
+
+
+@pytest.mark.parametrize(("low", "high", "sign"), [(0.1, 0.2, "+"), (-0.2, -0.1, "-"), (-0.1, 0.2, "0")])
+def test_a_sign_is_that_of_the_whole_interval(low: float, high: float, sign: str) -> None:
+    interval = Interval(low=low, high=high, level=0.95, n_resamples=9, units=4)
+    assert Difference(by_seed=[0.05], interval=interval, images=4).sign == sign
+
+
+def test_a_difference_is_of_the_images_that_both_arms_answered(tmp_path: Path) -> None:
+    """Without b, which the baseline lacks, the arm has the order of the scores and the baseline the reverse."""
+    mos = dict(zip("abcde", (3.0, 5.0, 1.0, 4.0, 2.0), strict=True))
+    arms = {}
+    for arm, ratings in {
+        "arm": {"a": 3.0, "b": 1.0, "c": 1.0, "d": 4.0, "e": 2.0},
+        "base": {"e": 3.0, "d": 1.0, "c": 4.0, "a": 2.0},
+    }.items():
+        answers = Answers(
+            ids=tuple(ratings),
+            photographs=tuple(ratings),
+            mos_n=np.array([mos[name] for name in ratings]),
+            values={"rating": np.array([list(ratings.values())])},
+        )
+        write_answers(tmp_path / f"{arm}.json.gz", answers, {})
+        arms[arm] = {0: StudyRun(path=tmp_path / f"{arm}.json.gz", figures={})}
+    found = difference(arms, "arm", "base", "srcc_single", n_resamples=0)
+    assert isinstance(found, Difference)
+    assert (found.value, found.images) == (pytest.approx(2.0), 4)
 
 
 def test_without_resamples_a_difference_has_no_interval(folder: Path) -> None:
