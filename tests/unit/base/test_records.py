@@ -42,6 +42,12 @@ def test_what_was_clipped_is_kept_and_an_older_line_has_nothing_of_it() -> None:
     assert not older.clipped
 
 
+@pytest.mark.parametrize(("ratings", "clipped"), [((6.0, 4.0), False), ((4.0, 6.0), True)])
+def test_what_was_clipped_is_the_rating_that_counts(ratings: tuple[float, float], clipped: bool) -> None:
+    made = rollout(EXAMPLE, *map(step, ratings))
+    assert (made.clipped, record_of(made).clipped) == (clipped, clipped)
+
+
 def test_the_expected_rating_is_kept_and_an_older_line_has_none() -> None:
     expected = RatingDistribution(mean=3.25, std=0.5, mass=0.875)
     fields = RecordCodec().encode(replace(record("a"), expected=expected))

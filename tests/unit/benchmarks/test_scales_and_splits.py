@@ -123,6 +123,13 @@ def test_held_out_validation_takes_whole_contents_from_train_alone():
         HeldOutValidation(seed=0, fraction=1)
 
 
+def test_held_out_validation_leaves_test_images_of_a_held_out_content_alone():
+    labels = [label(f"{ref}_{split}", f"r{ref}", split) for ref in range(2) for split in ("train", "test")]
+    assigned = HeldOutValidation(seed=0, fraction=0.5).assign(labels)
+    assert assigned[1::2] == ["test", "test"]
+    assert sorted(assigned[::2]) == ["train", "val"]
+
+
 def test_labels_without_any_split_have_none():
     assert PublishedSplit().assign([label("a"), label("b")]) == [None, None]
 

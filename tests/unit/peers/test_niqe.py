@@ -8,6 +8,7 @@ from PIL import Image, ImageFilter
 
 from support.reference_photographs import BASICSR_NIQE, NAMES, photograph
 from zoom_iqa.base.errors import ImageError
+from zoom_iqa.peers.natural_scene import luminance
 from zoom_iqa.peers.niqe import NIQE, patch_features
 
 
@@ -48,3 +49,22 @@ def test_flat_sky_above_texture_still_has_a_score() -> None:
     image = photograph("coffee")
     image.paste((200, 200, 200), (0, 0, 512, 110))
     assert np.isfinite(NIQE().score(image))
+
+
+def test_a_patch_that_lacks_a_fit_counts_with_its_others() -> None:
+    """Products of horizontal stripes with what is beside them are squares, to which nothing is fitted.
+
+    Above and below the stripes it is flat, so that they change no other patch.
+    """
+    features, scores = [], []
+    for period in (4, 8):
+        luma = np.random.default_rng(0).integers(0, 256, (5 * 96, 96), dtype=np.uint8)
+        luma[-112:] = 128
+        luma[-80:-16] = np.where(np.arange(64) % period < period // 2, 100, 156)[:, None]
+        image = Image.fromarray(luma).convert("RGB")
+        features.append(patch_features(luminance(image)))
+        scores.append(NIQE().score(image))
+    assert np.array_equal(features[0][:-1], features[1][:-1])
+    assert np.isnan(features[0][-1]).tolist() == np.isnan(features[1][-1]).tolist()
+    assert 0 < np.isnan(features[0][-1]).sum() < 36
+    assert abs(scores[0] - scores[1]) > 0.01

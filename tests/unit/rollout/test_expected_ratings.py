@@ -99,6 +99,19 @@ def test_they_do_not_depend_on_what_is_beside_them_nor_on_the_rating_drawn(rando
         assert (a.mean, a.std, a.mass) == pytest.approx((b.mean, b.std, b.mass), rel=1e-4)
 
 
+def test_a_token_that_spells_nothing_before_the_digit_is_no_digit(random_policy: Policy) -> None:
+    (group,) = written_groups(random_policy, images=1, group_size=1)
+    last = group.rollouts[0].steps[-1]
+    before, key, _ = last.generation.text.partition('"rating": ')
+    place = len(random_policy.completion_ids(before + key)) - 1
+    ids = last.generation.token_ids
+    assert ids is not None
+    ids = (*ids[:place], random_policy.end_id, *ids[place:])
+    silent = replace(last, generation=replace(last.generation, token_ids=ids, logprobs=None, entropies=None))
+    changed = replace(group.rollouts[0], steps=(*group.rollouts[0].steps[:-1], silent))
+    assert expected_ratings([changed], policy=random_policy, features=None) != [None]
+
+
 def test_where_there_is_no_place_for_digits_there_is_no_expectation(random_policy: Policy) -> None:
     (group,) = written_groups(random_policy, images=1, group_size=1)
     good = group.rollouts[0]

@@ -190,6 +190,11 @@ def test_a_rating_is_decided_where_the_text_first_writes_it(before: str, decided
         assert found.deciding_digits[0][0] == len(decided)
 
 
+def test_a_box_with_the_digits_of_the_rating_does_not_decide_it() -> None:
+    found = read_object(wrap('{"bbox_2d": [0.50, 0.50, 1.00, 1.00], "rating": 1.00, "tool": "crop"}'))
+    assert found.deciding_digits == found.rating_digits
+
+
 def test_a_rating_without_decimals_is_decided_in_the_answer() -> None:
     text = "of 4 windows" + wrap('{"rating": 4}')
     place = text.rindex("4")
@@ -203,8 +208,8 @@ def test_digits_are_located_in_a_fence_after_a_sign_and_behind_bare_keys() -> No
 
 
 def test_numbers_in_keys_and_words_are_not_located() -> None:
-    text = wrap("{'rating2': 1.50, 'tool': 'crop2', 'rating': '4.75'}")
-    assert [text[start:end] for start, end in read_object(text).numbers] == ["1", "50", "4", "75"]
+    text = wrap("{'rating2': 1.50, '7': 2, 'tool': 'crop2', 'rating': '4.75'}")
+    assert [text[start:end] for start, end in read_object(text).numbers] == ["1", "50", "2", "4", "75"]
     assert [text[start:end] for start, end in read_object(text).rating_digits] == ["4", "75"]
 
 

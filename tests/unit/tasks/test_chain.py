@@ -8,6 +8,7 @@ import pytest
 from support.random_policy import noise_image
 from zoom_iqa.base.errors import ConfigError, SessionError
 from zoom_iqa.base.types import (
+    Box,
     Ending,
     Generation,
     ImagePart,
@@ -19,6 +20,7 @@ from zoom_iqa.base.types import (
     rated_example,
 )
 from zoom_iqa.tasks.chain import ChainPrompts, ChainSession, ChainTask
+from zoom_iqa.tasks.tools.zoom import zoom_box
 
 PROMPTS = ChainPrompts(
     questions=["How good?", "Rate it."],
@@ -217,6 +219,19 @@ def test_small_boxes_are_widened_and_crops_enlarged() -> None:
     say(session, ANSWER)
     boxes = [look.box for look in session.rollout().steps[0].looks]
     assert boxes == [(0, 0, 28, 40), (72, 52, 100, 80), (0, 0, 90, 72)]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "size", "box"),
+    [
+        ((10.4, 20.6, 60.2, 80.7), (200, 100), (10, 20, 61, 81)),  # whole pixels that hold it
+        ((100, 50, 110, 60), (200, 200), (91, 41, 119, 69)),  # 18 more, 9 on either side
+    ],
+)
+def test_the_pixels_of_a_box_hold_it_in_their_middle(
+    bbox: tuple[float, float, float, float], size: tuple[int, int], box: Box
+) -> None:
+    assert zoom_box(bbox, *size) == box
 
 
 def test_boxes_beyond_the_image_are_cut_at_its_border() -> None:

@@ -94,6 +94,8 @@ ILL_FORMED = {
     "nothing": THOUGHT,
     "a box in pixels": THOUGHT + CALL.replace("0.1, 0.2, 0.5, 0.6", "10, 20, 50, 60"),
     "an empty box": THOUGHT + CALL.replace("0.5", "0.1"),
+    "a box upside down": THOUGHT + CALL.replace("0.1, 0.2, 0.5, 0.6", "0.1, 0.9, 0.5, 0.2"),
+    "a box beyond the bottom": THOUGHT + CALL.replace("0.6", "1.2"),
     "no reason": THOUGHT + CALL.replace("blur", ""),
     "a further key": THOUGHT + CALL.replace('"look_for"', '"tool": "zoom", "look_for"'),
     "a key twice": THOUGHT + CALL.replace('"look_for"', '"look_for": "noise", "look_for"'),
