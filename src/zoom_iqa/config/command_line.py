@@ -55,7 +55,7 @@ def search_in(folder: str) -> str:
     if not Path(folder).is_dir():
         raise ConfigError(f"{FOLDER_FLAG}={folder}: there is no such folder")
     if not any(Path(folder).rglob("*.yaml")):
-        raise ConfigError(f"{FOLDER_FLAG}={folder}: it holds no config, such as task/NAME.yaml; name a folder that does")
+        raise ConfigError(f"{FOLDER_FLAG}={folder}: it holds no config, such as task/NAME.yaml; name one that does")
     address = f"file://{Path(folder).absolute()}".replace("\\", "\\\\").replace("'", "\\'")
     return f"hydra.searchpath=['{address}']"
 
