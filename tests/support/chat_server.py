@@ -7,7 +7,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -124,6 +124,21 @@ class _Handler(BaseHTTPRequestHandler):
             case "drop":
                 self.close_connection = True
                 return None
+            case "drip":  # a byte now and then, without an end
+                self.send_response(200)
+                self.send_header("Content-Length", "4096")
+                self.end_headers()
+                with suppress(ConnectionError):
+                    while not self.api.closing.wait(0.05):
+                        self.wfile.write(b" ")
+                self.close_connection = True
+                return None
+            case "half a character":
+                return self._error(500, "no \ud83d")
+            case "echo later":  # what is kept of an error ends within the key
+                return self._error(500, f"{'x' * 380} {self.headers['Authorization']}")
+            case str() if fault.startswith("raw:"):
+                return self._send(200, fault.removeprefix("raw:").encode("latin-1"))
             case "silence":
                 self.api.closing.wait(5.0)
                 self.close_connection = True

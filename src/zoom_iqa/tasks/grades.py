@@ -20,6 +20,7 @@ GradeFailure = Literal["failed", "refused", "length", "missing_criterion", "grad
 GRADE_FAILURES: tuple[GradeFailure, ...] = get_args(GradeFailure)
 _GRADE = {name: re.compile(rf"<{name}>\s*([^<>]*?)\s*</{name}>", re.IGNORECASE) for name in CRITERIA}
 _WHOLE = re.compile(r"[0-9]+")
+_IN_RANGE = re.compile(rf"0*[{LOWEST}-{HIGHEST}]")  # of any length, as int() takes no thousands of digits
 
 
 def read_grades(text: str, finish: Finish) -> Mapping[str, int] | GradeFailure:
@@ -31,7 +32,7 @@ def read_grades(text: str, finish: Finish) -> Mapping[str, int] | GradeFailure:
         found = tag.findall(text)
         if len(found) != 1 or not _WHOLE.fullmatch(found[0]):
             return "missing_criterion"
-        if not LOWEST <= int(found[0]) <= HIGHEST:
+        if not _IN_RANGE.fullmatch(found[0]):
             return "grade_out_of_range"
-        grades[name] = int(found[0])
+        grades[name] = int(found[0][-1])
     return grades

@@ -48,7 +48,7 @@ def judgement(
 
 
 def test_grades_are_whole_numbers_in_their_tags() -> None:
-    assert read_grades(tags(9, " 1 ", 5, 7), "stop") == dict(zip(CRITERIA, (9, 1, 5, 7), strict=True))
+    assert read_grades(tags(9, " 1 ", "05", 7), "stop") == dict(zip(CRITERIA, (9, 1, 5, 7), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,7 @@ def test_grades_are_whole_numbers_in_their_tags() -> None:
         (tags("", 1, 5, 7), "missing_criterion"),
         (tags(0, 1, 5, 7), "grade_out_of_range"),
         (tags(10, 1, 5, 7), "grade_out_of_range"),
+        (tags("9" * 5000, 1, 5, 7), "grade_out_of_range"),
     ],
 )
 def test_what_cannot_be_read_is_typed(text: str, failure: str) -> None:

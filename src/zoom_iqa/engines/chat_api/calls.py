@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import email.utils
-import json
 import re
 import threading
 import time
@@ -16,7 +15,8 @@ import tenacity
 
 from zoom_iqa.base.errors import BudgetError, ConfigError, ServerError
 from zoom_iqa.engines.chat_api.budget import Ledger
-from zoom_iqa.engines.chat_api.replies import BrokenReplyError, Reply, read_reply
+from zoom_iqa.engines.chat_api.fetching import DROPPED, fetched
+from zoom_iqa.engines.chat_api.replies import BrokenReplyError, Reply, Usage, read_reply, writable
 from zoom_iqa.engines.chat_api.request_log import RequestLog
 
 MAY_PASS = (
@@ -24,14 +24,11 @@ MAY_PASS = (
     openai.InternalServerError,
     openai.APIConnectionError,  # time-outs and dropped connections too
     openai.ConflictError,
-    openai.APIResponseValidationError,
-    json.JSONDecodeError,
     BrokenReplyError,
 )
-DROPPED = frozenset({"ReadError", "WriteError", "CloseError", "RemoteProtocolError"})
-"""Causes of a connection's error after it was made, by name, as httpx and httpx2 share these and no class."""
 REQUEST_TIMEOUT_STATUS = 408
 _KEY = re.compile(r"api[ _]key", re.IGNORECASE)
+LENGTH_KEYS = ("max_tokens", "max_completion_tokens")
 SAID_LIMIT = 400
 """Characters of an error that are kept."""
 
@@ -71,12 +68,13 @@ class Caller:
         key: str | None,
         key_variable: str,
         attempts: int,
+        timeout_s: float,
         longest_wait_s: float,
         pace: Pace,
         ledger: Ledger,
         log: RequestLog,
     ) -> None:
-        self._client = client
+        self._client, self._timeout_s = client, timeout_s
         self._key = key
         self._key_variable = key_variable
         self._attempts, self._longest_wait_s = attempts, longest_wait_s
@@ -147,34 +145,39 @@ class Caller:
         self._pace()
         started, begun = time.perf_counter(), _now()
 
-        def log(outcome: str, said: str | None, reply: Reply | BrokenReplyError | None) -> None:
+        def log(outcome: str, said: str | None, reply: Reply | None, spent: Usage) -> None:
             self._log.write(
                 time=begun,
                 key=key,
                 attempt=number,
                 model=body["model"],
-                answered_by=reply.answered_by if isinstance(reply, Reply) else None,
+                answered_by=None if reply is None else self._without(reply.answered_by),
                 outcome=outcome,
                 said=said,
-                finish=reply.finish if isinstance(reply, Reply) else None,
-                input_tokens=0 if reply is None else reply.input_tokens,
-                output_tokens=0 if reply is None else reply.output_tokens,
+                finish=None if reply is None else reply.finish,
+                input_tokens=spent.input_tokens,
+                output_tokens=spent.output_tokens,
                 seconds=round(time.perf_counter() - started, 3),
                 body=shown,
             )
 
         try:
-            reply = read_reply(self._client.chat.completions.create(**body), stop_strings=stop_strings)
-        except (openai.OpenAIError, json.JSONDecodeError) as error:
-            log(type(error).__name__, self._hidden(error), None)
+            reply = read_reply(fetched(self._client, body, timeout_s=self._timeout_s), stop_strings=stop_strings)
+        except openai.OpenAIError as error:
+            log(type(error).__name__, self._hidden(error), None, Usage(0, 0))
             raise
         except BrokenReplyError as error:
-            self._ledger.charge(input_tokens=error.input_tokens, output_tokens=error.output_tokens)
-            log(type(error).__name__, self._hidden(error), error)
+            spent = self._charged(error.usage, body)
+            log(type(error).__name__, self._hidden(error), None, spent)
             raise
-        self._ledger.charge(input_tokens=reply.input_tokens, output_tokens=reply.output_tokens)
-        log("ok", None, reply)
+        log("ok", None, reply, self._charged(reply.usage, body))
         return reply
+
+    def _charged(self, usage: Usage | None, body: Mapping[str, Any]) -> Usage:
+        """What an answer has cost: where the server does not say it, as much as it may have written."""
+        spent = usage or Usage(0, next((body[key] for key in LENGTH_KEYS if key in body), 0))
+        self._ledger.charge(input_tokens=spent.input_tokens, output_tokens=spent.output_tokens)
+        return spent
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         assert state.outcome is not None
@@ -191,9 +194,11 @@ class Caller:
         )
 
     def _hidden(self, error: Exception) -> str:
-        """The text of an error without the key, which some servers repeat."""
-        said = _said(error)
-        return said.replace(self._key, "(key)") if self._key else said
+        """The beginning of an error's text without the key, which some servers repeat."""
+        return (self._without(_said(error)) or "")[:SAID_LIMIT]
+
+    def _without(self, text: str | None) -> str | None:
+        return text.replace(self._key, "(key)") if text and self._key else text
 
 
 def may_pass(error: BaseException) -> bool:
@@ -224,7 +229,7 @@ def retry_after_s(error: BaseException | None, *, now: datetime.datetime) -> flo
 
 def _said(error: BaseException) -> str:
     cause = error.__cause__ if isinstance(error, openai.APIConnectionError) else None
-    return " ".join(str(cause or error).split())[:SAID_LIMIT]
+    return writable(" ".join(str(cause or error).split()))
 
 
 def _now() -> str:

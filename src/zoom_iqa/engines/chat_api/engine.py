@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 
@@ -21,17 +22,18 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.cached import CachedEngine
 from zoom_iqa.engines.chat_api.budget import Budget, Ledger
-from zoom_iqa.engines.chat_api.calls import Caller, Pace, RefusedRequestError, UnansweredRequestError
+from zoom_iqa.engines.chat_api.calls import LENGTH_KEYS, Caller, Pace, RefusedRequestError, UnansweredRequestError
 from zoom_iqa.engines.chat_api.messages import chat_messages, data_uri, size_alone
 from zoom_iqa.engines.chat_api.replies import Reply
 from zoom_iqa.engines.chat_api.request_log import RequestLog
 from zoom_iqa.engines.speaker import Speaking
 
-LENGTH_KEYS = ("max_tokens", "max_completion_tokens")
 OPTIONAL = ("temperature", "top_p", "seed")
 ALTERNATIVES = 20
 """Tokens whose log-probabilities are asked for at each place, the most that servers give."""
 SEED_BITS = 31
+OPENAI = "https://api.openai.com/v1"
+"""The address where ``base_url`` is null."""
 POLL_S = 0.002
 """Short, as an engine of ours may be decoding in the same loop."""
 NO_KEY = "none"
@@ -78,6 +80,12 @@ class ChatServer:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name}={value} must be above 0")
+        address = urlsplit(self.base_url or OPENAI)
+        if address.username is not None or address.password is not None or address.query:
+            raise ConfigError(
+                "base_url holds a name, a password or a query, which would be kept with the answers; give the address "
+                f"alone, and a key in {self.key_variable}"
+            )
         if self.length_key not in LENGTH_KEYS:
             raise ConfigError(f"length_key={self.length_key} must be {' or '.join(LENGTH_KEYS)}")
         unknown = [key for key in self.leave_out if key not in OPTIONAL]
@@ -127,10 +135,10 @@ class ChatEngine:
     def __init__(self, *, server: ChatServer, sampling: SamplingParams, ledger: Ledger, log: RequestLog) -> None:
         self.sampling = sampling
         self._server = server
-        key = os.environ.get(server.key_variable) or None
+        key = _key_in(server.key_variable)
         client = openai.OpenAI(
             api_key=key or NO_KEY,
-            base_url=server.base_url,
+            base_url=server.base_url or OPENAI,  # whatever the environment says: the address is a part of answers
             timeout=server.timeout_s,
             max_retries=0,  # ours count, wait and log
         )
@@ -139,6 +147,7 @@ class ChatEngine:
             key=key,
             key_variable=server.key_variable,
             attempts=server.attempts,
+            timeout_s=server.timeout_s,
             longest_wait_s=server.longest_wait_s,
             pace=Pace(server.requests_per_minute),
             ledger=ledger,
@@ -248,15 +257,23 @@ class ChatEngine:
             except RefusedRequestError:
                 pass  # it refuses log-probabilities, or any request of this form: the next will tell
             else:
+                self._require_counted(reply)
                 return reply.logprobs is not None
         try:
-            self._ask_probe()
+            self._require_counted(self._ask_probe())
         except RefusedRequestError as error:
             raise ServerError(
                 f"model={self._server.model} refuses requests of this form: {error}; "
                 "see length_key, leave_out and extra of its config"
             ) from error
         return False
+
+    def _require_counted(self, reply: Reply) -> None:
+        limited = next((name for name in ("tokens", "money") if getattr(self._server.budget, name) is not None), None)
+        if reply.usage is None and limited is not None:
+            raise ConfigError(
+                f"budget.{limited}: this server does not say how many tokens it takes; limit budget.requests instead"
+            )
 
     def _ask_probe(self, **more: Any) -> Reply:
         body = {**self._server.options(self.sampling, 0), **more, "messages": list(PROBE)}
@@ -279,6 +296,18 @@ def _cost(name: str, ledger: Ledger) -> dict[str, float]:
         f"{name}_output_tokens": spent.output_tokens,
         f"{name}_money": ledger.budget.cost(spent),
     }
+
+
+def _key_in(variable: str) -> str | None:
+    """The key in an environment variable, without the line's end that a file may have left behind it.
+
+    Raises:
+        ConfigError: no header can hold it.
+    """
+    key = os.environ.get(variable, "").strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise ConfigError(f"{variable} holds characters that no key has, such as a space or a letter beyond ASCII")
+    return key or None
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

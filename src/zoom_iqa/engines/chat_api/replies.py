@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +12,26 @@ from openai.types.chat import ChatCompletion
 
 from zoom_iqa.base.types import Finish
 
+_HALVES = re.compile("[\ud800-\udfff]")
+ROUNDING = 1e-3
+"""Of a log-probability of 0, in the precision of servers."""
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "content_filter": "refused"}
 
 
 class BrokenReplyError(Exception):
     """A reply without the parts of one; it may be whole the next time. Its tokens are paid for like others'."""
 
-    def __init__(self, said: str, *, input_tokens: int, output_tokens: int) -> None:
+    def __init__(self, said: str, *, usage: Usage | None = None) -> None:
         super().__init__(said)
-        self.input_tokens, self.output_tokens = input_tokens, output_tokens
+        self.usage = usage
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The tokens that the server has counted."""
+
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True)
@@ -27,14 +39,14 @@ class Reply:
     """``logprobs`` and ``entropies`` in nats, a token each, None where the server gives none.
 
     A token's entropy is over the alternatives that the server lists, all others counted as one: at most the true one.
+    ``usage`` is None where the server does not say it.
     """
 
     text: str
     finish: Finish
     logprobs: tuple[float, ...] | None
     entropies: tuple[float, ...] | None
-    input_tokens: int
-    output_tokens: int
+    usage: Usage | None
     answered_by: str | None
 
 
@@ -46,11 +58,11 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     Raises:
         BrokenReplyError: there is no text in it.
     """
-    usage = getattr(response, "usage", None)
-    read, written = (getattr(usage, name, None) or 0 for name in ("prompt_tokens", "completion_tokens"))
-    if not isinstance(response, ChatCompletion) or not getattr(response, "choices", None):
-        raise BrokenReplyError("the reply has no choices", input_tokens=read, output_tokens=written)
-    choice = response.choices[0]
+    usage = _usage(getattr(response, "usage", None))
+    choices = getattr(response, "choices", None)
+    if not isinstance(response, ChatCompletion) or not isinstance(choices, list) or not choices:
+        raise BrokenReplyError("the reply has no choices", usage=usage)
+    choice = choices[0]
     message = getattr(choice, "message", None)
     refusal = getattr(message, "refusal", None)
     finish: Finish | None = "refused" if refusal else FINISHES.get(str(getattr(choice, "finish_reason", None)))
@@ -60,11 +72,14 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
         text = ""
     if finish == "length" and text is None:
         text = ""  # all tokens went into a thought that is not shown
-    if not isinstance(text, str) or finish is None:
-        said = f"the reply has no text, and ends with {getattr(choice, 'finish_reason', None)!r}"
-        raise BrokenReplyError(said, input_tokens=read, output_tokens=written)
+    if not isinstance(text, str):
+        raise BrokenReplyError("the reply has no text", usage=usage)
+    if finish is None:
+        given = getattr(choice, "finish_reason", None)
+        raise BrokenReplyError(f"the reply ends with {given!r}, which is none of {', '.join(FINISHES)}", usage=usage)
+    text = writable(text)
     end = _end(text, stop_strings)
-    listed = getattr(getattr(choice, "logprobs", None), "content", None) or None
+    listed = _tokens(getattr(getattr(choice, "logprobs", None), "content", None))
     unspelled = 0 if refusal else len(thought)  # the tokens are those of the content
     kept = None if listed is None else _covering(listed, (len(text) if end is None else end) - unspelled)
     return Reply(
@@ -72,10 +87,40 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
         finish=finish if end is None else "stop",
         logprobs=None if kept is None else tuple(float(token.logprob) for token in kept),
         entropies=None if kept is None else tuple(_entropy(token) for token in kept),
-        input_tokens=read,
-        output_tokens=written,
-        answered_by=getattr(response, "model", None),
+        usage=usage,
+        answered_by=writable(model) if isinstance(model := getattr(response, "model", None), str) else None,
     )
+
+
+def writable(text: str) -> str:
+    """A text without halves of surrogate pairs, which JSON can say and no file can hold."""
+    return _HALVES.sub("\ufffd", text)
+
+
+def _usage(usage: Any) -> Usage | None:
+    counts: list[Any] = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
+    whole = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts)
+    return Usage(*counts) if whole else None
+
+
+def _tokens(listed: Any) -> Sequence[Any] | None:
+    """The tokens with their log-probabilities; None where the server lists none, or something else."""
+    return listed if isinstance(listed, list) and listed and all(map(_is_token, listed)) else None
+
+
+def _is_token(token: Any) -> bool:
+    options = getattr(token, "top_logprobs", None) or []
+    return (
+        isinstance(getattr(token, "token", None), str)
+        and _is_logprob(getattr(token, "logprob", None))
+        and math.isfinite(token.logprob)
+        and isinstance(options, list)
+        and all(_is_logprob(getattr(option, "logprob", None)) for option in options)
+    )
+
+
+def _is_logprob(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value <= ROUNDING
 
 
 def _thought(message: Any) -> str:
@@ -91,14 +136,14 @@ def _end(text: str, stop_strings: Sequence[str]) -> int | None:
     return min(ends, default=None)
 
 
-def _covering(tokens: Sequence[Any], characters: int) -> Sequence[Any]:
-    """The tokens up to the one that spells character number ``characters``."""
+def _covering(tokens: Sequence[Any], characters: int) -> Sequence[Any] | None:
+    """The tokens up to the one that spells character number ``characters``; None where they spell fewer."""
     spelled = 0
     for number, token in enumerate(tokens):
         if spelled >= characters:
             return tokens[:number]
         spelled += len(token.token)
-    return tokens
+    return tokens if spelled >= characters else None
 
 
 def _entropy(token: Any) -> float:

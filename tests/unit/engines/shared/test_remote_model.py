@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import math
 import time
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +21,11 @@ from support.shared_models import NativeServed, Sharing, sharing
 from zoom_iqa.base.errors import ConfigError, PolicyError, ServerError
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.vllm.engine import VllmEngine
-from zoom_iqa.engines.vllm.serving import Completion
+from zoom_iqa.engines.vllm.serving import Completion, ServedRequest
 from zoom_iqa.engines.vllm.shared import remote
+from zoom_iqa.engines.vllm.shared.http_server import ANSWERS
 from zoom_iqa.engines.vllm.shared.recipe import VllmServerRecipe
+from zoom_iqa.engines.vllm.shared.wire import request_bytes
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 
@@ -190,6 +194,44 @@ def test_a_request_that_is_too_long_is_refused(random_policy: Policy, there: Sha
     long = replace(SAMPLING, max_new_tokens=5000)
     with pytest.raises(ConfigError, match=r"x: \d+ prompt tokens and 5000 new ones exceed rollout.context_tokens=4096"):
         engine(random_policy, there.url).submit(Request("x", "x", turn1_prompt(0), 0, sampling=long))
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers", "status"),
+    [
+        ("/leave", '{"trainer": "a"}', {}, 200),
+        ("/leave", '{"trainer": "a"}', {"Origin": "http://elsewhere.example"}, 403),
+        ("/leave", '{"trainer": "a"}', {"Content-Length": "-1"}, 400),
+        ("/leave", '{"trainer": "a"}', {"Content-Length": "many"}, 400),
+        ("/nope", "{}", {"Content-Length": "600000000"}, 404),  # which is not waited for
+        ("/leave", '{"trainer": 5}', {}, 422),
+        ("/leave", '{"trainer": "a/b"}', {}, 422),
+        ("/leave", "3", {}, 422),
+        ("/leave", "[" * 100_000, {}, 422),
+        ("/turn", '{"trainer": "a", "weights": null, "shape": "x"}', {}, 422),
+        ("/finished", '{"trainer": "a", "taken": 3}', {}, 422),
+    ],
+)
+def test_a_call_that_is_none_is_refused_and_the_server_goes_on(
+    there: Sharing, path: str, body: str, headers: dict[str, str], status: int
+) -> None:
+    place = urllib.parse.urlsplit(there.url)
+    for sent, expected_status in ((headers, status), ({}, 200)):
+        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=10)
+        connection.putrequest("POST", path if sent is headers else "/leave")
+        said = body if sent is headers else '{"trainer": "a"}'
+        for name, value in ({"Content-Length": str(len(said))} | sent).items():
+            connection.putheader(name, value)
+        connection.endheaders(said.encode())
+        assert connection.getresponse().status == expected_status
+        connection.close()
+
+
+@pytest.mark.parametrize(("number", "trainer"), [(True, "a"), (1.5, "a"), (0, "a/b"), (0, 5)])
+def test_a_request_of_another_kind_is_refused(there: Sharing, number: Any, trainer: Any) -> None:
+    raw = request_bytes(ServedRequest("k", [1], (), SAMPLING, seed=0), trainer=trainer, number=number, weights="w")
+    with pytest.raises((ConfigError, TypeError), match=r"must be of kind|has no /"):
+        ANSWERS["/submit"](there.model, raw)
 
 
 def test_weights_that_do_not_arrive_are_found(random_policy: Policy, there: Sharing) -> None:

@@ -194,6 +194,32 @@ def test_mistakes_are_refused_in_words(model: SharedModel, tmp_path: Path) -> No
         model.submit("a", 0, weights="1", request=asked(tokens=90))
 
 
+@pytest.mark.parametrize("holds", [[], ["thesis.txt"], ["00000.safetensors", "thesis.txt"], ["model.safetensors"]])
+def test_a_folder_that_is_none_of_weights_stays_as_it_is(model: SharedModel, tmp_path: Path, holds: list[str]) -> None:
+    """The name comes from whoever reaches the server, and a folder that is taken is removed."""
+    folder = write(tmp_path / "w", 1.0)
+    (folder / "00000.safetensors").rename(tmp_path / "weights")
+    for name in holds:
+        (folder / name).write_bytes((tmp_path / "weights").read_bytes())
+    with pytest.raises(
+        ConfigError, match=r"is no folder of weights, which holds 00000\.safetensors and the like alone"
+    ):
+        model.load("a", weights="1", folder=folder)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(holds)
+
+
+def test_a_link_a_file_and_damaged_weights_stay_as_they_are(model: SharedModel, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(write(tmp_path / "w", 1.0))
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "00000.safetensors").write_text("x")
+    for name, said in (("link", "is no folder of weights"), ("file", "Not a directory"), ("torn", "cannot be read")):
+        with pytest.raises(ConfigError, match=said):
+            model.load("a", weights="1", folder=tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "torn", "w"]
+    rounds(model)  # the server goes on
+
+
 def test_a_model_that_does_not_go_on_is_told_from_one_without_work(
     model: SharedModel, served: Counting, clock: Clock, tmp_path: Path
 ) -> None:

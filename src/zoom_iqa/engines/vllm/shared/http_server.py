@@ -18,6 +18,7 @@ from zoom_iqa.engines.vllm.serving import OtherWeightsError
 from zoom_iqa.engines.vllm.shared.model import SharedModel
 from zoom_iqa.engines.vllm.shared.wire import request_of
 
+KINDS = {"trainer": str, "weights": str, "shape": str, "folder": str, "number": int, "taken": list}
 Answer = Callable[[SharedModel, bytes], Mapping[str, Any]]
 
 
@@ -41,22 +42,29 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Answer a call; a trainer's mistake is in words."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = ANSWERS.get(self.path)
+        answer, length = ANSWERS.get(self.path), self.headers.get("Content-Length", "0")
         if answer is None:
-            self._reply(HTTPStatus.NOT_FOUND, {"error": f"{self.path}: there is no such call"})
-            return
+            return self._refuse(HTTPStatus.NOT_FOUND, f"{self.path}: there is no such call")
+        if "Origin" in self.headers:  # a page of some site that somebody here looks at
+            return self._refuse(HTTPStatus.FORBIDDEN, "browsers are not served")
+        if not (length.isascii() and length.isdigit()):
+            return self._refuse(HTTPStatus.BAD_REQUEST, f"Content-Length: {length} is no number of bytes")
+        raw = self.rfile.read(int(length))
         try:
             said = answer(self.model, raw)
         except OtherWeightsError as error:
             self._reply(HTTPStatus.CONFLICT, {"error": str(error)})
-        except (ConfigError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        except (ConfigError, KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
             self._reply(HTTPStatus.UNPROCESSABLE_ENTITY, {"error": str(error)})
         else:
             self._reply(HTTPStatus.OK, {**said, "server": self.model.name, "stalled_s": self.model.stalled_s})
 
     def log_message(self, format: str, *args: Any) -> None:
         """Calls are many and not logged."""
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        self.close_connection = True  # what was sent is not read
+        self._reply(status, {"error": why})
 
     def _reply(self, status: HTTPStatus, said: Mapping[str, Any]) -> None:
         raw = json.dumps(said).encode()
@@ -68,31 +76,40 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(raw)
 
 
+def _checked(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was said, each value of its kind."""
+    for name, kind in KINDS.items():
+        if name in said and type(said[name]) is not kind:
+            raise TypeError(f"{name}={said[name]!r} must be of kind {kind.__name__}")
+    return said
+
+
 def _turn(model: SharedModel, raw: bytes) -> Mapping[str, Any]:
-    said = json.loads(raw)
+    said = _checked(json.loads(raw))
     return {"turn": model.turn(said["trainer"], weights=said["weights"], shape=said["shape"])}
 
 
 def _load(model: SharedModel, raw: bytes) -> Mapping[str, Any]:
-    said = json.loads(raw)
+    said = _checked(json.loads(raw))
     model.load(said["trainer"], weights=said["weights"], folder=Path(said["folder"]))
     return {}
 
 
 def _submit(model: SharedModel, raw: bytes) -> Mapping[str, Any]:
     request, said = request_of(raw)
+    _checked(said)
     model.submit(said["trainer"], said["number"], weights=said["weights"], request=request)
     return {}
 
 
 def _finished(model: SharedModel, raw: bytes) -> Mapping[str, Any]:
-    said = json.loads(raw)
+    said = _checked(json.loads(raw))
     made = model.finished(said["trainer"], taken=said["taken"])
     return {"finished": {str(number): dataclasses.asdict(completion) for number, completion in made.items()}}
 
 
 def _leave(model: SharedModel, raw: bytes) -> Mapping[str, Any]:
-    model.leave(json.loads(raw)["trainer"])
+    model.leave(_checked(json.loads(raw))["trainer"])
     return {}
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.engines.vllm.serving import Completion, OtherWeightsError, Served, ServedRequest, require_fitting
-from zoom_iqa.engines.vllm.shared.weight_files import WeightFiles
+from zoom_iqa.engines.vllm.shared.weight_files import WeightFiles, require_weights
 
 Turn = Literal["held", "write", "wait"]
 """Of weights: the model has them; this trainer is to write them; or neither yet, ask again."""
@@ -96,7 +96,7 @@ class SharedModel:
         """Take a folder of weights, which is the server's from then on; they are held a while later.
 
         Raises:
-            ConfigError: the server cannot see or move it.
+            ConfigError: the server cannot see or move it, or it is another folder, which stays as it is.
         """
         with self._changed:
             self._heard(trainer)
@@ -104,6 +104,7 @@ class SharedModel:
                 return
             own = folder.with_name(f"{folder.name}{OWN}")  # so that a trainer that ends now cannot take it away
             try:
+                require_weights(folder)
                 folder.rename(own)
             except OSError as error:
                 raise ConfigError(
@@ -192,6 +193,8 @@ class SharedModel:
         return self._unfinished() or any(trainer.stays and now - trainer.heard < STAYS_S for trainer in others)
 
     def _heard(self, trainer: str) -> _Trainer:
+        if "/" in trainer:
+            raise ConfigError(f"trainer={trainer}: a name has no /, which parts it from numbers")
         found = self._trainers.setdefault(trainer, _Trainer(self._clock()))
         found.heard = self._clock()
         return found

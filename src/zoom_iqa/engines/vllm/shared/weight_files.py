@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from zoom_iqa.base.atomic_files import whole_binary_file
+from zoom_iqa.base.errors import ConfigError
 
+_OWN_NAME = re.compile(r"[0-9]{5}\.safetensors")
 FILE_BYTES = 2**30
 """Tensors share a file up to this size, so that no more of them are held twice."""
 
@@ -50,6 +53,21 @@ def write_weights(named: Mapping[str, Tensor], folder: Path) -> None:
 def _write(part: dict[str, Tensor], folder: Path, number: int) -> None:
     with whole_binary_file(folder / f"{number:05}.safetensors") as file:
         file.write(save(part))
+
+
+def require_weights(folder: Path) -> None:
+    """Pass a folder as ``write_weights`` makes one, which may be taken and removed; an OSError is the system's.
+
+    Raises:
+        ConfigError: it holds something else, or nothing, or is a link.
+    """
+    names = [path.name for path in folder.iterdir()]
+    if folder.is_symlink() or not names or not all(map(_OWN_NAME.fullmatch, names)):
+        raise ConfigError(f"{folder} is no folder of weights, which holds 00000.safetensors and the like alone")
+    try:
+        WeightFiles(folder)
+    except SafetensorError as error:
+        raise ConfigError(f"{folder} holds weights that cannot be read ({error})") from error
 
 
 class WeightFiles(Mapping[str, Tensor]):
