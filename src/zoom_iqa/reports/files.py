@@ -16,6 +16,7 @@ from PIL import Image
 
 from zoom_iqa.base.atomic_files import whole_binary_file, whole_text_file
 from zoom_iqa.base.errors import ConfigError, OutputError
+from zoom_iqa.data.images import open_image
 from zoom_iqa.data.metadata import format_in
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -117,7 +118,7 @@ def as_saved(image: Image.Image, path: Path) -> Image.Image:
         return image
     file = io.BytesIO()
     _encode(image, file, kind, profile=None, exif=None)
-    with Image.open(file) as opened:
+    with open_image(file) as opened:
         return opened.convert("RGB")
 
 
