@@ -78,6 +78,21 @@ def test_a_failed_answer_is_asked_for_again(tmp_path: Path) -> None:
     assert engine.asked == 1
 
 
+def test_a_failed_answer_is_asked_for_again_in_the_same_run(tmp_path: Path) -> None:
+    engine = Counted("failed")
+    with CachedEngine(engine, identity="m", path=tmp_path / "replies.jsonl") as cached:
+        for asked in (1, 2):
+            cached.submit(request("a"))
+            assert [made.finish for made in cached.step()] == ["failed"]
+            assert engine.asked == asked
+
+
+def test_a_request_with_a_rule_of_its_own_has_its_own_answer(tmp_path: Path) -> None:
+    engine, greedy = Counted(), dataclasses.replace(SAMPLING, greedy=True)
+    run(engine, tmp_path / "replies.jsonl", request("a", key="x"), request("a", key="y", sampling=greedy))
+    assert engine.asked == 2
+
+
 def test_a_line_cut_off_by_a_crash_is_asked_for_again(tmp_path: Path) -> None:
     path = tmp_path / "replies.jsonl"
     run(Counted(), path, request("a", key="x"), request("b", key="y"))

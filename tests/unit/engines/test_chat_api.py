@@ -84,6 +84,7 @@ def test_large_images_are_reduced_and_small_ones_are_not() -> None:
     assert bounded(Image.new("RGB", (400, 100)), max_pixels=10_000).size == (200, 50)
     small = Image.new("RGB", (100, 100))
     assert bounded(small, max_pixels=10_000) is small
+    assert bounded(Image.new("RGB", (9, 6)), max_pixels=50).size == (8, 5)  # of 8.7 x 5.8: 9 x 6 would be too many
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "broken", "html", "empty", "half", "drop", "silence"])
@@ -373,6 +374,11 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 def test_wrong_values_are_named(changed: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         server_of(ChatApi(answer=written("x")), **changed)
+
+
+def test_each_kind_of_token_has_its_own_price() -> None:
+    budget = Budget(requests=None, tokens=None, money=10.0, input_price=1.0, output_price=4.0)
+    assert budget.cost(Spent(input_tokens=2_000_000, output_tokens=1_000_000)) == 2 * 1.0 + 1 * 4.0
 
 
 def test_limited_money_needs_prices() -> None:

@@ -174,6 +174,15 @@ def test_an_answer_that_is_not_counted_costs_all_it_may_have_written(api: ChatAp
     assert spent == Spent(requests=2, input_tokens=100, output_tokens=43)
 
 
+def test_a_broken_reply_costs_what_the_server_has_counted(api: ChatApi, tmp_path: Path) -> None:
+    """The probe has 100 and 3 tokens, the broken reply 7 and 2, the answer 100 and one a character: 13."""
+    api.faults = ["raw:" + json.dumps(said(choices=None))]
+    found, log, spent = asked(api, tmp_path)
+    assert [line["outcome"] for line in log] == ["ok", "BrokenReplyError", "ok"]
+    assert found.text == "good</answer>"
+    assert spent == Spent(requests=3, input_tokens=207, output_tokens=18)
+
+
 @pytest.mark.parametrize("end", ["\r", "\n", " "])
 def test_the_end_of_a_keys_line_is_no_part_of_it(
     end: str, api: ChatApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

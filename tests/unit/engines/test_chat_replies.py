@@ -45,3 +45,7 @@ def test_log_probabilities_end_with_the_text_also_where_the_thought_was_cut_out(
     found = read_reply(reply(*tokens, content="".join(tokens), **thought), stop_strings=("</answer>",))
     assert found.text.endswith("<answer>4</answer>")
     assert found.logprobs == (-0.5, -0.5, -0.5)
+
+
+def test_the_text_ends_with_the_stop_string_that_comes_first_in_it() -> None:
+    assert read_reply(reply(content="a</b>c</d>"), stop_strings=("</d>", "</b>")).text == "a</b>"

@@ -84,6 +84,11 @@ def test_truncation_keeps_what_transformers_keeps(top_k: int, top_p: float) -> N
     torch.testing.assert_close(found, expected.softmax(-1))
 
 
+def test_candidates_whose_mass_is_top_p_exactly_are_enough() -> None:
+    p, _ = truncate(torch.zeros(1, 4), top_k=0, top_p=0.5)  # 1/4 each
+    assert p.tolist() == [[0.5, 0.5, 0.0, 0.0]]
+
+
 def test_truncated_draws_report_the_truncated_distribution(random_policy: Policy) -> None:
     hidden = torch.randn(3, 64, generator=torch.Generator().manual_seed(0))
     drawn = Sampler(random_policy)(hidden, uniform_draws(0, 3), params(top_k=1))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -119,6 +121,17 @@ def test_several_trajectories_of_an_image(images: Images, random_policy: Policy,
     assert [(p.example.id, p.sample) for p in found] == [(item.id, n) for item in images.items() for n in range(3)]
     more = evaluator(images, samples_per_image=1).run(random_policy, path=tmp_path / "p.jsonl", title=None)
     assert timeless(more) == timeless(found[::3])
+
+
+def test_a_batchs_time_is_shared_by_its_trajectories(
+    random_policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks at the clock are 6 s: 1 s for each of 3 trajectories of 2 images."""
+    looks = itertools.count(step=6)
+    monkeypatch.setattr("zoom_iqa.evaluation.evaluator.time", SimpleNamespace(perf_counter=lambda: next(looks)))
+    pair = Images(image_samples(2))
+    found = evaluator(pair, samples_per_image=3).run(random_policy, path=tmp_path / "p.jsonl", title=None)
+    assert [record.seconds for record in found] == [1.0] * 6
 
 
 def test_processes_share_the_images(

@@ -7,6 +7,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,11 +47,24 @@ def test_small_steps_add_up_where_bfloat16_loses_them():
     torch.testing.assert_close(kept.detach().float(), torch.full((4,), 0.99), atol=4e-3, rtol=0)
 
 
+def test_a_step_is_of_the_learning_rate_that_a_schedule_has_set():
+    weight = nn.Parameter(torch.ones(1))
+    optimizer = MasterAdamW([weight], lr=0.1, betas=(0.9, 0.95), weight_decay=0.0)
+    found = []
+    for lr in (0.1, 0.0, 0.2):  # equal gradients are stepped along by lr itself
+        optimizer.param_groups[0]["lr"] = lr
+        weight.grad = torch.ones(1)
+        optimizer.step()
+        found.append(weight.item())
+    assert found == pytest.approx([0.9, 0.9, 0.7])
+
+
 def test_a_restored_optimizer_goes_on_as_if_never_stopped():
     settings = {"lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.0}
     whole = nn.Parameter(torch.ones(8).bfloat16())
     optimizer = MasterAdamW([whole], **settings)
     _train(whole, optimizer, 5)
+    optimizer.param_groups[0]["lr"] = 1e-2  # as a schedule may
     state = optimizer.state_dict()
     resumed = nn.Parameter(torch.zeros(8).bfloat16())
     again = MasterAdamW([resumed], **settings)

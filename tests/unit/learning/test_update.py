@@ -201,7 +201,9 @@ def test_packing_fills_the_budget_and_counts_what_sequences_share_once() -> None
     for run in runs:
         prompts = [table.sequences[k].prompt_key for k in run.sequences]
         assert len(set(prompts)) == 1 + sum(a != b for a, b in itertools.pairwise(prompts))  # side by side
-    assert len(micro_batches_of(table, everything, 1_000_000)) == 1
+    whole = distinct_tokens(table.sequences)
+    assert len(micro_batches_of(table, everything, whole)) == 1
+    assert len(micro_batches_of(table, everything, whole - 1)) == 2
     assert len(micro_batches_of(table, everything, 1)) == len(table.sequences)
 
 

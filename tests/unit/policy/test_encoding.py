@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
@@ -30,8 +31,6 @@ SPELLED = (
 
 
 def four_patches(part: ImagePart) -> EncodedImage:
-    import torch
-
     return EncodedImage(part.key, torch.zeros(8, 1), (1, 2, 4))
 
 
@@ -142,3 +141,24 @@ def test_an_image_that_the_tower_does_not_take_is_an_error_of_the_image() -> Non
     assert images(ImagePart.of(noise_image(0, 400, 2))).grid[0] == 1
     with pytest.raises(ImageError, match="402 x 2 pixels are too thin for the vision tower: sides of at most 200 to 1"):
         images(ImagePart.of(noise_image(0, 402, 2)))
+
+
+def test_the_image_used_least_recently_is_preprocessed_again() -> None:
+    processor = load_image_processor(str(shipped_policy_folder()), min_pixels=None, max_pixels=None)
+    images = ImageEncoder(processor=processor, capacity=2)
+    one, other, third = (ImagePart.of(noise_image(seed, 64, 48)) for seed in range(3))
+    first, second = images(one), images(other)
+    assert images(one) is first
+    images(third)  # the other one leaves
+    assert images(one) is first
+    assert images(other) is not second
+
+
+@pytest.mark.parametrize("grid", [(1, 4, 8), (1, 8, 4)])
+def test_text_goes_on_behind_the_longer_side_of_an_image(grid: tuple[int, int, int]) -> None:
+    """Of 4 x 8 patches, merged by twos, the longer side has 4 positions."""
+    encoder = encoder_of(shipped_policy_folder())
+    encoder.images = lambda part: EncodedImage(part.key, torch.zeros(32, 1), grid)  # type: ignore[assignment]
+    prompt = encoder((Message("user", (TextPart("a"), PICTURE, TextPart("b"))),))
+    ((start, stop),) = prompt.image_spans
+    assert (prompt.positions_3L[:, stop] - prompt.positions_3L[:, start]).tolist() == [4, 4, 4]

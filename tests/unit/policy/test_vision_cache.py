@@ -45,10 +45,11 @@ def test_each_image_goes_through_the_tower_once(random_policy: Policy, tower: Co
     assert not first.requires_grad
 
 
+@pytest.mark.parametrize("capacity", [24, 35])  # two images of 12 tokens
 def test_the_least_recently_used_image_leaves_when_tokens_exceed_the_capacity(
-    random_policy: Policy, tower: CountingTower
+    capacity: int, random_policy: Policy, tower: CountingTower
 ) -> None:
-    cache = VisionCache(model=tower, capacity=25)  # two images of 12 tokens
+    cache = VisionCache(model=tower, capacity=capacity)
     cache(images(random_policy, [1, 2]))
     cache(images(random_policy, [1]))
     cache(images(random_policy, [3]))  # 2 leaves
@@ -72,3 +73,12 @@ def test_clear_makes_a_new_version(random_policy: Policy, tower: CountingTower) 
     cache(images(random_policy, [1]))
     assert tower.images == [1, 1]
     assert cache.version == 1
+
+
+def test_clear_gives_all_the_room_back(random_policy: Policy, tower: CountingTower) -> None:
+    cache = VisionCache(model=tower, capacity=24)  # two images of 12 tokens
+    cache(images(random_policy, [1, 2]))
+    cache.clear()
+    cache(images(random_policy, [3, 4]))
+    cache(images(random_policy, [3, 4]))
+    assert tower.images == [2, 2]

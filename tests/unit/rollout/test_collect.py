@@ -13,7 +13,7 @@ from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Reading, Request, RolloutGroup, Sample, rated_example
 from zoom_iqa.engines.scripted import ScriptedEngine
 from zoom_iqa.rollout.collect import collect as collect_sessions
-from zoom_iqa.rollout.collect import collect_groups
+from zoom_iqa.rollout.collect import collect_groups, seed_of
 from zoom_iqa.tasks.sessions import QuestionSession, request_of
 from zoom_iqa.tasks.zoom import ZoomTask
 
@@ -88,6 +88,11 @@ def test_seeds_and_wording_depend_on_the_image_and_not_on_its_neighbours() -> No
     _, other_seed = collect("b", seed=1)
     assert of_b(alone) == of_b(beside)
     assert of_b(alone) != of_b(other_seed)
+
+
+def test_images_of_one_id_in_two_data_sets_have_seeds_of_their_own() -> None:
+    one, other = (rated_example(id="a", dataset=dataset, mos=3.0) for dataset in "de")
+    assert seed_of(one, seed=0) != seed_of(other, seed=0)
 
 
 def test_a_group_shares_one_prompt_and_wordings_vary_between_images() -> None:

@@ -101,6 +101,22 @@ def test_only_what_is_new_is_forwarded_and_encoded() -> None:
 
 
 @torch.no_grad()
+def test_an_image_right_behind_what_is_stored_is_encoded() -> None:
+    policy = build_random_policy()
+    install(policy.model)
+    store = PrefixStore()
+    prompt = policy.encode(turn1_prompt(1))
+    ((stored, _),) = prompt.image_spans
+    assert stored >= WORTH_SHARING
+    _, kv = plain(policy, prompt)
+    tokens_5L = sequence_of(prompt, NOTHING).tokens_5L[:, :stored]
+    store.add(tokens_5L, lambda start, stop: kv[..., start:stop, :].clone())
+    found = prefill(policy, [prompt], CountingVision(policy), store)
+    assert found.kept[0][0].shape[2] == len(prompt.ids_L) - stored
+    check(policy, [prompt], found)
+
+
+@torch.no_grad()
 def test_a_beginning_that_is_not_worth_it_is_forwarded_again() -> None:
     policy = build_random_policy()
     install(policy.model)

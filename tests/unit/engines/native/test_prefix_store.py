@@ -92,6 +92,15 @@ def test_the_least_recently_used_goes_first_and_never_before_what_follows_on_it(
     assert store.tokens == 0
 
 
+def test_segments_below_one_that_is_cut_again_can_still_go() -> None:
+    store = PrefixStore()
+    for pieces in ([1, 1, 1], [1, 1, 2], [1, 2]):  # [1 1] is cut off, and then cut after [1]
+        put(store, pieces)
+    assert store.tokens == 5
+    store.shrink_to(0)
+    assert store.tokens == 0
+
+
 def test_pieces_cut_to_a_length() -> None:
     store = PrefixStore()
     put(store, [1, 1, 1])
