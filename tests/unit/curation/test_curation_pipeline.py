@@ -375,6 +375,10 @@ def test_the_rater_is_asked_whatever_comes_after_it(tmp_path: Path) -> None:
         for filters in ({}, {"short": Refuses()})
     ]
     assert estimates[0] == estimates[1]
+    rows = asked_by(pipeline_of(), images=5, generator_price=2.0, rater_price=8.0)  # two attempts of up to two turns
+    assert [(row.step, row.least, row.most, row.output_price) for row in rows] == [
+        ("generate", 5, 20, 2.0), ("vrf", 0, 10, 2.0), ("hacf", 0, 5, 8.0),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

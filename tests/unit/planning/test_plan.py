@@ -9,8 +9,8 @@ import pytest
 from support.random_policy import build_random_policy
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.parallel import deepspeed_zero
-from zoom_iqa.planning.duration import decode_bytes, seconds, update_products
-from zoom_iqa.planning.hardware import GPUS, Gpu
+from zoom_iqa.planning.duration import decode_bytes, prefill_products, seconds, update_products
+from zoom_iqa.planning.hardware import BANDWIDTH_REACHED, GPUS, Gpu
 from zoom_iqa.planning.memory import (
     SUMMED_AT_ONCE,
     activation_bytes,
@@ -180,6 +180,18 @@ def test_work_of_the_products_and_of_the_memory_by_hand() -> None:
     weights = 2 * (1152 + 800)
     first, second = 2 * 10 + 6 * 2.5, 6 * 22.5
     assert decode_bytes(SETTINGS) == 5 * (weights + first * 32) + 5 * (2 * weights + second * 32)  # two waves
+    patches = (2 + 6) * 6 * 4  # of the images and, where there are second turns, of a crop for each answer
+    assert prefill_products(SETTINGS) == 2 * (1152 * (2 * 10 + 6 * 20) + SMALL.tower_parameters * patches)
+    one_turn = replace(SETTINGS, work=replace(WORK, second_prompt=0))
+    assert prefill_products(one_turn) == 2 * (1152 * 2 * 10 + SMALL.tower_parameters * 2 * 6 * 4)
+
+
+def test_seconds_that_hang_on_passes_and_on_gpus_by_hand() -> None:
+    gpu = Gpu(memory=1e9, bandwidth=1e6 / BANDWIDTH_REACHED, products=1e12)
+    assert seconds(replace(SETTINGS, accumulate=3), gpu)["prepare"] == pytest.approx(3 * 2 * 0.045)  # 3 passes' images
+    shared = seconds(SETTINGS, gpu)["optimizer"]  # of two GPUs each steps its half of the masters
+    assert shared == pytest.approx(36 * 2608 / 2 / 1e6)
+    assert seconds(replace(SETTINGS, masters=False), gpu)["optimizer"] == pytest.approx(2 * shared)
 
 
 def test_the_measured_step_comes_out() -> None:
@@ -222,6 +234,15 @@ def test_changes_are_the_least_that_fit() -> None:
     nothing = plan(full, Gpu(memory=1e9, bandwidth=1e12, products=1e12))
     assert (nothing.fits, nothing.changes) == (False, ())
     assert "to change: a smaller policy" in plan_text(nothing, gpu_name="tiny", gpu=GPUS["l40s"])
+
+
+def test_a_budget_of_tokens_that_is_not_held_is_no_change() -> None:
+    """One image and two short answers: the engine holds 2,162 tokens at most, whatever more its budget allows."""
+    work = Work(images=1, group=2, prompt=1650, image_tokens=1036, second_prompt=0, new_tokens=256)
+    settings = replace(H200_STEP, masters=True, checkpointing=False, work=work)
+    changes = plan(settings, replace(GPUS["h100"], memory=37e9)).changes
+    lean = "machine.gradient_checkpointing=true machine.micro_batch_tokens=1906"
+    assert [change for change, _ in changes] == [f"policy/lora=r64 {lean}"]
 
 
 def test_the_text_adds_up() -> None:

@@ -194,6 +194,14 @@ def test_one_before_that_stands_alone_is_gone_on_from(tmp_path: Path) -> None:
     assert load_checkpoint(path)["step"] == 1
 
 
+def test_of_several_before_one_that_is_gone_the_newest_is_gone_on_from(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    saved(path, 1.0, 2.0, 3.0, keep=3)
+    path.unlink()
+    assert resumable(path) == path
+    assert load_checkpoint(path)["step"] == 2
+
+
 @pytest.mark.parametrize("kept", ["none", "damaged too"])
 def test_where_none_is_whole_it_is_one_line(kept: str, tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"

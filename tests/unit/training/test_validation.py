@@ -277,6 +277,14 @@ def test_best_policies_replace_each_other_and_a_continued_run_knows_the_best(tmp
     assert not (tmp_path / "again" / "best").exists()
 
 
+def test_the_first_data_set_decides_which_policy_is_best(random_policy: Any, tmp_path: Path) -> None:
+    """It is best at the second of four evaluations; the other one, at the first."""
+    both = {"a": Scripted([POOR, GOOD, POOR, POOR], "one"), "b": Scripted([GOOD, POOR, POOR, POOR], "other")}
+    deciding = callback([], evaluators=both)
+    fit(tmp_path, random_policy, deciding)
+    assert deciding.state_dict() == {"best": pytest.approx(1.0), "since_best": 2, "due": None}
+
+
 def test_what_an_interrupted_run_left_is_made_again(random_policy: Any, tmp_path: Path) -> None:
     left = tmp_path / "validation" / "d"
     left.mkdir(parents=True)
