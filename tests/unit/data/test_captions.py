@@ -50,6 +50,13 @@ def test_captions_say_what_is_known(name: str, distortion: str | None, region: t
         assert ("lower left" in words) is (region is not None)
 
 
+def test_what_looks_right_is_never_what_the_defect_spoils() -> None:
+    writer, truth = CaptionWriter(prompts=prompts("compact")), Truth(distortion="jpeg", level=4.0, region=None)
+    texts = [writer.write(truth, 2.31, np.random.default_rng(seed)).text for seed in range(200)]
+    assert len(set(texts)) > 10  # of so many other merits one is drawn
+    assert not any(f"Right: {DEFECTS['jpeg'].ideal}." in text for text in texts)
+
+
 def test_equal_states_write_equal_captions_and_unknown_defects_are_named() -> None:
     writer = CaptionWriter(prompts=prompts("full"))
     truth = Truth(distortion="jpeg", level=2.0, region=None)

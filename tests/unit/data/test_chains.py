@@ -112,6 +112,19 @@ def test_what_a_look_shows_is_said_in_the_next_turn() -> None:
     assert '"defect": "blocking", "severity": "strong"' in texts[3]
 
 
+def test_a_look_that_shows_a_sliver_of_the_region_finds_nothing() -> None:
+    wide, writer, slivers = (0.2, 0.2, 0.8, 0.8), make_writer(hit_rate=0.0, pair_rate=0.0), 0
+    for seed in range(40):
+        truth = Truth(distortion="jpeg", level=4.0, region=wide)
+        texts = writer.write(truth, 3.0, np.random.default_rng(seed)).texts
+        (call,) = read_chain_turn(texts[0]).calls
+        assert call.bbox is not None
+        if 0 < coverage(wide, [call.bbox]) <= ELSEWHERE:
+            slivers += 1
+            assert texts[1].startswith("<think>nothing ")
+    assert slivers > 0
+
+
 def test_two_looks_may_share_a_turn() -> None:
     writer = make_writer(hit_rate=0.0, pair_rate=1.0)
     texts = writer.write(CORNER, 3.0, np.random.default_rng(3)).texts
@@ -126,6 +139,16 @@ def test_images_without_a_defect_are_looked_at_too_and_have_no_evidence() -> Non
         assert texts[-1].endswith('<answer>{"evidence": [], "rating": 4.60}</answer>')
         assert "hidden defects" in texts[0]
     assert len(make_writer(doubt_look_rate=0.0).write(PRISTINE, 4.6, np.random.default_rng(0)).texts) == 1
+
+
+def test_doubt_gets_up_to_three_looks_and_a_clear_defect_all_over_one() -> None:
+    writer = make_writer(doubt_look_rate=1.0, clear_look_rate=1.0)
+    looks: list[set[int]] = []
+    for level in (2.0, 2.1):
+        truth = Truth(distortion="jpeg", level=level, region=None)
+        chains = [writer.write(truth, 3.0, np.random.default_rng(seed)).texts for seed in range(40)]
+        looks.append({sum(len(read_chain_turn(text).calls) for text in texts) for texts in chains})
+    assert looks == [{1, 2, 3}, {1}]
 
 
 def test_a_defect_all_over_has_the_whole_image_as_evidence() -> None:

@@ -16,7 +16,7 @@ from zoom_iqa.base.defects import DEFECTS, PRISTINE
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.types import Sample, Truth, rated_example
 from zoom_iqa.data.distortions import DISTORTIONS
-from zoom_iqa.data.supervised.rationales import RationaleWriter
+from zoom_iqa.data.supervised.rationales import RationaleWriter, severity_of
 from zoom_iqa.data.supervised.records import supervised_turns
 from zoom_iqa.data.supervised.two_turns import Rationale
 from zoom_iqa.tasks.answer import parse_answer, read_rating
@@ -111,6 +111,17 @@ def test_boxes_are_as_fine_as_was_asked_for() -> None:
         )  # fmt: skip
         boxes[decimals] = tuple(parse_answer(writer.write(truth, 2.0, np.random.default_rng(0)).turn1).bbox)
     assert boxes == {None: (0.1, 0.2, 0.4, 0.5), 2: (0.12, 0.25, 0.38, 0.5)}
+
+
+def test_a_look_at_an_image_without_a_region_has_half_of_its_sides() -> None:
+    writer = RationaleWriter(
+        prompts=load_prompts("compact"), doubt_level=2, doubt_crop_rate=1.0, clear_crop_rate=0.0, guess_pull=0.5,
+        guess_spread=0.3, box_jitter=0.0, box_decimals=2,
+    )  # fmt: skip
+    pristine, rng = Truth(distortion=None, level=1.0, region=None), np.random.default_rng(0)
+    for _ in range(9):
+        x1, y1, x2, y2 = parse_answer(writer.write(pristine, 4.6, rng).turn1).bbox
+        assert (x2 - x1, y2 - y1) == pytest.approx((0.5, 0.5), abs=0.011)
 
 
 def test_decimals_that_cannot_be_are_refused() -> None:
@@ -227,6 +238,11 @@ def test_an_unknown_distortion_is_refused() -> None:
     writer = make_writer(load_prompts("full"))
     with pytest.raises(DataError, match="'fog' has no words"):
         writer.write(Truth(distortion="fog", level=3.0, region=None), 3.0, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("level", "word"), [(0.2, "faint"), (2.4, "mild"), (2.6, "clear"), (5.7, "severe")])
+def test_a_severity_has_the_word_of_the_nearest_level(level: float, word: str) -> None:
+    assert severity_of(Truth(distortion="jpeg", level=level, region=None)) == word
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,17 @@ def test_repeats_are_spread_over_their_phase() -> None:
         np.testing.assert_allclose(places, np.arange(20) * 15 + 7, atol=16)
 
 
+def test_phases_of_one_exponent_are_drawn_anew() -> None:
+    """Of 80 draws 40 fall on the bin of 80 images: half of them, others in each phase; the bin of 20 comes up twice."""
+    drawn = list(make([1.0, 1.0], 160, mos=[3.0] * 80 + [4.5] * 20))
+    first, second = ({index for index in phase if index < 80} for phase in (drawn[:80], drawn[80:]))
+    assert len(first) == len(second) == 40
+    assert first != second
+    whole = list(make([1.0, 1.0], 200, mos=[3.0] * 100))  # each phase shows all images, each once
+    assert sorted(whole[:100]) == sorted(whole[100:]) == list(range(100))
+    assert whole[:100] != whole[100:]
+
+
 def test_a_rare_image_of_a_skewed_benchmark_is_capped() -> None:
     mos = [3.0] * 7000 + [1.2] * 5  # of 10,667 draws 0.026 fall on five images at 0.5, and half at 1.0
     assert make([0.0, 0.5, 1.0], 32_000, mos=mos).largest_repeats() == [2, 56, 1067]
@@ -171,6 +182,10 @@ def test_draws_that_a_loader_fetched_ahead_are_given_again() -> None:
     resumed = make([0.5], 300)
     resumed.load_state_dict(sampler.state_dict(unused=30))
     assert list(resumed) == whole[90:]
+    second = make([0.5, 1.0], 300)
+    list(islice(second, 160))
+    state = second.state_dict(unused=30)
+    assert (state["position"], state["phase"]) == (130, 0)  # fetched in the second phase, used in the first
 
 
 def test_ranks_share_the_stream_without_overlap() -> None:

@@ -107,6 +107,7 @@ def test_further_views_are_parts_of_the_image_flipped_half_of_the_time(prompts: 
     steps = [np.diff(np.asarray(image)[0, :, 0].astype(int)) for image in shown]
     assert all(set(step) in ({1}, {-1}) for step in steps)
     assert 8 <= sum(step[0] == -1 for step in steps) <= 32
+    assert len({np.asarray(image)[0, :, 0].min() for image in shown}) > 10  # the column at which a view begins
 
 
 def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: PromptSet, tmp_path: Path) -> None:
@@ -118,6 +119,10 @@ def test_a_data_set_has_the_prompts_of_a_rollout_and_repeats_itself(prompts: Pro
     data = ScoredTrajectories(
         images=images, writer=writer(prompts, 1.0), task=ZoomTask(prompts=prompts), views=1, seed=4
     )
+    other = ScoredTrajectories(
+        images=images, writer=writer(prompts, 1.0), task=ZoomTask(prompts=prompts), views=1, seed=5
+    )
+    assert all(data[index].turns[0].response != other[index].turns[0].response for index in range(3))
     assert (len(data), data.items()) == (3, images.items())
     for index, item in enumerate(items):
         trajectory = data[index]
