@@ -40,6 +40,9 @@ def test_a_lamp_lights_its_place_and_not_the_far_corner():
     taken = low_light(grey(128), stops=1, gains=WHITE_LIGHT, lamp=Lamp(x=0.0, y=0.0, reach=0.1, gain=1.0))
     assert taken[0, 0].tolist() == [128] * 3
     assert taken[-1, -1].tolist() == [93] * 3
+    wide = low_light(grey(128), stops=1, gains=WHITE_LIGHT, lamp=Lamp(x=0.0, y=0.0, reach=0.25, gain=1.0))
+    # at a quarter of the width, 20 pixels: 128 * ((1 + 1 / e) / 2)^(1 / 2.2) = 107.7
+    assert wide[20, 0].tolist() == wide[0, 20].tolist() == [108] * 3
 
 
 def test_faults_add_as_the_root_of_their_squares_and_the_worst_one_is_told():
@@ -100,6 +103,24 @@ def test_equal_arguments_give_equal_images_whatever_was_asked_before():
     assert np.array_equal(np.array(one.image), np.array(other.image))
 
 
+def test_what_is_drawn_for_an_image_follows_from_the_seed_and_its_place():
+    drawn: set[float] = set()
+
+    class Noted:
+        """One photograph; what its pictures are drawn by is written down."""
+
+        names = ("a",)
+
+        def draw(self, name: str, rng: np.random.Generator) -> np.ndarray:
+            drawn.add(rng.random())
+            return grey(7)
+
+    for seed in (3, 4):
+        images = CapturedSet(pictures=Noted(), size=2, seed=seed)
+        assert [images[index].example.reference_id for index in (0, 1, 0)] == ["a"] * 3
+    assert len(drawn) == 4
+
+
 def test_photographs_take_turns_and_ids_tell_images_apart():
     images = captured(30)
     of = [example.reference_id for example in images.items()]
@@ -135,6 +156,7 @@ def test_a_share_of_images_is_coded_and_labels_stay():
     touched = coded.qualities > 0
     assert 10 <= touched.sum() <= 30
     assert set(coded.qualities[touched]) <= set(range(70, 96))
+    assert set(CodedSet(images=plain, share=1.0, least=90, most=90, seed=0).qualities) == {90}
     for index in (int(np.flatnonzero(touched)[0]), int(np.flatnonzero(~touched)[0])):
         before, after = (np.array(one[index].image, float) for one in (plain, coded))
         assert (before == after).all() == (not touched[index])

@@ -100,6 +100,8 @@ def test_pairs_are_balanced_and_of_one_photograph(orders: Orders) -> None:
         counts[item.target.choice] += 1
     times = 2 if orders == "both" else 1
     assert [counts[choice] for choice in CHOICES] == [15 * times, 15 * times, 20 * times]
+    swapped = [item.target.swapped for item in pairs.items() if item.target.choice == "Similar"]  # type: ignore[union-attr]
+    assert 5 * times <= sum(swapped) <= 15 * times
     assert len({item.target.pair for item in pairs.items() if isinstance(item.target, Preference)}) == 50
     assert len({item.id for item in pairs.items()}) == 50 * times
 
