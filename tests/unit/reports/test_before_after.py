@@ -67,6 +67,12 @@ def test_ratings_edits_and_prompts_are_said(better: str) -> None:
     assert "<pre>crisp &quot;edges&quot;</pre>" in better
 
 
+def test_the_second_reading_stands_beside_the_best_of_its_turn() -> None:
+    shown = page(2.0, Round(tried=(("soften", 1.5), ("denoise", 2.25)), kept=None, read=1.75))
+    assert '<td>soften</td><td class="n">1.50</td><td class="n"></td>' in shown
+    assert '<td>denoise</td><td class="n">2.25</td><td class="n">1.75</td>' in shown
+
+
 def test_the_border_between_before_and_after_moves(better: str, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
     file.write_text(better, encoding="utf-8")
