@@ -59,8 +59,11 @@ def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
             own = list(arms[arm].values())
             found = []
             for other in (f"{system}_sft", f"zoom_{stage}"):
-                own_gain = difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples)
-                found += ["", ""] if other == arm else [said(own_gain), said_over_seeds(own_gain)]
+                if other == arm:
+                    found += ["", ""]
+                    continue
+                gain = difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples)
+                found += [said(gain), said_over_seeds(gain)]
             figures = [over_seeds(own, key) for key in (*COLUMNS.values(), *OWN.values())]
             spent = f"{statistics.fmean(tokens(run) for run in own):.0f}"
             rows.append([title, stage, str(len(own)), *figures, spent, *found])

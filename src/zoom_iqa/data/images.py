@@ -11,7 +11,7 @@ any bytes for an image.
 from __future__ import annotations
 
 import io
-import os.path
+import stat
 import struct
 import threading
 import warnings
@@ -35,7 +35,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata: they name no file, and no pixel is wrong
 
 _WHITE = (255, 255, 255)
-_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # of TIFF
+TIFF_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+DEEP_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+"""Pillow's modes of grey with more than 8 bits."""
 _LIMIT_LOCK = threading.Lock()  # Pillow's limit is global: two threads would restore each other's
 
 DAMAGE = (
@@ -133,15 +135,15 @@ class _UnshownError(ImageError):
 
 
 def _check_file(path: Path) -> None:
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise ImageError(f"{path}: a pipe or a device is no image; save what comes from it as a file")
     try:
-        size = path.stat().st_size
+        found = path.stat()
     except (FileNotFoundError, PermissionError):
         raise
     except (OSError, ValueError) as error:  # links in a ring, or a name that no file can have
         raise ImageError(f"{path}: it leads to no file ({getattr(error, 'strerror', error)}); name one") from error
-    if size == 0:
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise ImageError(f"{path}: a pipe or a device is no image; save what comes from it as a file")
+    if found.st_size == 0:
         raise ImageError(f"{path}: the file is empty; fetch it again")
 
 
@@ -202,7 +204,7 @@ def _in_rgb(image: Image.Image, *, upright: bool) -> Image.Image:
 
 
 def _converted(image: Image.Image) -> Image.Image:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
+    if image.mode in DEEP_GREY:
         return _from_deep_grey(image)
     if image.mode == "CMYK":
         return _from_cmyk(image)
@@ -238,7 +240,7 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
             "it has pixels that are NaN, infinite or below 0; replace them, from 0 for black to 1 for white"
         )
     brightest = float(values.max(initial=0.0))
-    (bits, *_) = tags.get(_BITS, (16 if image.mode != "I" else 32,))
+    (bits, *_) = tags.get(TIFF_BITS, (16 if image.mode != "I" else 32,))
     if image.mode == "F":
         full = 1.0
     elif bits > 16:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from zoom_iqa.data.images import DAMAGE, open_image
+from zoom_iqa.data.images import DAMAGE, DEEP_GREY, TIFF_BITS, open_image
 
 OVERLAY = "zoom-iqa overlay"
 """The maker of pictures that ``zoom-iqa assess --overlay`` draws."""
@@ -30,7 +30,6 @@ _OF_THE_PHOTOGRAPH = (
 )
 # A maker's note holds places within the file that it was written for; the sizes are those of the old pixels.
 _OF_THE_FILE = (_BASE.MakerNote, _BASE.ExifImageWidth, _BASE.ExifImageHeight, _BASE.ExifInteroperabilityOffset)
-_BITS = 258  # of TIFF
 _PNG_BITS = 24  # the place of the byte
 _MOST_OF_JPEG = 65_533  # bytes that one segment can hold
 
@@ -49,12 +48,12 @@ def bits_a_channel(path: str | Path) -> int:
     try:
         with open_image(Path(path)) as opened:
             tags = getattr(opened, "tag_v2", {})
-            if _BITS in tags:
-                return int(max(tags[_BITS]))
+            if TIFF_BITS in tags:
+                return int(max(tags[TIFF_BITS]))
             if opened.format == "PNG":
                 with Path(path).open("rb") as file:
                     return file.read(_PNG_BITS + 1)[_PNG_BITS]
-            return 8 if opened.mode not in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F") else 16
+            return 16 if opened.mode in DEEP_GREY else 8
     except (*DAMAGE, AttributeError):
         return 8
 

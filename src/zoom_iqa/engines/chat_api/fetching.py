@@ -36,8 +36,6 @@ def fetched(client: openai.OpenAI, body: Mapping[str, Any], *, timeout_s: float)
                     raise openai.APITimeoutError(request=response.http_request)
                 if len(raw) > MOST_BYTES:
                     raise BrokenReplyError(f"the reply is longer than {MOST_BYTES:,} bytes")
-    except (openai.OpenAIError, BrokenReplyError):
-        raise
     except Exception as error:
         _raise_as_openai(error)
         raise
