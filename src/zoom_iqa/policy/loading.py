@@ -109,6 +109,8 @@ def _check_attention(attention: str) -> None:
 
 def _locate(path: str) -> str:
     """A folder as it is, a hub id by its local snapshot or by download; PolicyError in one line otherwise."""
+    if not path:  # as a path it would be the working folder
+        raise PolicyError("policy.path= is empty, as an unset variable is; name a folder or a hub id")
     if Path(path).is_dir():
         return path
     if Path(path).is_file():

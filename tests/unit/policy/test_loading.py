@@ -49,6 +49,12 @@ def test_a_folder_that_is_not_there_is_no_hub_id(path: str, asked: list[str]) ->
     assert not asked
 
 
+def test_an_empty_name_is_not_the_working_folder(asked: list[str]) -> None:
+    with pytest.raises(PolicyError, match=r"^policy\.path= is empty, as an unset variable is; name a folder"):
+        load(path="")
+    assert not asked
+
+
 @pytest.mark.parametrize("name", ["Qwen/Qwen2.5-VL-7B-Instruct", "owner/my_model-1.0"])
 def test_a_name_of_the_hub_is_asked_for_there(name: str, asked: list[str]) -> None:
     with pytest.raises(PolicyError, match=f"policy.path={name}: neither .* `hf download {name} --local-dir FOLDER`"):
