@@ -78,6 +78,13 @@ def test_a_tiny_experiment_is_as_long_as_its_command_says(experiment: str) -> No
         assert instantiate(cfg[stage].data.length).in_steps(samples=1000, per_step=24) == steps
 
 
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_beside_debug_every_experiment_has_two_steps_a_stage(experiment: str) -> None:
+    cfg = composed(f"+experiment={experiment}", "+debug=short")
+    for stage in cfg.stages:
+        assert instantiate(cfg[stage].data.length).in_steps(samples=1000, per_step=24) == 2
+
+
 def test_the_experiments_that_are_promised() -> None:
     assert {"quickstart", "grpo_full", "sft_full"} <= set(EXPERIMENTS)
     assert sum(name.startswith("table3_") for name in EXPERIMENTS) == 6

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
 from hydra.errors import HydraException
@@ -16,6 +17,7 @@ from omegaconf import DictConfig
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.composition import composed, parsed, prefix_of
 from zoom_iqa.config.location import conf_dir
+from zoom_iqa.policy.folder import most_pixels
 
 FOLDER_FLAG = "--config-dir"
 OWN = "manifest"
@@ -86,10 +88,20 @@ def with_benchmarks(overrides: Sequence[str]) -> list[str]:
 
 
 def with_policy(root: str, overrides: Sequence[str]) -> list[str]:
-    """Overrides with the choice of ``policy`` that fits what ``policy.path`` names, unless one is made."""
-    if any(_is_of(override, "policy") for override in parsed(overrides)):
-        return list(overrides)
-    return [*overrides, f"policy={_policy_choice(str(composed(root, overrides).policy.path))}"]
+    """Overrides with the choice of ``policy`` that fits what ``policy.path`` names, unless one is made.
+
+    A policy that learned from smaller images than that choice shows is shown images of the size it knows, unless
+    ``policy.max_pixels`` is given.
+    """
+    given = parsed(overrides)
+    chosen = list(overrides)
+    if not any(_is_of(override, "policy") for override in given):
+        chosen.append(f"policy={_policy_choice(str(composed(root, overrides).policy.path))}")
+    if not any(_is_of(override, "policy.max_pixels") for override in given):
+        policy = composed(root, chosen).policy
+        if _is_below(_own_bound(str(policy.path)), policy.max_pixels):
+            chosen.append("policy.max_pixels=null")
+    return chosen
 
 
 def with_views(overrides: Sequence[str]) -> list[str]:
@@ -173,6 +185,17 @@ def _takes(name: str, place: str, elsewhere: Sequence[str]) -> bool:
         return place in composed(f"benchmark/{name}", elsewhere).benchmark
     except HydraException:  # there is no such benchmark, which is said when all are composed
         return True
+
+
+def _own_bound(path: str) -> int | None:
+    try:
+        return most_pixels(Path(path))
+    except (OSError, ValueError, TypeError, AttributeError):  # loading it says what is wrong
+        return None
+
+
+def _is_below(bound: int | None, shown: Any) -> bool:
+    return bound is not None and isinstance(shown, int) and bound < shown
 
 
 def _policy_choice(path: str) -> str:

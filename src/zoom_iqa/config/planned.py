@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from zoom_iqa.config.trainer_limits import check_learnable, check_strategy
 from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES
 from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
 from zoom_iqa.planning.work import Settings, Work
+from zoom_iqa.policy.folder import most_pixels
 
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 TWO_TURNS = ("zoom_iqa.tasks.zoom.ZoomTask", "zoom_iqa.tasks.released.ReleasedZoomTask")
@@ -134,19 +135,13 @@ def _policy(cfg: DictConfig) -> tuple[PolicyShape, int]:
         return NAMED[path], cfg.policy.max_pixels or OWN_BOUND
     try:
         shape = shape_of(_json(Path(path) / "config.json"))
-        pixels = cfg.policy.max_pixels or _most_pixels(_json(Path(path) / "preprocessor_config.json"))
+        pixels = cfg.policy.max_pixels or most_pixels(Path(path)) or OWN_BOUND
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"policy.path={path}: its shape is not known ({' '.join(str(error).split())}); name a folder of a "
             f"Qwen2.5-VL, or one of {', '.join(NAMED)}"
         ) from error
     return shape, int(pixels)
-
-
-def _most_pixels(processor: Mapping[str, Any]) -> int:
-    """Of an image, by a processor's config of either form: older ones name the bound itself, and one may name none."""
-    bound = (processor.get("size") or {}).get("longest_edge") or processor.get("max_pixels")
-    return int(bound or OWN_BOUND)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def make_stage(name: str, cfg: DictConfig) -> Stage:
         data=instantiate(node.data),
         trainer=instantiate(_checked_trainer(name, cfg)),
         callbacks=[instantiate(callback) for callback in cfg.callbacks.values()],
-        images=node.data.batch_size,
+        images=node.data.batch_size * node.data.accumulate,
         checkpoint_every=node.checkpoint_every,
         keep_checkpoints=node.keep_checkpoints,
         seed=cfg.seed,

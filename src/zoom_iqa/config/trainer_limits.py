@@ -38,7 +38,7 @@ def check_learnable(cfg: DictConfig, stage: str) -> None:
     if cfg.policy.lora is not None and not cfg[stage].module.freeze_vision_tower:
         raise ConfigError(
             f"{stage}.module.freeze_vision_tower=false: with adapters (policy/lora) nothing else is trained; set "
-            f"{stage}.module.freeze_vision_tower=true, or policy/lora=null"
+            f"{stage}.module.freeze_vision_tower=true, or policy.lora=null"
         )
     if strategy not in ZERO_STAGES:
         return

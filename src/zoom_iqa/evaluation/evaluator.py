@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch.utils.data import Subset
 
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.ranges import require_answers, require_whole
 from zoom_iqa.base.records import Record, record_of, record_without_answer
 from zoom_iqa.base.sampling import SamplingParams
@@ -43,7 +44,7 @@ class Evaluator:
     Sampling is seeded per image, so batch size and what was predicted before do not matter.
 
     Raises:
-        ConfigError: a number is too small, or a probe's name is taken.
+        ConfigError: a number is too small, several answers would be the same, or a probe's name is taken.
         DataError: the data set is empty, a label, id or file of it is unusable, or the task cannot ask about its
             examples; every such row is listed.
     """
@@ -64,6 +65,11 @@ class Evaluator:
     ) -> None:
         require_whole("batch_size", batch_size, least=1, note="it counts an evaluation's images at a time")
         require_answers("samples_per_image", samples_per_image, note="it counts an evaluation's answers")
+        if samples_per_image > 1 and sampling.greedy:
+            raise ConfigError(
+                f"samples_per_image={samples_per_image}: the likeliest answer is the same every time; ask for one "
+                "(samples_per_image=1, in training evaluator.samples_per_image=1), or take evaluator=sampled"
+            )
         require_whole("features_capacity", features_capacity, least=0, note="0 keeps none")
         require_whole("workers", workers, least=0, note="0 loads in the process itself")
         check_names(probes)

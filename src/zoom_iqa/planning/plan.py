@@ -80,12 +80,14 @@ def _adapters(settings: Settings) -> Changes:
     """The reference is then the same weights under the adapters of the start."""
     if not settings.adapters:
         trained = settings.shape.adapter_parameters(rank=RANK, targets=TARGETS)
-        adapted = replace(settings, trained=trained, adapters=True, reference=False)
+        adapted = replace(settings, trained=trained, adapters=True, reference=False, tower=False)
+        said = ["policy/lora=r64"]
+        if settings.tower:  # nothing learns beside adapters
+            said.append(f"{settings.stage}.module.freeze_vision_tower=true")
         if settings.deepspeed:  # it trains none
-            fsdp = replace(adapted, zero=0, deepspeed=False, cut=settings.gpus > 1)
-            yield "policy/lora=r64 trainer=fsdp", fsdp
-        else:
-            yield "policy/lora=r64", adapted
+            said.append("trainer=fsdp")
+            adapted = replace(adapted, zero=0, deepspeed=False, cut=settings.gpus > 1)
+        yield " ".join(said), adapted
 
 
 def _cut(settings: Settings) -> Changes:

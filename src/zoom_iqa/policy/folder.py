@@ -30,6 +30,19 @@ def check_folder(folder: Path, *, name: str) -> None:
     _Folder(folder, name).check()
 
 
+def most_pixels(folder: Path) -> int | None:
+    """Of an image, as the folder's own processor bounds it in a config of either form; None where it does not.
+
+    Raises:
+        OSError, ValueError: there is no such file, or it is damaged.
+    """
+    values = json.loads((folder / PROCESSORS[0]).read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{PROCESSORS[0]} is damaged")
+    bound = (values.get("size") or {}).get("longest_edge") or values.get("max_pixels")
+    return None if bound is None else int(bound)
+
+
 class _Folder:
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name

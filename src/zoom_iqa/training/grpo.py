@@ -122,9 +122,9 @@ class GRPORecipe:
         return {**self.probes, **({JUDGE: self.judge.probe} if isinstance(self.judge, Judge) else {})}
 
     def check_batch(self, *, images: int, processes: int) -> None:
-        """Refuse a rollout of ``images`` a process that the reward or the mini-batches cannot be made of.
+        """Refuse a rollout that the reward or the mini-batches cannot be made of; say on stderr what few images cost.
 
-        Says on stderr what few images cost.
+        ``images`` are those of a process, all that it accumulates.
 
         Raises:
             ConfigError: too few images for a term of the reward, or more mini-batches than trajectories.
@@ -132,8 +132,9 @@ class GRPORecipe:
         needed = self.rubric.min_images
         if images * processes < needed:
             raise ConfigError(
-                f"grpo.data.batch_size={images}, times {processes} for as many processes: the reward compares images; "
-                f"use at least {needed} in all, or a reward that does not, such as reward=score_only"
+                f"grpo.data.batch_size={images} with what is accumulated, times {processes} for as many processes: the "
+                f"reward compares images; use at least {needed} in all, or a reward that does not, such as "
+                "reward=score_only"
             )
         self.update.check_trajectories(images * self.group_size)
         if rank() == 0:

@@ -144,6 +144,31 @@ def test_a_policy_is_run_as_its_size_asks(values: object, choice: str, tmp_path:
 
 
 @pytest.mark.parametrize(
+    ("processor", "given", "shown"),
+    [
+        ({"size": {"longest_edge": 401408}}, [], None),  # its own, which is smaller
+        ({"max_pixels": 401408}, [], None),  # as older processors write it
+        ({"size": {"longest_edge": 12845056}}, [], 1003520),
+        ({"size": {"longest_edge": 401408}}, ["policy.max_pixels=2000000"], 2000000),
+        ({"size": {"longest_edge": 401408}}, ["policy=qwen2_5_vl_7b"], None),
+        ({}, [], 1003520),
+        ("no mapping", [], 1003520),
+    ],
+)
+def test_images_are_shown_as_small_as_the_policy_knows_them(
+    processor: object, given: list[str], shown: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"text_config": {"hidden_size": 3584}}')
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    cfg = compose_config([f"policy.path={tmp_path}", *given])
+    assert (cfg.policy.max_pixels, cfg.max_new_tokens if not given else 1024) == (shown, 1024)
+
+
+def test_chains_enlarge_crops_as_the_size_asks() -> None:
+    assert [compose_config([f"policy={name}", "task=chain"]).task.enlarge for name in ("tiny", "qwen2_5_vl_3b")] == [1, 2]
+
+
+@pytest.mark.parametrize(
     "argument", ["policy.path={}", "++policy.path={}", "policy.path='{}'", "policy.path=${{oc.env:MY_POLICY}}"]
 )
 @pytest.mark.parametrize("name", ["policy", "a=b", "a, b"])

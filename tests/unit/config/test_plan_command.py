@@ -76,6 +76,15 @@ def test_the_remedy_for_other_tasks_plans_them() -> None:
     assert grpo.work.image_tokens == 512
 
 
+def test_adapters_are_proposed_with_what_they_need_beside_a_tower_that_learns() -> None:
+    given = ["experiment=human_full", "task=zoom", "gpus=1"]
+    text = planned([*given, "gpu=h100"])
+    remedy = "policy/lora=r64 grpo.module.freeze_vision_tower=true"
+    assert remedy in text
+    (grpo,) = settings_of(config_of(["experiment=human_full", "task=zoom", *remedy.split()]), gpus=1, new_tokens=None)
+    assert (grpo.adapters, grpo.tower) == (True, False)
+
+
 @pytest.mark.parametrize(("trainer", "cut", "zero"), [("deepspeed_zero2", False, 2), ("deepspeed_zero3", True, 3)])
 def test_deepspeed_keeps_masters_and_shares_them_out(trainer: str, cut: bool, zero: int) -> None:
     cfg = config_of(["experiment=grpo_full", f"trainer={trainer}", "size.optimizer=torch.optim.AdamW"])

@@ -59,5 +59,17 @@ def test_a_strategy_that_would_not_shard_is_refused(strategy: str) -> None:
 
 def test_adapters_and_a_tower_that_learns_are_refused() -> None:
     cfg = composed(*SMALL, "policy/lora=r8", "grpo.module.freeze_vision_tower=false")
-    with pytest.raises(ConfigError, match=r"freeze_vision_tower=false: with adapters .*freeze_vision_tower=true"):
+    said = r"freeze_vision_tower=false: with adapters .*set grpo\.module\.freeze_vision_tower=true, or policy\.lora=null"
+    with pytest.raises(ConfigError, match=said):
         make_stage("grpo", cfg)
+    for remedy in ("grpo.module.freeze_vision_tower=true", "policy.lora=null"):
+        tower = [] if "tower" in remedy else ["grpo.module.freeze_vision_tower=false"]
+        assert make_stage("grpo", composed(*SMALL, "policy/lora=r8", *tower, remedy)).name == "grpo"
+
+
+def test_a_batch_is_counted_with_all_that_it_accumulates(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["reward=full", "grpo.data.batch_size=1"]
+    make_stage("grpo", composed(*SMALL, *given, "grpo.data.accumulate=2")).check_batch(processes=1)
+    assert "reward.rank compares 2 images a step" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"^grpo\.data\.batch_size=1 with what is accumulated, times 1 for"):
+        make_stage("grpo", composed(*SMALL, *given)).check_batch(processes=1)

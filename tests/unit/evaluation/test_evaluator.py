@@ -54,12 +54,12 @@ def evaluator(images: Images, **changed: Any) -> Evaluator:
         "workers": 0,
         "seed": 0,
         "probes": {},
+        "sampling": SAMPLING,
         **changed,
     }
     return Evaluator(
         dataset=images,
         task=ZoomTask(prompts=PROMPTS),
-        sampling=SAMPLING,
         **settings,
     )
 
@@ -220,6 +220,8 @@ def test_what_cannot_be_is_refused(images: Images) -> None:
         evaluator(images, batch_size=0)
     with pytest.raises(ConfigError, match=r"^samples_per_image=0 "):
         evaluator(images, samples_per_image=0)
+    with pytest.raises(ConfigError, match=r"^samples_per_image=2: the likeliest answer is the same every time.*=1"):
+        evaluator(images, samples_per_image=2, sampling=replace(SAMPLING, greedy=True))
     with pytest.raises(ConfigError, match=r"^workers=-1 "):
         evaluator(images, workers=-1)
     with pytest.raises(ConfigError, match=r"^features_capacity=-1 "):
