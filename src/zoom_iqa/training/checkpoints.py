@@ -65,6 +65,19 @@ class StageCheckpoint(Checkpoint):
             trainer.save_checkpoint(self._path, weights_only=False)
 
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Mend Lightning's counts that a checkpoint from within a step or after the last one leaves wrong.
+
+        A stage is one epoch. Of a step that was not completed Lightning takes back the epoch's count and not that of
+        all epochs, by which it would take every later checkpoint for one from within a step; and an epoch whose last
+        step is made counts as ended, so that an evaluation after it would not be made up for a second time.
+        """
+        loops = checkpoint["loops"]["fit_loop"]
+        loops["epoch_loop.batch_progress"]["total"] = dict(loops["epoch_loop.batch_progress"]["current"])
+        for counts in loops["epoch_progress"].values():
+            counts.update(ready=1, started=1, processed=0, completed=0)
+
+
 class CheckpointFiles(TorchCheckpointIO):
     """Lightning's way to files: beside the target and moved there, the last ``keep`` kept, and nothing run when loaded.
 
