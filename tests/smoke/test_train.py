@@ -15,6 +15,7 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from support.command_line import run_train
+from support.random_policy import build_random_policy
 from support.small_run import SETTINGS as BASE
 from support.small_run import assert_same_end, metrics_of, rows, save_policy, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError, StoppedError
@@ -90,6 +91,18 @@ def test_the_exported_policy_is_the_one_trained_and_loads_anywhere(finished: Pat
     assert "| grpo | " in (finished / "policy" / "README.md").read_text()  # its figures
     before = weights_of(finished, "sft")
     assert any(not torch.equal(before[name], trained[name]) for name in trained)
+
+
+def test_a_tower_that_one_stage_has_frozen_learns_in_the_next(tmp_path: Path) -> None:
+    run, learns = tmp_path / "run", "grpo.module.freeze_vision_tower=false"
+    small_run(run, save_policy(tmp_path), "sft.steps=1", "grpo.steps=1", learns)
+    start = {f"model.{name}": value for name, value in build_random_policy().model.state_dict().items()}
+    tower = [name for name in start if ".visual." in name]
+    changed = {
+        stage: any(not torch.equal(weights_of(run, stage)[name], start[name]) for name in tower)
+        for stage in ("sft", "grpo")
+    }
+    assert changed == {"sft": False, "grpo": True}
 
 
 def test_every_step_is_logged(finished: Path) -> None:

@@ -2,7 +2,8 @@
 
 Two phases come before the first step: signals over all tokens, from which filters and penalties choose tokens over all
 processes; then signals at the chosen tokens. Everything ranked or normalised over a batch is fixed there, per optimizer
-step, before micro-batching: the micro-batch budget changes memory and never results.
+step, before micro-batching: the micro-batch budget changes memory, and results by no more than the rounding of sums of
+gradients, which in bfloat16 grows with their number.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ class PolicyUpdate:
         ``backward`` accumulates gradients of a micro-batch's share of the loss; ``optimizer_step`` is told whether the
         loss of this process is finite, sums gradients over processes, clips, steps, and returns their norm, or None
         where no process steps. ``step`` counts rollouts so far: it is what schedules of coefficients and the draws of
-        filters go by. Returns what to log: means over the optimizer steps made, and how many were skipped.
+        filters go by. Returns what to log: means over the optimizer steps made, of filters and penalties over all
+        that were planned, and how many were skipped.
         """
         self.check_trajectories(int(table.trajectory_T.max()) + 1)
         passes = SignalPasses(policy=likelihood, reference=reference, budget=self._budget)

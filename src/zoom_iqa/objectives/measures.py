@@ -1,4 +1,4 @@
-"""Quantities to log that merge exactly over micro-batches and processes: weighted means and peaks.
+"""Quantities to log that merge exactly over micro-batches and processes: weighted means, peaks, distinct values.
 
 Losses return them beside the loss. They hold detached tensors, so that logging costs one synchronisation a step.
 """
@@ -28,7 +28,15 @@ class Peak:
     highest: torch.Tensor
 
 
-Measure = Mean | Peak
+@dataclass(frozen=True, eq=False)
+class Distinct:
+    """How many of K values occur, divided by a weight: ``counts_K`` and the weight, 0-dimensional."""
+
+    counts_K: torch.Tensor
+    weight: torch.Tensor
+
+
+Measure = Mean | Peak | Distinct
 Measures = dict[str, Measure]
 
 
@@ -48,7 +56,7 @@ def merge(parts: Sequence[Mapping[str, Measure]]) -> Measures:
     """Combine the measures of several micro-batches; a name missing from some of them counts where it is.
 
     Raises:
-        TypeError: a name is a mean in one part and a peak in another.
+        TypeError: a name is of one kind in one part and of another in another.
     """
     merged: Measures = {}
     for part in parts:
@@ -69,6 +77,9 @@ def reduce_measures(measures: Mapping[str, Measure], *, reducer: Reducer) -> Mea
     if peaks:
         highest, _ = reducer.gather(torch.stack([p.highest for p in peaks.values()])[None])
         reduced |= {name: Peak(peak) for name, peak in zip(peaks, highest.amax(0), strict=True)}
+    for name in names:
+        if isinstance(distinct := measures[name], Distinct):
+            reduced[name] = Distinct(reducer.sum(distinct.counts_K), reducer.sum(distinct.weight))
     return reduced
 
 
@@ -80,6 +91,8 @@ def to_floats(measures: Mapping[str, Measure]) -> dict[str, float]:
             numbers[name] = (measure.total / measure.weight).item()
         if isinstance(measure, Peak) and measure.highest.item() != -torch.inf:
             numbers[name] = measure.highest.item()
+        if isinstance(measure, Distinct) and measure.weight.item() != 0:
+            numbers[name] = ((measure.counts_K > 0).sum() / measure.weight).item()
     return numbers
 
 
@@ -88,4 +101,6 @@ def _combine(name: str, a: Measure, b: Measure) -> Measure:
         return Mean(a.total + b.total, a.weight + b.weight)
     if isinstance(a, Peak) and isinstance(b, Peak):
         return Peak(torch.maximum(a.highest, b.highest))
-    raise TypeError(f"measure {name!r} is a mean in one part and a peak in another")
+    if isinstance(a, Distinct) and isinstance(b, Distinct):
+        return Distinct(a.counts_K + b.counts_K, a.weight + b.weight)
+    raise TypeError(f"measure {name!r} is a {type(a).__name__} in one part and a {type(b).__name__} in another")

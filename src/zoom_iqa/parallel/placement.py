@@ -5,7 +5,7 @@ Modules ask a placement and name no collective, so that weights may be copied or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -129,7 +129,8 @@ class Replicated:
         """As the protocol says. A process without anything to learn takes part with zeros."""
         trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         sum_gradients(trainable)
-        norm = nn.utils.clip_grad_norm_(trainable, max_norm)
+        norm = _norm([parameter.grad for parameter in trainable if parameter.grad is not None])
+        nn.utils.clip_grads_with_norm_(trainable, max_norm, norm)
         good = true_in_all(finite and bool(norm.isfinite()))
         if good:
             optimizer.step()
@@ -159,3 +160,9 @@ class Replicated:
     def load_optimizer_state(self, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         """As the optimizer takes it."""
         optimizer.load_state_dict(put_together(state))
+
+
+def _norm(gradients: Sequence[Tensor]) -> Tensor:
+    """The norm of all gradients together, in float32 whatever they are in, as a sharded model's is."""
+    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())

@@ -9,12 +9,14 @@ import torch
 from zoom_iqa.base.errors import FAILURE_REASONS
 from zoom_iqa.base.targets import Preference
 from zoom_iqa.base.types import ParseFailure, Rollout, RolloutGroup
-from zoom_iqa.objectives.measures import Mean, Measures, mean_of
+from zoom_iqa.objectives.measures import Distinct, Mean, Measures, mean_of
 from zoom_iqa.objectives.rewards.rubric import Rewards
 from zoom_iqa.tasks.description import Caption
 from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES, JUDGE, read_grades
 
 CAPTION_KINDS = tuple(kind.value for kind in Caption)
+HIGHEST = 5
+"""Rating: those above count as it."""
 CHOICE_NAMES = (("first", "Image A"), ("second", "Image B"), ("similar", "Similar"))
 
 
@@ -33,7 +35,7 @@ def rollout_measures(groups: Sequence[RolloutGroup]) -> Measures:
         "rollout/truncated_rate": _mean([step.generation.finish == "length" for step in steps]),
         "rollout/entropy": _mean([entropy for step in steps for entropy in step.generation.sampled.entropies]),
         "rollout/rating": _mean(readable),
-        "rollout/distinct_ratings_per_image": _mean([len({round(rating, 2) for rating in readable}) / len(groups)]),
+        "rollout/distinct_ratings_per_image": _distinct(readable, images=len(groups)),
         **_failure_measures(rollouts),
         **_caption_measures(rollouts),
         **_choice_measures(rollouts),
@@ -93,7 +95,7 @@ def _probe_measures(rollouts: Sequence[Rollout]) -> Measures:
             f"probe/{name}_asked": _mean([bool(asked) for asked in answers]),
             f"probe/{name}_valid": _mean([_readable(one) for asked in answers for one in asked]),
             f"probe/{name}_tokens": _mean(tokens),
-            f"probe/{name}_cost": mean_of(torch.tensor([sum(tokens) / own if own else 0.0], dtype=torch.float64)),
+            f"probe/{name}_cost": Mean(*torch.tensor([sum(tokens), own], dtype=torch.float64)),
         }
     return measures
 
@@ -137,6 +139,13 @@ def _of_present(name: str, rewards: Rewards) -> torch.Tensor:
 
 def _mean(values: Sequence[float]) -> Mean:
     return mean_of(torch.tensor(values, dtype=torch.float64))
+
+
+def _distinct(ratings: Sequence[float], *, images: int) -> Distinct:
+    """Of ratings at two decimals, over all images of all processes."""
+    steps = torch.tensor([round(rating * 100) for rating in ratings], dtype=torch.int64)
+    counts_K = torch.bincount(steps, minlength=HIGHEST * 100 + 1).double()
+    return Distinct(counts_K, torch.tensor(images, dtype=torch.float64))
 
 
 def _readable(rollout: Rollout) -> bool:

@@ -13,7 +13,7 @@ from zoom_iqa.objectives.rewards.rubric import Rewards
 class RolloutRecorder:
     """Picks ``keep`` rollouts of highest and ``keep`` of lowest reward at every ``every``-th step, from step 0 on.
 
-    So a run of N steps keeps at most 2 keep N / every records of a process.
+    So N steps keep at most 2 keep (1 + (N - 1) // every) records, of the first process.
 
     Raises:
         ConfigError: a number is below 1.

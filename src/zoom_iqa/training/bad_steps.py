@@ -5,7 +5,6 @@ A placement sees to it that such a step reaches no weight and no state of the op
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any
 import lightning as L
 import torch
 
-from zoom_iqa.base.atomic_files import named_errors
 from zoom_iqa.base.errors import TrainingError
 from zoom_iqa.base.printable import printable
 from zoom_iqa.base.ranges import require_whole
 from zoom_iqa.parallel.agreement import gathered_lines
 from zoom_iqa.parallel.processes import rank
 from zoom_iqa.parallel.reducer import Reducer
+from zoom_iqa.training.step_notes import write_once
 
 BAD_STEPS = "bad_steps.jsonl"
 """Below the trainer's root: a line for each step that was left out, with its reason and the ids it was of."""
@@ -28,7 +27,9 @@ SHOWN = 5
 
 
 class BadSteps:
-    """Counts optimizer steps in a row that were left out; ``max_bad_steps`` of them are too many.
+    """Counts steps in a row of which optimizer steps were left out; ``max_bad_steps`` of them are too many.
+
+    A rollout is one step, however often its images are learned from.
 
     Raises:
         ConfigError: the number is below 1.
@@ -38,10 +39,10 @@ class BadSteps:
         check_max_bad_steps(stage, max_bad_steps)
         self._stage, self._max = stage, max_bad_steps
         self._in_a_row = 0
-        self._last = ""
+        self._last, self._last_step = "", -1
 
     def good(self) -> None:
-        """A step was made. Of several in one rollout it does not undo what were too many before it."""
+        """A step was made. Within a rollout it does not undo what were too many before it."""
         if self._in_a_row < self._max:
             self._in_a_row = 0
 
@@ -51,18 +52,16 @@ class BadSteps:
         ``suspect`` says whether the fault showed in this process. Where it showed in some, their ids are written down,
         else, for a gradient that is too large in sum, those of all.
         """
-        self._in_a_row += 1
+        again = step == self._last_step  # of a rollout: another pass over it, or other images of it
+        self._in_a_row += not again
+        self._last_step = step
         suspects, _ = reducer.gather(torch.tensor([float(suspect)]))
         reasons = gathered_lines([reason] if suspect or not suspects.any() else [], reducer)
         named = gathered_lines(ids if suspect or not suspects.any() else [], reducer)
         self._last = f"step {step}, {', '.join(dict.fromkeys(reasons))}: {_shown(named)}"
         if rank() != 0:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / BAD_STEPS
-        with named_errors(path), path.open("a", encoding="utf-8") as file:
-            entry = {"step": step, "reasons": list(dict.fromkeys(reasons)), "ids": named}
-            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        write_once(folder / BAD_STEPS, [{"step": step, "reasons": list(dict.fromkeys(reasons)), "ids": named}])
         limit = f"{self._in_a_row} in a row, {self._max} end the run"
         print(f"warning: {self._stage} {printable(self._last)}; the step is left out ({limit})", file=sys.stderr)
 

@@ -64,7 +64,6 @@ class StageCheckpoint(Checkpoint):
         if isinstance(exception, AnswersError) or (isinstance(exception, StoppedError) and exception.whole):
             trainer.save_checkpoint(self._path, weights_only=False)
 
-
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Mend Lightning's counts that a checkpoint from within a step or after the last one leaves wrong.
 

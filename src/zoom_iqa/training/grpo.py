@@ -311,8 +311,9 @@ class GRPOModule(L.LightningModule):
             rest(self._engines["policy"])
 
     def release_memory(self) -> None:
-        """Drop engines and the reference: the stage is done."""
+        """Drop engines, features and the reference: the stage is done."""
         self._engines.clear()
+        self._vision.clear()
         self._reference = self._reference_policy = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

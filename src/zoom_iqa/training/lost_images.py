@@ -13,12 +13,12 @@ from typing import Any
 
 import lightning as L
 
-from zoom_iqa.base.atomic_files import named_errors
 from zoom_iqa.base.errors import TrainingError
 from zoom_iqa.data.loader import Batch
 from zoom_iqa.data.viewable import LostImage
 from zoom_iqa.parallel.agreement import gathered_lines
 from zoom_iqa.parallel.processes import current_reducer, rank
+from zoom_iqa.training.step_notes import write_once
 
 LOST_IMAGES = "lost_images.jsonl"
 """Below the trainer's root: a line for each image that was lost, with its name, the reason and the step."""
@@ -81,12 +81,7 @@ class EndOfLostImages(L.Callback):
     def _write(self, new: list[LostImage], *, step: int, folder: Path) -> None:
         if not new:
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / LOST_IMAGES
-        with named_errors(path), path.open("a", encoding="utf-8") as file:
-            for lost in new:
-                entry = {"name": lost.name, "reason": lost.reason, "step": step}
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        write_once(folder / LOST_IMAGES, [{"name": lost.name, "reason": lost.reason, "step": step} for lost in new])
         for lost in new:
             print(f"warning: an image is lost, {lost.reason}; others take its place", file=sys.stderr)
         print(f"images lost so far: {len(self._lost)}, at most {self._limit}", file=sys.stderr)

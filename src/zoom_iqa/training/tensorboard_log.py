@@ -101,7 +101,7 @@ class TensorBoardLog(Logger):
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # of an extra, and slow to import
 
-            made_up_for = step > 0 and bool(names) and all(name.startswith("val/") for name in names)
+            made_up_for = bool(names) and all(name.startswith("val/") for name in names)
             self._writer = SummaryWriter(str(self._facts.folder / FOLDER), purge_step=step + made_up_for)
         return self._writer
 

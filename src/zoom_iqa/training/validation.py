@@ -36,7 +36,8 @@ class BenchmarkEvaluation(L.Callback):
     """Evaluates after every ``every`` steps and after the last, without touching what training draws at random.
 
     A step is an optimizer step of SFT, a rollout of GRPO; figures stand at the step just made, beside its others, in
-    every logger, and in ``trainer.callback_metrics`` for ModelCheckpoint. A figure that is undefined is in neither.
+    every logger, and in ``trainer.callback_metrics`` for ModelCheckpoint, where the evaluation was not made up for. A
+    figure that is undefined is in neither.
     ``monitor`` on the first data set decides which policy is best: with ``keep_best`` it is kept in transformers'
     layout as ``best/step-NNNNNN`` under the trainer's root, and with ``patience`` training stops after so many
     evaluations without a better one. pair_accuracy never gains by an answer that is lost; the midpoint figures,

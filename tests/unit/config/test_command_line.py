@@ -165,7 +165,10 @@ def test_images_are_shown_as_small_as_the_policy_knows_them(
 
 
 def test_chains_enlarge_crops_as_the_size_asks() -> None:
-    assert [compose_config([f"policy={name}", "task=chain"]).task.enlarge for name in ("tiny", "qwen2_5_vl_3b")] == [1, 2]
+    assert [compose_config([f"policy={name}", "task=chain"]).task.enlarge for name in ("tiny", "qwen2_5_vl_3b")] == [
+        1,
+        2,
+    ]
 
 
 @pytest.mark.parametrize(

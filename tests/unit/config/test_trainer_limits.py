@@ -59,7 +59,9 @@ def test_a_strategy_that_would_not_shard_is_refused(strategy: str) -> None:
 
 def test_adapters_and_a_tower_that_learns_are_refused() -> None:
     cfg = composed(*SMALL, "policy/lora=r8", "grpo.module.freeze_vision_tower=false")
-    said = r"freeze_vision_tower=false: with adapters .*set grpo\.module\.freeze_vision_tower=true, or policy\.lora=null"
+    said = (
+        r"freeze_vision_tower=false: with adapters .*set grpo\.module\.freeze_vision_tower=true, or policy\.lora=null"
+    )
     with pytest.raises(ConfigError, match=said):
         make_stage("grpo", cfg)
     for remedy in ("grpo.module.freeze_vision_tower=true", "policy.lora=null"):

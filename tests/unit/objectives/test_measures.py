@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from zoom_iqa.objectives.measures import mean_of, merge, peak_of, reduce_measures, to_floats
+from zoom_iqa.objectives.measures import Distinct, mean_of, merge, peak_of, reduce_measures, to_floats
 
 
 def test_merge_weighs_by_count():
@@ -22,7 +22,7 @@ def test_what_saw_nothing_is_left_out():
 
 
 def test_a_name_keeps_its_kind():
-    with pytest.raises(TypeError, match="'kl' is a mean in one part"):
+    with pytest.raises(TypeError, match="'kl' is a Mean in one part and a Peak in another"):
         merge([{"kl": mean_of(torch.ones(1))}, {"kl": peak_of(torch.ones(1))}])
 
 
@@ -34,6 +34,17 @@ def test_ranks_reduce_to_the_whole(on_ranks):
         return to_floats(reduce_measures(measures, reducer=reducer))
 
     assert on_ranks(2, work) == [{"kl": 3.0, "nll": -3.0, "peak": 6.0}] * 2
+
+
+def test_distinct_values_of_all_parts_and_processes_count_once(on_ranks):
+    counts = [torch.tensor([1.0, 0.0, 2.0, 0.0]), torch.tensor([3.0, 1.0, 0.0, 0.0])]
+
+    def work(rank, reducer):
+        part = {"distinct": Distinct(counts[rank], torch.tensor(2.0))}
+        return to_floats(reduce_measures(merge([part, part]), reducer=reducer))
+
+    assert on_ranks(2, work) == [{"distinct": 3 / 8}] * 2
+    assert to_floats({"none": Distinct(counts[0], torch.tensor(0.0))}) == {}
 
 
 def test_measures_hold_no_graph():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from support.naive_update import copied, descend, flat_gradient, flat_weights, reference_policy, relative, start_policy
 from support.two_processes import in_two
 from support.written_rollouts import varied_advantages, written_groups
+from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import RolloutGroup
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.learning.old_log_probabilities import SamplerCheck
@@ -25,7 +26,15 @@ from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
 from zoom_iqa.objectives.rewards.rubric import RewardInputs, Rubric
 from zoom_iqa.objectives.rewards.terms import FormatTerm, RankTerm, ScoreTerm
 from zoom_iqa.parallel.placement import Placement, Replicated
-from zoom_iqa.parallel.processes import SETTLE_S, current_reducer, rank, sum_gradients, wait_for_all, world_size
+from zoom_iqa.parallel.processes import (
+    SETTLE_S,
+    current_reducer,
+    from_first,
+    rank,
+    sum_gradients,
+    wait_for_all,
+    world_size,
+)
 from zoom_iqa.parallel.reducer import LocalReducer
 from zoom_iqa.parallel.sharded import Sharded
 from zoom_iqa.parallel.tensor_parts import is_cut
@@ -214,3 +223,16 @@ def test_only_processes_that_have_joined_settle(
     monkeypatch.setattr("time.sleep", waits.append)
     run_command(lambda: None)
     assert waits == slept
+
+
+def asks_the_first(number: int, folder: Path) -> tuple[str, str]:
+    def refused() -> str:
+        raise ConfigError(f"process {number} refuses")
+
+    with pytest.raises(ConfigError) as error:
+        from_first(refused)
+    return from_first(lambda: f"process {number} says"), str(error.value)
+
+
+def test_what_the_first_process_says_or_refuses_holds_in_all(tmp_path: Path) -> None:
+    assert in_two(asks_the_first, tmp_path) == [("process 0 says", "process 0 refuses")] * 2

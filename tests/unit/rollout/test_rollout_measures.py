@@ -16,13 +16,13 @@ from zoom_iqa.tasks.caption_reason import read_caption_reason
 
 
 def test_ratings_off_the_scale_are_a_share_of_the_readable_ones() -> None:
-    groups = [group("a", 3.0, [5.5, 5.0, ParseFailure("bad_rating", "")]), group("b", 2.0, [0.0, 2.0, 3.0])]
+    groups = [group("a", 3.0, [5.5, 5.0, ParseFailure("bad_rating", "")]), group("b", 2.0, [0.0, 2.0, 5.0])]
     measures = to_floats(rollout_measures(groups))
     assert measures["rollout/clipped_rating_rate"] == pytest.approx(2 / 5)
     assert measures["rollout/valid_rate"] == pytest.approx(5 / 6)
     assert measures["rollout/failed_bad_rating"] == pytest.approx(1 / 6)
-    assert measures["rollout/rating"] == pytest.approx((5 + 5 + 1 + 2 + 3) / 5)
-    assert measures["rollout/distinct_ratings_per_image"] == pytest.approx(4 / 2)
+    assert measures["rollout/rating"] == pytest.approx((5 + 5 + 1 + 2 + 5) / 5)
+    assert measures["rollout/distinct_ratings_per_image"] == pytest.approx(3 / 2)
 
 
 def test_ratings_are_distinct_that_differ_in_their_second_decimal() -> None:

@@ -37,11 +37,22 @@ def test_only_those_in_a_row_count_and_they_are_taken_once(tmp_path: Path) -> No
 def test_a_good_step_of_the_same_rollout_does_not_undo_too_many(tmp_path: Path) -> None:
     steps = BadSteps(stage="grpo", max_bad_steps=2)
     left_out(steps, tmp_path)
-    left_out(steps, tmp_path)
+    left_out(steps, tmp_path, 1)
     steps.good()
     assert steps.take_too_many() is not None
     steps.good()
     assert steps.take_too_many() is None
+
+
+def test_a_rollout_that_is_learned_from_several_times_is_one_step_and_one_line(tmp_path: Path) -> None:
+    steps = BadSteps(stage="grpo", max_bad_steps=2)
+    for _ in range(4):
+        left_out(steps, tmp_path)
+    assert steps.take_too_many() is None
+    left_out(BadSteps(stage="grpo", max_bad_steps=2), tmp_path)  # a killed run makes it again
+    assert len((tmp_path / BAD_STEPS).read_text().splitlines()) == 1
+    left_out(steps, tmp_path, 1)
+    assert steps.take_too_many() is not None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a disk that is always full")

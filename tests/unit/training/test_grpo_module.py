@@ -252,16 +252,16 @@ def test_an_image_may_look_different_in_the_next_rollout(
     assert both.figures.get("kl_reference/kl", 0) == pytest.approx(0, abs=1e-6)
 
 
-def test_every_step_and_process_samples_anew(random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ratings(step: int, process: int) -> list[Any]:
-        module = made(own_copy(random_policy))
+def test_every_step_process_and_seed_samples_anew(random_policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ratings(step: int, process: int, seed: int = 0) -> list[Any]:
+        module = made(own_copy(random_policy), seed=seed)
         module.rollout_step = step
         monkeypatch.setattr("zoom_iqa.training.grpo.rank", lambda: process)
         return [r.rating for group in module.collect(image_samples(2)) for r in group.rollouts]
 
     assert ratings(0, 0) == ratings(0, 0)
-    assert ratings(0, 0) != ratings(1, 0)
-    assert ratings(0, 0) != ratings(0, 1)
+    for other in ((1, 0), (0, 1), (0, 0, 1)):
+        assert ratings(0, 0) != ratings(*other)
 
 
 def test_the_rate_follows_its_schedule_by_optimizer_step(random_policy: Policy) -> None:

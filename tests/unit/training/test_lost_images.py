@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.two_processes import in_two
 from zoom_iqa.base.errors import TrainingError
 from zoom_iqa.data.loader import Batch
 from zoom_iqa.data.viewable import LostImage
@@ -63,3 +64,17 @@ def test_one_too_many_ends_the_stage_saved_before_the_step_and_what_goes_on_coun
         steps(again, trainer, batch("b"))
     assert trainer.saved == [Path("last.ckpt")]
     assert again.state_dict() == {"lost": []}
+
+
+def in_process(number: int, folder: Path) -> str:
+    trainer, callback = Trainer(folder), EndOfLostImages(path=Path("last.ckpt"), limit=0)
+    with pytest.raises(TrainingError) as error:
+        callback.on_train_batch_start(trainer, None, batch(*["a"] * number), 0)  # type: ignore[arg-type]
+    assert trainer.saved == [Path("last.ckpt")]
+    return str(error.value)
+
+
+def test_a_loss_in_one_process_ends_both(tmp_path: Path) -> None:
+    first, second = in_two(in_process, tmp_path)
+    assert first == second
+    assert first.startswith("1 images of the training set can be read no more")

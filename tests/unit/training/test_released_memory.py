@@ -57,3 +57,5 @@ def test_masters_engines_and_reference_end_with_their_stage_and_copied_weights_w
     assert [len(optimizer._masters) for optimizer in optimizers] == [0, 0]
     (module,) = [part for part in released if isinstance(part, GRPOModule)]
     assert (module._engines, module._reference, module._reference_policy) == ({}, None, None)
+    assert module._vision.version > 0
+    assert not module._vision._kept
