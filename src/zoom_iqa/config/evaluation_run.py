@@ -113,7 +113,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
             data = {name: fingerprint(evaluator.examples) for name, evaluator in evaluators.items()}
             folder.write_origin({**provenance("zoom_iqa.evaluate", sys.argv[1:]), "datasets": data})
         wait_for_all()
-        metrics = {}
+        metrics = folder.metrics()  # of an earlier call with this config
         for name, evaluator in evaluators.items():
             place = folder.path / name
             predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")

@@ -71,7 +71,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         ConfigError: a value is wrong, the peer's packages are not installed, it would learn from images it is judged
             on, or the folder holds an evaluation of another config.
         DataError: labels are unusable or images missing.
-        ImageError: an image cannot be read, or the peer has no score for it.
+        ImageError: an image cannot be read.
     """
     own_labels.check(cfg)
     check_machine(cfg.machine)
@@ -97,7 +97,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     own_labels.say_what_is_assumed(cfg)
     with folder.opened(config_yaml):
         announce_evaluation(folder.path, {"peer": peer_name}, {name: len(data) for name, data in evaluated.items()})
-        metrics = {}
+        metrics = folder.metrics()  # of an earlier call with this config
         for name, images in evaluated.items():
             training = learned_from[name]
             if isinstance(peer, LearningPeer) and training is not None:

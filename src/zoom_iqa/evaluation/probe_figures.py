@@ -20,7 +20,7 @@ from zoom_iqa.metrics.undefined import mean_or_reason, value_or_reason
 from zoom_iqa.tasks.description import Caption
 
 Figures = dict[str, Any]
-TAKEN = ("midpoint", "isotonic", "logistic4", "interval", "single", "expected", "valid")
+TAKEN = ("midpoint", "isotonic", "logistic4", "interval", "single", "expected", "valid", "human_text", "human_texts")
 """What other figures of ratings end with behind ``srcc_``, ``plcc_`` or ``n_``."""
 
 

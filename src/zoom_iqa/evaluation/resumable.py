@@ -8,7 +8,7 @@ from pathlib import Path
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.progress import ProgressLine
 from zoom_iqa.base.record_files import RecordFile
-from zoom_iqa.base.record_labels import changed_labels
+from zoom_iqa.base.record_labels import changed_labels, with_facts
 from zoom_iqa.base.records import Record, RecordCodec
 from zoom_iqa.base.types import Example
 from zoom_iqa.parallel.processes import rank, wait_for_all, world_size
@@ -30,7 +30,8 @@ def predict_missing(
 
     ``predict`` takes indices of examples and yields whole examples' records. Every process must call this: each
     predicts a share, in a file of its own beside ``path``, and returns everything. At the end ``path`` is in the
-    examples' order too. Progress is shown under ``title``, or not without one.
+    examples' order too, with what they say of their images now, such as photographs and references. Progress is shown
+    under ``title``, or not without one.
 
     Raises:
         DataError: ``path`` holds records of images whose label is another one now.
@@ -55,9 +56,11 @@ def predict_missing(
             part.append(record for record in records if _key(record) not in done)
             progress.advance(len(records) // samples)
     done = _merged(file)
-    ordered = tuple(done[*example.key, sample] for example in examples for sample in range(samples))
+    ordered = tuple(
+        with_facts(done[*example.key, sample], example) for example in examples for sample in range(samples)
+    )
     if rank() == 0 and ordered != tuple(done.values()):
-        file.write(ordered)  # shares and restarts have mixed the order
+        file.write(ordered)  # shares and restarts have mixed the order, or a data set says more of an image now
     wait_for_all()
     return ordered
 

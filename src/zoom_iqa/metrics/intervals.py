@@ -162,7 +162,7 @@ def _members(name: str, n_images: int, clusters: Sequence[Hashable] | None) -> l
 def _resamples(
     n_images: int, members: list[NDArray[np.int64]] | None, n_resamples: int, seed: int
 ) -> Iterator[NDArray[np.int64]]:
-    """Blocks of row indices, one resample a block where clusters differ in size. Draws depend on seed and sizes."""
+    """Blocks of row indices, one resample a block where there are clusters. Draws depend on seed and sizes."""
     generator = np.random.default_rng(seed)
     if members is not None:
         for _ in range(n_resamples):

@@ -15,6 +15,8 @@ from zoom_iqa.base.errors import ConfigError, DataError, ImageError
 from zoom_iqa.data.datasets import ImageDataset
 
 Array = NDArray[np.float64]
+CONSTANT = 1e-12
+"""Of its largest value: the spread that a channel has by rounding alone."""
 
 
 class Backbone(Protocol):
@@ -64,12 +66,14 @@ class RidgeRegression:
 
         Raises:
             DataError: there are fewer than three images with features.
+            ImageError: an image cannot be read.
         """
         rows: list[tuple[Array, float]] = []
         left_out: list[str] = []
         for index, item in enumerate(dataset.items()):
+            image = dataset[index].image  # a file that cannot be read is an error here too
             try:
-                rows.append((self._backbone.features(dataset[index].image), item.mos))
+                rows.append((self._backbone.features(image), item.mos))
             except ImageError as error:
                 left_out.append(f"{item.name}: {error}")
         if left_out:
@@ -100,7 +104,8 @@ def fit_ridge(features_NF: Array, targets_N: Array, strengths: Sequence[float]) 
     if len(features_NF) < 3 or not (np.isfinite(features_NF).all() and np.isfinite(targets_N).all()):
         raise DataError(f"a ridge regression needs finite features of at least 3 images; got {len(features_NF)}")
     centre_F, spread_F = features_NF.mean(axis=0), features_NF.std(axis=0)
-    spread_F = np.where(spread_F > 0, spread_F, 1.0)  # a channel that never changes says nothing
+    least_F = CONSTANT * np.abs(features_NF).max(axis=0)
+    spread_F = np.where(spread_F > least_F, spread_F, np.inf)  # a channel that never changes says nothing
     left_NK, singular_K, right_KF = np.linalg.svd((features_NF - centre_F) / spread_F, full_matrices=False)
     offset = float(targets_N.mean())
     projected_K = left_NK.T @ (targets_N - offset)

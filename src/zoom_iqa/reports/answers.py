@@ -11,12 +11,12 @@ from zoom_iqa.base.printable import printable
 from zoom_iqa.base.records import Record, RecordedStep
 from zoom_iqa.base.types import Mos, ParseFailure, Truth
 from zoom_iqa.evaluation.figures import ImageRatings
-from zoom_iqa.reports.contents import Judged
+from zoom_iqa.reports.contents import Judged, last_of_each
 from zoom_iqa.reports.findings import gain
 
 Row = dict[str, Any]
 FRONT = 60
-"""Images of each kind that come first: those farthest from the MOS, those that looking helped or hurt, unreadable."""
+"""Images of each kind, of all data sets, that come first: far from the MOS, helped or hurt by looking, unreadable."""
 
 
 def visible(text: str) -> str:
@@ -75,13 +75,16 @@ def rollout_row(record: Record) -> Row:
 
 
 def most_telling_first(judged: Sequence[Judged]) -> list[ImageRatings]:
-    """The images of evaluations, each once: the extremes of the last evaluation before everything else."""
-    last = judged[-1].images
+    """The images of evaluations, each once: the extremes of each data set's last one before everything else."""
+    lasts = last_of_each(judged)
     front: list[ImageRatings] = []
-    ranks = (_distance, _helped, _hurt, _unreadable)
-    for rank in ranks if judged[-1].on_mos_scale else ranks[1:]:
-        ranked = [(value, index) for index, image in enumerate(last) if (value := rank(image)) is not None]
-        front += [last[index] for _, index in sorted(ranked, key=lambda pair: (-pair[0], pair[1]))[:FRONT]]
+    for rank in (_distance, _helped, _hurt, _unreadable):
+        for last in lasts:
+            if rank is _distance and not last.on_mos_scale:
+                continue
+            ranked = [(value, index) for index, image in enumerate(last.images) if (value := rank(image)) is not None]
+            chosen = sorted(ranked, key=lambda pair: (-pair[0], pair[1]))[: -(-FRONT // len(lasts))]
+            front += [last.images[index] for _, index in chosen]
     found: dict[str, ImageRatings] = {}
     for image in [*front, *(image for one in reversed(judged) for image in one.images)]:
         found.setdefault(key_of(image.trajectories[0]), image)

@@ -16,7 +16,7 @@ from zoom_iqa.base.record_labels import changed_labels
 from zoom_iqa.base.records import Record
 from zoom_iqa.evaluation.figures import ImageRatings
 from zoom_iqa.reports.answers import key_of, visible
-from zoom_iqa.reports.contents import Judged, RunContents, read_contents
+from zoom_iqa.reports.contents import Judged, RunContents, last_of_each, read_contents
 from zoom_iqa.reports.curves import PANELS, charts_of
 from zoom_iqa.reports.findings import Finding, change
 from zoom_iqa.reports.html import as_script_text, filled, finding_item, note_items, table_cell
@@ -37,10 +37,10 @@ class Compared:
 
 
 def compared(named: Sequence[tuple[str, Path]]) -> list[Compared]:
-    """Read runs, each by the last evaluation on the data set that the first run was last judged on.
+    """Read runs, each by its last evaluation on one data set: of those that all were judged on the first run's last.
 
     Raises:
-        DataError: a folder is not a finished run's, two runs share a name, or one was not judged on that data set or
+        DataError: a folder is not a finished run's, two runs share a name, no data set is one of all, or one was judged
             with other labels of the same images.
     """
     names = [name for name, _ in named]
@@ -48,8 +48,12 @@ def compared(named: Sequence[tuple[str, Path]]) -> list[Compared]:
     if twice:
         raise DataError(f"{', '.join(twice)}: runs share a name; give them different ones (NAME=FOLDER)")
     found = [(name, read_contents(path)) for name, path in named]
-    dataset = found[0][1].judged[-1].dataset
-    runs = [Compared(name=name, contents=run, judged=_judged_on(dataset, name, run)) for name, run in found]
+    shared = _shared(found)
+    if not shared:
+        each = "; ".join(f"{name} on {', '.join(_datasets(run))}" for name, run in found)
+        raise DataError(f"runs were judged on no data set in common ({each}); compare runs of one data set")
+    dataset = shared[-1]
+    runs = [Compared(name=name, contents=run, judged=_judged_on(dataset, run)) for name, run in found]
     for other in runs[1:]:
         changed = changed_labels(_firsts(runs[0]), [record.example for record in _firsts(other)])
         if changed:
@@ -119,7 +123,7 @@ def comparison_page(
         findings="\n".join(map(finding_item, _best_first(findings))),
         table=_table(runs),
         differences=_differences(runs),
-        notes=note_items([*notes, *_counts(runs), *_off_scale(runs)]),
+        notes=note_items([*notes, *_others(runs), *_counts(runs), *_off_scale(runs)]),
         data=as_script_text(
             {
                 "runs": [_run_data(run) for run in runs],
@@ -153,11 +157,22 @@ def _named(run: Compared) -> Judged:
     return replace(run.judged, name=run.name)
 
 
-def _judged_on(dataset: str, name: str, run: RunContents) -> Judged:
-    on_it = [judged for judged in run.judged if judged.dataset == dataset]
-    if not on_it:
-        raise DataError(f"{name} was not judged on {dataset}; compare runs of one data set")
-    return on_it[-1]
+def _datasets(run: RunContents) -> list[str]:
+    return [judged.dataset for judged in last_of_each(run.judged)]
+
+
+def _shared(found: Sequence[tuple[str, RunContents]]) -> list[str]:
+    """The data sets that all runs were judged on, in the first one's order."""
+    return [one for one in _datasets(found[0][1]) if all(one in _datasets(run) for _, run in found)]
+
+
+def _others(runs: Sequence[Compared]) -> list[str]:
+    names = ", ".join(_shared([(run.name, run.contents) for run in runs])[:-1])
+    return [f"All were judged on {names} too, which `zoom-iqa report table1` shows."] if names else []
+
+
+def _judged_on(dataset: str, run: RunContents) -> Judged:
+    return next(judged for judged in reversed(run.judged) if judged.dataset == dataset)
 
 
 def _best_first(findings: Sequence[Finding]) -> list[Finding]:

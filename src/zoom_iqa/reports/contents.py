@@ -51,6 +51,11 @@ OF_PAGES = (
 """Figures that pages read."""
 
 
+def last_of_each(judged: Sequence[Judged]) -> list[Judged]:
+    """The last evaluation of each data set, in the order in which data sets first come."""
+    return list({one.dataset: one for one in judged}.values())
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunContents:
     """The figures of a run with the answers they are of, what its stages have logged, by their names, and its

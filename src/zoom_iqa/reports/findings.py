@@ -13,7 +13,7 @@ from zoom_iqa.evaluation.figures import BOOTSTRAP_RESAMPLES, BOOTSTRAP_SEED, Ima
 from zoom_iqa.metrics.differences import CorrelationDifference, correlation_difference
 from zoom_iqa.metrics.intervals import Interval
 from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
-from zoom_iqa.reports.contents import Judged, LogRow, RunContents
+from zoom_iqa.reports.contents import Judged, LogRow, RunContents, last_of_each
 from zoom_iqa.reports.numbers import ends_said
 
 Kind = Literal["plain", "good", "watch"]
@@ -24,6 +24,8 @@ MANY_UNREADABLE = 0.02
 """A share of unreadable answers from which on it is said."""
 SHIFT = 0.25
 """A mean difference of rating and MOS from which on it is said: half the step between two verdicts of people."""
+NO_CHANGE = 0.01
+"""A difference of ratings up to which they are the same; pages draw the same line."""
 AT_THE_ENDS = 5
 """Steps at the beginning and at the end of a log whose means are compared."""
 
@@ -51,9 +53,9 @@ def findings_of(contents: RunContents) -> list[Finding]:
     if contents.run.trained:
         for pair in zip(contents.judged, contents.judged[1:], strict=False):
             said += [change(*pair), *sharpness(*pair)]
-    last = contents.judged[-1]
-    for sentence in (_variety, _unreadable, _shift, _looks):
-        said += sentence(last)
+    for last in last_of_each(contents.judged):
+        for sentence in (_variety, _unreadable, _shift, _looks):
+            said += sentence(last)
     for stage, rows in contents.logs.items():
         said += _learning(stage, rows)
     return said
@@ -66,17 +68,20 @@ def first_rating(record: Record) -> float | None:
 
 
 def gain(record: Record) -> float | None:
-    """How much nearer to the MOS the last rating is than the first, of a trajectory that looked closer; else None."""
+    """How much nearer to the MOS the last rating is than the first, of a trajectory that looked closer; else None.
+
+    To four decimals, so that a hundredth is one.
+    """
     first, last = first_rating(record), record.rating
     if not record.cropped or len(record.steps) < 2 or first is None or last is None:
         return None
-    return abs(first - record.example.mos) - abs(last - record.example.mos)
+    return round(abs(first - record.example.mos) - abs(last - record.example.mos), 4)
 
 
 def looking(images: Sequence[ImageRatings]) -> Looking:
     """The trajectories that looked closer, by what became of their rating; a hundredth is no change."""
     gains = [found for image in images for record in image.trajectories if (found := gain(record)) is not None]
-    helped, hurt = sum(value > 0.01 for value in gains), sum(value < -0.01 for value in gains)
+    helped, hurt = sum(value > NO_CHANGE for value in gains), sum(value < -NO_CHANGE for value in gains)
     return Looking(helped, hurt, len(gains) - helped - hurt)
 
 

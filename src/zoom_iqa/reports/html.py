@@ -46,8 +46,11 @@ def table_cell(figures: Mapping[str, Any], key: str) -> str:
     if isinstance(value, Mapping) and "low" in value:
         return _ends(value)
     if isinstance(value, Mapping):
-        parts = {name: f"{part:.3f}" if isinstance(part, float) else part for name, part in value.items() if part}
-        return ", ".join(f"{name} {part}" for name, part in parts.items()) or "none"
+        counted = {name: part for name, part in value.items() if part or isinstance(part, float)}  # counts of 0 are not
+        parts = (
+            f"{name} {part:.3f}" if isinstance(part, float) else f"{name} {part}" for name, part in counted.items()
+        )
+        return ", ".join(parts) or "none"
     return "" if value is None else printable(f"{value:,}" if isinstance(value, int) else str(value))
 
 

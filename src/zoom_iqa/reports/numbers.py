@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 DIGITS = 4
 """Decimals that files of answers keep."""
 
@@ -24,6 +26,11 @@ def grade_cell(grade: float | None) -> str:
 def figure_cell(value: object) -> str:
     """A figure in a cell; the reason of one that is undefined has no room there."""
     return f"{value:.3f}" if isinstance(value, float) else "undefined"
+
+
+def csv_number(value: float) -> str:
+    """A number in a table's file; empty where it is not defined."""
+    return "" if math.isnan(value) else f"{value:.{DIGITS}f}"
 
 
 def ends_said(low: float, high: float, form: str = ".3f") -> str:

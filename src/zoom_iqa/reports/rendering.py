@@ -37,9 +37,9 @@ def markdown(table: TextTable) -> str:
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     lines = [_markdown_row(row, widths, table.names) for row in cells]
     rule = ["-" * width if place < table.names else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
-    notes = [f"- {note}" for note in table.notes]
+    notes = [f"- {printable(note)}" for note in table.notes]
     body = [lines[0], _markdown_row(rule, widths, 0), *lines[1:]]
-    return "\n".join([f"**{table.title}**", "", *body, "", *notes]) + "\n"
+    return "\n".join([f"**{printable(table.title)}**", "", *body, "", *notes]) + "\n"
 
 
 def mean_and_spread(values: Sequence[float]) -> str:
@@ -58,13 +58,13 @@ def comma_separated(table: TextTable) -> str:
 def latex(table: TextTable) -> str:
     """A booktabs table; the notes are comments before it."""
     columns = "l" * table.names + "r" * (len(table.header) - table.names)
-    rows = [" & ".join(map(_latex_text, row)) + r" \\" for row in (table.header, *table.rows)]
+    rows = [" & ".join(_latex_text(printable(cell)) for cell in row) + r" \\" for row in (table.header, *table.rows)]
     return "\n".join(
         [
-            *(f"% {note}" for note in table.notes),
+            *(f"% {printable(note)}" for note in table.notes),
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_latex_text(table.title)}}}",
+            rf"\caption{{{_latex_text(printable(table.title))}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             rows[0],

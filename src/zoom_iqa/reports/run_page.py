@@ -16,7 +16,7 @@ from zoom_iqa.evaluation.table import FIGURES, titles_of
 from zoom_iqa.metrics.correlation import srcc
 from zoom_iqa.metrics.undefined import value_or_none
 from zoom_iqa.reports.answers import answer_row, expected_and_single, key_of, most_telling_first, rollout_row
-from zoom_iqa.reports.contents import Judged, RunContents
+from zoom_iqa.reports.contents import Judged, RunContents, last_of_each
 from zoom_iqa.reports.curves import charts_of
 from zoom_iqa.reports.findings import findings_of
 from zoom_iqa.reports.html import as_script_text, filled, finding_item, note_items, table_cell
@@ -165,8 +165,18 @@ def _introduction(contents: RunContents) -> str:
 
 
 def _tiles(judged: Sequence[Judged]) -> str:
-    """The few figures of the last evaluation that are looked for first, beside those of the one before it."""
-    last, before = judged[-1], judged[-2] if len(judged) > 1 and judged[-2].dataset == judged[-1].dataset else None
+    """A row of tiles for each data set, under its name where there are several."""
+    lasts = last_of_each(judged)
+    rows = []
+    for last in lasts:
+        same = [one for one in judged if one.dataset == last.dataset]
+        name = f"<h3>{escape(printable(last.dataset))}</h3>" if len(lasts) > 1 else ""
+        rows.append(f'{name}<div class="tiles">{_tiles_of(last, same[-2] if len(same) > 1 else None)}</div>')
+    return "\n".join(rows)
+
+
+def _tiles_of(last: Judged, before: Judged | None) -> str:
+    """The few figures of an evaluation that are looked for first, beside those of the one before it."""
     tiles = []
     for key, title in TILES.items():
         if key not in last.figures:

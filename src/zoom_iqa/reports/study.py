@@ -30,7 +30,7 @@ from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interv
 from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.contents import read_contents
 from zoom_iqa.reports.kept import add_rows, kept_file, kept_runs
-from zoom_iqa.reports.numbers import ends_said
+from zoom_iqa.reports.numbers import csv_number, ends_said
 from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
 from zoom_iqa.reports.study_answers import (
@@ -307,7 +307,7 @@ def write_runs(arms: Arms, path: Path, keys: Sequence[str]) -> None:
         DataError: the table is damaged.
     """
     rows = [
-        [arm, str(seed), *(f"{figure_of(run, key):.4f}" for key in keys), str(run.figures["n"])]
+        [arm, str(seed), *(csv_number(figure_of(run, key)) for key in keys), str(run.figures["n"])]
         for arm, runs in arms.items()
         for seed, run in runs.items()
     ]

@@ -14,6 +14,8 @@ FIGURES = {
     "images": "n",
     "SRCC": "srcc",
     "SRCC expected": "srcc_expected",
+    "accuracy": "accuracy",
+    "order flips": "order_flip_rate",
     "PLCC (raw)": "plcc",
     "pair accuracy": "pair_accuracy",
     "RMSE": "rmse",
@@ -26,25 +28,28 @@ FIGURES = {
 
 
 def sweep_table(folder: Path) -> TextTable:
-    """The runs below the folder of a multirun, the highest SRCC first; notes name those that have not ended.
+    """The runs below the folder of a multirun, the highest SRCC first, or accuracy where images are compared.
+
+    Figures that no run has are left out; notes name the runs that have not ended.
 
     Raises:
         DataError: none has ended.
     """
     runs, open_runs = read_multirun(folder)
     keys = differing(runs)
-    ordered = sorted(runs, key=lambda run: -_number(_last(run).get("srcc")))
+    ordered = sorted(runs, key=lambda run: -_number(_last(run).get("accuracy", _last(run).get("srcc"))))
+    figures = {title: key for title, key in FIGURES.items() if any(key in _last(run) for run in runs)}
     rows = [
         [
             str(run.path.relative_to(folder)),
             *(config_value(values_of(run).get(key)) for key in keys),
-            *(shown(_last(run).get(figure)) for figure in FIGURES.values()),
+            *(shown(_last(run).get(figure)) for figure in figures.values()),
         ]
         for run in ordered
     ]
     return TextTable(
         title=f"{folder}: {len(runs)} runs, the last stage of each",
-        header=["run", *keys, *FIGURES],
+        header=["run", *keys, *figures],
         names=1 + len(keys),
         rows=rows,
         notes=[f"not in the table: {line}" for line in open_runs],

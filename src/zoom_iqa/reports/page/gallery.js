@@ -24,11 +24,12 @@ const rated = (value) => (value === null ? "unreadable" : value.toFixed(2));
 const error = (answer) => (answer.rating === null || answer.mos === null || !answer.on_scale ? null
   : answer.rating - answer.mos);
 
+const NO_CHANGE = 0.01; // as the findings have it
 const FILTERS = [
   ["all", () => true, (answer) => 0],
   ["worst errors", (answer) => Math.abs(error(answer)) >= WORST, (answer) => -Math.abs(error(answer))],
-  ["looking helped", (answer) => answer.gain !== null && answer.gain > 0.01, (answer) => -answer.gain],
-  ["looking hurt", (answer) => answer.gain !== null && answer.gain < -0.01, (answer) => answer.gain],
+  ["looking helped", (answer) => answer.gain !== null && answer.gain > NO_CHANGE, (answer) => -answer.gain],
+  ["looking hurt", (answer) => answer.gain !== null && answer.gain < -NO_CHANGE, (answer) => answer.gain],
   ["unreadable", (answer) => answer.unreadable > 0, (answer) => -answer.unreadable],
   ["not well formed", (answer) => !answer.formed, (answer) => 0],
   ["looked closer", (answer) => answer.cropped, (answer) => 0],
@@ -105,7 +106,7 @@ function trackOf(answer) {
   }
   const ratings = answer.steps.map((step) => step.rating).filter((value) => value !== null);
   ratings.forEach((value, index) => {
-    const last = index === ratings.length - 1 && answer.trajectories === 1;
+    const last = index === ratings.length - 1 && answer.trajectories === 1 && answer.rating !== null;
     if (index < ratings.length - 1) track.append(drawing("line", { x1: at(value), x2: at(ratings[index + 1]), y1: 20, y2: 20, stroke: OWN,
       "stroke-width": 3 }));
     track.append(drawing("circle", { cx: at(value), cy: 20, r: last ? 7 : 5, fill: last ? OWN : "#fff", stroke: OWN,
@@ -123,7 +124,7 @@ function wayOf(answer) {
   const line = element("div", { class: "way" },
     several ? `rating ${rated(answer.rating)}, the mean; first answer ${way}` : `rating ${way}`);
   if (answer.mos !== null) line.append(`, people ${answer.mos.toFixed(2)}`);
-  if (answer.gain !== null && Math.abs(answer.gain) > 0.01) {
+  if (answer.gain !== null && Math.abs(answer.gain) > NO_CHANGE) {
     const helped = answer.gain > 0;
     line.append(", ", element("span", { class: helped ? "helped" : "hurt",
       text: `looking ${helped ? "helped" : "hurt"} by ${Math.abs(answer.gain).toFixed(2)}` }));
