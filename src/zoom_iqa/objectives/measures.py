@@ -30,9 +30,9 @@ class Peak:
 
 @dataclass(frozen=True, eq=False)
 class Distinct:
-    """How many of K values occur, divided by a weight: ``counts_K`` and the weight, 0-dimensional."""
+    """How many of D values occur, divided by a weight: ``counts_D`` and the weight, 0-dimensional."""
 
-    counts_K: torch.Tensor
+    counts_D: torch.Tensor
     weight: torch.Tensor
 
 
@@ -79,7 +79,7 @@ def reduce_measures(measures: Mapping[str, Measure], *, reducer: Reducer) -> Mea
         reduced |= {name: Peak(peak) for name, peak in zip(peaks, highest.amax(0), strict=True)}
     for name in names:
         if isinstance(distinct := measures[name], Distinct):
-            reduced[name] = Distinct(reducer.sum(distinct.counts_K), reducer.sum(distinct.weight))
+            reduced[name] = Distinct(reducer.sum(distinct.counts_D), reducer.sum(distinct.weight))
     return reduced
 
 
@@ -92,7 +92,7 @@ def to_floats(measures: Mapping[str, Measure]) -> dict[str, float]:
         if isinstance(measure, Peak) and measure.highest.item() != -torch.inf:
             numbers[name] = measure.highest.item()
         if isinstance(measure, Distinct) and measure.weight.item() != 0:
-            numbers[name] = ((measure.counts_K > 0).sum() / measure.weight).item()
+            numbers[name] = ((measure.counts_D > 0).sum() / measure.weight).item()
     return numbers
 
 
@@ -102,5 +102,5 @@ def _combine(name: str, a: Measure, b: Measure) -> Measure:
     if isinstance(a, Peak) and isinstance(b, Peak):
         return Peak(torch.maximum(a.highest, b.highest))
     if isinstance(a, Distinct) and isinstance(b, Distinct):
-        return Distinct(a.counts_K + b.counts_K, a.weight + b.weight)
+        return Distinct(a.counts_D + b.counts_D, a.weight + b.weight)
     raise TypeError(f"measure {name!r} is a {type(a).__name__} in one part and a {type(b).__name__} in another")

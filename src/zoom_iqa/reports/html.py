@@ -46,11 +46,8 @@ def table_cell(figures: Mapping[str, Any], key: str) -> str:
     if isinstance(value, Mapping) and "low" in value:
         return _ends(value)
     if isinstance(value, Mapping):
-        counted = {name: part for name, part in value.items() if part or isinstance(part, float)}  # counts of 0 are not
-        parts = (
-            f"{name} {part:.3f}" if isinstance(part, float) else f"{name} {part}" for name, part in counted.items()
-        )
-        return ", ".join(parts) or "none"
+        parts = {name: f"{part:.3f}" if isinstance(part, float) else part for name, part in value.items()}
+        return ", ".join(f"{name} {part}" for name, part in parts.items() if part) or "none"  # counts of 0 say nothing
     return "" if value is None else printable(f"{value:,}" if isinstance(value, int) else str(value))
 
 

@@ -144,8 +144,8 @@ def _mean(values: Sequence[float]) -> Mean:
 def _distinct(ratings: Sequence[float], *, images: int) -> Distinct:
     """Of ratings at two decimals, over all images of all processes."""
     steps = torch.tensor([round(rating * 100) for rating in ratings], dtype=torch.int64)
-    counts_K = torch.bincount(steps, minlength=HIGHEST * 100 + 1).double()
-    return Distinct(counts_K, torch.tensor(images, dtype=torch.float64))
+    counts_D = torch.bincount(steps, minlength=HIGHEST * 100 + 1).double()
+    return Distinct(counts_D, torch.tensor(images, dtype=torch.float64))
 
 
 def _readable(rollout: Rollout) -> bool:
