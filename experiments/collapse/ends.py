@@ -20,13 +20,11 @@ from zoom_iqa.reports.study import (
 )
 
 HERE = Path(__file__).parent
-ARMS = ("without", "with", "decided", "high_rate", "high_rate_with")
+ARMS = ("without", "with", "decided")
 EFFECTS = (
     ("KL-Coverage at the answer's digits against none", "with", "without"),
     ("KL-Coverage at deciding digits against none", "decided", "without"),
     ("KL-Coverage at deciding digits against at the answer's", "decided", "with"),
-    ("four times the rate", "high_rate", "without"),
-    ("KL-Coverage against none, four times the rate", "high_rate_with", "high_rate"),
 )
 
 

@@ -16,10 +16,8 @@ declare -A parts=(
   [with]=""
   [decided]="penalties.kl_coverage.digits=decided" # of the rating where the text first writes it
   [without]="penalties=none"
-  [high_rate]="penalties=none grpo.module.optimizer.lr=1.2e-3" # four times the rate: does it collapse at all?
-  [high_rate_with]="grpo.module.optimizer.lr=1.2e-3"
 )
-read -ra arms <<<"${COLLAPSE_ARMS:-without with decided high_rate high_rate_with}"
+read -ra arms <<<"${COLLAPSE_ARMS:-without with decided}"
 
 common=(+experiment=quickstart data.train.scores=koniq data.test.size=1360 "${more[@]}")
 
