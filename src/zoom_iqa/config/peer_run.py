@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.atomic_files import whole_text_file
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.provenance import provenance
 from zoom_iqa.base.run_folder import Metrics, RunFolder
 from zoom_iqa.config import own_labels
 from zoom_iqa.config.announcement import announce_evaluation
@@ -27,6 +28,7 @@ from zoom_iqa.config.help import EVALUATE_PEER_USAGE
 from zoom_iqa.config.kept_config import kept_config, run_folder
 from zoom_iqa.config.machine import check_machine
 from zoom_iqa.data.datasets import ImageBenchmark, ImageDataset
+from zoom_iqa.data.fingerprint import fingerprint
 from zoom_iqa.data.validation import validate_items
 from zoom_iqa.evaluation.figures import ratings_csv
 from zoom_iqa.evaluation.table import print_figures
@@ -97,6 +99,8 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     own_labels.say_what_is_assumed(cfg)
     with folder.opened(config_yaml):
         announce_evaluation(folder.path, {"peer": peer_name}, {name: len(data) for name, data in evaluated.items()})
+        data = {images.items()[0].dataset: fingerprint(images.items()) for images in evaluated.values()}
+        folder.write_origin({**provenance("zoom_iqa.evaluate_peer", sys.argv[1:]), "datasets": data})
         metrics = folder.metrics()  # of an earlier call with this config
         for name, images in evaluated.items():
             training = learned_from[name]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from zoom_iqa.base.atomic_files import whole_binary_file
 from zoom_iqa.metrics.diversity import RATING_RANGE
@@ -119,11 +120,16 @@ def _errors(axes: Axes, judged: Judged) -> None:
         axes.scatter(mos, errors, s=6, color=QUIET, linewidths=0, label="an image")
         bins = np.clip(((mos - 1) / 0.5).astype(int), 0, 7)
         places = np.unique(bins)
-        means, spreads = ([function(errors[bins == place]) for place in places] for function in (np.mean, np.std))
+        means, spreads = ([function(errors[bins == place]) for place in places] for function in (np.mean, _spread))
         label = "mean and spread by half a point"
         axes.errorbar(1.25 + 0.5 * places, means, yerr=spreads, fmt="o", color=OWN, capsize=3, label=label)
         axes.legend(fontsize=8)
     _named(axes, "error by opinion score", "opinion score", "rating - MOS")
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """The sample's standard deviation, as on the page; 0 of one value."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _learning(axes: Axes, logs: Mapping[str, Sequence[LogRow]]) -> None:

@@ -70,6 +70,9 @@ def test_the_folder_is_an_evaluations_and_goes_into_the_table(images: Path, tmp_
     folder = tmp_path / "niqe"
     metrics = run("niqe", images, folder, "split=test")
     assert json.loads((folder / "metrics.json").read_text()) == metrics
+    origin = json.loads((folder / "origin.json").read_text())
+    assert origin["command"].startswith("python -m zoom_iqa.evaluate_peer")
+    assert list(origin["datasets"]) == ["mine"]
     scores = list(csv.DictReader((folder / "mine" / "scores.csv").read_text().splitlines()))
     assert [row["id"] for row in scores] == [f"test{number}.png" for number in range(4)]
     assert all(float(row["rating"]) < 0 for row in scores)
