@@ -163,6 +163,6 @@ class Replicated:
 
 
 def _norm(gradients: Sequence[Tensor]) -> Tensor:
-    """The norm of all gradients together, in float32 whatever they are in, as a sharded model's is."""
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
+    """The norm of all gradients together, at least in float32, as a sharded model's is."""
+    norms = [torch.linalg.vector_norm(one, dtype=torch.promote_types(one.dtype, torch.float32)) for one in gradients]
     return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())
