@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +41,7 @@ from zoom_iqa.evaluation.evaluator import Evaluator
 from zoom_iqa.evaluation.figures import answers_csv, figures_of
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.parallel.processes import rank, wait_for_all
+from zoom_iqa.policy.folder import fingerprint_of_files
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.training.fabric import fabric_of, launch
@@ -61,7 +61,6 @@ READ_HERE = (
     "paths.runs",
     "paths.run_dir",
 )
-FINGERPRINT_PIECES, PIECE_BYTES = 64, 4096
 
 
 def run() -> None:
@@ -94,7 +93,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
     check_config(cfg)
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, EVALUATE_USAGE)
-    config_yaml = kept_config(cfg, policy_files=policy_fingerprint(Path(cfg.policy.path)))
+    config_yaml = kept_config(cfg, policy_files=fingerprint_of_files(Path(cfg.policy.path)))
     OmegaConf.resolve(cfg)
     evaluators = _evaluators(cfg)
     folder = RunFolder(run_folder(cfg, name=_policy_name(cfg.policy.path), config_yaml=config_yaml))
@@ -113,7 +112,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
             data = {name: fingerprint(evaluator.examples) for name, evaluator in evaluators.items()}
             folder.write_origin({**provenance("zoom_iqa.evaluate", sys.argv[1:]), "datasets": data})
         wait_for_all()
-        metrics = folder.metrics()  # of an earlier call with this config
+        metrics = figures_with_answers(folder)  # of an earlier call with this config
         for name, evaluator in evaluators.items():
             place = folder.path / name
             predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
@@ -143,21 +142,6 @@ def _evaluators(cfg: DictConfig) -> dict[str, Evaluator]:
     datasets = {name: one.items()[0].dataset for name, one in images.items()}
     require_different(datasets)
     return {datasets[name]: instantiate(cfg.evaluator)(dataset=one) for name, one in images.items()}
-
-
-def policy_fingerprint(folder: Path) -> str | None:
-    """A hash of the names, the sizes and evenly spread pieces of a folder's files; None for a hub id."""
-    if not folder.is_dir():
-        return None
-    digest = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        size = path.stat().st_size
-        digest.update(f"{path.name}:{size}".encode())
-        with path.open("rb") as file:
-            for piece in range(FINGERPRINT_PIECES):
-                file.seek(piece * max(PIECE_BYTES, size // FINGERPRINT_PIECES))
-                digest.update(file.read(PIECE_BYTES))
-    return digest.hexdigest()[:16]
 
 
 def _policy_name(path: str) -> str:

@@ -22,7 +22,6 @@ from zoom_iqa.config.command_line import overrides_of, require_benchmarks, requi
 from zoom_iqa.config.commands import run_command
 from zoom_iqa.config.composition import composed
 from zoom_iqa.config.evaluated_images import evaluated_images, split_images
-from zoom_iqa.config.evaluation_run import policy_fingerprint
 from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import EVALUATE_PEER_USAGE
 from zoom_iqa.config.kept_config import kept_config, run_folder
@@ -34,6 +33,7 @@ from zoom_iqa.evaluation.figures import ratings_csv
 from zoom_iqa.evaluation.table import print_figures
 from zoom_iqa.peers.peer import LearningPeer, Peer
 from zoom_iqa.peers.predictions import peer_figures, predict_all
+from zoom_iqa.policy.folder import fingerprint_of_files
 from zoom_iqa.reports.overview import write_overview
 from zoom_iqa.tasks.task import require_one_image
 
@@ -81,7 +81,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
     check_read(cfg, read=READ_HERE)
     require_benchmarks(cfg, EVALUATE_PEER_USAGE)
     path = OmegaConf.select(cfg, "peer.backbone.policy.path")
-    facts = {} if path is None else {"policy_files": policy_fingerprint(Path(path))}
+    facts = {} if path is None else {"policy_files": fingerprint_of_files(Path(path))}
     config_yaml = kept_config(cfg, **facts)
     OmegaConf.resolve(cfg)
     peer: Peer = instantiate(cfg.peer)
@@ -101,7 +101,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         announce_evaluation(folder.path, {"peer": peer_name}, {name: len(data) for name, data in evaluated.items()})
         data = {images.items()[0].dataset: fingerprint(images.items()) for images in evaluated.values()}
         folder.write_origin({**provenance("zoom_iqa.evaluate_peer", sys.argv[1:]), "datasets": data})
-        metrics = folder.metrics()  # of an earlier call with this config
+        metrics = figures_with_answers(folder)  # of an earlier call with this config
         for name, images in evaluated.items():
             training = learned_from[name]
             if isinstance(peer, LearningPeer) and training is not None:

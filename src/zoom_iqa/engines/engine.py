@@ -13,8 +13,9 @@ class Engine(Protocol):
     """Takes requests and returns generations as they finish, in any order.
 
     ``sampling`` is how tokens of requests without sampling of their own are drawn. A generation's log-probabilities are
-    of the distribution sampled from: banned ids masked, temperature and truncation applied. The same request and
-    weights give the same tokens whatever else is running, to floating-point noise.
+    of the distribution sampled from: banned ids masked, temperature and truncation applied; of a greedy choice, of the
+    whole distribution at the temperature. The same request and weights give the same tokens whatever else is running,
+    to floating-point noise.
     """
 
     sampling: SamplingParams

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,23 +14,31 @@ import torch
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.engines.engine import Engine
 from zoom_iqa.engines.speaker import Speaking
+from zoom_iqa.policy.folder import fingerprint_of_files
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalPolicy:
-    """Loads ``policy`` when it is opened, on a GPU if there is one. ``path`` is its name."""
+    """Loads ``policy`` when it is opened, on a GPU if there is one.
+
+    ``path`` is its name; ``dtype`` and the bounds of an image's pixels are as it is loaded with.
+    """
 
     path: str
+    dtype: str
+    min_pixels: int | None
+    max_pixels: int | None
     policy: Callable[[], Policy]
     engine: Callable[..., Engine]
     features_capacity: int
 
     @property
     def identity(self) -> str:
-        """The policy's name."""
-        return self.path
+        """Its name, its files and how it is loaded: all that decides an answer."""
+        kept = {name: getattr(self, name) for name in ("path", "dtype", "min_pixels", "max_pixels")}
+        return json.dumps({**kept, "files": fingerprint_of_files(Path(self.path))}, sort_keys=True)
 
     @contextmanager
     def opened(self, folder: Path, *, name: str, sampling: SamplingParams) -> Iterator[Speaking]:

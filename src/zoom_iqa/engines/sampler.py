@@ -52,7 +52,7 @@ class Sampler:
 
 
 def draw(logits_RV: Tensor, uniform_R: Tensor, sampling: SamplingParams) -> Draw:
-    """Draw one token for each row of float32 logits, which may be changed; banned ids are at -inf or far below."""
+    """Draw one token for each row of float32 logits, which may be changed; banned ids are far below, not at -inf."""
     if sampling.temperature != 1:
         logits_RV /= sampling.temperature
     if sampling.greedy:
@@ -81,7 +81,7 @@ def check_drawn(logprobs: Sequence[float]) -> None:
     Raises:
         PolicyError: one is no number, as where weights have grown too large.
     """
-    if any(map(math.isnan, logprobs)):
+    if not all(map(math.isfinite, logprobs)):
         raise PolicyError(
             "the policy has no distribution over its next token (nan): its weights are damaged or have grown too "
             "large; take an earlier checkpoint, or train at a lower lr"

@@ -17,10 +17,11 @@ class StopCheck:
         self._ends = frozenset(policy.stop_ids)
         self._strings = tuple(text.encode() for text in stop_strings)
         self._last_bytes = frozenset(text[-1] for text in self._strings)
-        self.window = max(map(len, self._strings), default=1)  # tokens that may matter: each spells at least one byte
+        self.window = max(map(len, self._strings), default=1)  # tokens that may matter, if each spells something
         self._bytes = policy.token_bytes
+        rows = policy.model.lm_head.weight.shape[0]  # may be more than tokens; where logits are NaN the last is drawn
         self._may_end_V = torch.tensor(
-            [i in self._ends or not self._last_bytes.isdisjoint(self._bytes[i]) for i in range(len(policy.tokenizer))]
+            [i in self._ends or not self._last_bytes.isdisjoint(self._bytes[i]) for i in range(rows)]
         )
 
     def __call__(self, ids: Sequence[int]) -> bool:

@@ -86,7 +86,7 @@ prompt = first + "".join("<|image_pad|>" * count + text for count, text in zip(p
 inputs.update(tokenizer(prompt, return_tensors="pt"))
 inputs["mm_token_type_ids"] = (inputs["input_ids"] == model.config.image_token_id).int()
 with torch.inference_mode():
-    tokens = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False)
+    tokens = model.generate(**inputs, max_new_tokens={max_new_tokens}, do_sample=False, repetition_penalty=1.0)
 print(tokenizer.decode(tokens[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 '''
 

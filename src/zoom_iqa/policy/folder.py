@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ CONFIG, WEIGHTS, SHARDS = "config.json", "model.safetensors", "model.safetensors
 TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
 SLOW_TOKENIZER = ("vocab.json", "merges.txt")
 TEMPLATE = "chat_template.jinja"
+PIECES, PIECE_BYTES = 64, 4096
+"""Of each file that a fingerprint is of."""
 PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 OPTIONAL = ("generation_config.json", "special_tokens_map.json", "added_tokens.json", *PROCESSORS)
 
@@ -41,6 +44,21 @@ def most_pixels(folder: Path) -> int | None:
         raise ValueError(f"{PROCESSORS[0]} is damaged")
     bound = (values.get("size") or {}).get("longest_edge") or values.get("max_pixels")
     return None if bound is None else int(bound)
+
+
+def fingerprint_of_files(folder: Path) -> str | None:
+    """A hash of the names, the sizes and evenly spread pieces of a folder's files; None for a hub id."""
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}".encode())
+        with path.open("rb") as file:
+            for piece in range(PIECES):
+                file.seek(piece * max(PIECE_BYTES, size // PIECES))
+                digest.update(file.read(PIECE_BYTES))
+    return digest.hexdigest()[:16]
 
 
 class _Folder:

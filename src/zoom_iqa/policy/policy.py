@@ -78,7 +78,8 @@ class Policy:
     def save(self, folder: Path, *, files: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not.
 
-        Adapters are added to the weights in float32. ``files`` are texts to put beside them, by name.
+        Adapters are added to the weights in float32. ``files`` are texts to put beside them, by name. Of the way in
+        which answers are generated the ids of special tokens are kept alone.
 
         Raises:
             PolicyError: the folder exists.
@@ -86,6 +87,7 @@ class Policy:
         require_new(folder)
         os.environ.setdefault("DS_ACCELERATOR", self.device.type)  # accelerate loads DeepSpeed, which would guess aloud
         with whole_folder(folder) as staging:
+            self.model.generation_config = _plain_generation(self.model.generation_config)
             with _errors_of_the_disk():
                 self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
             self._save_beside(staging, files)
@@ -109,6 +111,12 @@ class Policy:
         self.image_processor.save_pretrained(folder)
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
+
+
+def _plain_generation(config: Any) -> Any:
+    """Its ids alone: a penalty on repetition, which Qwen's own has and no engine here, would give other answers."""
+    ids = {name: getattr(config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    return type(config)(**ids)
 
 
 def require_new(folder: Path) -> None:

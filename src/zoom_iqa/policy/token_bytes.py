@@ -10,7 +10,7 @@ from zoom_iqa.base.types import Span
 
 
 class TokenBytes:
-    """Bytes by token id; a special token, which decoding leaves out, spells nothing."""
+    """Bytes by token id; a special token, which decoding leaves out, spells nothing, nor does an id without a token."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
@@ -44,7 +44,7 @@ class TokenBytes:
             return b""
         if token_id in self._added:
             return self._added[token_id].encode()
-        return bytes(self._byte_of[char] for char in self._tokenizer.convert_ids_to_tokens(token_id))
+        return bytes(self._byte_of[char] for char in self._tokenizer.convert_ids_to_tokens(token_id) or "")
 
 
 def _byte_alphabet() -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from zoom_iqa.base.errors import ConfigError, SessionError
 from zoom_iqa.base.types import Example, Request, Rollout, RolloutGroup, Sample
-from zoom_iqa.engines.engine import Engine
+from zoom_iqa.engines.engine import Engine, Watchable
 from zoom_iqa.rollout.probe import Probe
 from zoom_iqa.tasks.answer import RATING_MAX, RATING_MIN
 from zoom_iqa.tasks.task import Session, Task, derive_seed
@@ -22,6 +22,8 @@ def collect(
     sessions: Iterable[Session], *, engines: Mapping[str, Engine], probes: Mapping[str, Probe] | None = None
 ) -> list[Rollout]:
     """Run every session to its end, and the probes of what came of it; rollouts in the order of the sessions.
+
+    Where it does not come to an end, engines that can be stopped in the middle drop their requests.
 
     Raises:
         ConfigError: a request is for a speaker that ``engines`` does not name.
@@ -111,6 +113,16 @@ class _Loop:
         self._answers: dict[int, dict[str, list[_Running]]] = {}
 
     def run(self, sessions: Iterable[Session]) -> list[Rollout]:
+        try:
+            return self._run(sessions)
+        except BaseException:  # an engine that lives on must not answer later what nobody waits for
+            for engine in self._engines.values():
+                if isinstance(engine, Watchable):
+                    engine.abandon()
+                    engine.release()
+            raise
+
+    def _run(self, sessions: Iterable[Session]) -> list[Rollout]:
         for number, session in enumerate(sessions):
             self._go_on(_Running(session, number, None))
         while any(engine.busy for engine in self._engines.values()):

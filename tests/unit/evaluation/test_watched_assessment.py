@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from support.made_assessments import grey_image
 from zoom_iqa.base.errors import ImageError
 from zoom_iqa.config.assessor import Assessor
 from zoom_iqa.data.embedded.photographs import FOLDER
+from zoom_iqa.engines.native.engine import NativeEngine
 from zoom_iqa.evaluation.assessment import Assessment, Unfinished
 
 
@@ -48,3 +50,19 @@ def test_the_shipped_policy_says_the_same_when_watched_and_after_one_was_given_u
     assert isinstance(last, Assessment)
     # a moment before each turn and one after each token but its first, which comes with the second, and its last
     assert len(moments) == sum(step.tokens - 1 for step in last.records[0].steps)
+
+
+def test_an_assessment_that_is_interrupted_does_not_spoil_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    assessor, photograph = Assessor(), FOLDER / "coffee.jpg"
+    advance, left = NativeEngine._advance, [3]
+
+    def interrupted(self: NativeEngine) -> Any:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return advance(self)
+
+    monkeypatch.setattr(NativeEngine, "_advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        assessor.assess(photograph)
+    assert assessor.assess(photograph) == Assessor().assess(photograph)

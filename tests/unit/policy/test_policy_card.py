@@ -106,6 +106,17 @@ def test_a_card_of_a_policy_that_compares() -> None:
     assert "| grpo | 0.500 | 0.250 | 1.000 | 0.900 | 600 |" in card
 
 
+def test_no_penalty_of_the_base_model_is_saved_with_a_policy(tmp_path: Path) -> None:
+    """Qwen's own generation config has one on repetition, which transformers and servers would apply."""
+    policy = plain_policy()
+    end = policy.model.generation_config.eos_token_id
+    policy.model.generation_config.update(repetition_penalty=1.05, do_sample=True, temperature=1e-6, top_k=1)
+    policy.save(tmp_path / "policy")
+    kept = json.loads((tmp_path / "policy" / "generation_config.json").read_text())
+    assert kept["eos_token_id"] == end
+    assert kept.keys() <= {"bos_token_id", "eos_token_id", "pad_token_id", "transformers_version"}
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_example_says_what_our_engine_says(
     count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

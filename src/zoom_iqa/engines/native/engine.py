@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from zoom_iqa.base.errors import SessionError
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.native.cache import CohortCache
@@ -110,7 +111,13 @@ class NativeEngine:
         )
 
     def refresh(self) -> None:
-        """Read the weights anew and drop what was made by older ones."""
+        """Read the weights anew and drop what was made by older ones.
+
+        Raises:
+            SessionError: a request is under way, which would go on over keys and values of older weights.
+        """
+        if self.busy:
+            raise SessionError("requests are unfinished; finish or abandon them before the weights change")
         self._features.clear()
         self._store.clear()
         self._weights = read_weights(self._policy.model)

@@ -13,7 +13,7 @@ import torch
 
 from support.engine_runs import SAMPLING, assert_same, forwarded_tokens, native, plain, run
 from support.random_policy import build_random_policy, turn1_prompt, turn2_prompt
-from zoom_iqa.base.errors import ConfigError, PolicyError
+from zoom_iqa.base.errors import ConfigError, PolicyError, SessionError
 from zoom_iqa.base.types import Message, Request
 from zoom_iqa.engines.native.engine import NativeEngineRecipe
 from zoom_iqa.policy.log_probabilities import Likelihood
@@ -242,6 +242,31 @@ def test_models_it_does_not_know_are_refused() -> None:
         native(policy)
 
 
+def with_unused_rows(policy: Policy, count: int) -> Policy:
+    """The policy with rows of its head that are of no token, as Qwen's checkpoints have them."""
+    policy.model.resize_token_embeddings(len(policy.tokenizer) + count)
+    return Policy(
+        model=policy.model, tokenizer=policy.tokenizer, image_processor=policy.image_processor, image_cache=64
+    )
+
+
+def test_rows_of_the_head_without_a_token_are_never_drawn() -> None:
+    policy = with_unused_rows(build_random_policy(), 64)
+    with torch.no_grad():
+        policy.model.lm_head.weight[320:] = 3 * policy.model.lm_head.weight[:64]
+    answers = run(native(policy), requests({"short": 6})).values()
+    assert max(token for answer in answers for token in answer.token_ids or ()) < 320
+
+
+def test_weights_do_not_change_under_a_request(random_policy: Policy) -> None:
+    engine = native(random_policy)
+    engine.submit(requests({"short": 1})[0])
+    with pytest.raises(SessionError, match="requests are unfinished"):
+        engine.refresh()
+    engine.abandon()
+    engine.refresh()
+
+
 def test_an_idle_engine_returns_nothing(random_policy: Policy) -> None:
     engine = native(random_policy)
     assert not engine.busy
@@ -250,8 +275,11 @@ def test_an_idle_engine_returns_nothing(random_policy: Policy) -> None:
 
 @pytest.mark.parametrize("sampled", [{}, {"greedy": True}, {"top_k": 5, "top_p": 0.9}], ids=str)
 @pytest.mark.parametrize("engine", [native, plain])
-def test_a_policy_whose_weights_are_not_finite_is_one_line(engine: Any, sampled: dict[str, Any]) -> None:
-    policy = build_random_policy()
+@pytest.mark.parametrize("unused_rows", [0, 64])
+def test_a_policy_whose_weights_are_not_finite_is_one_line(
+    unused_rows: int, engine: Any, sampled: dict[str, Any]
+) -> None:
+    policy = with_unused_rows(build_random_policy(), unused_rows)
     with torch.no_grad():
         policy.model.model.language_model.norm.weight.fill_(math.nan)
     with pytest.raises(

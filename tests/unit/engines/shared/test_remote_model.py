@@ -21,11 +21,11 @@ from support.shared_models import NativeServed, Sharing, sharing
 from zoom_iqa.base.errors import ConfigError, PolicyError, ServerError
 from zoom_iqa.base.types import Generation, Request
 from zoom_iqa.engines.vllm.engine import VllmEngine
-from zoom_iqa.engines.vllm.serving import Completion, ServedRequest
+from zoom_iqa.engines.vllm.serving import Completion, ServedImage, ServedRequest
 from zoom_iqa.engines.vllm.shared import remote
 from zoom_iqa.engines.vllm.shared.http_server import ANSWERS
 from zoom_iqa.engines.vllm.shared.recipe import VllmServerRecipe
-from zoom_iqa.engines.vllm.shared.wire import request_bytes
+from zoom_iqa.engines.vllm.shared.wire import request_bytes, request_of
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 
@@ -270,3 +270,13 @@ def test_a_policy_without_a_distribution_is_one_line(random_policy: Policy, ther
 def test_values_that_cannot_work_are_refused(name: str, value: Any, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         VllmServerRecipe(**{**VALUES, name: value})
+
+
+def test_two_images_of_the_same_pixels_are_sent() -> None:
+    """The vision cache has one tensor for both."""
+    states = torch.arange(6.0).view(2, 3)
+    images = tuple(ServedImage("a", (1, 2, 4), span, states) for span in ((0, 2), (3, 5)))
+    raw = request_bytes(ServedRequest("k", [1], images, SAMPLING, seed=0), trainer="t", number=0, weights="w")
+    read, _ = request_of(raw)
+    assert [image.span for image in read.images] == [(0, 2), (3, 5)]
+    assert all(torch.equal(image.features_MH, states) for image in read.images)

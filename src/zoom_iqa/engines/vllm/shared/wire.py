@@ -29,7 +29,8 @@ def request_bytes(request: ServedRequest, *, trainer: str, number: int, weights:
         "sampling": dataclasses.asdict(request.sampling),
         "images": [(image.key, image.grid, image.span) for image in request.images],
     }
-    states = {f"{place}": image.features_MH.cpu().contiguous() for place, image in enumerate(request.images)}
+    # copies: two images of the same pixels are one tensor, which safetensors refuses to write twice
+    states = {f"{place}": image.features_MH.cpu().clone() for place, image in enumerate(request.images)}
     return safetensors.torch.save(states, metadata={SAID: json.dumps(said)})
 
 
