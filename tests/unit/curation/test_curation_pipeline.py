@@ -276,7 +276,7 @@ def test_labels_that_were_corrected_are_not_mixed_with_the_old(tmp_path: Path, m
     first, *others = Pictures().items()
     corrected = [rated_example(id=first.id, dataset="faults", mos=4.5), *others]
     monkeypatch.setattr(Pictures, "items", lambda self: corrected)
-    with pytest.raises(DataError, match=r"(?s)trajectories\.jsonl holds answers .*faults:sound: 1\.0 then, 4\.5 now"):
+    with pytest.raises(DataError, match=r"(?s)trajectories\.jsonl holds answers .*faults:sound: 1 then, 4\.5 now"):
         run(tmp_path, Faulty())
     assert (tmp_path / "verdicts.jsonl").read_bytes() == before
     for name in ("trajectories", "vrf", "hacf"):  # what the message says to do

@@ -111,7 +111,7 @@ def test_predictions_of_other_labels_are_refused(tmp_path: Path) -> None:
     predict_all(Darkness(), BrightnessSet(MOS), path=path, title=None)
     with pytest.raises(DataError, match="other labels") as raised:
         predict_all(Darkness(), BrightnessSet([1.0, 4.5]), path=path, title=None)
-    assert raised.value.rows == ("grey:1.png: 4.0 then, 4.5 now",)
+    assert raised.value.rows == ("grey:1.png: 4 then, 4.5 now",)
 
 
 @pytest.mark.parametrize(
