@@ -19,7 +19,7 @@ from support.made_rollouts import reading, record
 from zoom_iqa.base.errors import ConfigError, FailureReason
 from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.types import Example, Mos, ParseFailure, Sample, rated_example
+from zoom_iqa.base.types import Example, Mos, ParseFailure, Reading, Sample, rated_example
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.evaluation.figures import figures_of, ratings_by_image, ratings_csv
 from zoom_iqa.evaluation.looks import look_figures
@@ -134,6 +134,14 @@ def test_intervals_draw_photographs(figure: str) -> None:
     assert figures_of(alone, None)[figure]["units"] == 12
 
 
+def test_the_interval_of_expected_ratings_is_of_their_order() -> None:
+    """Expected ratings in the very order of the scores, on no line with them: every resample's SRCC is 1."""
+    means = (1.0, 1.1, 1.2, 1.3, 5.0)
+    records = [expecting(record(f"i{n}", mos=1.0 + n), mean=mean) for n, mean in enumerate(means)]
+    interval = figures_of(records, None)["srcc_expected_interval"]
+    assert (interval["low"], interval["high"]) == pytest.approx((1.0, 1.0))
+
+
 def test_single_answers_are_the_mean_over_rounds() -> None:
     """The mean of two answers may be right where each of them is not."""
     ratings = {"a": (1.0, 2.0), "b": (3.0, 1.0), "c": (2.0, 5.0), "e": (5.0, 4.0)}
@@ -205,6 +213,16 @@ def test_scores_file_keeps_mean_and_spread() -> None:
     }
     assert (rows[1]["rating"], rows[1]["spread"], rows[1]["readable"]) == ("2.0000", "", "1")
     assert (rows[3]["rating"], rows[3]["readable"]) == ("", "0")
+
+
+@pytest.mark.parametrize(
+    ("rating", "written"),
+    [(0.00123456, "0.001235"), (-0.00123456, "-0.001235"), (0.0123456, "0.0123"), (0.0, "0.0000"), (-8.0, "-8.0000")],
+)
+def test_a_small_score_on_a_scale_of_its_own_keeps_four_digits(rating: float, written: str) -> None:
+    made = record("a", mos=3.0)
+    read = replace(made.steps[0], reading=Reading(values={"rating": rating}, well_formed=True))
+    assert ratings_csv([replace(made, steps=(read,))]).splitlines()[1] == f"a,3.0000,{written},,1,1,"
 
 
 def test_trajectories_are_in_order_of_their_number() -> None:

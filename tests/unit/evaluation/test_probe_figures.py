@@ -44,7 +44,22 @@ def test_a_probe_cannot_be_named_as_a_figure_is() -> None:
         if kind in ("srcc", "plcc", "n") and rest:
             with pytest.raises(ConfigError, match=rf"probes\.{rest}: there is a figure"):
                 check_names([rest])
+    for name in ("human_text", "human_texts"):
+        with pytest.raises(ConfigError, match=rf"probes\.{name}: there is a figure srcc_{name} or n_{name} already"):
+            check_names([name])
     check_names(["caption", "description", "judge"])
+
+
+def test_the_gap_s_interval_draws_photographs() -> None:
+    """Five images of three photographs."""
+    alone = [image(n, SHOWN[n], SAID[n]) for n in range(5)]
+    together = [
+        [replace(one, example=replace(one.example, reference_id=f"photograph{n // 2}")) for one in records]
+        for n, records in enumerate(alone)
+    ]
+    for metric in ("srcc", "plcc"):
+        units = [figures(images)[f"{metric}_gap_interval_caption"]["units"] for images in (alone, together)]  # type: ignore[index]
+        assert units == [5, 3]
 
 
 def test_equal_ratings_have_no_gap() -> None:

@@ -14,6 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from support.made_rollouts import choice_record, record
+from support.made_run_folder import answer, run_folder
 from support.made_sriqa import SCORES, name_of
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
@@ -99,6 +100,16 @@ def test_ratings_make_choices_of_all_pairs_of_a_photograph(tmp_path: Path) -> No
     assert (row["order bias"], row["unreadable"], row["pairs"]) == ("0.00", "8", "20")
     (banded,) = rows(f"ratings={folder}", "--band", "0.4")[8:]
     assert banded["accuracy"] == "55.00"  # x1 loses Original's with SUPIR and HGGT, which are 10 of 100 away
+
+
+def test_ratings_of_a_training_run_are_those_after_its_last_stage(tmp_path: Path) -> None:
+    stages = {
+        name: [answer("low", 2.0, low, photograph="x"), answer("high", 4.0, high, photograph="x")]
+        for name, low, high in (("sft", 4.0, 2.0), ("grpo", 2.0, 4.0))
+    }
+    folder = run_folder(tmp_path / "run", stages, config={"benchmark": {"name": "made"}})
+    (row,) = rows(f"trained={folder}")[8:]
+    assert (row["method"], row["pairs of"], row["accuracy"], row["pairs"]) == ("trained", "made", "100.00", "1")
 
 
 def test_ratings_on_the_pairs_of_a_run_that_compares(tmp_path: Path) -> None:
