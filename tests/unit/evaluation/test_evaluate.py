@@ -17,6 +17,7 @@ from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record
+from zoom_iqa.config import evaluation_run
 from zoom_iqa.config.evaluation_run import compose_config, evaluate
 from zoom_iqa.data.references import Reference, write_references
 from zoom_iqa.evaluation.table import print_figures
@@ -256,6 +257,21 @@ def test_two_processes_of_torchrun_end_as_one(policy: Path, images: Path, finish
 def test_the_embedded_set_beside_another(policy: Path, images: Path, tmp_path: Path) -> None:
     metrics = run(policy, images, tmp_path / "run", "benchmark=embedded", "limit=3")
     assert {name: figures["n"] for name, figures in metrics.items()} == {"embedded": 3, "mine": 3}
+
+
+def test_figures_of_two_data_sets_stay_while_they_are_made_again(
+    policy: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = (policy, images, tmp_path / "run", "benchmark=embedded", "limit=1")
+    metrics = run(*given)
+    seen = []
+
+    def drawn(folder: Path) -> None:
+        seen.append(json.loads((folder / "metrics.json").read_text()))
+
+    monkeypatch.setattr(evaluation_run, "write_overview", drawn)
+    assert run(*given) == metrics
+    assert seen == [metrics, metrics]
 
 
 def test_views_ask_again_from_the_words_and_references_are_compared_with(

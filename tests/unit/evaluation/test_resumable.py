@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from support.made_rollouts import record
+from support.made_rollouts import choice_record, record
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
+from zoom_iqa.base.types import Mos, Preference
 from zoom_iqa.evaluation.resumable import predict_missing
 
 
@@ -29,3 +32,46 @@ def test_more_samples_stand_beside_those_that_are_there(names: str, tmp_path: Pa
     assert [(one.example.id, one.sample, one.rating) for one in found] == expected
     assert file.read() == found
     assert len(file.path.read_bytes().splitlines()) == len(found)
+
+
+def kept(path: Path, *records: Record) -> RecordFile[Record]:
+    """The records in a file."""
+    with RecordFile(path / "predictions.jsonl", RecordCodec()) as file:
+        file.append(records)
+    return file
+
+
+def nothing(indices: Sequence[int]) -> Iterator[list[Record]]:
+    """Asked about no image."""
+    assert not indices
+    return iter(())
+
+
+def test_kept_answers_have_what_the_data_set_says_of_their_images_now(tmp_path: Path) -> None:
+    before = [record("a", rating=1.0), record("b", rating=2.0)]
+    file = kept(tmp_path, *before)
+    now = [
+        replace(before[0].example, reference_id="photograph", references=("sharp",)),
+        replace(before[1].example, reference_id="photograph", references=("soft", "dim")),
+    ]
+    found = predict_missing(file.path, now, samples=1, predict=nothing, title=None)
+    assert [one.example for one in found] == now
+    assert [(one.rating, one.steps) for one in found] == [(one.rating, one.steps) for one in before]
+    assert file.read() == found
+
+
+def test_kept_answers_under_another_score_are_refused(tmp_path: Path) -> None:
+    file = kept(tmp_path, record("a", mos=3.0))
+    other = replace(record("a").example, target=Mos(mean=3.5), reference_id="photograph")
+    with pytest.raises(DataError, match="made with other labels") as raised:
+        predict_missing(file.path, [other], samples=1, predict=nothing, title=None)
+    assert raised.value.rows == ("d:a: 3 then, 3.5 now",)
+
+
+def test_kept_choices_between_images_in_the_other_order_are_refused(tmp_path: Path) -> None:
+    file = kept(tmp_path, choice_record("Similar", "Similar"))
+    example = choice_record("Similar", None).example
+    other = replace(example, target=Preference(choice="Similar", pair="a vs b", swapped=True))
+    with pytest.raises(DataError, match="made with other labels") as raised:
+        predict_missing(file.path, [other], samples=1, predict=nothing, title=None)
+    assert raised.value.rows == ("pairs:a vs b: Similar then, Similar, swapped now",)

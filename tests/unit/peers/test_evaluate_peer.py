@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.config import peer_run
 from zoom_iqa.config.peer_run import compose_config, evaluate_peer
 from zoom_iqa.data.embedded.images import EmbeddedSet
 from zoom_iqa.policy.shipped import shipped_policy_folder
@@ -112,6 +113,22 @@ def test_a_peer_learns_from_the_embedded_set_too(tmp_path: Path) -> None:
     learned_from = EmbeddedSet(split="train", size=6, **RECIPE)
     assert list(ratings) == pytest.approx([statistics.fmean(item.mos for item in learned_from.items())])
     assert metrics["embedded"]["n"] == 4
+
+
+def test_figures_of_two_data_sets_stay_while_they_are_made_again(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ("benchmark=embedded", "benchmarks.embedded.sizes.train=6", "benchmarks.embedded.sizes.test=4")
+    metrics = run("mean", images, tmp_path / "mean", "split=test", *small)
+    seen = []
+
+    def drawn(folder: Path) -> None:
+        seen.append(json.loads((folder / "metrics.json").read_text()))
+
+    monkeypatch.setattr(peer_run, "write_overview", drawn)
+    assert run("mean", images, tmp_path / "mean", "split=test", *small) == metrics
+    assert metrics.keys() == {"mine", "embedded"}
+    assert seen == [metrics, metrics]
 
 
 def test_no_benchmark_shows_the_usage() -> None:

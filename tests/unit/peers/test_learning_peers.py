@@ -11,7 +11,8 @@ from PIL import Image
 
 from support.labelled_images import BrightnessSet
 from support.reference_photographs import photograph
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import ConfigError, DataError, ImageError
+from zoom_iqa.base.types import Sample
 from zoom_iqa.peers.backbone import WEIGHTS, EfficientNetLite0
 from zoom_iqa.peers.mean import MeanPredictor
 from zoom_iqa.peers.parameter_files import file_of_package
@@ -27,6 +28,24 @@ class Brightness:
     def features(self, image: Image.Image) -> np.ndarray:
         level = float(np.asarray(image)[0, 0, 0])
         return np.array([np.sin(level), level, 7.0])
+
+
+class Bright(Brightness):
+    """Has no features of images darker than a score of 3."""
+
+    def features(self, image: Image.Image) -> np.ndarray:
+        if np.asarray(image)[0, 0, 0] < 120:
+            raise ImageError("too dark")
+        return super().features(image)
+
+
+class Unreadable(BrightnessSet):
+    """Its third file is damaged."""
+
+    def __getitem__(self, index: int) -> Sample:
+        if index == 2:
+            raise ImageError("2.png is damaged")
+        return super().__getitem__(index)
 
 
 def grey(level: int) -> Image.Image:
@@ -48,6 +67,30 @@ def test_ridge_learns_a_linear_score_that_may_leave_the_scale() -> None:
     assert peer.score(grey(110)) == pytest.approx(2.75, abs=0.05)
     assert peer.score(grey(0)) < 1.0
     assert peer.score(grey(255)) > 5.0
+
+
+def test_images_without_features_are_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    peer = RidgeRegression(backbone=Bright(), strengths=STRENGTHS)
+    peer.fit(BrightnessSet([1.0, 3.0, 2.0, 4.0, 5.0]))
+    assert peer.score(grey(180)) == pytest.approx(4.5, abs=0.1)
+    assert capsys.readouterr().err == "ridge: 2 images have no features to learn from: grey:0.png: too dark\n"
+    with pytest.raises(DataError, match="features of at least 3 images; got 2") as raised:
+        peer.fit(BrightnessSet([1.0, 3.0, 2.0, 4.0]))
+    assert raised.value.rows == ("grey:0.png: too dark", "grey:2.png: too dark")
+
+
+def test_a_file_that_cannot_be_read_is_not_left_out() -> None:
+    peer = RidgeRegression(backbone=Brightness(), strengths=STRENGTHS)
+    with pytest.raises(ImageError, match=r"^2\.png is damaged"):
+        peer.fit(Unreadable([1.0, 2.0, 3.0, 4.0, 5.0]))
+
+
+def test_a_channel_that_never_changes_says_nothing_of_another_value() -> None:
+    """The mean of three times 0.1 is rounded, so that their deviation is not 0."""
+    level = np.array([1.0, 2.0, 3.0])
+    found = fit_ridge(np.column_stack([level, np.full(3, 0.1)]), level, STRENGTHS)
+    assert np.full(3, 0.1).std() > 0
+    assert found(np.array([2.0, 0.5])) == found(np.array([2.0, 0.1])) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("peer", [MeanPredictor(), RidgeRegression(backbone=Brightness(), strengths=STRENGTHS)])

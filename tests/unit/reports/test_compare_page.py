@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.browser import covered_titles, opened
-from support.made_run_folder import UNREADABLE, answer, run_folder
+from support.made_run_folder import UNREADABLE, answer, evaluation_folder, run_folder
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.records import Record
 from zoom_iqa.config import run_report
@@ -142,3 +142,44 @@ def test_different_numbers_of_images_are_said(tmp_path: Path) -> None:
     page = comparison_page(compared([("few", few), ("many", many)]), [], {}, [])
     assert "Runs were judged on different images (6, 12, 6 of them by all): figures in the table are of" in page
     assert "on 6 images" in page
+
+
+def test_of_two_stages_the_last_is_compared(tmp_path: Path) -> None:
+    stages = {"sft": answers(wrong=2, off=1.6), "grpo": answers(wrong=9, off=-2.0)}
+    folders = [
+        run_folder(tmp_path / "two", stages),
+        run_folder(tmp_path / "one", {"sft": answers(wrong=2, off=1.6)}),
+    ]
+    two, one = compared([(folder.name, folder) for folder in folders])
+    assert (two.judged.name, one.judged.name) == ("grpo", "sft")
+    assert [(row["id"], row["ratings"]) for row in disagreed([two, one])[:2]] == [
+        ("i9", [pytest.approx(1.75), pytest.approx(3.75)]),
+        ("i2", [pytest.approx(2.0), pytest.approx(3.6)]),
+    ]
+
+
+def judged_on(path: Path, *datasets: str) -> tuple[str, Path]:
+    """An evaluation of these data sets under its folder's name."""
+    records = [answer(f"i{n}", 1.5 + n, 1.5 + n, dataset=dataset) for dataset in datasets for n in range(3)]
+    return path.name, evaluation_folder(path, records)
+
+
+def test_runs_are_compared_on_the_data_set_that_all_were_judged_on(tmp_path: Path) -> None:
+    both, alone = judged_on(tmp_path / "both", "koniq", "livew"), judged_on(tmp_path / "alone", "koniq")
+    for named in ([both, alone], [alone, both]):
+        runs = compared(named)
+        assert [run.judged.dataset for run in runs] == ["koniq", "koniq"]
+        assert "All were judged on" not in comparison_page(runs, [], {}, [])
+
+
+def test_runs_without_a_common_data_set_are_listed(tmp_path: Path) -> None:
+    named = [judged_on(tmp_path / "a", "koniq", "livew"), judged_on(tmp_path / "b", "spaq")]
+    with pytest.raises(DataError, match=r"no data set in common \(a on koniq, livew; b on spaq\); compare runs of one"):
+        compared(named)
+
+
+def test_a_second_common_data_set_is_named_in_a_note(tmp_path: Path) -> None:
+    runs = compared([judged_on(tmp_path / "a", "koniq", "livew"), judged_on(tmp_path / "b", "livew", "koniq")])
+    page = comparison_page(runs, [], {}, [])
+    assert "2 runs on livew" in page
+    assert "All were judged on koniq too, which `zoom-iqa report table1` shows." in page

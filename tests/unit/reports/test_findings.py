@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.made_run_folder import UNREADABLE, answer, run_folder
+from support.made_run_folder import UNREADABLE, answer, evaluation_folder, on_own_scale, run_folder
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
@@ -55,6 +55,11 @@ def test_trajectories_that_looked_are_counted_by_what_became_of_them() -> None:
     assert looking(ratings_by_image(records)) == Looking(helped=2, hurt=1, same=1)
 
 
+def test_a_move_of_a_hundredth_is_none() -> None:
+    records = [answer("a", 3.0, 3.02, 3.01, box=BOX), answer("b", 3.0, 3.01, 3.02, box=BOX)]
+    assert looking(ratings_by_image(records)) == Looking(helped=0, hurt=0, same=2)
+
+
 def test_a_stage_that_orders_better_is_said_to_be_higher(tmp_path: Path) -> None:
     """Against the first stage, whose ratings fall as the scores rise, SRCC goes from -1 to 1."""
     falling = [answer(f"i{n}", 1 + 3 * n / 30, 4 - 3 * n / 30) for n in range(30)]
@@ -76,6 +81,13 @@ def test_equal_answers_cannot_be_told_apart(tmp_path: Path) -> None:
     assert kind == "plain"
     assert "SRCC +0.000" in text
     assert "cannot tell the two apart" in text
+
+
+def test_a_difference_is_over_photographs(tmp_path: Path) -> None:
+    """Six images of two photographs are two draws."""
+    records = [answer(f"i{n}", 1.5 + n / 2, 1.5 + n / 2, photograph=f"photograph{n // 3}") for n in range(6)]
+    kind, text = said(run_folder(tmp_path / "run", {"sft": records, "grpo": records}), "grpo against sft")
+    assert (kind, text.partition("(")[2]) == ("plain", "2 clusters, at least 3 are needed).")
 
 
 def expecting(records: Sequence[Record], means: Sequence[float]) -> list[Record]:
@@ -115,6 +127,22 @@ def test_ratings_that_lie_to_one_side_are_said_to(tmp_path: Path) -> None:
         "watch",
         "sft: ratings lie 0.30 below the opinion scores on average.",
     )
+
+
+def test_ratings_on_a_scale_of_their_own_lie_to_no_side(tmp_path: Path) -> None:
+    folder = on_own_scale(run_folder(tmp_path / "run", {"sft": in_order(9, off=-0.3)}))
+    assert not [finding for finding in findings_of(read_contents(folder)) if "on average" in finding.text]
+
+
+def test_every_data_set_of_an_evaluation_is_spoken_of(tmp_path: Path) -> None:
+    broken = [answer(f"k{n}", 2.0 + n, UNREADABLE if n == 2 else 2.0 + n, dataset="koniq") for n in range(3)]
+    perfect = [answer(f"l{n}", 2.0 + n, 2.0 + n, dataset="livew") for n in range(3)]
+    folder = evaluation_folder(tmp_path / "run", [*broken, *perfect])
+    assert said(folder, "could not be read") == (
+        "watch",
+        "koniq: 1 of 3 answers could not be read (malformed_json 1).",
+    )
+    assert said(folder, "could be read") == ("good", "livew: every one of 3 answers could be read.")
 
 
 def test_scores_on_few_values_are_said_to_have_collapsed(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zoom_iqa.reports.numbers import ends_said, figure_cell, grade_cell, rating_said, rounded
+from zoom_iqa.reports.numbers import csv_number, ends_said, figure_cell, grade_cell, rating_said, rounded
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ from zoom_iqa.reports.numbers import ends_said, figure_cell, grade_cell, rating_
         (figure_cell("undefined (all MOS are equal)"), "undefined"),
         (ends_said(0.1234, 0.5678), "[0.123, 0.568]"),
         (ends_said(-0.1234, 0.5678, form="+.2f"), "[-0.12, +0.57]"),
+        (csv_number(0.123456), "0.1235"),
+        (csv_number(float("nan")), ""),
         (rounded(0.123456), 0.1235),
         (rounded(None), None),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,17 @@ def test_renderings_of_one_table() -> None:
     assert r"50 \% | $\pm$ & 0.5 \\" in lines
     with pytest.raises(ValueError, match="as many cells"):
         TextTable(title="", header=["a"], names=1, rows=[["a", "b"]], notes=[])
+
+
+@pytest.mark.parametrize("rendered", [markdown, latex])
+def test_what_moves_a_terminal_is_written_out(rendered: Callable[[TextTable], str]) -> None:
+    plain, hostile = (
+        rendered(TextTable(title=text, header=[text], names=1, rows=[[text]], notes=[text])).split("\n")
+        for text in ("ab", "a\n\x1b[31mb")
+    )
+    assert len(hostile) == len(plain)
+    assert all(line.isprintable() for line in hostile)
+    assert sum("x1b[31mb" in line for line in hostile) == 4
 
 
 @pytest.mark.parametrize(

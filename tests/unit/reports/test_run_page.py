@@ -14,14 +14,14 @@ from PIL import Image
 
 from support.browser import covered_titles, opened
 from support.made_assessments import chain_answer
-from support.made_run_folder import UNREADABLE, answer, run_folder
+from support.made_run_folder import UNREADABLE, answer, evaluation_folder, on_own_scale, run_folder
 from zoom_iqa.base.errors import DataError, OutputError
 from zoom_iqa.base.records import Record
 from zoom_iqa.base.types import Truth, rated_example
 from zoom_iqa.report import report
 from zoom_iqa.reports.answers import most_telling_first, visible
 from zoom_iqa.reports.contents import read_contents
-from zoom_iqa.reports.html import as_script_text
+from zoom_iqa.reports.html import as_script_text, table_cell
 from zoom_iqa.reports.pictures import pictures_within
 from zoom_iqa.reports.run_page import PICTURE_CHARACTERS, page_of, wanted_pictures
 
@@ -147,6 +147,45 @@ def test_the_most_telling_come_first_and_each_once(made: Path) -> None:
     assert len(names) == 31
 
 
+def test_distance_tells_nothing_of_scores_on_a_scale_of_their_own(tmp_path: Path) -> None:
+    records = [answer(f"i{n}", 1.0 + n, 1.0 + 2 * n) for n in range(3)]
+    folder = run_folder(tmp_path / "run", {"sft": records})
+
+    def names() -> list[str]:
+        images = most_telling_first(read_contents(folder).judged)
+        return [image.trajectories[0].example.id for image in images]
+
+    assert names() == ["i2", "i1", "i0"]
+    on_own_scale(folder)
+    assert names() == ["i0", "i1", "i2"]
+
+
+def test_an_evaluation_has_a_row_of_tiles_for_each_data_set(tmp_path: Path) -> None:
+    """The order of koniq's ratings is the scores', that of livew's is the reverse."""
+    koniq = [answer(f"k{n}", 2.0 + n, 2.0 + n, dataset="koniq") for n in range(3)]
+    livew = [answer(f"l{n}", 2.0 + n, 4.0 - n, dataset="livew") for n in range(3)]
+    page = page_of(read_contents(evaluation_folder(tmp_path / "run", [*koniq, *livew])), [], {}, [])
+    rows = re.findall(r'<h3>(\w+)</h3><div class="tiles"><div><b>(-?\d\.\d+)</b>', page)
+    assert rows == [("koniq", "1.000"), ("livew", "-1.000")]
+    assert page.count('<div class="tiles">') == 2
+
+
+def test_a_training_run_has_one_row_of_tiles_which_is_its_last_stage_s(tmp_path: Path) -> None:
+    stages = {
+        "sft": [answer(f"i{n}", 2.0 + n, 4.0 - n) for n in range(3)],
+        "grpo": [answer(f"i{n}", 2.0 + n, 2.0 + n) for n in range(3)],
+    }
+    page = page_of(read_contents(run_folder(tmp_path / "run", stages)), [], {}, [])
+    (first,) = re.findall(r'<div class="tiles"><div><b>(.*?)</b>.*?<small>(sft: .*?)</small>', page)
+    assert first == ("1.000", "sft: -1.000")
+    assert not re.findall(r"<h3>\w+</h3><div class=.tiles", page)
+
+
+def test_a_measure_of_zero_is_shown_and_a_count_of_zero_is_not() -> None:
+    figures = {"rouge": {"p": 0.5, "r": 0.0, "f1": 0.0}, "failures": {"a": 0}, "mixed": {"a": 0, "b": 2}}
+    assert [table_cell(figures, key) for key in figures] == ["p 0.500, r 0.000, f1 0.000", "none", "b 2"]
+
+
 def test_the_command_writes_it_into_the_folder(made: Path) -> None:
     said = report(["run", str(made)])
     assert re.fullmatch(rf"{re.escape(str(made / 'report.html'))} \(\d+\.\d MB\)\n", said)
@@ -261,6 +300,16 @@ def test_of_several_answers_their_mean_counts_and_each_unreadable_one_is_said(tm
         (card,) = browser.query_selector_all("article.card")
         assert "rating 2.50, the mean; first answer 2.00" in card.inner_text()
         assert "3 answers: 2.00, 3.00, 1 unreadable" in card.inner_text()
+
+
+def test_in_a_browser_a_look_before_an_unreadable_answer_is_not_the_rating(tmp_path: Path) -> None:
+    records = [answer("lost", 3.0, 2.0, UNREADABLE, box=BOX), *(answer(f"i{n}", 1.0 + n, 1.0 + n) for n in range(3))]
+    with opened(page_file(run_folder(tmp_path / "run", {"sft": records}), pictures=False)) as page:
+        page.get_by_role("button", name="all (4)").click()
+        cards = {card.locator("h4").text_content(): card for card in page.locator(".card").all()}
+        fills = {name: card.locator("circle.rating").get_attribute("fill") for name, card in cards.items()}
+    assert fills["lost"] == "#fff"
+    assert {fills[f"i{n}"] for n in range(3)}.isdisjoint({"#fff"})
 
 
 def test_a_method_with_a_scale_of_its_own_stands_on_no_line_from_one_to_five(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from support.made_rollouts import choice_record
 from support.made_run_folder import answer, run_folder
 from zoom_iqa.config.sweeps import SweepSummary
 from zoom_iqa.reports.sweep import sweep_table
@@ -49,6 +50,28 @@ def test_values_that_differ_look_different(tmp_path: Path) -> None:
     assert sorted(row[1:3] for row in table.rows) == [
         ["1.00001e-05", "runs/sft (seed 0)/policy"],
         ["1.00002e-05", "runs/sft (seed 1)"],
+    ]
+
+
+def test_an_undefined_figure_comes_last(tmp_path: Path) -> None:
+    constant = [answer(f"i{n}", 1.5 + n / 4, 3.0) for n in range(10)]
+    for number, records in enumerate([constant, answers(2.0)]):
+        run_folder(tmp_path / str(number), {"sft": records}, config={"seed": number})
+    table = sweep_table(tmp_path)
+    srcc = list(table.header).index("SRCC")
+    assert [(row[0], row[srcc]) for row in table.rows] == [("1", "0.8788"), ("0", "undefined")]
+
+
+def test_runs_that_compare_are_in_the_order_of_their_accuracy(tmp_path: Path) -> None:
+    """Of two questions about one pair the first run has one right, and prefers another image when they are swapped."""
+    for number, second in enumerate(("Image A", "Image B")):
+        asked = [choice_record("Image A", "Image A"), choice_record("Image B", second, swapped=True)]  # type: ignore[arg-type]
+        run_folder(tmp_path / str(number), {"sft": asked}, config={"seed": number})
+    table = sweep_table(tmp_path)
+    assert list(table.header) == ["run", "seed", "images", "accuracy", "order flips", "valid rate", "format rate"]
+    assert [list(row) for row in table.rows] == [
+        ["1", "1", "2", "1", "0", "1", "1"],
+        ["0", "0", "2", "0.5", "1", "1", "1"],
     ]
 
 
