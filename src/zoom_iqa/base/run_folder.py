@@ -20,7 +20,7 @@ from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.base.lock import locked, require_free
 
 CONFIG = "config.yaml"
-METRICS = "metrics.json"
+METRICS, PREDICTIONS = "metrics.json", "predictions.jsonl"
 LOCK = "run.lock"
 SHOWN_DIFFERENCES = 10
 _AGAIN = "remove it, and the run's own command makes it again"
@@ -102,7 +102,7 @@ class RunFolder:
     @property
     def predictions(self) -> Path:
         """Predictions of the last stage evaluated."""
-        return self.path / "predictions.jsonl"
+        return self.path / PREDICTIONS
 
     @property
     def policy(self) -> Path:
@@ -115,7 +115,7 @@ class RunFolder:
 
     def stage_predictions(self, stage: str) -> Path:
         """Predictions made after a stage."""
-        return self.path / "evaluation" / stage / "predictions.jsonl"
+        return self.path / "evaluation" / stage / PREDICTIONS
 
     def publish_predictions(self, stage: str) -> None:
         """Make a stage's predictions those of the run."""
@@ -133,6 +133,11 @@ class RunFolder:
         """
         path = self.path / METRICS
         return read_metrics(path) if path.exists() else {}
+
+    def metrics_with_answers(self) -> Metrics:
+        """Those of the data sets of an evaluation whose answers are there: one whose file was removed is judged anew."""
+        files = {name: self.path / name / PREDICTIONS for name in (found := self.metrics())}
+        return {name: found[name] for name, file in files.items() if file.is_file() and file.stat().st_size}
 
     def write_origin(self, origin: Mapping[str, Any]) -> None:
         """Write down the command, versions and data sets of the start that is at hand."""

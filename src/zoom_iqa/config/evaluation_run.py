@@ -112,7 +112,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
             data = {name: fingerprint(evaluator.examples) for name, evaluator in evaluators.items()}
             folder.write_origin({**provenance("zoom_iqa.evaluate", sys.argv[1:]), "datasets": data})
         wait_for_all()
-        metrics = figures_with_answers(folder)  # of an earlier call with this config
+        metrics = folder.metrics_with_answers()  # of an earlier call with this config
         for name, evaluator in evaluators.items():
             place = folder.path / name
             predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")

@@ -101,7 +101,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
         announce_evaluation(folder.path, {"peer": peer_name}, {name: len(data) for name, data in evaluated.items()})
         data = {images.items()[0].dataset: fingerprint(images.items()) for images in evaluated.values()}
         folder.write_origin({**provenance("zoom_iqa.evaluate_peer", sys.argv[1:]), "datasets": data})
-        metrics = figures_with_answers(folder)  # of an earlier call with this config
+        metrics = folder.metrics_with_answers()  # of an earlier call with this config
         for name, images in evaluated.items():
             training = learned_from[name]
             if isinstance(peer, LearningPeer) and training is not None:

@@ -134,3 +134,11 @@ def test_figures_of_two_data_sets_stay_while_they_are_made_again(
 def test_no_benchmark_shows_the_usage() -> None:
     with pytest.raises(ConfigError, match=r"usage: python -m zoom_iqa\.evaluate_peer"):
         evaluate_peer(compose_config(["peer=niqe"]))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_data_set_whose_answers_were_removed_is_judged_anew(place: int, images: Path, tmp_path: Path) -> None:
+    small = ("benchmark=embedded", "benchmarks.embedded.sizes.train=6", "benchmarks.embedded.sizes.test=4")
+    whole = run("mean", images, tmp_path / "mean", "split=test", *small)
+    (tmp_path / "mean" / list(whole)[place] / "predictions.jsonl").unlink()
+    assert run("mean", images, tmp_path / "mean", "split=test", *small) == whole
