@@ -43,6 +43,8 @@ def require_free(path: Path) -> None:
         ConfigError: a process holds it.
     """
     try:
+        descriptor = os.open(path, os.O_RDWR)  # over NFS an exclusive lock needs a file that may be written
+    except PermissionError:
         descriptor = os.open(path, os.O_RDONLY)
     except (OSError, ValueError):
         return  # there is none

@@ -135,8 +135,9 @@ class RunFolder:
         return read_metrics(path) if path.exists() else {}
 
     def metrics_with_answers(self) -> Metrics:
-        """Those of the data sets of an evaluation whose answers are there: one whose file was removed is judged anew."""
-        files = {name: self.path / name / PREDICTIONS for name in (found := self.metrics())}
+        """Those of an evaluation's data sets whose answers are there: one whose file was removed is judged anew."""
+        found = self.metrics()
+        files = {name: self.path / name / PREDICTIONS for name in found}
         return {name: found[name] for name, file in files.items() if file.is_file() and file.stat().st_size}
 
     def write_origin(self, origin: Mapping[str, Any]) -> None:

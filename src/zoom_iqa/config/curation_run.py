@@ -27,6 +27,7 @@ from zoom_iqa.curation.steps import GENERATOR, RATER, Asking
 from zoom_iqa.data.datasets import ImageDataset
 from zoom_iqa.engines.speaker import Speaker, Speaking
 from zoom_iqa.reports.curation_page import curation_page
+from zoom_iqa.tasks.task import check_examples
 from zoom_iqa.tasks.zoom import ZoomTask
 
 READ_HERE = (
@@ -89,6 +90,7 @@ def curate(cfg: DictConfig) -> Curated | None:
     task = instantiate(cfg.task)
     if not isinstance(task, ZoomTask):
         raise ConfigError("task must be zoom or zoom_released: the questions of VRF are about their answers")
+    check_examples(task, dataset.items())
     pipeline = Pipeline(
         task=task,
         prompts=instantiate(cfg.prompts),

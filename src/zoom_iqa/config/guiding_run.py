@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -72,7 +72,7 @@ def guide(
     """
     if editing is not None:
         _check_places(image, editing)
-    before = load_image(image, max_pixels=None)
+    before = load_image(image, max_pixels=None)  # upright, as it is written
     if editing is not None:
         check_size(*before.size, editing.output)
     count = None if tokenizer is None else token_counter(tokenizer)
@@ -81,7 +81,8 @@ def guide(
     if assessor.is_shipped:
         print(advice(None), file=sys.stderr)
     editor = None if editing is None else _editor(editing, target=target, assessor=assessor, count=count)
-    assessment = assessor.assess(image)
+    seen = image if editing is None or assessor.upright else before  # edits are written, and so judged, upright
+    assessment = replace(assessor.assess(seen), source=image)
     made = guidance_of(assessment, target=TARGETS[target], count=count)
     fields = guidance_fields(assessment, made, repairs_of(assessment), target=target, counted_by=tokenizer)
     if editing is not None and editor is not None:

@@ -37,6 +37,7 @@ from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.engines.speaker import Speaker
 from zoom_iqa.reports.numbers import grade_cell
 from zoom_iqa.tasks.grades import CRITERIA, JUDGE
+from zoom_iqa.tasks.task import require_one_image
 
 READ_HERE = (
     *own_labels.KEYS,
@@ -138,6 +139,8 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
         name: [one for one in records if (key := one.image_key) in chosen or key not in everything]
         for name, records in systems.items()
     }
+    answered = [one.example for records in asked.values() for one in records]
+    require_one_image(answered, who="the judge sees")
     questions = questions_about(asked, prompt=prompt, repeats=cfg.repeats, controls=cfg.controls, seed=cfg.seed)
     if cfg.dry_run:
         count, price = len(questions), output_price(cfg.judge)

@@ -6,7 +6,7 @@ Raters are of two kinds: a model that is asked (``ModelRater``), or a rule on th
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -18,14 +18,14 @@ from zoom_iqa.curation.hints import hints_of, written_hints
 from zoom_iqa.curation.texts import digest_of
 
 _VERDICT = re.compile(r"<verdict>\s*(pass|fail)\s*</verdict>", re.IGNORECASE)
-_SENTENCE = re.compile(r"<sentence\s+n=[\"']?(\d+)[\"']?\s*>\s*(pass|fail)\s*</sentence>", re.IGNORECASE)
+_SENTENCE = re.compile(r"<sentence\s+n=[\"']?(\d{1,6})[\"']?\s*>\s*(pass|fail)\s*</sentence>", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])|\n+")
 SLOTS = ("{rationale}", "{hints}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RaterAnswer:
-    """A rater's answer about a trajectory, as written; ``asked`` names the question, see ``ModelRater.asked``."""
+    """A rater's answer about a trajectory, as written; ``asked`` names the question, see ``ModelRater``."""
 
     dataset: str
     id: str
@@ -64,6 +64,10 @@ class ModelRater:
         """A digest of the question without its trajectory: answers to another question decide nothing here."""
         return digest_of(f"{self.level}\n{self.prompt}")
 
+    def asked_with(self, published: Collection[str]) -> str:
+        """``asked`` where images have hints that were published under these names, in place of measured ones."""
+        return digest_of(f"{self.asked}\n{sorted(published)}") if published else self.asked
+
     def messages(self, sample: Sample, rationale: str) -> tuple[Message, ...]:
         """The question about one trajectory: the image first."""
         shown = numbered(sentences(rationale)) if self.level == "sentence" else rationale
@@ -77,11 +81,11 @@ class ModelRater:
             if len({verdict.lower() for verdict in verdicts}) != 1:
                 return "unrated"
             return None if verdicts[0].lower() == "pass" else "contradiction"
-        outcomes = {int(number): verdict.lower() for number, verdict in _SENTENCE.findall(answer.text)}
+        outcomes = {(int(number), verdict.lower()) for number, verdict in _SENTENCE.findall(answer.text)}
         expected = range(1, len(sentences(rationale)) + 1)
-        if set(outcomes) != set(expected):
+        if sorted(number for number, _ in outcomes) != list(expected):  # one twice has two verdicts
             return "unrated"
-        failed = sum(verdict == "fail" for verdict in outcomes.values())
+        failed = sum(verdict == "fail" for _, verdict in outcomes)
         return "contradiction" if failed > (self.max_failed + ROUNDING) * len(expected) else None
 
 

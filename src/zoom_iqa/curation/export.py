@@ -43,7 +43,8 @@ def _paths(folder: Path, sample: Sample, turns: Sequence[SupervisedTurn]) -> dic
         if not isinstance(part, ImagePart) or part.key in paths:
             continue
         if part.key == own and sample.example.path is not None:
-            paths[part.key] = os.path.relpath(sample.example.path, folder)
+            # of real places: opening folder/../ leads out of where a link leads to
+            paths[part.key] = os.path.relpath(os.path.realpath(sample.example.path), os.path.realpath(folder))
         else:
             paths[part.key] = _saved(folder, part)
     return paths

@@ -56,7 +56,10 @@ def questions_about(
     """
     found: list[Question] = []
     for system, records in systems.items():
-        texts = {one.image_key: (one, conclusion_of(one)) for one in records if one.sample == 0 and conclusion_of(one)}
+        texts: dict[tuple[str, str], tuple[Record, str]] = {}
+        for one in records:
+            if one.sample == 0 and (text := conclusion_of(one)):
+                texts.setdefault(one.image_key, (one, text))
         others = list(texts)
         shift = max(1, len(others) // 2)
         for number, (key, (record, text)) in enumerate(texts.items()):

@@ -168,8 +168,9 @@ def verify(
 
 
 def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelRater) -> tuple[RaterAnswer, ...]:
-    """The rater's answer about each of ``records``, which are those that passed so far."""
+    """The rater's answers about ``records``, which are those that passed so far."""
     wanted = {record.image_key: record for record in records}
+    question_asked = rater.asked_with({one.name for item in asking.dataset.items() for one in item.indicators})
 
     def answer(samples: list[Sample]) -> list[RaterAnswer]:
         asked = [(sample, wanted[sample.example.key]) for sample in samples]
@@ -194,15 +195,15 @@ def rate(path: Path, asking: Asking, records: Sequence[Record], *, rater: ModelR
                         sample=record.sample,
                         text=made.text,
                         finish=made.finish,
-                        asked=rater.asked,
+                        asked=question_asked,
                     )
                 )
         return found
 
     codec = RaterAnswerCodec()
-    missing = _missing(path, codec, asking, wanted, lambda record: (*record.image_key, record.sample, rater.asked))
+    missing = _missing(path, codec, asking, wanted, lambda record: (*record.image_key, record.sample, question_asked))
     found = _append(path, codec, asking, missing, answer, title="HACF")
-    return tuple(one for one in found if one.asked == rater.asked)
+    return tuple(one for one in found if one.asked == question_asked and (one.dataset, one.id) in wanted)
 
 
 def _verification(record: Record, pair: Sequence[Rollout]) -> Verification:

@@ -17,6 +17,7 @@ import threading
 import warnings
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
@@ -72,7 +73,8 @@ _TIFF_SIGNATURES = (b"II*\0", b"MM\0*")
 def load_image(path: str | Path, *, max_pixels: int | None, upright: bool = True) -> Image.Image:
     """The image in ``path`` as RGB with at most ``max_pixels`` pixels (None: what can be decoded), aspect ratio kept.
 
-    ``upright`` false leaves it as it is stored, whatever EXIF says, as the released evaluation does.
+    ``upright`` false leaves it as it is stored, whatever EXIF says, as the released evaluation does; a TIFF is turned
+    as it is decoded, there as here.
 
     Raises:
         ImageError: the file is missing, empty, truncated, of no known format, or too large to decode.
@@ -119,7 +121,7 @@ def shown_image(image: Image.Image, *, max_pixels: int | None, upright: bool = T
     return _reduced(shown, MAX_DECODED_PIXELS if max_pixels is None else max_pixels)
 
 
-def open_image(file: Path | io.BytesIO) -> Image.Image:
+def open_image(file: Path | BinaryIO) -> Image.Image:
     """Open without decoding; our own limit replaces Pillow's, which counts pixels before JPEG's reduced decoding."""
     with _LIMIT_LOCK:
         Image.init()
@@ -148,7 +150,8 @@ def _check_file(path: Path) -> None:
 
 
 def _shown(file: Path | io.BytesIO, max_pixels: int, path: Path, *, upright: bool) -> Image.Image:
-    with open_image(file) as opened:
+    # of a name Pillow maps a plain TIFF into memory, with its sides exchanged where EXIF turns it
+    with file.open("rb") if isinstance(file, Path) else file as raw, open_image(raw) as opened:
         _bound_decoding(opened, max_pixels, path)
         opened.load()
         return _reduced(_in_rgb(opened, upright=upright), max_pixels)

@@ -90,17 +90,21 @@ def read_references(path: Path) -> tuple[Reference, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Attached:
-    """How references and images met: images with a text of ``total``, and texts about images that are not there."""
+    """How references and images met: images with a text of ``total``, how many of them are of the test split that the
+    references have, and texts about images that are not there.
+    """
 
     dataset: str
     total: int
     with_text: int
+    of_test: int
     elsewhere: int
 
     def __str__(self) -> str:
+        of_test = f" ({self.of_test:,} of them of the references' own test split)" if self.of_test else ""
         return (
-            f"references: {self.with_text:,} of {self.total:,} images of {self.dataset} have a text that people wrote; "
-            f"{self.elsewhere:,} texts are about images that are not here"
+            f"references: {self.with_text:,} of {self.total:,} images of {self.dataset} have a text that people "
+            f"wrote{of_test}; {self.elsewhere:,} texts are about images that are not here"
         )
 
 
@@ -131,6 +135,7 @@ class ReferencedImages(Dataset[Sample]):
             dataset=items[0].dataset,
             total=len(items),
             with_text=sum(item.human_text is not None for item in self._items),
+            of_test=len(here & {reference.key for reference in references if reference.split == "test"}),
             elsewhere=sum(reference.key not in here for reference in references),
         )
 

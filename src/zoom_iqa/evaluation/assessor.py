@@ -133,6 +133,11 @@ class ImageAssessor:
                 named = images[number * self._batch_size :]
                 yield self._assessed([_name(image) for image in named[: len(loaded)]], loaded)
 
+    @property
+    def upright(self) -> bool:
+        """Whether images are turned as their EXIF data say before they are judged."""
+        return self._upright
+
     def view(self, image: Source) -> Image:
         """The pixels that are judged.
 

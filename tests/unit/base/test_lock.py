@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -100,3 +102,21 @@ def test_without_locks_of_the_file_system_the_process_is_looked_for(
     path.write_text(json.dumps({"host": "elsewhere", "pid": dead.pid, "since": "then"}))
     with pytest.raises(ConfigError, match=f"process {dead.pid} on elsewhere, since then"):
         require_free(path)
+
+
+def test_a_lock_of_another_machine_that_died_is_no_hindrance_over_nfs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There flock is a lock of fcntl, which needs a file that was opened to be written."""
+    flock = fcntl.flock
+
+    def of_nfs(descriptor: int, how: int) -> None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flock(descriptor, how)
+
+    monkeypatch.setattr(lock.fcntl, "flock", of_nfs)
+    path = tmp_path / "run.lock"
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "since": "then"}))
+    require_free(path)
+    assert path.exists()

@@ -43,6 +43,17 @@ def test_unusable_rows_are_listed_together(tmp_path):
     )
 
 
+def test_an_image_of_several_rows_would_be_divided_and_is_refused(tmp_path):
+    """As lists of conversations or votes have it: the ids differ, the file is one."""
+    entries = [{"image": "a.png", "gt_score": score, "id": f"a.png->{score}"} for score in (5, 6)]
+    entries.append({"image": "b.png", "gt_score": 5})
+    with pytest.raises(DataError, match="2 rows are unusable") as caught:
+        benchmark(tmp_path, entries).labelled()
+    assert caught.value.rows[0] == (
+        "m.jsonl:1: image a.png is of 2 ids, such as a.png->5; give each image one row, with the mean of its scores"
+    )
+
+
 def test_missing_files_matter_in_the_split_asked_for_only(tmp_path):
     entries = [
         {"image": "a.png", "gt_score": 1, "split": "train"},

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +191,30 @@ def test_a_policy_that_says_nothing_readable_is_one_line(folder: Path, run: Run)
     ended = run("coffee.jpg", "--policy", "random", "--samples", "1", "--loop", "1")
     assert (ended.status, ended.err.count("\n")) == (2, 1)
     assert "no answer could be read (missing_answer), so nothing can be called better" in ended.err
+
+
+def test_a_photograph_on_its_side_is_judged_as_its_edits_are(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The released evaluation reads it as it is stored (its package is not here), and what is written is upright."""
+    seen: list[tuple[int, int]] = []
+    init, assess_many = Assessor.__init__, Assessor.assess_many
+
+    def as_stored(self: Assessor, *args: Any, **settings: Any) -> None:
+        init(self, *args, **settings)
+        self._upright = False
+
+    def noted(self: Assessor, images: Sequence[Any]) -> Any:
+        found = assess_many(self, images)
+        seen.extend(one.size for one in found)
+        return found
+
+    monkeypatch.setattr(Assessor, "__init__", as_stored)
+    monkeypatch.setattr(Assessor, "assess_many", noted)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.open("noisy.png").crop((0, 0, 240, 160)).save("turned.jpg", exif=exif)
+    ended = run("turned.jpg", "--target", "sd-upscale", "--apply", "embedded", "--json")
+    assert ended.status == 0
+    assert json.loads(ended.out)["image"] == "turned.jpg"
+    assert set(seen) == {(160, 240)}

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.config.judging_run import compose_config
+from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.record_files import RecordFile
+from zoom_iqa.base.records import RecordCodec, record_without_answer
+from zoom_iqa.base.types import Example, ImageRef, ParseFailure
+from zoom_iqa.config.judging_run import compose_config, judge
 
 
 @pytest.fixture
@@ -33,6 +36,18 @@ def test_a_key_of_the_config_is_no_system(predictions: Path) -> None:
 def test_two_files_need_two_names(predictions: Path) -> None:
     with pytest.raises(ConfigError, match=r"embedded is named twice; give names, as NAME="):
         compose_config([str(predictions), f"embedded={predictions}"])
+
+
+def test_answers_about_pairs_are_not_shown_by_half(tmp_path: Path) -> None:
+    """The judge sees one image."""
+    example = Example(id="a", dataset="embedded", images=(ImageRef(path=None), ImageRef(path=None)))
+    made = record_without_answer(example, sample=0, failure=ParseFailure("missing_answer", ""))
+    RecordFile(tmp_path / "pairs.jsonl", RecordCodec()).write([made])
+    cfg = compose_config(
+        [str(tmp_path / "pairs.jsonl"), "benchmark=embedded", "judge.model=x", "dry_run=true", "out=unused"]
+    )
+    with pytest.raises(DataError, match=r"the judge sees one image, and 1 of 1 examples have several"):
+        judge(cfg)
 
 
 def test_a_folder_of_predictions_is_no_key(predictions: Path) -> None:

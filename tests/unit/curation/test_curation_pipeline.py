@@ -293,6 +293,8 @@ def test_fewer_images_in_a_folder_are_those_images_alone(tmp_path: Path, monkeyp
     assert fates(few) == {name: FATES[name] for name in NAMES[-3:]}
     assert (few.card["images"], few.card["undecided"], few.card["kept"]) == (3, 0, 0)
     assert few.card["vrf_tests"]["rating"]["had_values"] == 2
+    assert {one.id for one in few.rater_answers} <= set(NAMES[-3:])
+    assert {one.id for one in whole.rater_answers} - set(NAMES[-3:])
     monkeypatch.undo()
     assert run(tmp_path, silent).card["vrf_tests"] == whole.card["vrf_tests"]
 

@@ -53,6 +53,9 @@ def marks(*outcomes: str) -> str:
         (marks("Fail", "Fail", "Pass"), 1 / 3, "contradiction"),
         (marks("Pass", "Pass"), 0.5, "unrated"),
         (marks("Pass", "Pass", "Pass", "Pass"), 0.5, "unrated"),
+        (marks("Pass", "Pass", "Pass") + '<sentence n="1">Fail</sentence>', 0.5, "unrated"),
+        (marks("Pass", "Pass", "Pass") + '<sentence n="1">pass</sentence>', 0.0, None),
+        (f'<sentence n="{"9" * 5000}">Pass</sentence>', 0.5, "unrated"),
     ],
 )
 def test_the_verdicts_of_sentences(text: str, max_failed: float, reason: str | None) -> None:
@@ -63,6 +66,13 @@ def test_sentences_end_with_their_mark_or_their_line() -> None:
     assert sentences(TEXT) == ["The sky is clean.", "Its edges ring!", "The face is soft"]
     assert sentences("A score of 3.25 it is.") == ["A score of 3.25 it is."]
     assert numbered(["a", "b"]) == "1. a\n2. b"
+
+
+def test_other_published_hints_are_another_question() -> None:
+    asked = [rater().asked_with(names) for names in ((), ("blur", "noise"), ("noise", "blur"), ("noise",))]
+    assert asked[0] == rater().asked
+    assert asked[1] == asked[2]
+    assert len(set(asked)) == 3
 
 
 def test_a_rater_sees_image_hints_and_rationale() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support.made_rollouts import rollout, step
@@ -115,6 +117,13 @@ def test_questions_hide_systems_and_hold_every_control() -> None:
     assert {one.id: one.judged for one in asked if one.control == "swapped"} == {"x": "poor", "y": "fine"}
     assert asked != questions_about(systems, prompt=PROMPT, repeats=2, controls=True, seed=1)
     assert set(asked) == set(questions_about(systems, prompt=PROMPT, repeats=2, controls=True, seed=1))
+
+
+def test_of_an_images_answers_the_first_counts() -> None:
+    first, later = record("x", 4.5, "early"), record("x", 4.5, "late")
+    second_sample = replace(record("y", 4.5, "another"), sample=1)
+    asked = questions_about({"a": [first, later, second_sample]}, prompt=PROMPT, repeats=1, controls=False, seed=0)
+    assert [one.judged for one in asked] == ["early"]
 
 
 def test_a_text_of_two_turns_is_judged_by_its_conclusion() -> None:

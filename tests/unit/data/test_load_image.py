@@ -66,6 +66,9 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, operation
         assert loaded.size == (40, 20)
         np.testing.assert_array_equal(np.asarray(shown_image(loaded, max_pixels=PIXELS)), np.asarray(loaded))  # once
     np.testing.assert_array_equal(load(tmp_path / "a.png"), np.asarray(quadrants()))
+    for mode in ("RGB", "L", "RGBA", "CMYK"):  # as they lie in the file, not compressed
+        quadrants().convert(mode).transpose(operation).save(tmp_path / "a.tif", exif=exif)
+        np.testing.assert_array_equal(load(tmp_path / "a.tif"), np.asarray(quadrants().convert(mode).convert("RGB")))
 
 
 DAMAGED_EXIF = {

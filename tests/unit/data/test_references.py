@@ -86,6 +86,12 @@ def test_both_kinds_that_do_not_meet_are_counted(tmp_path: Path, capsys: pytest.
     )
 
 
+def test_texts_of_the_references_own_test_split_are_said() -> None:
+    tested = [replace(reference, split="test" if reference.file == "1.jpg" else "train") for reference in REFERENCES]
+    said = str(ReferencedImages(dataset=Labels(ITEMS), references=tested, key="references").attached)
+    assert said.startswith("references: 2 of 3 images of koniq have a text that people wrote (1 of them of the")
+
+
 def test_texts_about_other_sets_alone_are_an_error() -> None:
     with pytest.raises(DataError, match=r"references of spaq are given for images of koniq.* or data\.references=null"):
         ReferencedImages(dataset=Labels(ITEMS), references=REFERENCES[-1:], key="data.references")

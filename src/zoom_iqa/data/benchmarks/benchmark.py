@@ -79,7 +79,7 @@ class Benchmark:
             DataError: rows are unusable; all of them are listed.
         """
         labels = self.read()
-        odd = [*outside_range(labels, self.scale), *duplicate_ids(labels)]
+        odd = [*outside_range(labels, self.scale), *duplicate_ids(labels), *duplicate_files(labels)]
         if odd:
             outside = [label.score for label in labels if not self.scale.contains(label.score)]
             remedy = self.scale.remedy([label.score for label in labels]) if outside else "correct or remove them"
@@ -152,6 +152,19 @@ def duplicate_ids(labels: Sequence[Label]) -> list[str]:
     """A line for each row whose id another row has too."""
     uses = Counter(label.id for label in labels)
     return [f"{label.where}: id {label.id} is used {uses[label.id]} times" for label in labels if uses[label.id] > 1]
+
+
+def duplicate_files(labels: Sequence[Label]) -> list[str]:
+    """A line for each row under an id of its own whose image another row has too: splits would divide the image."""
+    ids: dict[str, set[str]] = {}
+    for label in labels:
+        ids.setdefault(label.image, set()).add(label.id)
+    return [
+        f"{label.where}: image {label.image} is of {len(ids[label.image])} ids, such as {label.id}; give each image "
+        "one row, with the mean of its scores"
+        for label in labels
+        if len(ids[label.image]) > 1
+    ]
 
 
 def missing_files(items: Sequence[Example]) -> list[str]:
