@@ -119,7 +119,7 @@ def draw(by_arm: Mapping[str, Mapping[int, Sequence[Window]]], path: Path) -> No
                 if (values := [row[key] for row in rows if key in row])
             ]
             panel.plot([end for end, _ in points], [value for _, value in points], "-o", ms=3, label=arm)
-        panel.set(title=title, xlabel="rollouts", xlim=(0, None), ylim=(0, None))
+        panel.set(title=title, xlabel="rollouts", xlim=(0, None), ylim=(0, 1.05 * panel.get_ylim()[1]))
     panels[0].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(path, dpi=90)

@@ -40,7 +40,7 @@ done
 STUDIES = {
     # study: arms of one seed, with the SFT runs they begin from
     "ablation": ("ABLATION_RUNS", 1 + 16),
-    "collapse": ("COLLAPSE_RUNS", 1 + 5),
+    "collapse": ("COLLAPSE_RUNS", 1 + 3),
     "crops": ("CROPS_RUNS", 2 * 3),
     "three_systems": ("SYSTEMS_RUNS", 2 * 3),
 }

@@ -28,9 +28,11 @@ def with_facts(record: Record, example: Example) -> Record:
     """The record with what its data set says of the image now, as far as records keep it; the answer stays.
 
     Photographs, references and the like can be corrected after images were judged; figures are of what holds now.
+    A defect that is known only once the image is made stays known.
     """
     codec = RecordCodec()
-    return codec.decode(codec.encode(replace(record, example=example)))
+    known = replace(example, truth=example.truth or record.example.truth)
+    return codec.decode(codec.encode(replace(record, example=known)))
 
 
 def _equal(one: Label, other: Label) -> bool:

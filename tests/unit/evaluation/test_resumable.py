@@ -12,7 +12,7 @@ from support.made_rollouts import choice_record, record
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import Record, RecordCodec
-from zoom_iqa.base.types import Mos, Preference
+from zoom_iqa.base.types import Mos, Preference, Truth
 from zoom_iqa.evaluation.resumable import predict_missing
 
 
@@ -58,6 +58,15 @@ def test_kept_answers_have_what_the_data_set_says_of_their_images_now(tmp_path: 
     assert [one.example for one in found] == now
     assert [(one.rating, one.steps) for one in found] == [(one.rating, one.steps) for one in before]
     assert file.read() == found
+
+
+def test_a_defect_that_is_known_once_an_image_is_made_stays_known(tmp_path: Path) -> None:
+    """Labels of images that are made on the fly do not have it, the images do."""
+    made = record("a")
+    known = replace(made.example, truth=Truth(distortion="noise", level=3.0, region=(0.1, 0.2, 0.5, 0.6)))
+    file = kept(tmp_path, replace(made, example=known))
+    (found,) = predict_missing(file.path, [made.example], samples=1, predict=nothing, title=None)
+    assert found.example.truth == known.truth
 
 
 def test_kept_answers_under_another_score_are_refused(tmp_path: Path) -> None:
