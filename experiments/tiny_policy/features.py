@@ -32,6 +32,7 @@ from zoom_iqa.peers.ridge import fit_ridge
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import encode_images
 from zoom_iqa.tiny_policy.collection import collect, table
+from zoom_iqa.tiny_policy.cosines import cosine_basis
 
 VIEW = (384, 288)
 YCBCR = np.array([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
@@ -42,19 +43,13 @@ Array = np.ndarray
 Rater = Callable[[Array], Array]
 
 
-def cosines() -> Array:
-    frequency, place = np.arange(8)[:, None], np.arange(8)[None]
-    matrix = np.cos(np.pi * (place + 0.5) * frequency / 8) / 2
-    matrix[0] /= np.sqrt(2)
-    return matrix
-
-
 def energies(image: Image.Image) -> Array:
     """3 x 3 x 64 numbers of the image's whole blocks."""
     planes = np.asarray(image, dtype=np.float64) @ YCBCR.T / 255
     height, width = (side // 8 * 8 for side in planes.shape[:2])
     blocks = planes[:height, :width].reshape(height // 8, 8, width // 8, 8, 3).transpose(4, 0, 2, 1, 3)
-    squares = (cosines() @ blocks.reshape(3, -1, 8, 8) @ cosines().T) ** 2
+    basis = cosine_basis(8).double().numpy()
+    squares = (basis @ blocks.reshape(3, -1, 8, 8) @ basis.T) ** 2
     logs = np.log(squares + 1e-6)
     return np.stack([np.log(squares.mean(1) + 1e-7), logs.mean(1), logs.std(1)]).ravel()
 

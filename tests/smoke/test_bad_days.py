@@ -21,17 +21,12 @@ from PIL import Image
 
 from support.changed_steps import before_batch
 from support.forked_runs import ended, forked, forked_pair, last_line
-from support.small_run import assert_same_end, rows, save_policy
+from support.small_run import assert_same_end, rows
 from support.terminal import HIDDEN, SHOWN, counts_in, sent_to
 from support.written_engine import WrittenEngine
 from zoom_iqa.evaluation import evaluator
 from zoom_iqa.training.grpo import GRPOModule
 from zoom_iqa.training.sft import SFTModule
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,11 @@ import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from support.placed_runs import COMPARABLE
-from support.small_run import SETTINGS, metrics_of, save_policy, small_run, weights_of
+from support.small_run import SETTINGS, metrics_of, small_run, weights_of
 
 TESTS = Path(__file__).resolve().parents[1]
 TWO = ["trainer=ddp", "trainer.devices=2"]
 TWO_STEPS = [*COMPARABLE, "machine.micro_batch_tokens=1", "sft.steps=2", "grpo.steps=2"]
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

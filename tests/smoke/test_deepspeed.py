@@ -9,15 +9,10 @@ import pytest
 
 from support.placed_ends import assert_judged_once, assert_learned_alike, assert_left_whole, run_alone
 from support.placed_runs import GOES_ON, THREE_STEPS, TWO, Asked, run_in_two
-from support.small_run import assert_same_end, save_policy
+from support.small_run import assert_same_end
 
 pytestmark = pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
 TRAINERS = ["deepspeed_zero2", "deepspeed_zero3"]
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from support.placed_ends import assert_judged_once, assert_learned_alike, assert_left_whole, run_alone
 from support.placed_runs import GOES_ON, THREE_STEPS, TWO, Asked, distance, run_in_two
-from support.small_run import answers_of, assert_same_end, rows, save_policy, small_run, weights_of
+from support.small_run import answers_of, assert_same_end, rows, small_run, weights_of
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.config.exporting import export
 
@@ -30,11 +30,6 @@ CHAINS = [
     "data.train.procedural_fraction=1.0",
     "data.test.size=3",
 ]
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

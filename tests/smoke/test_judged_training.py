@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from support.chat_server import ChatApi, chat_server, written
-from support.small_run import answers_of, composed, metrics_of, rows, save_policy, small_run, weights_of
+from support.small_run import answers_of, composed, metrics_of, rows, small_run, weights_of
 from zoom_iqa.base.errors import BudgetError, ServerError
 from zoom_iqa.base.record_files import RecordFile
 from zoom_iqa.base.records import RecordCodec
@@ -52,11 +52,6 @@ def grade(body: dict[str, Any]) -> int:
 
 def tags(body: dict[str, Any]) -> str:
     return "".join(f"<{name}>{grade(body)}</{name}>" for name in CRITERIA)
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from support.changed_steps import before_batch, in_process
 from support.forked_runs import ended, forked, forked_pair, last_line
 from support.plain_policy import plain_policy
 from support.shared_models import WrittenServed, forked_server
-from support.small_run import assert_same_end, save_policy
+from support.small_run import assert_same_end
 from zoom_iqa.base.records import Record
 from zoom_iqa.engines.vllm.shared.model import SharedModel
 from zoom_iqa.evaluation.evaluator import Evaluator
@@ -25,11 +25,6 @@ from zoom_iqa.policy.policy import Policy
 from zoom_iqa.training.grpo import GRPOModule
 
 TWO = ("trainer=ddp", "trainer.devices=2")
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture

@@ -13,16 +13,10 @@ import torch
 
 from support.changed_steps import before_batch, in_process
 from support.forked_runs import ended, forked_pair
-from support.small_run import save_policy
 from zoom_iqa.training.grpo import GRPOModule
 
 SILENT_AFTER_S = 2.0
 TWO = ("trainer=ddp", "trainer.devices=2", f"machine.silent_after_s={SILENT_AFTER_S}")
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 def slow_then_stopped(rank: int, since: Path) -> Callable[[], object]:

@@ -12,7 +12,7 @@ import pytest
 
 from support.changed_steps import before_batch
 from support.forked_runs import ended, forked
-from support.small_run import assert_same_end, rows, save_policy
+from support.small_run import assert_same_end, rows
 from zoom_iqa.base.errors import LateError
 from zoom_iqa.training.grpo import GRPOModule
 from zoom_iqa.training.validation import BenchmarkEvaluation
@@ -21,11 +21,6 @@ SETTINGS = (
     *("grpo.steps=5", "grpo.checkpoint_every=100", "data.val.size=3"),
     *("callbacks=validation", "callbacks.validation.every=2"),
 )
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_policy(tmp_path_factory.mktemp("policy"))
 
 
 @pytest.fixture(scope="module")

@@ -117,6 +117,10 @@ class RunFolder:
         """Predictions made after a stage."""
         return self.path / "evaluation" / stage / PREDICTIONS
 
+    def dataset_predictions(self, name: str) -> Path:
+        """Predictions that an evaluation made of a data set."""
+        return self.path / name / PREDICTIONS
+
     def publish_predictions(self, stage: str) -> None:
         """Make a stage's predictions those of the run."""
         _write(self.predictions, self.stage_predictions(stage).read_text(encoding="utf-8"))
@@ -137,7 +141,7 @@ class RunFolder:
     def metrics_with_answers(self) -> Metrics:
         """Those of an evaluation's data sets whose answers are there: one whose file was removed is judged anew."""
         found = self.metrics()
-        files = {name: self.path / name / PREDICTIONS for name in found}
+        files = {name: self.dataset_predictions(name) for name in found}
         return {name: found[name] for name, file in files.items() if file.is_file() and file.stat().st_size}
 
     def write_origin(self, origin: Mapping[str, Any]) -> None:

@@ -115,7 +115,7 @@ def evaluate(cfg: DictConfig) -> tuple[Metrics, Path]:
         metrics = folder.metrics_with_answers()  # of an earlier call with this config
         for name, evaluator in evaluators.items():
             place = folder.path / name
-            predictions = evaluator.run(policy, path=place / "predictions.jsonl", title=f"evaluate {name}")
+            predictions = evaluator.run(policy, path=folder.dataset_predictions(name), title=f"evaluate {name}")
             metrics[name] = figures_of(predictions, None)
             if rank() == 0:
                 with whole_text_file(place / "scores.csv") as file:

@@ -108,7 +108,7 @@ def evaluate_peer(cfg: DictConfig) -> tuple[Metrics, Path]:
                 peer.fit(training)
             dataset = images.items()[0].dataset
             place = folder.path / dataset
-            predictions = predict_all(peer, images, path=place / "predictions.jsonl", title=f"evaluate {name}")
+            predictions = predict_all(peer, images, path=folder.dataset_predictions(dataset), title=f"evaluate {name}")
             metrics[dataset] = peer_figures(peer, predictions)
             with whole_text_file(place / "scores.csv") as file:
                 file.write(ratings_csv(predictions))

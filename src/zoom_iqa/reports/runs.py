@@ -39,7 +39,8 @@ class FinishedRun:
 
     def predictions(self, name: str) -> Path:
         """The file of the answers that figures are of, by their key in ``metrics``: a stage, or a data set."""
-        return RunFolder(self.path).stage_predictions(name) if self.trained else self.path / name / "predictions.jsonl"
+        folder = RunFolder(self.path)
+        return folder.stage_predictions(name) if self.trained else folder.dataset_predictions(name)
 
     @property
     def description(self) -> str:

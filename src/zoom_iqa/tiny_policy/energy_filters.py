@@ -9,11 +9,12 @@ Legend: K filters, N patches, D values of a patch (channels, height, width), S s
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from zoom_iqa.tiny_policy.cosines import cosine_basis
 
 BLOCK = 8
 CHROMA_BANDS = 40  # of the 63, the coarser ones: eyes and cameras see fine detail in brightness
@@ -53,7 +54,7 @@ def dct_filters(count: int, side: int, image_std: Tensor, generator: torch.Gener
     luma, blue, red = (image_std * torch.tensor(weights) for weights in _YCBCR)
     bands = [(u, v) for u in range(BLOCK) for v in range(BLOCK) if u + v > 0]
     coarse = sorted(bands, key=lambda band: band[0] ** 2 + band[1] ** 2)[:CHROMA_BANDS]
-    atoms = _dct(BLOCK)
+    atoms = cosine_basis(BLOCK)
     filters: list[Tensor] = []
 
     def add(colour: Tensor, band: tuple[int, int], top: int, left: int) -> None:
@@ -84,14 +85,6 @@ def _square(mlp: Any, count: int, generator: torch.Generator) -> None:
             mlp.gate_proj.weight[unit, channel] += sign
             mlp.up_proj.weight[unit, channel] += sign
     mlp.down_proj.weight.normal_(0, 0.1, generator=generator)
-
-
-def _dct(size: int) -> Tensor:
-    """Orthonormal DCT-II; rows are atoms."""
-    k, x = torch.arange(size)[:, None], torch.arange(size)[None]
-    matrix = torch.cos(math.pi * (x + 0.5) * k / size) * math.sqrt(2 / size)
-    matrix[0] /= math.sqrt(2)
-    return matrix
 
 
 _YCBCR = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))

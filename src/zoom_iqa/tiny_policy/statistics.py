@@ -8,11 +8,11 @@ Legend: B images, H x W pixels, h x w cells, K statistics.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from zoom_iqa.tiny_policy.cosines import cosine_basis
 
 CELL = 32  # pixels: what one token of the language model covers
 STATISTICS = 28
@@ -42,7 +42,7 @@ def _channel(channel_BHW: Tensor, bands: tuple[int, ...]) -> list[Tensor]:
     mean = _mean(channel_BHW)
     batch, height, width = channel_BHW.shape
     blocks = channel_BHW.reshape(batch, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).transpose(2, 3)
-    basis = _dct_basis().to(channel_BHW.device)
+    basis = cosine_basis(_BLOCK).to(channel_BHW.device)
     energy = (basis @ blocks @ basis.T).square()
     frequency = torch.arange(_BLOCK).float()
     band = torch.bucketize(torch.hypot(frequency[:, None], frequency[None]), torch.tensor(_BAND_EDGES)).to(
@@ -75,11 +75,3 @@ def _mean(map_BHW: Tensor) -> Tensor:
 
 def _log(energy: Tensor) -> Tensor:
     return torch.log(energy.clamp_min(0) + 1e-6)  # 1e-6: a quarter of a grey level
-
-
-def _dct_basis() -> Tensor:
-    """Orthonormal DCT-II matrix (8, 8)."""
-    k, x = torch.arange(_BLOCK)[:, None], torch.arange(_BLOCK)[None]
-    basis = torch.cos(math.pi * (x + 0.5) * k / _BLOCK) * math.sqrt(2 / _BLOCK)
-    basis[0] /= math.sqrt(2)
-    return basis
