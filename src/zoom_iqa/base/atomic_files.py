@@ -98,8 +98,10 @@ def _moved(path: Path, before: Path | None = None) -> Iterator[Path]:
     try:
         with named_errors(path):
             yield partial
-        if before is not None and path.exists():
-            _keep(path, before)
+        if path.is_file():
+            partial.chmod(stat.S_IMODE(path.stat().st_mode))  # a file that others may not read stays so
+            if before is not None:
+                _keep(path, before)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

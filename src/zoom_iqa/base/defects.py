@@ -65,13 +65,14 @@ PRISTINE = Defect("no defect", "no visible defect", "rich fine detail", "none")
 
 ALSO_CALLED: dict[str, tuple[str, ...]] = {
     "gaussian_blur": ("blurry", "blurriness"),
-    "lens_blur": ("out of focus", "out-of-focus"),
+    "lens_blur": ("out of focus", "out-of-focus", "defocused", "defocus blur"),
     "motion_blur": ("camera shake",),
     "color_diffusion": ("colour bleed",),
     "color_shift": ("chromatic aberration", "colour fringing", "colour fringe"),
     "color_quantization": ("posterisation", "posterization", "posterised", "posterized"),
     "color_saturation_1": ("faded colours", "washed-out colours", "desaturated", "desaturation"),
     "color_saturation_2": ("oversaturated", "over-saturated", "oversaturation", "over-saturation"),
+    "jpeg2000": ("jpeg 2000",),
     "jpeg": ("blockiness", "jpeg artifacts", "jpeg artefacts", "compression artifacts", "compression artefacts"),
     "white_noise": ("noisy", "grainy", "graininess"),
     "white_noise_color_component": ("chroma noise", "chromatic noise"),
@@ -81,14 +82,20 @@ ALSO_CALLED: dict[str, tuple[str, ...]] = {
     "darken": ("underexposed", "under-exposed", "under-exposure", "too dark"),
     "pixelate": ("pixelated", "pixellated", "pixellation"),
     "high_sharpen": ("oversharpened", "over-sharpened", "oversharpening", "over-sharpening"),
-    "contrast_change": ("poor contrast", "excessive contrast"),
+    "contrast_change": ("poor contrast", "excessive contrast", "low contrast"),
 }
 """Other words for the same, which are read and not written; none that also describes what a photograph shows."""
+
+
+def _spelt(name: str) -> str:
+    """KADID-10k's own name in words."""
+    return name.replace("_", " ").replace("color", "colour")
+
 
 _NAMED = {
     word.lower(): name
     for name, defect in DEFECTS.items()
-    for word in (defect.noun, defect.phrase, *ALSO_CALLED.get(name, ()))
+    for word in (defect.noun, defect.phrase, _spelt(name), *ALSO_CALLED.get(name, ()))
 }
 _LONGEST_FIRST = sorted(_NAMED, key=len, reverse=True)
 _NAME = re.compile(rf"\b(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})\b")
@@ -97,7 +104,7 @@ _NAME = re.compile(rf"\b(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})\b")
 def distortion_named(words: str) -> str | None:
     """The distortion that ``words`` name first, by the longest name at that place; None if they name none.
 
-    Names are nouns and phrases of ``DEFECTS`` and words of ``ALSO_CALLED``.
+    Names are KADID-10k's own, nouns and phrases of ``DEFECTS`` and words of ``ALSO_CALLED``.
     A denied one ("no blur or noise") names nothing.
     """
     text = words.lower().replace("color", "colour")

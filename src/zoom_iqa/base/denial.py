@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _DENIES = re.compile(
-    r"\b(?:no|not|never|neither|nor|without|free (?:of|from)|lacks?|lacking|absence of)\b|n['’]t\b", re.IGNORECASE
+    r"\b(?:no|not(?! only)|never|neither|nor|without|free (?:of|from)|lacks?|lacking|absence of)\b|n['’]t\b",
+    re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(r"[.,;:!?]|\b(?:but|yet|though|while|however)\b", re.IGNORECASE)
 _FREE = re.compile(r"\w*[ -]free\b(?! (?:of|from)\b)", re.IGNORECASE)

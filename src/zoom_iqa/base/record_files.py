@@ -118,10 +118,9 @@ class RecordFile(Generic[T]):
         for number, line in enumerate(raw.removesuffix(b"\n").split(b"\n") if raw else (), 1):
             try:
                 record = self._codec.decode(json.loads(line))
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                records.setdefault(self._codec.key(record), record)
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 wrong.append(f"line {number}: {error}")
-                continue
-            records.setdefault(self._codec.key(record), record)
         if wrong:
             raise DataError(f"{self.path} holds lines that are not records; remove them or the file:", wrong)
         return tuple(records.values())

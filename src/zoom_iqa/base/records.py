@@ -176,6 +176,8 @@ class RecordCodec:
             return _from_prediction(fields)
         if fields["schema"] != SCHEMA:
             raise ValueError(f"schema {fields['schema']} is not known; this version reads 0 and {SCHEMA}")
+        if not fields["steps"]:
+            raise ValueError("it has no steps")
         return Record(
             example=_example(fields),
             sample=fields["sample"],
@@ -192,6 +194,8 @@ class RecordCodec:
 def _example(fields: Mapping[str, Any]) -> Example:
     target: Mos | Preference | None = None
     if fields["mos"] is not None:
+        if not isinstance(fields["mos"], int | float):
+            raise ValueError(f"mos is {fields['mos']!r}; a number is needed")
         target = Mos(mean=fields["mos"], std=fields["mos_std"], clipped=bool(fields.get("mos_clipped")))
     elif fields["preference"] is not None:
         target = Preference(choice=fields["preference"], **(fields.get("pair") or {}))
@@ -236,7 +240,7 @@ def _step(fields: Mapping[str, Any]) -> RecordedStep:
         tokens=fields["tokens"],
         finish=fields["finish"],
         reading=Reading(
-            values=fields["values"],
+            values=dict(fields["values"]),
             calls=tuple(ToolCall(**{**call, "bbox": _tuple(call["bbox"])}) for call in fields["calls"]),
             well_formed=fields["well_formed"],
             failure=None if failure is None else ParseFailure(**failure),

@@ -8,6 +8,19 @@ from collections.abc import Sequence
 from zoom_iqa.base.types import Box, Region
 
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+OVERSHOT = 0.5
+"""How far beyond the image a box of fractions may reach: as pixels it would have no extent worth the name."""
+
+
+def is_fractions(bbox: Region) -> bool:
+    """Whether four numbers are fractions of width and height, perhaps a little beyond the border, and not pixels."""
+    return all(-OVERSHOT <= edge <= 1 + OVERSHOT for edge in bbox)
+
+
+def cut(region: Region) -> Region:
+    """The part inside the image, without extent where there is none."""
+    x1, y1, x2, y2 = (min(1.0, max(0.0, edge)) for edge in region)
+    return x1, y1, x2, y2
 
 
 def area(region: Region) -> float:

@@ -44,6 +44,7 @@ class DescriptionProbe:
 
 
 def _wording(rollout: Rollout, questions: Sequence[str]) -> str | None:
-    """The question among ``questions`` that the rollout was asked first."""
+    """The question among ``questions`` that the rollout was asked first, the longest that its prompt holds."""
     parts = [part for message in rollout.steps[0].request.prompt for part in message.parts]
-    return next((one for one in questions for part in parts if isinstance(part, TextPart) and one in part.text), None)
+    held = [one for one in questions for part in parts if isinstance(part, TextPart) and one in part.text]
+    return max(held, key=len, default=None)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from zoom_iqa.base.errors import FAILURE_REASONS
-from zoom_iqa.base.targets import Preference
+from zoom_iqa.base.targets import RATING_MAX, Preference
 from zoom_iqa.base.types import ParseFailure, Rollout, RolloutGroup
 from zoom_iqa.objectives.measures import Distinct, Mean, Measures, mean_of
 from zoom_iqa.objectives.rewards.rubric import Rewards
@@ -15,8 +15,6 @@ from zoom_iqa.tasks.description import Caption
 from zoom_iqa.tasks.grades import CRITERIA, GRADE_FAILURES, JUDGE, read_grades
 
 CAPTION_KINDS = tuple(kind.value for kind in Caption)
-HIGHEST = 5
-"""Rating: those above count as it."""
 CHOICE_NAMES = (("first", "Image A"), ("second", "Image B"), ("similar", "Similar"))
 
 
@@ -144,7 +142,7 @@ def _mean(values: Sequence[float]) -> Mean:
 def _distinct(ratings: Sequence[float], *, images: int) -> Distinct:
     """Of ratings at two decimals, over all images of all processes."""
     steps = torch.tensor([round(rating * 100) for rating in ratings], dtype=torch.int64)
-    counts_D = torch.bincount(steps, minlength=HIGHEST * 100 + 1).double()
+    counts_D = torch.bincount(steps, minlength=int(RATING_MAX) * 100 + 1).double()
     return Distinct(counts_D, torch.tensor(images, dtype=torch.float64))
 
 

@@ -26,6 +26,7 @@ TOOLS: tuple[Tool, ...] = ("crop", "final")
 
 _OPENING = re.compile(r"<answer>\s*(?:```(?:json|JSON)?\s*)?(?=\{)")
 _CLOSING = re.compile(r"(?<=\})\s*(?:```\s*)?</answer>")
+_NO_RATING = re.compile(r"\[[^\[\]]*\]|\b1(?:\.0+)?\s*(?:to|-|–)\s*5(?:\.0+)?(?!\.?\d)")
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,15 @@ class AnswerObject:
 
         A text that names its rating before the answer ("the score is 3.52") has decided there, and the answer's digits
         are a copy. A number without decimals may stand for anything in a text: there the answer's own count. So they do
-        of a negative number, which is another than the one without its sign.
+        of a negative number, which is another than the one without its sign. A box and a scale ("from 1.00 to 5.00")
+        name no rating.
         """
         runs = self.rating_digits
         if len(runs) < 2 or self.text[runs[0][0] - 1] == "-":
             return runs
         written = re.escape(self.text[runs[0][0] : runs[-1][1]])
-        named = re.search(rf"(?<![\d.-]){written}(?!\.?\d)", self.text[: self.numbers[0][0]])
+        before = _NO_RATING.sub(lambda aside: " " * len(aside.group()), self.text[: self.numbers[0][0]])
+        named = re.search(rf"(?<![\d.-]){written}(?!\.?\d)", before)
         earlier = 0 if named is None else runs[0][0] - named.start()
         return [(start - earlier, end - earlier) for start, end in runs]
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.types import Message, Reading, Sample, TextPart
 from zoom_iqa.tasks.answer import read_object, read_values
-from zoom_iqa.tasks.prompts import distinct_texts
+from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_slot
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 
-QUESTION_SLOT, DESCRIPTION_SLOT = "{question}", "{description}"
+DESCRIPTION_SLOT = "{description}"
 _TAGS = re.compile(r"<think>.*?</think>\s*<answer>\s*\{.*?\}\s*</answer>", re.DOTALL)
 
 
@@ -33,8 +33,7 @@ class CaptionPrompts:
     def __post_init__(self) -> None:
         object.__setattr__(self, "questions", distinct_texts("questions", self.questions))
         for slot in (QUESTION_SLOT, DESCRIPTION_SLOT):
-            if slot not in self.prompt:
-                raise ConfigError(f"prompts.prompt has no {slot}; say where it goes")
+            require_slot("prompt", self.prompt, slot)
 
 
 class CaptionTask(WordedTask):

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.base.types import (
     Message,
     Reading,
@@ -20,11 +19,10 @@ from zoom_iqa.base.types import (
 from zoom_iqa.tasks.answer import read_object, read_values
 from zoom_iqa.tasks.description import kind_of_caption
 from zoom_iqa.tasks.lenient_json import Pairs
-from zoom_iqa.tasks.prompts import distinct_texts
+from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_slot
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 from zoom_iqa.tasks.task import Given
 
-QUESTION_SLOT = "{question}"
 _TAGS = ("<caption>", "</caption>", "<think>", "</think>", "<answer>", "</answer>")
 _FORM = re.compile(
     r"<caption>(?P<caption>.*)</caption>\s*<think>(?P<think>.*)</think>\s*<answer>\s*(?P<answer>\{.*\})\s*</answer>",
@@ -48,8 +46,7 @@ class CaptionReasonPrompts:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "questions", distinct_texts("questions", self.questions))
-        if QUESTION_SLOT not in self.prompt:
-            raise ConfigError(f"task.prompts.prompt has no {QUESTION_SLOT}; say where it goes")
+        require_slot("prompt", self.prompt, QUESTION_SLOT)
 
 
 class CaptionReasonTask(WordedTask):

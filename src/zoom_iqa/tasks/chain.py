@@ -25,7 +25,7 @@ from zoom_iqa.base.types import (
     ToolCall,
 )
 from zoom_iqa.tasks.chain_reading import read_chain_turn
-from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
+from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_slot, require_text
 from zoom_iqa.tasks.sessions import TurnSession, WordedTask
 from zoom_iqa.tasks.task import Given
 from zoom_iqa.tasks.tools.crop import Crop
@@ -62,8 +62,7 @@ class ChainPrompts:
             text = getattr(self, name)
             require_text(name, text)
             for slot in _SLOTS.get(name, ()):
-                if slot not in text:
-                    raise ConfigError(f"task.prompts.{name} has no {slot}; say where it goes")
+                require_slot(name, text, slot)
 
 
 class ChainTask(WordedTask):

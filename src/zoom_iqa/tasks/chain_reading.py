@@ -8,8 +8,8 @@ A turn is ``<think>...</think>``, then either calls, one or more, or an answer:
 
 The format is ours, after the abstract of Q-DeepSight (arXiv 2604.16858), whose own is not public.
 
-Thoughts are not read: a call or an answer inside one is talk. Of a turn with calls and an answer the answer counts.
-Whatever the text, reading it raises nothing.
+Closed thoughts are not read: a call or an answer inside one is talk. Of a turn with calls and an answer the answer
+counts. Whatever the text, reading it raises nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ZOOM = "zoom"
 _CALL_KEYS = {"bbox_2d", "look_for"}
 _ANSWER_KEYS = {"rating", "evidence"}
 _EVIDENCE_KEYS = {"bbox_2d", "defect", "severity"}
-_CALLS = re.compile(r"(?:<zoom>[^<]*</zoom>\s*)+")
+_CALLS = re.compile(r"(?:<zoom>(?:(?!</?zoom>).)*</zoom>\s*)+", re.DOTALL)
 _Bbox = tuple[float, float, float, float]
 
 

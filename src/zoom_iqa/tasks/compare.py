@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import DataError
 from zoom_iqa.base.targets import CHOICES, Choice
 from zoom_iqa.base.types import Example, ImagePart, Message, ParseFailure, Reading, Sample, Span, TextPart
 from zoom_iqa.tasks.answer import shown, without_thoughts
-from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_text
+from zoom_iqa.tasks.prompts import QUESTION_SLOT, distinct_texts, require_slot, require_text
 from zoom_iqa.tasks.sessions import QuestionSession, WordedTask, request_of
 from zoom_iqa.tasks.task import Given
 
@@ -46,8 +46,7 @@ class ComparePrompts:
         object.__setattr__(self, "questions", distinct_texts("questions", self.questions))
         for name in ("prompt", "reference_label", "first_label", "second_label"):
             require_text(name, getattr(self, name))
-        if QUESTION_SLOT not in self.prompt:
-            raise ConfigError(f"task.prompts.prompt has no {QUESTION_SLOT}; say where it goes")
+        require_slot("prompt", self.prompt, QUESTION_SLOT)
 
 
 class CompareTask(WordedTask):

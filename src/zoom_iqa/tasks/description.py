@@ -30,12 +30,18 @@ _CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
 # a number on 1-5 with or without decimals, "3.2/5" and "4 out of 5" whole; no part of a longer number, word or share
 _DIGITS = (
     r"(?<![A-Za-z0-9.,])(?:[1-5](?:\.\d+|,\d{1,2})?(?:\s*(?:/|out of)\s*(?:5(?:\.0+)?|10)(?!\d))?"
-    r"|(?:10|\d)(?:\.\d+)?\s*(?:/|out of)\s*10)(?![A-Za-z0-9%])(?!\.\d|,\d{3})"
+    r"|(?:10|\d)(?:\.\d+)?\s*(?:/|out of)\s*10(?!\d)|(?:100|\d{1,2})(?:\.\d+)?\s*(?:/|out of)\s*100)"
+    r"(?![A-Za-z0-9%])(?!\.\d|,\d{3})"
 )
-# the same in words where they can be nothing else: "three point five", "four out of five", "two stars"; not "two cats"
+# the same in words where they can be nothing else: "three point five", "three and a half out of five", "two stars",
+# "give it a four"; not "two cats"
 _ONE_TO_FIVE = r"(?:one|two|three|four|five)"
 _POINT = r"\s+point(?:\s+(?:zero|one|two|three|four|five|six|seven|eight|nine))+"
-_WORDS = rf"\b{_ONE_TO_FIVE}(?:(?:{_POINT})?\s+out\s+of\s+(?:five|ten|5|10)\b|{_POINT}\b|[\s-]stars?\b)"
+_PART = rf"(?:{_POINT}|\s+and\s+a\s+half)"
+_GIVEN = rf"(?<=\b(?:give|rate)\sit\sa\s){_ONE_TO_FIVE}{_PART}?\b"
+_RANGE = rf"(?:{_ONE_TO_FIVE}\s+to\s+)?"
+_OF_ALL = r"(?:\s+out\s+of\s+|\s*/\s*)(?:five|ten|5|10)\b"
+_WORDS = rf"\b{_RANGE}{_ONE_TO_FIVE}(?:{_PART}?{_OF_ALL}|{_POINT}\b|[\s-]stars?\b)|{_GIVEN}"
 _RATING = re.compile(f"{_DIGITS}|{_WORDS}", re.IGNORECASE)
 _GRADE = re.compile(rf"\b(?:{'|'.join(GRADES)})\b", re.IGNORECASE)
 

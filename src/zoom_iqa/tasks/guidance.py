@@ -20,9 +20,11 @@ INSTRUCTION = "Restore this photograph and keep its content as it is:"
 TRUE_CFG = 2.0
 """Any value above 1 makes a pipeline look at the negative prompt; it then does the work twice."""
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bSt\.)(?<!\bNo\.)(?<!\bvs\.)[^\S\n]+|\n+")
 _PIECES = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")
-_NOTHING = {"", "nothing", "none", "no issues", "no issue", "no defect", "no defects", "n/a"}
+_FAULT = r"(?:defect|issue|flaw|fault|problem|art[ei]fact|distortion)s?"
+_NOTHING = re.compile(rf"(?:n/a|none|nothing\b.*|(?:there (?:is|are) )?no(?: \w+){{0,3}} {_FAULT}\b.*)?")
+_BUT_FOR = re.compile(r"\b(?:but|except|besides|apart|other than|only|beyond|though|although|however|while|yet)\b")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,12 +134,14 @@ def guidance(
 
 
 def sentences(paragraphs: Iterable[str]) -> list[str]:
-    """The sentences of paragraphs, each once; one that says there is nothing to say is left out."""
+    """The sentences of paragraphs, each once; one that says there is nothing to say ("nothing, upper left"; "No defect
+    stands out.") is left out: a restorer would be told to avoid it.
+    """
     pieces = (piece.strip() for text in paragraphs for piece in _SENTENCE_END.split(text.strip()))
     first: dict[str, str] = {}
     for piece in pieces:
         key = " ".join(piece.casefold().rstrip(".!").split())
-        if key not in _NOTHING:
+        if not _NOTHING.fullmatch(key) or _BUT_FOR.search(key):
             first.setdefault(key, piece)
     return list(first.values())
 

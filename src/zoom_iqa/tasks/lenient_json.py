@@ -24,7 +24,10 @@ _LEXEME = re.compile(
     re.DOTALL,
 )
 _LEFT_OUT = ("comma", "plus")
+_QUOTE = re.compile(r"\\.|\"", re.DOTALL)
+_REQUOTED = {"\\'": "'", '"': '\\"'}  # in double quotes; other escapes stay
 _COLON = re.compile(r"\s*:")
+_ENDS = re.compile(r"\s*(?:[,}]|\Z)")
 _DIGITS = re.compile(r"[0-9]+")
 _DEPTHS = {"{": 1, "[": 1, "}": -1, "]": -1}
 
@@ -58,11 +61,16 @@ def finite_number(value: Any) -> float | None:
 
 
 def digits_of(key: str, text: str, start: int, end: int) -> list[Span]:
-    """The runs of digits of the number under ``key`` of the object at ``text[start:end]``, not of one inside it."""
+    """The runs of digits of the number under ``key`` of the object at ``text[start:end]``, not of one inside it.
+
+    What follows it there is none of it; a number that goes on ("7/2") has no runs, as they do not spell it.
+    """
     written = (key, f'"{key}"', f"'{key}'")
     value_start, depth = None, 0
     for lexeme in _LEXEME.finditer(text, start, end):
         depth += _DEPTHS.get(lexeme.group(), 0)
+        if depth == 0:
+            break
         if depth == 1 and _is_key(lexeme, text, end) and lexeme.group() in written:
             colon = _COLON.match(text, lexeme.end(), end)
             value_start = colon.end() if colon else None
@@ -70,7 +78,7 @@ def digits_of(key: str, text: str, start: int, end: int) -> list[Span]:
         return []
     for lexeme in _LEXEME.finditer(text, value_start, end):
         if lexeme.lastgroup in ("string", "number"):
-            return digit_runs(text, *lexeme.span())
+            return digit_runs(text, *lexeme.span()) if _ENDS.match(text, lexeme.end(), end) else []
         if lexeme.lastgroup != "plus" and not lexeme.group().isspace():
             return []
     return []
@@ -104,7 +112,7 @@ def _as_strict_json(payload: str) -> str:
     for lexeme in _LEXEME.finditer(payload):
         piece = lexeme.group()
         if lexeme.lastgroup == "string" and piece[0] == "'":
-            piece = '"' + piece[1:-1].replace("\\'", "'").replace('"', '\\"') + '"'
+            piece = '"' + _QUOTE.sub(lambda one: _REQUOTED.get(one.group(), one.group()), piece[1:-1]) + '"'
         if lexeme.lastgroup not in _LEFT_OUT:
             pieces.append(piece)
     return "".join(pieces)

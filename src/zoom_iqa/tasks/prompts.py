@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import ImagePart, Message, TextPart
 
 QUESTION_SLOT = "{question}"
 SECTIONS = 4
+SHOWN = 80
+"""Characters of a text that an error shows."""
 
 _OFFICIAL_MODULES = ("zoomiqa.protocol", "zoomiqa.inference.protocol")  # its module moved between releases
 
@@ -44,11 +47,10 @@ class PromptSet:
             object.__setattr__(self, name, distinct_texts(name, getattr(self, name)))
         for name in ("sections_turn1", "sections_turn2"):
             if len(getattr(self, name)) != SECTIONS:
-                raise ConfigError(f"prompts.{name} has {len(getattr(self, name))} names; give {SECTIONS}")
+                raise ConfigError(f"{name}={list(getattr(self, name))}; give {SECTIONS} names")
         for name in ("turn1", "turn2", "original_label", "crop_label"):
             require_text(name, getattr(self, name))
-        if QUESTION_SLOT not in self.turn1:
-            raise ConfigError(f"prompts.turn1 has no {QUESTION_SLOT}; say where the question goes")
+        require_slot("turn1", self.turn1, QUESTION_SLOT)
 
     def sections(self, turn: int) -> Sequence[str]:
         """The four section names of turn 1 or 2."""
@@ -120,25 +122,35 @@ def _official_module() -> ModuleType:
 
 
 def distinct_texts(name: str, texts: Sequence[str]) -> tuple[str, ...]:
-    """The texts under ``prompts.<name>``.
+    """The texts under the key ``name`` of a group of prompts; errors begin with it, and the config says of which.
 
     Raises:
         ConfigError: there is none, one is empty, or one is repeated.
     """
     if isinstance(texts, str) or not texts:
-        raise ConfigError(f"prompts.{name} is {texts!r}; give a list of texts")
+        raise ConfigError(f"{name}={texts!r}; give a list of texts")
     for text in texts:
         require_text(name, text)
     if len(set(texts)) != len(texts):
-        raise ConfigError(f"prompts.{name} repeats a text: {list(texts)}; each must be different")
+        raise ConfigError(f"{name}={list(texts)} repeats a text; each must be different")
     return tuple(texts)
 
 
 def require_text(name: str, text: str) -> None:
-    """Pass a text under ``prompts.<name>`` that says something.
+    """Pass a text under the key ``name`` that says something.
 
     Raises:
         ConfigError: it is empty, or no text.
     """
     if not isinstance(text, str) or not text.strip():
-        raise ConfigError(f"prompts.{name} holds {text!r}; give a text that is not empty")
+        raise ConfigError(f"{name}={text!r}; give a text that is not empty")
+
+
+def require_slot(name: str, text: str, slot: str) -> None:
+    """Pass a text under the key ``name`` that has a place for what is filled in.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if slot not in text:
+        raise ConfigError(f"{name}={printable(text, limit=SHOWN)!r} has no {slot}; say where it goes")

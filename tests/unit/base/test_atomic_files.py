@@ -36,6 +36,15 @@ def test_nothing_is_seen_of_it_before_the_end(writer: Any, written: Any, tmp_pat
         assert path.read_text() == "old"
 
 
+def test_a_file_that_others_may_not_read_stays_so(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o600)
+    with whole_text_file(path) as file:
+        file.write("new")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 @pytest.mark.parametrize(("writer", "written"), KINDS)
 def test_a_failure_midway_leaves_the_old_file_alone(

@@ -13,11 +13,17 @@ from zoom_iqa.base.equality import EQUAL_MOS, snapped
 
 
 def test_by_hand() -> None:
-    # 4e-12 apart at a largest value of 4 is rounding (up to 4e-10), 1e-9 is not
+    # 4e-12 apart at 3.1 is rounding (up to 3.1e-10), 1e-9 is not
     given_values = [4.0, 3.1 + 4e-12, 2.0, 3.1, 3.1 + 1e-9, 3.1 - 4e-12]
     assert snapped(given_values).tolist() == [4.0, 3.1 - 4e-12, 2.0, 3.1 - 4e-12, 3.1 + 1e-9, 3.1 - 4e-12]
     assert snapped([]).tolist() == []
     assert snapped([0.0, 0.0]).tolist() == [0.0, 0.0]
+    assert snapped([1.0, 2.0, 1e-17, 0.0]).tolist() == [1.0, 2.0, 0.0, 0.0]  # a difference of sums beside whole numbers
+
+
+def test_one_value_far_from_all_others_makes_none_of_them_equal() -> None:
+    assert snapped([1.0, 2.0, 3.0, 4.0, 1e11]).tolist() == [1.0, 2.0, 3.0, 4.0, 1e11]
+    assert snapped([1e11, 1e11 + 1, 2.0]).tolist() == [1e11, 1e11, 2.0]
 
 
 @given(st.lists(st.integers(93, 157).flatmap(lambda n: st.tuples(st.integers(n, 5 * n), st.just(n))), max_size=60))

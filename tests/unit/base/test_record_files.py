@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,19 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
     assert "schema 9 is not known" in named.value.rows[2]
     with pytest.raises(DataError, match="line 3"), records_at(path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("probes", None), ("probes", []), ("id", ["x"]), ("steps", []), ("mos", "3")],
+)
+def test_a_line_with_a_damaged_field_is_named(tmp_path: Path, field: str, value: object) -> None:
+    path = tmp_path / "predictions.jsonl"
+    records_at(path).write([record("a"), record("b")])
+    first, second = path.read_text().splitlines()
+    path.write_text(f"{first}\n{json.dumps(json.loads(second) | {field: value})}\n")
+    with pytest.raises(DataError, match="line 2"):
+        records_at(path).read()
 
 
 def test_a_doubled_line_counts_once(tmp_path: Path) -> None:

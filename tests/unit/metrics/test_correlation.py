@@ -119,6 +119,11 @@ def test_values_equal_up_to_rounding_are_ties(metric):
 
 
 @pytest.mark.parametrize("metric", [srcc, krcc])
+def test_ranks_do_not_depend_on_how_far_the_farthest_is(metric):
+    assert metric([1.0, 2.0, 3.0, 4.0, 1e11], [1.0, 2.0, 3.0, 4.0, 5.0]) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("metric", [srcc, krcc])
 def test_ranks_of_one_value_up_to_rounding_are_undefined(metric):
     """Five numbers that two answers' means may be: apart for a computer, one value for a rank."""
     with pytest.raises(UndefinedMetricError):

@@ -53,6 +53,7 @@ def batch(*, named: bool, located: bool, rated: bool, truth: bool = True) -> lis
         (judged(LOCAL, evidence=[]), 0.0, 0.0),
         (judged(LOCAL, evidence=None), 0.0, 0.0),
         (judged(LOCAL, evidence=[((0, 0, 400, 300), "motion blur")]), 1.0, 0.0),  # pixels, though it holds REGION
+        (judged(ALL_OVER, evidence=[((-0.02, 0.0, 1.01, 1.0), "blocking")]), 1.0, 1.0),  # a little beyond the border
         (judged(ALL_OVER, evidence=[(WHOLE, "blocking")]), 1.0, 1.0),
         (judged(ALL_OVER, evidence=[(REGION, "blocking")]), 1.0, 0.2),
         (judged(PRISTINE, evidence=[]), 1.0, 1.0),

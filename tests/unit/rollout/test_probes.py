@@ -83,6 +83,21 @@ def test_the_rating_from_the_description_lies_on_the_rollout() -> None:
     assert len({request.seed for request in engine.seen}) == len(engine.seen)
 
 
+def test_a_description_is_asked_about_in_the_wording_that_the_image_was() -> None:
+    questions = ["Rate it", "Rate it now."]
+    prompts, captions = (replace(texts, questions=questions) for texts in (PROMPTS, CAPTIONS))
+    samples = [Sample.of(rated_example(id=i, dataset="d", mos=3.0), noise_image(ord(i), 40, 40)) for i in "abcdef"]
+    probes = {"described": DescriptionProbe(prompts=captions, text="thought", strip="none")}
+    asked = set()
+    for group in groups_of(samples, {"policy": Asked()}, probes=probes, group_size=1, prompts=prompts):
+        (answer,) = group.rollouts[0].probes["described"]
+        said = answer.steps[0].request.prompt[0].parts[0].text.partition(" An image")[0]  # type: ignore[union-attr]
+        shown = group.rollouts[0].steps[0].request.prompt[0].parts[0].text  # type: ignore[union-attr]
+        assert shown == PROMPTS.turn1.replace("{question}", said)
+        asked.add(said)
+    assert asked == set(questions)
+
+
 def test_a_probe_is_asked_before_rollouts_that_still_run_have_ended() -> None:
     engine = Asked()
     groups_of(

@@ -6,6 +6,7 @@ import pytest
 
 from zoom_iqa.base.errors import ProtocolError
 from zoom_iqa.tasks.answer import parse_answer, read_object, read_rating
+from zoom_iqa.tasks.lenient_json import digits_of
 from zoom_iqa.tasks.released import ReleasedRules
 from zoom_iqa.tasks.zoom import StrictRules
 
@@ -49,6 +50,7 @@ def test_an_answer_may_span_lines() -> None:
     "payload",
     [
         "{'bbox_2d': [0, 0, 0, 0], 'rating': 3.25, 'tool': 'final'}",
+        r"""{'bbox_2d': [0, 0, 0, 0], 'rating': 3.25, 'tool': 'final', 'why': 'a \"soft\" one, isn\'t "it"\n'}""",
         '{"bbox_2d": [0, 0, 0, 0,], "rating": 3.25, "tool": "final",}',
         "{'bbox_2d': [0, 0, 0, 0 , ], \"rating\": 3.25, 'tool': \"final\" ,\n}",
         '{"bbox_2d": [+0, 0, 0, 0], "rating": +3.25, "tool": "final"}',
@@ -193,6 +195,20 @@ def test_a_rating_is_decided_where_the_text_first_writes_it(before: str, decided
 def test_a_box_with_the_digits_of_the_rating_does_not_decide_it() -> None:
     found = read_object(wrap('{"bbox_2d": [0.50, 0.50, 1.00, 1.00], "rating": 1.00, "tool": "crop"}'))
     assert found.deciding_digits == found.rating_digits
+
+
+@pytest.mark.parametrize("aside", ["a box of [0.00, 0.00, 1.00, 5.00]", "a scale from 1.00 to 5.00", "1.00-5.00"])
+def test_a_box_or_a_scale_in_the_thought_does_not_decide_it(aside: str) -> None:
+    text = f"<think>{aside}: I rate it 5.00.</think>" + wrap('{"rating": 5.00}')
+    (start, end), _ = read_object(text).deciding_digits
+    assert (text[:start][-10:], text[start:end]) == ("I rate it ", "5")
+
+
+@pytest.mark.parametrize("rest", ['} {"rating": 4.75}', "/2}"])
+def test_digits_that_are_not_of_the_number_read_are_not_located(rest: str) -> None:
+    text = '{"rating": 3.25' + rest
+    located = [text[start:end] for start, end in digits_of("rating", text, 0, len(text))]
+    assert located == (["3", "25"] if rest.startswith("}") else [])
 
 
 def test_a_rating_without_decimals_is_decided_in_the_answer() -> None:

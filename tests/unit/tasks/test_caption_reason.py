@@ -89,7 +89,7 @@ def test_shipped_prompts_have_their_slots(name: str) -> None:
 
 
 def test_prompts_without_their_parts_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"questions is \[\]; give a list"):
+    with pytest.raises(ConfigError, match=r"^questions=\[\]; give a list"):
         CaptionReasonPrompts(questions=[], prompt="{question}", terse=True)
     with pytest.raises(ConfigError, match=r"has no \{question\}"):
         CaptionReasonPrompts(questions=["a"], prompt="why", terse=True)

@@ -238,7 +238,7 @@ def test_boxes_beyond_the_image_are_cut_at_its_border() -> None:
     session = opened()
     say(session, call((50, 40, 900, 900), (-0.2, 0.0, 0.5, 0.5)))
     say(session, ANSWER)
-    assert [look.box for look in session.rollout().steps[0].looks] == [(50, 40, 100, 80), (0, 0, 28, 28)]
+    assert [look.box for look in session.rollout().steps[0].looks] == [(50, 40, 100, 80), (0, 0, 50, 40)]
 
 
 def test_a_group_shares_its_wording_and_not_its_seeds() -> None:

@@ -77,6 +77,12 @@ def test_a_call_that_cannot_be_served_says_why(name: str) -> None:
     assert not reading.well_formed
 
 
+def test_a_reason_may_hold_a_sign_of_tags() -> None:
+    text = THOUGHT + CALL.replace("blur", "area < 5") + CALL
+    assert read_chain_turn(text).well_formed
+    assert not read_chain_turn(text.replace("</zoom><zoom>", "<zoom>")).well_formed
+
+
 def test_lenient_calls_are_served_and_ill_formed() -> None:
     reading = read_chain_turn(f"{THOUGHT}<zoom>{{'bbox_2d': [+0.1, 0.2, 0.5, 0.6,], 'look_for': 'blur'}}</zoom>")
     assert (reading.calls, reading.well_formed) == ((ZOOM,), False)

@@ -66,6 +66,9 @@ def test_no_words_are_none(said: str, none_for: set[str]) -> None:
         ("I give _3.52_ or 7 out of 10, even 7.5/10", "I give _ _ or , even"),
         ("Three point five, four out of five, or two stars", ", , or"),
         ("three point two five out of 5; a four-star image", "; a image"),
+        ("three and a half out of five, or four / five", ", or"),
+        ("I give it a four; three to four out of five; 72/100", "I give it a ; ;"),
+        ("it gives a four, one to five people, 72 out of 120", "it gives a four, one to five people, 72 out of 120"),
         ("two cats, one out of focus, five points of light", "two cats, one out of focus, five points of light"),
     ],
 )

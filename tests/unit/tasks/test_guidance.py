@@ -108,6 +108,22 @@ def test_budgets_are_those_of_the_text_encoders() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("nothing, upper left", []),
+        ("No defect stands out in the frame. Nothing disturbs the frame.", []),
+        ("There are no visible blur artifacts! None.", []),
+        ("Nothing but noise in the sky.", ["Nothing but noise in the sky."]),
+        ("No defects except banding.", ["No defects except banding."]),
+        ("no detail in the shadows", ["no detail in the shadows"]),
+        ("Faint marks, e.g. the lettering of St. Mary.", ["Faint marks, e.g. the lettering of St. Mary."]),
+    ],
+)
+def test_a_sentence_that_denies_a_defect_is_no_issue(said: str, left: list[str]) -> None:
+    assert sentences([said]) == left
+
+
+@pytest.mark.parametrize(
     ("text", "tokens"),
     [("", 0), ("blur", 1), ("noise", 2), ("A sharp face.", 1 + 2 + 1 + 1), ("2.50", 4), ("été", 2 + 1)],
 )

@@ -58,7 +58,7 @@ def test_turn_two_is_rebuilt_and_its_prompt_sent_as_written() -> None:
         ("questions", "How good?", "give a list"),
         ("questions", ["a", "a"], "repeats"),
         ("questions", ["a", " "], "not empty"),
-        ("sections_turn1", ["A", "B", "C"], "has 3 names; give 4"),
+        ("sections_turn1", ["A", "B", "C"], "give 4 names"),
         ("sections_turn2", ["A", "B", "C", "C"], "repeats"),
         ("turn1", "no slot", "no {question}"),
         ("turn1", "", "turn1"),

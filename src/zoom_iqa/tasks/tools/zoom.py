@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from zoom_iqa.base.regions import is_fractions
 from zoom_iqa.base.types import Box, Look, ToolCall
 from zoom_iqa.tasks.tools.crop import MIN_SIDE, Crop
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 def zoom(image: Image, call: ToolCall, *, enlarge: float) -> Crop:
     """The region that a call names, enlarged (Lanczos) by ``enlarge`` as far as it stays within the image's size.
 
-    Four numbers in [0, 1] are fractions of width and height, others are pixels. Those that reach beyond the image are
-    cut at its border.
+    Four numbers about [0, 1] are fractions of width and height, others are pixels (``is_fractions``). Boxes that reach
+    beyond the image are cut at its border.
     """
     if call.problem is not None:
         return refused(call.problem)
@@ -36,7 +37,7 @@ def zoom_box(bbox: tuple[float, float, float, float], width: int, height: int) -
     x1, y1, x2, y2 = bbox
     if not (x1 < x2 and y1 < y2):
         return "the box is empty: x1 must be below x2, and y1 below y2"
-    if all(0.0 <= coordinate <= 1.0 for coordinate in bbox):
+    if is_fractions(bbox):
         x1, x2, y1, y2 = x1 * width, x2 * width, y1 * height, y2 * height
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
         return "the box lies outside the image"
