@@ -75,7 +75,7 @@ class Policy:
         """Text of generated ids without special tokens."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def save(self, folder: Path, *, files: Mapping[str, str] = MappingProxyType({})) -> None:
+    def save(self, folder: str | Path, *, files: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write model, tokenizer and image processor in transformers' layout; the folder appears complete or not.
 
         Adapters are added to the weights in float32. ``files`` are texts to put beside them, by name. Of the way in
@@ -84,6 +84,7 @@ class Policy:
         Raises:
             PolicyError: the folder exists.
         """
+        folder = Path(folder)
         require_new(folder)
         os.environ.setdefault("DS_ACCELERATOR", self.device.type)  # accelerate loads DeepSpeed, which would guess aloud
         with whole_folder(folder) as staging:
@@ -92,12 +93,13 @@ class Policy:
                 self.model.save_pretrained(staging, state_dict=plain_state_dict(self.model))
             self._save_beside(staging, files)
 
-    def save_adapter(self, folder: Path, *, base: str, files: Mapping[str, str] = MappingProxyType({})) -> None:
+    def save_adapter(self, folder: str | Path, *, base: str, files: Mapping[str, str] = MappingProxyType({})) -> None:
         """Write the adapter alone in peft's layout, for the model ``base``, with tokenizer and image processor.
 
         Raises:
             PolicyError: the folder exists, or the policy has no adapter.
         """
+        folder = Path(folder)
         require_new(folder)
         config, weights = peft_adapter(self.model, base=base)
         with whole_folder(folder) as staging:

@@ -70,7 +70,7 @@ def test_others_may_read_it_as_the_umask_says(
 def test_the_rest_of_a_killed_export_is_replaced(policy: Policy, tmp_path: Path) -> None:
     (tmp_path / ".policy.part").mkdir()
     (tmp_path / ".policy.part" / "rest.txt").touch()
-    policy.save(tmp_path / "policy")
+    policy.save(str(tmp_path / "policy"))
     assert [path.name for path in tmp_path.iterdir()] == ["policy"]
     assert not (tmp_path / "policy" / "rest.txt").exists()
 
