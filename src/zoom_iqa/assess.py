@@ -61,9 +61,14 @@ def _options(
         if overlay is not None and os.path.isfile(overlay):
             raise ConfigError(f"--overlay {overlay} is a file; name a folder")
         files = _named_files(paths or [])
+        _require_one(files)
 
         from zoom_iqa.config.assessor import Assessor
         from zoom_iqa.reports.assessing import assess_files
+        from zoom_iqa.reports.files import check_place_of_folder
+
+        if overlay is not None:
+            check_place_of_folder(Path(overlay))
 
         with named_as_options():
             assessor = Assessor(
@@ -110,6 +115,18 @@ def _named_files(names: Sequence[str]) -> list[str]:
         kinds = ", ".join(sorted({os.path.splitext(path)[1].lower() for path in unread}))
         print(f"photographs that cannot be read, left out: {len(unread)} ({kinds}); convert them", file=sys.stderr)
     return meant
+
+
+def _require_one(files: Sequence[str]) -> None:
+    """Refuse names that all lead to nothing, before a policy is loaded; one that does beside others is reported."""
+    if any(os.path.exists(one) and not os.path.isdir(one) for one in files):
+        return
+    first = files[0]
+    why = "there is no such file"
+    if os.path.isdir(first):
+        why = "a folder without images" if os.access(first, os.R_OK | os.X_OK) else "a folder that may not be entered"
+    more = ", and the other names lead to no image either" if len(files) > 1 else ""
+    raise ConfigError(f"{first}: {why}{more}; name an image")
 
 
 def _holds(folder: str, left: Collection[str]) -> bool:

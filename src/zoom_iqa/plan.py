@@ -51,7 +51,10 @@ def planned(arguments: Sequence[str]) -> str:
     from zoom_iqa.config.planned import config_of, settings_of
 
     pairs = [argument.partition("=") for argument in arguments]
-    own = OWN | {key: value for key, equals, value in pairs if equals and key in OWN}
+    mine = [(key, value) for key, equals, value in pairs if equals and key in OWN]
+    own = OWN | dict(mine)
+    if len(mine) > len(dict(mine)):
+        raise ConfigError(f"{' and '.join(OWN)}: one of them is given twice; give it once")
     others = ["".join(pair) for pair in pairs if not pair[1] or pair[0] not in OWN]
     if own["gpu"] not in GPUS:
         raise ConfigError(f"gpu={own['gpu']}: there is no such GPU{hint(own['gpu'], GPUS)}")

@@ -44,9 +44,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     partial = _partial(path)
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
         with named_errors(path):
+            partial.mkdir(parents=True)
             yield partial
         _as_the_umask_says(partial)
         os.replace(partial, path)

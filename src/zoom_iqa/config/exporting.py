@@ -19,6 +19,7 @@ from zoom_iqa.parallel.placement import Replicated
 from zoom_iqa.policy.lora import plain_state_dict
 from zoom_iqa.policy.policy import Policy, require_new
 from zoom_iqa.policy.widening import widened
+from zoom_iqa.reports.files import check_place_of_folder
 from zoom_iqa.tasks.task import AsksAboutSeveral, Task
 from zoom_iqa.training.checkpoints import require_whole
 from zoom_iqa.training.stage import CHECKPOINT_DONE, CHECKPOINT_LAST, load_weights
@@ -32,15 +33,22 @@ def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None
 
     Raises:
         CheckpointError: the file is damaged, or a tensor is missing, renamed, left over or of another shape.
-        ConfigError: ``checkpoint`` is nothing of a run, or an adapter alone shall have another head width.
-        PolicyError: ``out`` exists, there is no adapter to keep, or heads would not become wider.
+        ConfigError: ``checkpoint`` is nothing of a run, there is no adapter to keep, or it alone shall have another
+            head width.
+        OutputError: ``out`` cannot be made.
+        PolicyError: ``out`` exists, or heads would not become wider.
     """
     if adapter and head_width is not None:
         raise ConfigError(f"head_width={head_width} is of merged weights; leave out adapter=true")
     require_new(out)
+    check_place_of_folder(out)
     run = _run_of(checkpoint)
     cfg = _kept(run / CONFIG)
-    source = _last_of(run, cfg) if checkpoint.resolve() == run.resolve() else checkpoint
+    source = _last_of(run, cfg) if checkpoint.resolve() == run.resolve() else _weights(checkpoint, run)
+    if adapter and source.is_dir():
+        raise ConfigError(f"checkpoint={source}: adapters are merged there; name a .ckpt file of {run}/checkpoints")
+    if adapter and cfg.policy.lora is None:
+        raise ConfigError("there is no adapter to keep: the policy was trained whole; leave out adapter=true")
     start, figures = str(cfg.policy.path), _figures(run, cfg, source)
     files = policy_card(
         cfg,
@@ -50,8 +58,6 @@ def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None
         config_yaml=(run / CONFIG).read_text(encoding="utf-8"),
     )
     if source.is_dir():
-        if adapter:
-            raise ConfigError(f"checkpoint={source}: adapters are merged there; name a .ckpt file of {run}/checkpoints")
         cfg.policy.path, cfg.policy.lora = str(source), None
     policy: Policy = instantiate(cfg.policy)
     if source.is_file():
@@ -99,6 +105,14 @@ def _run_of(place: Path) -> Path:
     if found is None:
         raise ConfigError(f"checkpoint={place}: no folder above it is a run's (none has a {CONFIG})")
     return found
+
+
+def _weights(place: Path, run: Path) -> Path:
+    """A checkpoint or a policy's folder in a run, where it is either."""
+    known = place.suffix == Path(CHECKPOINT_DONE).suffix if place.is_file() else (place / "config.json").is_file()
+    if not known:
+        raise ConfigError(f"checkpoint={place}: name {run}, a .ckpt file in it, or a policy's folder there")
+    return place
 
 
 def _kept(path: Path) -> DictConfig:

@@ -12,8 +12,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from zoom_iqa.base.errors import ConfigError
+from zoom_iqa.base.ranges import require_count_or_none, require_whole
 from zoom_iqa.config.command_line import overrides_of
 from zoom_iqa.config.composition import composed
+from zoom_iqa.config.machine import check_machine
 from zoom_iqa.config.trainer_limits import check_learnable, check_strategy
 from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES
 from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
@@ -55,6 +57,11 @@ def settings_of(cfg: DictConfig, *, gpus: int, new_tokens: int | None) -> list[S
             "task: a plan counts the tokens of two turns; task=zoom plans the same experiment with these, which for a "
             "task of more is a lower bound"
         )
+    check_machine(cfg.machine)
+    require_count_or_none("policy.max_pixels", cfg.policy.max_pixels, none_means="takes the processor's own bound")
+    require_whole("max_new_tokens", cfg.max_new_tokens, least=1)
+    if new_tokens is not None and new_tokens > cfg.max_new_tokens:
+        raise ConfigError(f"new_tokens={new_tokens} is above the limit of a turn, max_new_tokens={cfg.max_new_tokens}")
     shape, pixels = _policy(cfg)
     if cfg.policy.dtype not in NUMBER_BYTES:
         raise ConfigError(f"policy.dtype={cfg.policy.dtype}: choose one of {', '.join(NUMBER_BYTES)}")
@@ -66,6 +73,7 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         raise ConfigError(f"stages: no stage is named {name!r}")
     check_strategy(cfg)
     check_learnable(cfg, name)
+    _check_counts(cfg, name)
     zero = ZERO_STAGES.get(cfg.trainer.strategy, 0) if gpus > 1 else 0
     node, samples, lora = cfg[name], "engine" in cfg[name].module, cfg.policy.lora
     if samples and cfg.rollout._target_ != NATIVE:
@@ -83,6 +91,11 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         second_prompt=_text_tokens(cfg, "turn2") + new_tokens + 2 * image,
         new_tokens=new_tokens,
     )
+    if samples and cfg.machine.token_budget < work.longest:
+        raise ConfigError(
+            f"machine.token_budget={cfg.machine.token_budget} holds no sequence of {name}, which has up to "
+            f"{work.longest} tokens; give that at least"
+        )
     tower = not node.module.freeze_vision_tower
     whole = shape.text_parameters + (shape.tower_parameters if tower else 0)
     epochs, parts = (node.module["update"].epochs, node.module["update"].mini_batches) if samples else (1, 1)
@@ -111,6 +124,17 @@ def _stage(cfg: DictConfig, name: str, shape: PolicyShape, pixels: int, gpus: in
         keep_checkpoints=node.keep_checkpoints,
         steps=_steps(cfg, name, per_step=node.data.batch_size * batches * gpus),
     )
+
+
+def _check_counts(cfg: DictConfig, name: str) -> None:
+    node = cfg[name]
+    require_whole(f"{name}.data.batch_size", node.data.batch_size, least=1)
+    require_whole(f"{name}.data.accumulate", node.data.accumulate, least=1)
+    require_whole(f"{name}.keep_checkpoints", node.keep_checkpoints, least=1)
+    if "group_size" in node.module:
+        require_whole(f"{name}.module.group_size", node.module.group_size, least=1)
+    for key in ("steps", "epochs", "images"):
+        require_count_or_none(f"{name}.{key}", node[key], none_means="leaves the length to another key")
 
 
 def _steps(cfg: DictConfig, name: str, *, per_step: int) -> int | None:

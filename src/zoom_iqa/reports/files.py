@@ -57,6 +57,19 @@ def check_place(path: Path) -> None:
     check_folder(path.absolute().parent)
 
 
+def check_place_of_folder(folder: Path) -> None:
+    """Pass a folder that is there and takes files, or that can be made, before the work that fills it.
+
+    Raises:
+        OutputError: it is a file, or lies in one, or where nothing may be put.
+    """
+    whole = folder.absolute()
+    there = next(place for place in (whole, *whole.parents) if os.path.exists(place))
+    if not there.is_dir():
+        raise OutputError(f"{folder} cannot be made: {there} is a file; name another place")
+    check_folder(there)
+
+
 def check_folder(folder: Path) -> None:
     """Pass a folder that files may be put into.
 

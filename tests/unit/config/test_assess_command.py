@@ -139,33 +139,36 @@ def test_photographs_that_cannot_be_read_are_told(folder: Path, run: Run) -> Non
     ("arguments", "said"),
     [
         ((), "no image is named"),
-        (("x.jpg", "--overlay", ""), "--overlay is empty, as an unset variable is"),
-        (("x.jpg", "--device", "meta"), "--device meta cannot be used here"),
-        (("x.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
-        (("x.jpg", "--samples", "0"), "--samples 0 must be a whole number of at least 1"),
-        (("x.jpg", "--samples", "many"), "--samples"),
-        (("x.jpg", "--samples", "99999999999999999999"), "--samples 99999999999999999999 must be at most 10,000"),
+        (("coffee.jpg", "--overlay", ""), "--overlay is empty, as an unset variable is"),
+        (("coffee.jpg", "--device", "meta"), "--device meta cannot be used here"),
+        (("coffee.jpg", "--json", "--csv"), "--json and --csv: give one of them"),
+        (("coffee.jpg", "--samples", "0"), "--samples 0 must be a whole number of at least 1"),
+        (("coffee.jpg", "--samples", "many"), "--samples"),
+        (("coffee.jpg", "--samples", "99999999999999999999"), "--samples 99999999999999999999 must be at most 10,000"),
         (
-            ("x.jpg", "--policy", ""),
+            ("coffee.jpg", "--policy", ""),
             "Invalid value for '--policy': it is empty, as an unset variable is; name a",
         ),
-        (("x.jpg", "--policy", "/models/${x}"), "--policy /models/${x}: configs read ${...} as a reference"),
-        (("x.jpg", "--task", "zom"), "--task zom: there is no such choice; did you mean zoom?"),
-        (("x.jpg", "--protocol", "official"), "--protocol official: there is no such choice"),
-        (("x.jpg", "--protocol", "released"), "--protocol released: the package zoomiqa is not installed"),
-        (("x.jpg", "--protocol", "released"), "or use --protocol strict"),
+        (("coffee.jpg", "--policy", "/models/${x}"), "--policy /models/${x}: configs read ${...} as a reference"),
+        (("coffee.jpg", "--task", "zom"), "--task zom: there is no such choice; did you mean zoom?"),
+        (("coffee.jpg", "--protocol", "official"), "--protocol official: there is no such choice"),
+        (("coffee.jpg", "--protocol", "released"), "--protocol released: the package zoomiqa is not installed"),
+        (("coffee.jpg", "--protocol", "released"), "or use --protocol strict"),
         (
-            ("x.jpg", "--task", "compare"),
+            ("coffee.jpg", "--task", "compare"),
             "--task compare asks about two images, as zoom_iqa.evaluate does; for one give",
         ),
-        (("x.jpg", "--policy", "coffee.jpg"), "--policy coffee.jpg: this is a file; give the folder that holds"),
-        (("x.jpg", "--device", "tpu:0"), "--device tpu:0: there is no such device; give auto, cpu, cuda or cuda:N"),
-        (("x.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),
-        (("x.jpg", "--policy", "nowhere"), "--policy nowhere: there is no such folder"),
-        (("x.jpg", "--config-dir", "mine"), "--config-dir mine: there is no such folder"),
-        (("x.jpg", "--config-dir", "."), "--config-dir .: it holds no config, such as task/NAME.yaml"),
-        (("x.jpg", "--overlay", "coffee.jpg"), "--overlay coffee.jpg is a file; name a folder"),
-        (("x.jpg", "--jsn"), "--json"),
+        (("coffee.jpg", "--policy", "coffee.jpg"), "--policy coffee.jpg: this is a file; give the folder that holds"),
+        (
+            ("coffee.jpg", "--device", "tpu:0"),
+            "--device tpu:0: there is no such device; give auto, cpu, cuda or cuda:N",
+        ),
+        (("coffee.jpg", "--batch-size", "0"), "--batch-size 0 must be a whole number of at least 1"),
+        (("coffee.jpg", "--policy", "nowhere"), "--policy nowhere: there is no such folder"),
+        (("coffee.jpg", "--config-dir", "mine"), "--config-dir mine: there is no such folder"),
+        (("coffee.jpg", "--config-dir", "."), "--config-dir .: it holds no config, such as task/NAME.yaml"),
+        (("coffee.jpg", "--overlay", "coffee.jpg"), "--overlay coffee.jpg is a file; name a folder"),
+        (("coffee.jpg", "--jsn"), "--json"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: tuple[str, ...], said: str, folder: Path, run: Run) -> None:
@@ -174,6 +177,28 @@ def test_a_mistake_is_one_line(arguments: tuple[str, ...], said: str, folder: Pa
     (line,) = [line for line in ended.err.splitlines() if not line.startswith("rating with the small policy")]
     assert line.startswith("error: ")
     assert said in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nothing.jpg",), "nothing.jpg: there is no such file; name an image"),
+        (
+            ("nothing.jpg", "empty"),
+            "nothing.jpg: there is no such file, and the other names lead to no image either; name",
+        ),
+        (("empty",), "empty: a folder without images; name an image"),
+        (("coffee.jpg", "--overlay", "coffee.jpg/seen"), "coffee.jpg is a file; name another place"),
+    ],
+)
+def test_what_cannot_be_rated_or_drawn_is_told_before_a_policy_is_loaded(
+    arguments: tuple[str, ...], said: str, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("empty").mkdir()
+    monkeypatch.setattr("zoom_iqa.config.assessor.Assessor", None)
+    ended = run(*arguments)
+    assert (ended.status, ended.err.count("\n")) == (2, 1)
+    assert said in ended.err
 
 
 def test_a_policy_of_another_kind_is_one_line(folder: Path, run: Run) -> None:

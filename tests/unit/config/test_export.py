@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoTokenizer
 from support.command_line import run_module
 from support.plain_policy import plain_policy
 from support.small_run import composed, save_policy
-from zoom_iqa.base.errors import CheckpointError, ConfigError, PolicyError
+from zoom_iqa.base.errors import CheckpointError, ConfigError, OutputError, PolicyError
 from zoom_iqa.config.exporting import export
 from zoom_iqa.config.kept_config import kept_config
 from zoom_iqa.policy.lora import LoraSettings, adapter_weights
@@ -148,7 +148,7 @@ def test_a_tensor_that_does_not_fit_is_named(change, said: str, run: Path, start
 
 
 def test_an_export_that_cannot_be(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(PolicyError, match="there is no adapter to keep"):
+    with pytest.raises(ConfigError, match="there is no adapter to keep"):
         export(run, tmp_path / "out", adapter=True)
     with pytest.raises(ConfigError, match="there is no such file or folder"):
         export(tmp_path / "nothing", tmp_path / "out", adapter=False)
@@ -158,6 +158,26 @@ def test_an_export_that_cannot_be(run: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(PolicyError, match="exists"):
         export(run, tmp_path / "out", adapter=False)
+    with pytest.raises(OutputError, match=r"config\.yaml is a file; name another place"):
+        export(run, run / "config.yaml" / "out", adapter=False)
+
+
+@pytest.mark.parametrize("place", ["config.yaml", "checkpoints", "policy/model.safetensors"])
+def test_what_is_neither_a_checkpoint_nor_a_policy_is_refused_as_it_is(place: str, run: Path, tmp_path: Path) -> None:
+    """Nothing is called damaged that is whole: a remedy of removing it would cost the run."""
+    (run / "policy").mkdir(exist_ok=True)
+    (run / "policy" / "model.safetensors").touch()
+    with pytest.raises(
+        ConfigError, match=rf"^checkpoint={run / place}: name {run}, a \.ckpt file in it, or a policy's"
+    ):
+        export(run / place, tmp_path / "out", adapter=False)
+
+
+def test_a_damaged_checkpoint_is_no_call_to_remove_it(run: Path, tmp_path: Path) -> None:
+    broken = next(run.rglob("*.ckpt"))
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(CheckpointError, match=r"is damaged \(.*\); name another one of its run$"):
+        export(broken, tmp_path / "out", adapter=False)
 
 
 @pytest.mark.parametrize(
