@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.evaluation.assessment import Assessment
 from zoom_iqa.tasks.guidance import CountTokens, Guidance, Target, guidance, sentences
@@ -28,7 +30,7 @@ def token_counter(folder: str) -> CountTokens:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split()) if os.path.isdir(folder) else "there is no such folder, nor one fetched"
         raise ConfigError(f"--tokenizer {folder}: no tokenizer could be loaded from it ({reason})") from error
 
     def count(text: str) -> int:

@@ -169,7 +169,10 @@ def test_a_tokenizer_of_the_target_counts(folder: Path, run: Run) -> None:
             "coffee.jpg: that is the image itself; name another",
         ),
         (("coffee.jpg", "--loop", "1", "--page", "coffee.jpg"), "coffee.jpg: a page is written as one of .html, .htm"),
-        (("coffee.jpg", "--tokenizer", "nowhere"), "--tokenizer nowhere: no tokenizer could be loaded from it"),
+        (
+            ("coffee.jpg", "--tokenizer", "nowhere"),
+            "--tokenizer nowhere: no tokenizer could be loaded from it (there is no such folder, nor one fetched)",
+        ),
         (("coffee.jpg", "--apply", "/nowhere"), "--apply /nowhere: there is no such folder; name one, or embedded"),
         (("coffee.jpg", "--apply", "nowhere"), "this target has no pipeline of diffusers; use --apply embedded"),
         (
