@@ -234,11 +234,12 @@ def test_entropy_bonus_by_formula():
     [
         KLCov(beta=Linear(start=1.0, end=0.0, steps=4), fraction=1.0),
         EntropyBonus(coefficient=Linear(start=1.0, end=0.0, steps=4)),
+        coverage(fraction=1.0, beta=Linear(start=1.0, end=0.0, steps=4)),
     ],
     ids=lambda penalty: type(penalty).__name__,
 )
 def test_a_scheduled_coefficient_is_that_of_the_step(penalty):
-    tokens = token_batch([-1.0, -2.0, -1.0, -3.0], [1.0, -1.0, 2.0, 0.0])
+    tokens = token_batch([-1.0, -2.0, -1.0, -3.0], [1.0, -1.0, 2.0, 0.0], numeric=[True] * 4)
     assert planned(penalty, tokens, step=2).coefficient_M.tolist() == [0.5 * 0.25] * 4
 
 
