@@ -88,6 +88,19 @@ def test_paired_difference_is_sharper_than_two_intervals():
     assert difference.high - difference.low < sum(i.high - i.low for i in separate)
 
 
+def test_a_difference_equals_a_loop_over_the_same_draws_of_clusters():
+    """Sixty images of twenty photographs, of which both policies see the same."""
+    (x, y), (base, _) = pairs(n=60), pairs(n=60, noise=1.5)
+    generator, values = np.random.default_rng(3), []
+    for _ in range(200):
+        rows = np.concatenate([np.arange(3) + 3 * cluster for cluster in generator.integers(20, size=20)])
+        values.append(stats.pearsonr(x[rows], y[rows]).statistic - stats.pearsonr(base[rows], y[rows]).statistic)
+    clusters = [image // 3 for image in range(60)]
+    found = bootstrap_difference(x, base, y, metric="plcc", n_resamples=200, seed=3, clusters=clusters)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    assert found.units == 20
+
+
 def test_a_policy_does_not_differ_from_itself():
     x, y = pairs()
     difference = bootstrap_difference(x, x, y, metric="plcc", n_resamples=50, seed=0)
