@@ -26,6 +26,8 @@ from zoom_iqa.evaluation.looks import look_figures
 from zoom_iqa.evaluation.sharpness import decomposed_error
 from zoom_iqa.evaluation.table import FIGURES, LOOKS, clipped_said, print_figures
 from zoom_iqa.metrics.summary import Summary
+from zoom_iqa.objectives.rewards.rubric import Rubric
+from zoom_iqa.objectives.rewards.terms import RankTerm
 
 
 def prediction(
@@ -197,6 +199,14 @@ def test_order_of_trajectories_does_not_matter_and_one_is_as_before() -> None:
     assert figures["samples_per_image"] == 1
     assert "rating_spread" not in figures
     assert figures["crop_rate"] == pytest.approx(1 / 5)
+
+
+def test_a_reward_ranks_one_answer_of_every_image() -> None:
+    """First answers are in the order of the scores and earn 1, second ones are reversed and earn 0."""
+    ratings = {"a": (4.0, 2.0), "b": (2.0, 4.0)}
+    records = [prediction(name, k, ratings[name][k], mos=ratings[name][0]) for name in "ab" for k in range(2)]
+    rubric = Rubric(terms={"rank": RankTerm(weight=1.0, eps=1e-6, preference="ordinal")})
+    assert figures_of(records, rubric)["mean_reward"] == pytest.approx(0.5)
 
 
 def test_scores_file_keeps_mean_and_spread() -> None:
