@@ -69,6 +69,11 @@ def test_intervals_draw_photographs() -> None:
     assert figures_of(RECORDS, None)["accuracy_regression_interval"].startswith("undefined (1 clusters")
 
 
+def test_pairs_of_no_named_photograph_are_draws_of_their_own_in_both_orders() -> None:
+    records = [choice_record(A, A, pair=f"p{n}", swapped=swapped) for n in range(4) for swapped in (False, True)]
+    assert figures_of(records, None)["accuracy_interval"]["units"] == 4
+
+
 def test_mean_reward_and_table() -> None:
     assert figures_of(RECORDS, Rubric(terms={"match": MatchTerm(weight=2.0)}))["mean_reward"] == pytest.approx(1.0)
     header, first, *_, last = csv.reader(io.StringIO(answers_csv(RECORDS)))
