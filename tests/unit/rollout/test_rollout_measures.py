@@ -8,11 +8,22 @@ import pytest
 import torch
 
 from support.made_rollouts import group, rollout, step
-from zoom_iqa.base.types import ParseFailure, Reading, Rollout, RolloutGroup, rated_example
+from zoom_iqa.base.types import (
+    Ending,
+    Example,
+    ImageRef,
+    ParseFailure,
+    Preference,
+    Reading,
+    Rollout,
+    RolloutGroup,
+    rated_example,
+)
 from zoom_iqa.objectives.measures import to_floats
 from zoom_iqa.objectives.rewards.rubric import Rewards
 from zoom_iqa.rollout.measures import digit_measures, reward_measures, rollout_measures
 from zoom_iqa.tasks.caption_reason import read_caption_reason
+from zoom_iqa.tasks.grades import CRITERIA
 
 
 def test_ratings_off_the_scale_are_a_share_of_the_readable_ones() -> None:
@@ -34,6 +45,47 @@ def test_the_spread_of_rewards_is_within_groups_and_a_flat_one_has_no_advantage_
     rewards = Rewards(total_BG=torch.tensor([[0.0, 1.0], [2.0, 3.0]]), terms={}, weights={})
     measures = to_floats(reward_measures(rewards, torch.tensor([[0.0, 1.0], [0.0, 0.0]])))
     assert measures == {"reward/total": 1.5, "reward/group_std": 0.5, "reward/flat_groups": 0.5}
+
+
+def test_lengths_are_per_turn_and_forms_crops_and_endings_per_rollout() -> None:
+    """Two turns, the second cut and ill-formed; one that asks for a bad box; one as it should be."""
+    example = rated_example(id="a", dataset="d", mos=3.0)
+    looked = step(3.0, box=(0, 0, 4, 4), token_ids=(1, 2, 3, 4))
+    cut = step(3.5, well_formed=False, token_ids=(1, 2))
+    cut = replace(cut, generation=replace(cut.generation, finish="length"))
+    refused = rollout(example, step(4.0, token_ids=(1, 2, 3)), ending=Ending.BAD_BBOX)
+    made = rollout(example, looked, cut), refused, rollout(example, step(2.0, token_ids=(1,)))
+    found = to_floats(rollout_measures([RolloutGroup(example, made)]))
+    assert found["rollout/tokens_per_turn"] == pytest.approx((4 + 2 + 3 + 1) / 4)
+    assert found["rollout/truncated_rate"] == pytest.approx(1 / 4)
+    rates = [found[f"rollout/{name}_rate"] for name in ("crop", "format", "routing_warning")]
+    assert rates == pytest.approx([1 / 3, 2 / 3, 1 / 3])
+
+
+def test_choices_are_shares_of_the_answers_that_can_be_read() -> None:
+    example = Example(id="p", dataset="d", images=(ImageRef(), ImageRef()), target=Preference(choice="Image A"))
+    readings = [
+        Reading(values={"choice": one}, well_formed=True) for one in ("Image A", "Image A", "Similar", "Image B")
+    ]
+    unread = Reading(well_formed=False, failure=ParseFailure("bad_choice", ""))
+    made = tuple(replace(described(one), example=example) for one in (*readings, unread))
+    found = to_floats(rollout_measures([RolloutGroup(example, made)]))
+    shares = [found[f"rollout/choice_{name}"] for name in ("first", "second", "similar")]
+    assert shares == [1 / 2, 1 / 4, 1 / 4]
+    assert "rollout/choice_first" not in to_floats(rollout_measures([group("a", 3.0, [3.0])]))
+
+
+def test_grades_of_a_judge_are_means_over_those_that_were_given() -> None:
+    """Of four rollouts one says nothing to be asked about; of three answers one has no grades."""
+    example = rated_example(id="a", dataset="d", mos=3.0)
+    texts = ["".join(f"<{name}>{2 * place + k}</{name}>" for place, name in enumerate(CRITERIA)) for k in (1, 3)]
+    asked = [(rollout(example, step(3.0, text=text)),) for text in (*texts, "good")]
+    made = tuple(replace(rollout(example, step(3.0)), probes={"judge": answers}) for answers in (*asked, ()))
+    found = to_floats(rollout_measures([RolloutGroup(example, made)]))
+    assert found["judge/asked"] == pytest.approx(3 / 4)
+    assert [found[f"judge/{name}"] for name in CRITERIA] == [2.0, 4.0, 6.0, 8.0]
+    assert found["judge/failed_missing_criterion"] == pytest.approx(1 / 3)
+    assert found["judge/failed_length"] == 0
 
 
 def test_reasons_of_a_tasks_own_are_one_share() -> None:
