@@ -123,6 +123,7 @@ def test_what_is_drawn_for_an_image_follows_from_the_seed_and_its_place():
 
 def test_photographs_take_turns_and_ids_tell_images_apart():
     images = captured(30)
+    assert images.captures != CapturedSet(pictures=ShippedPictures(split="val"), size=30, seed=4).captures
     of = [example.reference_id for example in images.items()]
     assert len(set(of)) == 15
     assert of[:15] == of[15:]
@@ -146,6 +147,7 @@ def test_a_mixture_holds_every_image_once_and_its_labels_are_its_images():
     assert ids != [example.name for one in (embedded, captured(4)) for example in one.items()]
     assert [mixed[index].example.name for index in range(13)] == ids
     assert sorted(mixed.picture_names) == sorted(embedded.picture_names)
+    assert ids != [example.name for example in MixedSet(sets=[embedded, captured(4)], seed=2).items()]
 
 
 def test_a_share_of_images_is_coded_and_labels_stay():
@@ -157,6 +159,7 @@ def test_a_share_of_images_is_coded_and_labels_stay():
     assert 10 <= touched.sum() <= 30
     assert set(coded.qualities[touched]) <= set(range(70, 96))
     assert set(CodedSet(images=plain, share=1.0, least=90, most=90, seed=0).qualities) == {90}
+    assert (CodedSet(images=plain, share=0.5, least=70, most=95, seed=1).qualities != coded.qualities).any()
     for index in (int(np.flatnonzero(touched)[0]), int(np.flatnonzero(~touched)[0])):
         before, after = (np.array(one[index].image, float) for one in (plain, coded))
         assert (before == after).all() == (not touched[index])

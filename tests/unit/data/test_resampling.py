@@ -230,6 +230,8 @@ def test_a_large_exponent_draws_the_rarest_scores_alone() -> None:
 
 def test_seeds_differ() -> None:
     assert list(make([0.5], 100, seed=1)) != list(make([0.5], 100, seed=2))
+    first, second = (list(make([1.0], 100, mos=[3.0] * 100, seed=seed)) for seed in (1, 2))  # each image once
+    assert first != second
 
 
 def test_unusable_arguments_are_named() -> None:
