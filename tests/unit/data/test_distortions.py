@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from zoom_iqa.data.distortions import DISTORTIONS, IDENTITIES, Distortion, distort
 from zoom_iqa.data.distortions.blur import lens_blur, motion_blur
+from zoom_iqa.data.distortions.color import color_shift
 from zoom_iqa.data.distortions.noise import impulse_noise, multiplicative_noise, white_noise, white_noise_ycbcr
+from zoom_iqa.data.distortions.spatial import color_block, pixelate
 from zoom_iqa.data.distortions.tone import brighten, contrast_change, darken, mean_shift, quantization
 from zoom_iqa.data.embedded.photographs import load_photograph
 
@@ -125,6 +127,31 @@ def test_motion_blur_of_a_point_is_a_line_through_it() -> None:
     assert np.hypot(y - 15, x - 15).max() == pytest.approx(5, abs=1.2)
     spread = np.linalg.svd(np.stack([y - y.mean(), x - x.mean()]), compute_uv=False)
     assert spread[0] > 6 * spread[1]
+
+
+def test_a_shift_of_green_is_seen_at_edges() -> None:
+    """Six pixels at 0.637 of a turn are 4 to the left: 4 black columns get the white's green."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, 32:] = 255
+    out = color_shift(image, 6.0, np.random.default_rng(0))
+    assert (out[..., (0, 2)] == image[..., (0, 2)]).all()
+    assert np.flatnonzero(out[32, :, 1] != image[32, :, 1]).tolist() == [28, 29, 30, 31]
+    assert out[32, 31, 1] > 200  # the nearer the edge, the more of it
+
+
+def test_pixelation_shrinks_to_the_stated_share_of_each_side() -> None:
+    """0.95 - 0.5^0.6 is 0.290: of 100 columns 29 are left, of 50 rows 14."""
+    pixels = np.arange(5000).reshape(50, 100)
+    image = np.stack([pixels % 256, pixels // 256, np.zeros_like(pixels)], axis=-1).astype(np.uint8)
+    out = pixelate(image, 0.5, np.random.default_rng(0))
+    assert (len(np.unique(out[0], axis=0)), len(np.unique(out[:, 0], axis=0))) == (29, 14)
+
+
+def test_blocks_of_colour_are_as_many_and_as_large_as_stated() -> None:
+    out = color_block(grey(128, 2000), 10.0, np.random.default_rng(0))
+    changed = (out != 128).any(axis=2)
+    assert len(np.unique(out[changed], axis=0)) == 10
+    assert changed.sum() == 10 * 32 * 32  # on so large an image none covers another
 
 
 def test_noise_has_the_stated_variance() -> None:
