@@ -116,7 +116,8 @@ def test_records_are_valid_with_unique_ids(data: EmbeddedSet) -> None:
     assert all(item.reference_id and item.id.startswith(item.reference_id) for item in data.items())
     for item, recipe in zip(data.items(), data.recipes, strict=True):
         assert item.mos == recipe.mos
-        assert (item.mos_std is None) == (recipe.kind is None or recipe.extent is not None)
+        rated = recipe.kind is not None and recipe.extent is None
+        assert item.mos_std == (global_mos_std(recipe.kind, recipe.level) if rated else None)
 
 
 def test_equal_arguments_give_equal_images_in_any_order_and_worker() -> None:
@@ -167,6 +168,8 @@ def test_an_unseen_distortion_is_told_as_none() -> None:
     assert data[mildest].example.truth.distortion is None
     assert data[strong].example.truth.distortion == "gaussian_blur"
     assert data[strong].example.truth.level == pytest.approx(5)
+    medium = next(i for i, r in enumerate(data.recipes) if r.kind is not None and (r.kind.number, r.level) == (1, 3.0))
+    assert data[medium].example.truth.level == pytest.approx(1 + 4 * (4.60 - 2.91) / 3.30)  # not its level of the type
 
 
 @pytest.mark.parametrize(("local", "pristine", "procedural"), [(0, 0, 0), (1, 0, 0), (0, 1, 1), (0.5, 0.5, 0.5)])
@@ -188,6 +191,9 @@ def test_continuous_levels_fill_the_range_and_regions_take_fine_types() -> None:
     areas = [r.extent[0] * r.extent[1] for r in local if r.extent is not None]
     assert 0.10 <= min(areas) < 0.12
     assert 0.28 < max(areas) <= 0.30
+    stretches = [r.extent[0] / r.extent[1] for r in local if r.extent is not None]
+    assert 1 / 1.6 <= min(stretches) < 0.65
+    assert 1.54 < max(stretches) <= 1.6
 
 
 @pytest.mark.parametrize(
@@ -239,6 +245,8 @@ def test_the_distortion_fades_in_from_the_border() -> None:
     assert profile[0] == round(100 - 38 / FEATHER)  # mean shift -0.15: 38 grey levels
     assert (np.diff(profile[:FEATHER]) < 0).all()
     assert (profile[FEATHER:] == 62).all()
+    assert out[20, 20, 0] == profile[0]  # a corner fades as the nearer border does
+    assert out[21, 24, 0] == profile[1]
 
 
 def test_regions_seek_detail() -> None:
@@ -256,6 +264,16 @@ def test_augmentation_keeps_size_and_stays_close_to_the_picture() -> None:
     assert all(out.shape == image.shape and out.dtype == np.uint8 for out in outs)
     assert len({out.tobytes() for out in outs}) == 12
     assert all(abs(out.mean() - image.mean()) < 25 for out in outs)
+
+
+def test_augmentation_mirrors_half_of_the_time_and_trims_at_most_its_share_of_a_side() -> None:
+    """The left fifth is black: where 0.15 is trimmed, between 0.05 and 0.2 of 0.85 are left of it."""
+    image = np.full((100, 200, 3), 255, np.uint8)
+    image[:, :40] = 0
+    rows = [augment(image, np.random.default_rng(seed))[50, :, 0] < 128 for seed in range(80)]
+    assert 0.05 < min(row.mean() for row in rows) < 0.12
+    assert 0.2 < max(row.mean() for row in rows) < 0.24
+    assert 25 <= sum(bool(row[-1]) for row in rows) <= 55
 
 
 def test_dead_leaves_have_the_palettes_colours_and_natural_spectra() -> None:
