@@ -119,6 +119,12 @@ def test_both_orders_show_the_same_two_pictures() -> None:
     assert straight.example.images == swapped.example.images[::-1]
 
 
+def test_both_orders_show_one_cut_of_an_augmented_picture() -> None:
+    pairs = made("both", images=embedded(augmented=True), size=2)
+    for straight, swapped in ((pairs[0], pairs[1]), (pairs[2], pairs[3])):
+        assert [image.key for image in straight.images] == [image.key for image in swapped.images][::-1]
+
+
 def test_pictures_are_those_of_the_single_images() -> None:
     images = embedded()
     index_of = {item.id: index for index, item in enumerate(images.items())}
