@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from support.token_batches import covariance_by_loops, random_tokens
+from support.token_batches import covariance_by_loops, random_tokens, token_batch
 from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.filters.clip_cov import ClipCov
 from zoom_iqa.parallel.reducer import LocalReducer
@@ -26,6 +26,13 @@ def test_tokens_are_dropped_within_the_band():
     assert band[~keep].all()
     assert figures["candidates"] == int(band.sum())
     assert figures["selected_covariance"] == pytest.approx(cov[~keep].mean().item())
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 2.0), (0.0, 1.0)])
+def test_the_ends_of_the_band_are_in_it(low, high):
+    """Log-probabilities and advantages one from their means on the same side: a covariance of 1."""
+    tokens = token_batch([0.0, -2.0], [1.0, -1.0])
+    assert kept(ClipCov(fraction=0.5, low=low, high=high, seed=0), tokens)[1]["candidates"] == 2
 
 
 def test_the_draw_depends_on_seed_rollout_and_mini_batch_only():
