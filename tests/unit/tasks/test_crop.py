@@ -29,6 +29,11 @@ from zoom_iqa.tasks.tools.crop import crop_box, crop_image, viewable
         ([0, 0, 0, 0], (100, 80), (25, 20, 75, 60)),
         # between 25 and 75 % nothing is scaled
         ([0.25, 0.25, 0.75, 0.875], (100, 80), (25, 20, 75, 70)),
+        ([30, 30, 80, 80], (100, 100), (30, 30, 80, 80)),
+        ([0, 0, 86, 86], (100, 100), (0, 0, 86, 86)),
+        # 24.01 %: both sides times 50 / 49, 29.5 to 79.5; 75.69 %: both times sqrt(7500 / 7569), 0.2 to 86.8
+        ([30, 30, 79, 79], (100, 100), (29, 29, 79, 79)),
+        ([0, 0, 87, 87], (100, 100), (0, 0, 86, 86)),
         # corners in the wrong order
         ([0.75, 0.875, 0.25, 0.25], (100, 80), (25, 20, 75, 70)),
         # one coordinate over 1 makes all of them pixels: 0..1 x 0..2, times sqrt(1000) = 31.6, clamped:
