@@ -64,6 +64,16 @@ def test_those_left_over_go_to_the_largest_remainders() -> None:
     assert sorted(taken) == [6, 7, 8]
 
 
+def test_of_more_than_are_wanted_some_are_drawn() -> None:
+    """A hundred in each bin, of which 28 are wanted of the fullest: not the first 28, nor the same."""
+    mos = [1.2 + 0.4 * (number % 10) for number in range(1000)]
+    drawn = [shaped(range(1000), mos, scores="koniq", size=100, rng=np.random.default_rng(seed)) for seed in (0, 1)]
+    fullest = [sorted(one for one in taken if one % 10 == 7) for taken in drawn]
+    assert [len(found) for found in fullest] == [28, 28]
+    assert list(range(7, 287, 10)) not in fullest
+    assert fullest[0] != fullest[1]
+
+
 def test_a_score_that_nothing_was_made_of_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"scores=koniq: none of 100 images has a score from 1\.0 to 1\.4"):
         shaped(range(100), [3.0] * 100, scores="koniq", size=1000, rng=np.random.default_rng(0))
