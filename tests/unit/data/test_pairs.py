@@ -18,6 +18,7 @@ from zoom_iqa.data.embedded.pairs import EmbeddedPairBenchmark, EmbeddedPairs
 from zoom_iqa.data.pairs import Orders, PairRule, choice_between, image_id, pairs_within
 from zoom_iqa.data.subset import FixedSubset
 from zoom_iqa.data.supervised.comparisons import ComparisonWriter, WrittenComparisons
+from zoom_iqa.data.supervised.rationales import defect_of
 from zoom_iqa.tasks.compare import ComparePrompts, CompareTask, read_comparison
 
 LIGHT = (16, 17, 18, 25)  # brighten, darken, mean shift, contrast: pixels change all over
@@ -204,6 +205,11 @@ def test_written_answers_are_in_the_form_and_say_the_label(terse: bool) -> None:
         assert (read.choice, read.well_formed) == (target.choice, True)
         scores = pairs.scores(index)
         assert turn.response.index(f"{scores[0]:.2f}") < turn.response.rindex(f"{scores[1]:.2f}")
+        _, truths = pairs.made(index)
+        first, second = (turn.response.index(f"{one}: " if terse else f"Image {one} ") for one in "AB")
+        nouns = [defect_of(truth.distortion).noun for truth in truths]
+        assert nouns[0] in turn.response[first:second]
+        assert nouns[1] in turn.response[second:]
         assert written[index].turns[0].response == turn.response
         assert len(written[index].images) == 2
 
