@@ -80,13 +80,14 @@ def test_an_answer_that_did_not_end_is_typed_by_its_end() -> None:
 
 
 def test_figures_of_a_system() -> None:
-    """Image x: 6 and 8, mean 7, deviation sqrt 2; image y: 4; the template of x: 3."""
+    """Image x: 6 and 8, mean 7, deviation sqrt 2; image y: 4; the template of x: 3, the opposite of y: 3."""
     judged = [
         judgement("x", 6, 1, 1, 1),
         judgement("x", 8, 1, 1, 1, repeat=1),
         judgement("y", 4, 1, 1, 1),
         judgement("y", 99, 1, 1, 1, repeat=1),
         judgement("x", 3, 1, 1, 1, control="template"),
+        judgement("y", 3, 1, 1, 1, control="opposite"),
     ]
     found = judge_figures(judged, n_resamples=50, seed=0)["a"]
     assert found["images"] == 2
@@ -97,6 +98,7 @@ def test_figures_of_a_system() -> None:
     assert accuracy["interval"] is None  # two images are no sample
     assert found["controls"]["template"]["n"] == 1
     assert found["controls"]["template"]["accuracy"]["lower_by"] == pytest.approx(7 - 3)
+    assert found["controls"]["opposite"]["accuracy"]["lower_by"] == pytest.approx(4 - 3)
     assert found["controls"]["swapped"]["accuracy"]["lower_by"] is None
 
 
