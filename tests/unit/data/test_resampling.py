@@ -156,6 +156,8 @@ def test_phases_of_one_exponent_are_drawn_anew() -> None:
     whole = list(make([1.0, 1.0], 200, mos=[3.0] * 100))  # each phase shows all images, each once
     assert sorted(whole[:100]) == sorted(whole[100:]) == list(range(100))
     assert whole[:100] != whole[100:]
+    natural = list(make([0.0, 0.0], 200))
+    assert natural[:100] != natural[100:]
 
 
 def test_a_rare_image_of_a_skewed_benchmark_is_capped() -> None:
