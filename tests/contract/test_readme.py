@@ -91,6 +91,7 @@ def table_of(title: str) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("title", ["Running it", "Evaluating", "Curating"])
 def test_choices_are_those_there_are(title: str) -> None:
+    assert table_of(title)
     for group, choices in table_of(title).items():
         there = {path.stem for path in (conf_dir() / group).glob("*.yaml")}
         if "above" not in choices and group != "benchmark":

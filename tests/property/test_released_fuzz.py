@@ -142,11 +142,15 @@ def test_texts_are_read_as_by_the_authors(release: Any) -> None:
 
 
 def test_boxes_are_cut_as_by_the_authors(release: Any) -> None:
+    compared = []
+
     @settings(max_examples=2000, deadline=None)
     @given(ANY_BOX, SIDES, SIDES)
     def compare(bbox: Any, width: int, height: int) -> None:
         theirs = released_outcome(release.crop_bbox_for_stage2, bbox, width, height)
         if theirs is not None:
+            compared.append(theirs)
             assert released.crop_box(bbox, width, height) == tuple(theirs[0])
 
     compare()
+    assert len(compared) > 200  # theirs gives nothing for some boxes, and not for all

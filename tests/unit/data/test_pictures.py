@@ -50,13 +50,17 @@ def test_varied_pictures_differ_and_follow_from_the_generator(folder: str):
 
 
 def test_an_embedded_set_is_made_of_the_pictures_it_is_given(folder: str):
-    images = EmbeddedSet(
-        split="train", size=12, seed=0, local_fraction=0.25, pristine_fraction=0.1, procedural_fraction=0.0,
-        continuous_levels=True, augmented=True, references=None, pictures=FolderPictures(folder=folder, varied=True),
+    images, again, other = (
+        EmbeddedSet(
+            split="train", size=12, seed=seed, local_fraction=0.25, pristine_fraction=0.1, procedural_fraction=0.0,
+            continuous_levels=True, augmented=True, references=None,
+            pictures=FolderPictures(folder=folder, varied=True),
+        )
+        for seed in (0, 0, 1)
     )  # fmt: skip
     assert {recipe.photograph for recipe in images.recipes} == {"wide", "tall", "small"}
     assert sorted(images[0].image.size) == [384, 512]
-    assert images[3].image.tobytes() == images[3].image.tobytes()
+    assert images[3].image.tobytes() == again[3].image.tobytes() != other[3].image.tobytes()
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path):
