@@ -16,7 +16,7 @@ seeds=("$@")
 declare -A experiment=(
   [zoom]="quickstart"
   [chain]="deepsight_quickstart"
-  [human]="human_quickstart ratings=generator"
+  [human]="human_quickstart"
 )
 
 # the same images, ratings, rollouts and answers for all; each form takes the SFT that its words need
