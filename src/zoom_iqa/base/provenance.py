@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shlex
@@ -19,6 +20,7 @@ def provenance(module: str, arguments: Sequence[str]) -> dict[str, Any]:
     """JSON-safe facts about a run of ``python -m MODULE ARGUMENTS``; ``commit`` is None outside a git checkout."""
     return {
         "command": f"python -m {module} {shlex.join(arguments)}".rstrip(),
+        "working_directory": os.getcwd(),
         "version": _version(DISTRIBUTION),
         "commit": commit(_ROOT),
         "python": platform.python_version(),

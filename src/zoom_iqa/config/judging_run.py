@@ -30,7 +30,7 @@ from zoom_iqa.config.go_on import command
 from zoom_iqa.config.help import JUDGE_USAGE
 from zoom_iqa.curation.estimate import Asked, written_estimate
 from zoom_iqa.curation.judge_figures import judge_figures
-from zoom_iqa.curation.judge_step import ask_judge, questions_about
+from zoom_iqa.curation.judge_step import ask_judge, questions_about, require_known
 from zoom_iqa.curation.judging import conclusion_of
 from zoom_iqa.curation.steps import Asking
 from zoom_iqa.data.subset import FixedSubset
@@ -79,6 +79,8 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
     rest = []
     for argument in arguments:
         name, file = _named(argument)
+        if name == "predictions" and argument.startswith("predictions="):
+            raise ConfigError(f"{argument}: predictions are given as [NAME=]FILE.jsonl, each under its system's name")
         if not argument.endswith(".jsonl") or name.lstrip("+~").partition(".")[0] in (*READ_HERE, *IDENTITY):
             rest.append(argument)
             continue
@@ -141,6 +143,7 @@ def judge(cfg: DictConfig) -> dict[str, Any] | None:
     }
     answered = [one.example for records in asked.values() for one in records]
     require_one_image(answered, who="the judge sees")
+    require_known((one.key for one in answered), everything)
     questions = questions_about(asked, prompt=prompt, repeats=cfg.repeats, controls=cfg.controls, seed=cfg.seed)
     if cfg.dry_run:
         count, price = len(questions), output_price(cfg.judge)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from PIL.Image import Image
 
 from zoom_iqa.base.errors import DataError, ImageError, ZoomIQAError
+from zoom_iqa.base.run_folder import RunFolder
 from zoom_iqa.config.evaluated_images import evaluated_images
 from zoom_iqa.data.datasets import ImageDataset
 
@@ -20,16 +22,20 @@ from zoom_iqa.data.datasets import ImageDataset
 def judged_images(config: Path) -> dict[str, Callable[[], Image | None]]:
     """Loaders of the pixels of each image that a run has judged, by data set and id as in ``Example.name``.
 
-    A loader returns None for a file that cannot be read any more.
+    Relative paths are of the folder in which the run was started, where that is kept and still there. A loader returns
+    None for a file that cannot be read any more.
 
     Raises:
         DataError: the config does not say which images, or they are not on this machine.
     """
     loaders: dict[str, Callable[[], Image | None]] = {}
+    place = Path(RunFolder(config.parent).origin().get("working_directory", "."))
+    place = place if place.is_dir() else Path()
     try:
-        for dataset in _datasets(OmegaConf.load(config)):
-            for index, item in enumerate(dataset.items()):
-                loaders.setdefault(item.name, _loader(dataset, index))
+        with chdir(place):
+            for dataset in _datasets(OmegaConf.load(config.absolute())):
+                for index, item in enumerate(dataset.items()):
+                    loaders.setdefault(item.name, _loader(dataset, index, place))
     except (ZoomIQAError, HydraException, OmegaConfBaseException, OSError) as error:
         raise DataError(f"its images cannot be found again: {' '.join(str(error).split())}") from error
     return loaders
@@ -45,10 +51,11 @@ def _datasets(cfg: Any) -> Iterator[ImageDataset]:
         yield evaluated_images(instantiate(node), cfg)
 
 
-def _loader(dataset: ImageDataset, index: int) -> Callable[[], Image | None]:
+def _loader(dataset: ImageDataset, index: int, place: Path) -> Callable[[], Image | None]:
     def load() -> Image | None:
         try:
-            return dataset[index].image
+            with chdir(place):
+                return dataset[index].image
         except ImageError:
             return None
 

@@ -48,6 +48,8 @@ def compose_config(arguments: Sequence[str]) -> DictConfig:
 def _command() -> None:
     transformers.utils.logging.disable_progress_bar()
     cfg = compose_config(sys.argv[1:])
+    if not isinstance(cfg.port, int) or not 0 <= cfg.port < 2**16:
+        raise ConfigError(f"port={cfg.port} must be a whole number from 0 to {2**16 - 1}")
     recipe = instantiate(cfg.rollout)
     if not isinstance(recipe, VllmEngineRecipe):
         raise ConfigError("rollout: only vLLM is served; leave it out, or set rollout=vllm")

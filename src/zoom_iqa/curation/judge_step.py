@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,7 @@ def ask_judge(
         DataError: answers are about images that the data set does not have.
     """
     index_of = {item.key: index for index, item in enumerate(asking.dataset.items())}
-    unknown = sorted({f"{one.dataset}:{one.id}" for one in questions if (one.dataset, one.id) not in index_of})
-    if unknown:
-        raise DataError("answers are about images that are not in this benchmark and split; name theirs", unknown)
+    require_known(((one.dataset, one.id) for one in questions), index_of)
     codec, wanted = JudgementCodec(), {one.place for one in questions}
     with RecordFile(path, codec) as file:
         done = {codec.key(one) for one in file.written}
@@ -101,6 +99,21 @@ def ask_judge(
             for count in until_stopped(_asked(batch, asking, index_of, prompt, file) for batch in batches):
                 progress.advance(count)
     return tuple(one for one in RecordFile(path, codec).read() if codec.key(one) in wanted)
+
+
+def require_known(keys: Iterable[tuple[str, str]], known: Collection[tuple[str, str]]) -> None:
+    """Pass answers about images that the data set has.
+
+    Raises:
+        DataError: it lacks some.
+    """
+    unknown = sorted({f"{dataset}:{name}" for dataset, name in keys if (dataset, name) not in known})
+    if unknown:
+        raise DataError(
+            "answers are about images that are not in this benchmark and split; name theirs, as benchmark=NAME or "
+            "benchmark=manifest manifest=FILE",
+            unknown,
+        )
 
 
 def _asked(

@@ -11,6 +11,10 @@ from zoom_iqa.data.pairs import choice_between, image_id
 from zoom_iqa.evaluation.figures import ImageRatings, ratings_by_image
 
 
+class NoPairsError(DataError):
+    """Rated images make no pairs, or not those that are asked for."""
+
+
 def choices_of_ratings(questions: Sequence[Example], rated: Sequence[Record], *, band: float) -> list[Record]:
     """The answer to each question that an image's mean rating over its trajectories makes: the higher one's image.
 
@@ -18,13 +22,14 @@ def choices_of_ratings(questions: Sequence[Example], rated: Sequence[Record], *,
     ``band``. A pair with an image without a readable rating has no choice, for that image's reason.
 
     Raises:
-        DataError: images of the questions were not rated; all are listed. Or two rated images share a name.
+        NoPairsError: images of the questions were not rated; all are listed.
+        DataError: two rated images share a name.
     """
     ratings = _by_name(ratings_by_image(rated))
     wanted = dict.fromkeys(name for question in questions for name in _compared(question))
     lacking = [name for name in wanted if name not in ratings]
     if lacking:
-        raise DataError(
+        raise NoPairsError(
             f"{len(lacking)} of {len(wanted)} images of the pairs were not rated; evaluate all of them, without limit",
             lacking,
         )

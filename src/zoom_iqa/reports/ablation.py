@@ -53,7 +53,7 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
     runs: list[FinishedRun] = []
     open_runs: list[str] = []
     places = {path.parent for path in folder.rglob("*") if path.name in ("config.yaml", FAILURE)}
-    for place in sorted(places):
+    for place in sorted(place for place in places if places.isdisjoint(place.parents)):  # loggers keep such files too
         name = str(place.relative_to(folder))
         if (place / FAILURE).exists():
             open_runs.append(f"{name} has failed")
@@ -129,10 +129,15 @@ def parts_of(config: Mapping[str, Any]) -> set[str]:
     """The parts of the method that a run's config turns on; those of a GRPO stage only where there is one."""
     on = {"sft"} & set(config["stages"])
     if "grpo" in config["stages"]:
-        on |= {f"{term}_reward" for term in ("score", "rank") if term in config["reward"]}
-        on |= {"kl_coverage"} & set(config["penalties"])
+        on |= {f"{term}_reward" for term in ("score", "rank") if _counts(config["reward"].get(term), "weight")}
+        on |= {"kl_coverage"} if _counts(config["penalties"].get("kl_coverage"), "beta") else set()
         on |= {"progressive"} if len(config["resampling"]["exponents"]) > 1 else set()
     return on
+
+
+def _counts(part: Mapping[str, Any] | None, weight: str) -> bool:
+    """Whether a part of a config is there, with a weight other than 0; a schedule is one."""
+    return part is not None and part.get(weight) != 0
 
 
 def _row(number: str, name: str, on: Collection[str], group: list[FinishedRun], published: Sequence[str]) -> list[str]:

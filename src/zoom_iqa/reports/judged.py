@@ -16,6 +16,7 @@ from zoom_iqa.tasks.grades import CRITERIA
 FILE = "judged.json"
 KEYS = ("judge_name", "benchmark", "systems")
 """Of the file, those that no table does without."""
+OF_A_SYSTEM = ("images", "failures", "controls", "without_text")
 NAMES = ("method", "data set", "judge", "origin")
 Judged = Mapping[str, Any]
 
@@ -31,10 +32,23 @@ def read_judged(folder: Path) -> Judged:
         found: Judged = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read ({error}); name a folder of zoom-iqa judge") from error
-    lacks = [key for key in KEYS if not isinstance(found, Mapping) or key not in found]
+    lacks = _lacking(found)
     if lacks:
         raise DataError(f"{path} is damaged (it has no {', '.join(lacks)}); the command that made it makes it again")
     return found
+
+
+def _lacking(found: Any) -> list[str]:
+    """What a table needs and the figures do not have."""
+    lacks = [key for key in KEYS if not isinstance(found, Mapping) or key not in found]
+    if lacks or not isinstance(found["systems"], Mapping):
+        return lacks or ["systems by name"]
+    for name, system in found["systems"].items():
+        own = system if isinstance(system, Mapping) else {}
+        criteria = own.get("criteria")
+        lacks += [f"{key} of {name}" for key in OF_A_SYSTEM if key not in own]
+        lacks += [f"{key} of {name}" for key in CRITERIA if not isinstance(criteria, Mapping) or key not in criteria]
+    return lacks
 
 
 def judged_table(judged: Sequence[Judged], *, paired: bool) -> TextTable:

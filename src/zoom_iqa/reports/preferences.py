@@ -15,7 +15,7 @@ from zoom_iqa.data.benchmarks.sriqa import kind_of, method_of
 from zoom_iqa.data.pairs import Pair, both_orders, pairs_within
 from zoom_iqa.evaluation.figure_kinds import of_comparisons
 from zoom_iqa.evaluation.figures import figures_of
-from zoom_iqa.evaluation.rated_pairs import choices_of_ratings
+from zoom_iqa.evaluation.rated_pairs import NoPairsError, choices_of_ratings
 from zoom_iqa.reports.numbers import ends_said
 from zoom_iqa.reports.published import rows_of
 from zoom_iqa.reports.rendering import MEASURED, TextTable
@@ -45,7 +45,7 @@ def preference_table(named: Sequence[tuple[str, Path]], *, pairs: Path | None, b
     reference, the higher opinion score being preferred. Ratings that differ by no more than ``band`` are similar.
 
     Raises:
-        DataError: a folder is not a finished run's, or its images make no pairs.
+        DataError: a folder is not a finished run's, or none of its data sets makes pairs.
     """
     questions = None if pairs is None else _questions(read_run(pairs))
     rows = [*_published()]
@@ -53,10 +53,20 @@ def preference_table(named: Sequence[tuple[str, Path]], *, pairs: Path | None, b
     for label, path in named:
         run = read_run(path)
         remarks.append(f"{label}: {run.description}.")
+        made: list[list[str]] = []
+        left: list[NoPairsError] = []
         for dataset, figures in run.by_dataset.items():
             answered = of_comparisons(figures)
-            found = figures if answered else _of_ratings(run, dataset, questions, band)
-            rows.append(_row(label, dataset, ANSWERS if answered else RATINGS, found))
+            try:
+                found = figures if answered else _of_ratings(run, dataset, questions, band)
+            except NoPairsError as error:
+                left.append(error)
+                continue
+            made.append(_row(label, dataset, ANSWERS if answered else RATINGS, found))
+        if not made:
+            raise left[0]
+        rows += made
+        remarks += [f"{label}: {str(error).splitlines()[0]}; that data set has no row." for error in left]
     return TextTable(
         title="Choices between two images, in percent",
         header=HEADER,
@@ -113,7 +123,9 @@ def _all_pairs(run: FinishedRun, rated: Sequence[Record]) -> list[Example]:
     examples = list({record.example.id: record.example for record in rated}.values())
     pairs = [replace(pair, kind=_kind(pair)) for pair in pairs_within(examples, band=0.0)]
     if not pairs:
-        raise DataError(f"{run.path}: no two images of {examples[0].dataset} have one reference; give --pairs FOLDER")
+        raise NoPairsError(
+            f"{run.path}: no two images of {examples[0].dataset} have one reference; give --pairs FOLDER"
+        )
     return both_orders(pairs, dataset=examples[0].dataset)
 
 

@@ -58,7 +58,7 @@ def comma_separated(table: TextTable) -> str:
 def latex(table: TextTable) -> str:
     """A booktabs table; the notes are comments before it."""
     columns = "l" * table.names + "r" * (len(table.header) - table.names)
-    rows = [" & ".join(_latex_text(printable(cell)) for cell in row) + r" \\" for row in (table.header, *table.rows)]
+    rows = [_latex_row(row) for row in (table.header, *table.rows)]
     return "\n".join(
         [
             *(f"% {printable(note)}" for note in table.notes),
@@ -96,6 +96,11 @@ def _markdown_row(cells: Sequence[str], widths: Sequence[int], names: int) -> st
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
     return "| " + " | ".join(padded) + " |"
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    row = " & ".join(_latex_text(printable(cell)) for cell in cells) + r" \\"
+    return "{}" + row if row[0] in "[*" else row  # the end of the row before would take such a sign for its own
 
 
 def _latex_text(text: str) -> str:

@@ -16,6 +16,7 @@ def git(folder: Path, *arguments: str) -> str:
 def test_a_command_is_quoted_as_a_shell_reads_it() -> None:
     facts = provenance("zoom_iqa.train", ["+experiment=quickstart", "name=a b"])
     assert facts["command"] == "python -m zoom_iqa.train +experiment=quickstart 'name=a b'"
+    assert facts["working_directory"] == str(Path.cwd())
     assert facts["packages"]["torch"].startswith("2.")
     assert "pytest" not in facts["packages"]
 

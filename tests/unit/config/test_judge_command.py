@@ -38,6 +38,27 @@ def test_two_files_need_two_names(predictions: Path) -> None:
         compose_config([str(predictions), f"embedded={predictions}"])
 
 
+def test_predictions_are_no_key(predictions: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^predictions=.*: predictions are given as \[NAME=\]FILE\.jsonl"):
+        compose_config([f"predictions={predictions}", "judge.model=x"])
+
+
+def test_answers_about_other_images_are_refused_before_anything_is_asked_or_kept(tmp_path: Path) -> None:
+    example = Example(id="p0.png", dataset="mine", images=(ImageRef(path="p0.png"),))
+    made = record_without_answer(example, sample=0, failure=ParseFailure("missing_answer", ""))
+    RecordFile(tmp_path / "mine.jsonl", RecordCodec()).write([made])
+    for dry in ("true", "false"):
+        cfg = compose_config(
+            [str(tmp_path / "mine.jsonl"), "judge.model=x", f"dry_run={dry}", f"out={tmp_path / 'out'}"]
+        )
+        with pytest.raises(
+            DataError, match="not in this benchmark and split; name theirs, as benchmark=NAME or"
+        ) as error:
+            judge(cfg)
+        assert error.value.rows == ("mine:p0.png",)
+        assert not (tmp_path / "out").exists()
+
+
 def test_answers_about_pairs_are_not_shown_by_half(tmp_path: Path) -> None:
     """The judge sees one image."""
     example = Example(id="a", dataset="embedded", images=(ImageRef(path=None), ImageRef(path=None)))

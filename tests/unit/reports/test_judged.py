@@ -73,6 +73,13 @@ def test_a_folder_without_figures_is_named(tmp_path: Path) -> None:
         read_judged(tmp_path)
 
 
+@pytest.mark.parametrize("systems", [{"a": {}}, {"a": 3}, [], {"a": {"images": 1, "criteria": {}}}])
+def test_damaged_figures_are_one_line(systems: object, tmp_path: Path) -> None:
+    (tmp_path / "judged.json").write_text(json.dumps({"judge_name": "x", "benchmark": "b", "systems": systems}))
+    with pytest.raises(DataError, match=r"judged\.json is damaged \(it has no "):
+        read_judged(tmp_path)
+
+
 def test_numbers_are_numbers_where_columns_are_read(tmp_path: Path) -> None:
     systems = judge_figures([judgement(image, grade) for image, grade in zip("xyz", (4, 6, 5), strict=True)],
                             n_resamples=2000, seed=0)  # fmt: skip

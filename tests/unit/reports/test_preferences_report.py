@@ -123,6 +123,20 @@ def test_ratings_on_the_pairs_of_a_run_that_compares(tmp_path: Path) -> None:
         rows(f"ratings={lacking}", "--pairs", str(compared))
 
 
+def test_a_data_set_that_makes_no_pairs_is_left_out_of_several_and_named(tmp_path: Path) -> None:
+    paired = [answer("low", 2.0, 2.0, photograph="x"), answer("high", 4.0, 4.0, photograph="x")]
+    folder = run(tmp_path / "r", paired)
+    (folder / "alone").mkdir()
+    RecordFile(folder / "alone" / "predictions.jsonl", RecordCodec()).write([record("a"), record("b")])
+    metrics = json.loads((folder / "metrics.json").read_text())
+    (folder / "metrics.json").write_text(json.dumps(metrics | {"alone": next(iter(metrics.values()))}))
+    (row,) = rows(f"mine={folder}")[8:]
+    assert (row["accuracy"], row["pairs"]) == ("100.00", "1")
+    assert "no two images of d have one reference; give --pairs FOLDER; that data set has no row." in report(
+        ["preferences", f"mine={folder}"]
+    )
+
+
 def test_what_makes_no_pairs_is_refused(tmp_path: Path) -> None:
     alone = run(tmp_path / "r", [record("a"), record("b")])
     with pytest.raises(DataError, match="no two images of d have one reference; give --pairs FOLDER"):

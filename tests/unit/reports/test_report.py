@@ -244,6 +244,18 @@ def test_the_experiments_are_the_papers_rows(experiment: str) -> None:
     assert parts_of(config) == on
 
 
+@pytest.mark.parametrize("weight", [None, 0, 0.0])
+def test_a_part_without_weight_is_off(weight: float | None) -> None:
+    part = None if weight is None else {"weight": weight, "beta": weight}
+    config = {
+        "stages": ["grpo"],
+        "reward": {"score": {"weight": {"_target_": "a.schedule"}}, "rank": part},
+        "penalties": {"kl_coverage": part},
+        "resampling": {"exponents": [0]},
+    }
+    assert parts_of(config) == {"score_reward"}
+
+
 def test_undefined_figures_are_counted(tmp_path: Path) -> None:
     for seed, srcc in enumerate([0.5, "undefined (all predictions are equal)", 0.7]):
         trained(tmp_path / f"a{seed}", "table3_rank", seed, {"grpo": figures(srcc)})
@@ -295,6 +307,12 @@ def test_renderings_of_one_table() -> None:
     assert r"\begin{tabular}{lr}" in lines
     assert r"name & x\_1 \\" in lines
     assert r"50 \% | $\pm$ & 0.5 \\" in lines
+    named = TextTable(title="t", header=["name"], names=1, rows=[["[br]"], ["*st"], ["x"]], notes=[])
+    assert [line for line in latex(named).splitlines() if line.endswith(r" \\")][1:] == [
+        r"{}[br] \\",
+        r"{}*st \\",
+        r"x \\",
+    ]
     with pytest.raises(ValueError, match="as many cells"):
         TextTable(title="", header=["a"], names=1, rows=[["a", "b"]], notes=[])
 

@@ -39,6 +39,12 @@ def test_the_best_comes_first_and_equal_columns_once(multirun: Path) -> None:
     assert table.notes == ["not in the table: 2 has no figures yet", "not in the table: 3 has failed"]
 
 
+def test_what_a_logger_keeps_in_a_run_is_no_run(multirun: Path) -> None:
+    (multirun / "0" / "wandb" / "files").mkdir(parents=True)
+    (multirun / "0" / "wandb" / "files" / "config.yaml").write_text("stages: {}\n")
+    assert sweep_table(multirun).notes == ["not in the table: 2 has no figures yet", "not in the table: 3 has failed"]
+
+
 def test_values_that_differ_look_different(tmp_path: Path) -> None:
     for number, (path, rate) in enumerate(
         [("runs/sft (seed 0)/policy", 1.00001e-5), ("runs/sft (seed 1)", 1.00002e-5)]
