@@ -133,8 +133,10 @@ def _check_counts(cfg: DictConfig, name: str) -> None:
     require_whole(f"{name}.keep_checkpoints", node.keep_checkpoints, least=1)
     if "group_size" in node.module:
         require_whole(f"{name}.module.group_size", node.module.group_size, least=1)
-    for key in ("steps", "epochs", "images"):
+    for key in ("steps", "images"):
         require_count_or_none(f"{name}.{key}", node[key], none_means="leaves the length to another key")
+    if node.epochs is not None and not (isinstance(node.epochs, int | float) and node.epochs > 0):
+        raise ConfigError(f"{name}.epochs={node.epochs} must be a number above 0")
 
 
 def _steps(cfg: DictConfig, name: str, *, per_step: int) -> int | None:

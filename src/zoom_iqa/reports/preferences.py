@@ -63,7 +63,7 @@ def preference_table(named: Sequence[tuple[str, Path]], *, pairs: Path | None, b
                 left.append(error)
                 continue
             made.append(_row(label, dataset, ANSWERS if answered else RATINGS, found))
-        if not made:
+        if left and not made:
             raise left[0]
         rows += made
         remarks += [f"{label}: {str(error).splitlines()[0]}; that data set has no row." for error in left]

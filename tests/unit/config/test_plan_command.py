@@ -19,6 +19,11 @@ def test_the_settings_are_those_of_the_config() -> None:
     assert grpo.steps == 125  # 2,000 images, 2 on each of 8
 
 
+def test_a_stage_may_be_as_long_as_a_part_of_its_data() -> None:
+    (grpo,) = settings_of(config_of(["experiment=grpo_full", "grpo.epochs=0.5"]), gpus=8, new_tokens=None)
+    assert grpo.steps is None  # the data decide
+
+
 def test_a_rollout_has_all_images_of_its_step_and_the_last_step_is_whole() -> None:
     (grpo,) = settings_of(config_of(["experiment=grpo_full", "grpo.data.accumulate=3"]), gpus=4, new_tokens=None)
     assert (grpo.work.images, grpo.accumulate) == (6, 1)
@@ -123,6 +128,7 @@ def test_a_folder_says_its_shape() -> None:
         (["experiment=grpo_full", "grpo.keep_checkpoints=many"], r"grpo\.keep_checkpoints=many must be a whole number"),
         (["experiment=grpo_full", "policy.max_pixels=big"], r"policy\.max_pixels=big must be a whole number of at"),
         (["experiment=grpo_full", "grpo.steps=-5"], r"grpo\.steps=-5 must be a whole number of at least 1"),
+        (["experiment=grpo_full", "grpo.epochs=0"], r"grpo\.epochs=0 must be a number above 0"),
         (["experiment=grpo_full", "max_new_tokens=0"], r"max_new_tokens=0 must be a whole number of at least 1"),
         (["experiment=grpo_full", "machine.token_budget=10"], r"token_budget=10 holds no sequence of grpo.*up to 5217"),
         (["experiment=grpo_full", "new_tokens=2000"], r"new_tokens=2000 is above the limit.*max_new_tokens=1024"),
