@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from zoom_iqa.base.errors import ConfigError, DataError
+from zoom_iqa.base.errors import CheckpointError, ConfigError, DataError
 from zoom_iqa.base.run_folder import CONFIG, RunFolder
 from zoom_iqa.base.types import Example, ImageRef, Message, Sample
 from zoom_iqa.config.policy_card import policy_card
@@ -21,7 +21,7 @@ from zoom_iqa.policy.policy import Policy, require_new
 from zoom_iqa.policy.widening import widened
 from zoom_iqa.reports.files import check_place_of_folder
 from zoom_iqa.tasks.task import AsksAboutSeveral, Task
-from zoom_iqa.training.checkpoints import require_whole
+from zoom_iqa.training.checkpoints import damage_of
 from zoom_iqa.training.stage import CHECKPOINT_DONE, CHECKPOINT_LAST, load_weights
 
 
@@ -61,7 +61,8 @@ def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None
         cfg.policy.path, cfg.policy.lora = str(source), None
     policy: Policy = instantiate(cfg.policy)
     if source.is_file():
-        require_whole(source)
+        if (damage := damage_of(source)) is not None:
+            raise CheckpointError(f"{source} is damaged ({damage}); name another one of its run")
         load_weights(policy, source, Replicated())
     if adapter:
         policy.save_adapter(out, base=start, files=files)

@@ -237,7 +237,7 @@ def require_whole(path: Path) -> None:
     """
     damage = damage_of(path)
     if damage is not None:
-        raise CheckpointError(f"{path} is damaged ({damage}); name another one of its run")
+        raise CheckpointError(f"{path} is damaged ({damage}); {_anew(path)}")
 
 
 def remove(path: Path) -> None:

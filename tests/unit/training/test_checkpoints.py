@@ -143,7 +143,9 @@ def test_zeros_in_the_middle_are_found(tmp_path: Path) -> None:
     require_whole(path)
     zeroed(path, path.stat().st_size // 2, 4096)
     torch.load(path, weights_only=True)  # torch does not look
-    with pytest.raises(CheckpointError, match=r"done.ckpt is damaged \(.*data/0.*\); name another one of its run"):
+    with pytest.raises(
+        CheckpointError, match=r"done.ckpt is damaged \(.*data/0.*\); remove .*done\*\.ckpt, and the same command"
+    ):
         require_whole(path)
 
 
