@@ -17,12 +17,6 @@ def is_fractions(bbox: Region) -> bool:
     return all(-OVERSHOT <= edge <= 1 + OVERSHOT for edge in bbox)
 
 
-def cut(region: Region) -> Region:
-    """The part inside the image, without extent where there is none."""
-    x1, y1, x2, y2 = (min(1.0, max(0.0, edge)) for edge in region)
-    return x1, y1, x2, y2
-
-
 def area(region: Region) -> float:
     """Its share of the image; 0 for one without extent."""
     return max(0.0, region[2] - region[0]) * max(0.0, region[3] - region[1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from zoom_iqa.parallel.placement import FSDP, ZERO_STAGES
 from zoom_iqa.planning.shapes import NAMED, PolicyShape, shape_of
 from zoom_iqa.planning.work import Settings, Work
 from zoom_iqa.policy.folder import most_pixels
+from zoom_iqa.training.length import Length
 
 NUMBER_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 TWO_TURNS = ("zoom_iqa.tasks.zoom.ZoomTask", "zoom_iqa.tasks.released.ReleasedZoomTask")
@@ -133,20 +133,16 @@ def _check_counts(cfg: DictConfig, name: str) -> None:
     require_whole(f"{name}.keep_checkpoints", node.keep_checkpoints, least=1)
     if "group_size" in node.module:
         require_whole(f"{name}.module.group_size", node.module.group_size, least=1)
-    for key in ("steps", "images"):
-        require_count_or_none(f"{name}.{key}", node[key], none_means="leaves the length to another key")
-    if node.epochs is not None and not (isinstance(node.epochs, int | float) and node.epochs > 0):
-        raise ConfigError(f"{name}.epochs={node.epochs} must be a number above 0")
 
 
 def _steps(cfg: DictConfig, name: str, *, per_step: int) -> int | None:
     """Steps of a stage; None where epochs say it, whose length the data decide."""
-    node = cfg[name]
-    if node.steps is not None:
-        return int(node.steps)
-    if node.epochs is not None:
-        return None
-    return max(1, math.ceil((node.images or cfg.size[name].images) / per_step))
+    given = {key: cfg[name][key] for key in ("steps", "epochs", "images")}
+    try:
+        length = Length(**given, otherwise_images=cfg.size[name].images)
+    except ConfigError as error:
+        raise ConfigError(f"{name}.{error}") from error
+    return None if length.epochs is not None else length.in_steps(samples=0, per_step=per_step)
 
 
 def _text_tokens(cfg: DictConfig, turn: str) -> int:

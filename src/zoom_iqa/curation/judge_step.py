@@ -80,13 +80,8 @@ def questions_about(
 def ask_judge(
     path: Path, asking: Asking, questions: Sequence[Question], *, prompt: JudgePrompt
 ) -> tuple[Judgement, ...]:
-    """The judgements of ``questions`` that came, those of earlier runs included.
-
-    Raises:
-        DataError: answers are about images that the data set does not have.
-    """
+    """The judgements of ``questions``, all about images of the data set, that came; those of earlier runs included."""
     index_of = {item.key: index for index, item in enumerate(asking.dataset.items())}
-    require_known(((one.dataset, one.id) for one in questions), index_of)
     codec, wanted = JudgementCodec(), {one.place for one in questions}
     with RecordFile(path, codec) as file:
         done = {codec.key(one) for one in file.written}

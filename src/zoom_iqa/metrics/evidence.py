@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from zoom_iqa.base.defects import likeness
 from zoom_iqa.base.judgements import Evidence
 from zoom_iqa.base.records import Record
-from zoom_iqa.base.regions import WHOLE, area, coverage, cut, is_fractions, overlap
+from zoom_iqa.base.regions import WHOLE, area, common, coverage, is_fractions, overlap
 from zoom_iqa.base.types import Region, Truth
 
 HIT_SHARE = 0.5
@@ -61,7 +61,7 @@ def _likeness(truth: Truth, evidence: Sequence[Evidence]) -> float:
 
 def boxes_of(evidence: Sequence[Evidence]) -> list[Region]:
     """The boxes that are fractions, cut at the image's border; one in pixels, as a call's may be, says nothing."""
-    fractions = [cut(one.bbox) for one in evidence if is_fractions(one.bbox)]
+    fractions = [common(one.bbox, WHOLE) for one in evidence if is_fractions(one.bbox)]
     return [bbox for bbox in fractions if area(bbox) > 0]
 
 

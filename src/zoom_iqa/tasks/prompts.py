@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from zoom_iqa.base.errors import ConfigError
-from zoom_iqa.base.printable import printable
 from zoom_iqa.base.types import ImagePart, Message, TextPart
+from zoom_iqa.tasks.answer import shown
 
 QUESTION_SLOT = "{question}"
 SECTIONS = 4
-SHOWN = 80
-"""Characters of a text that an error shows."""
 
 _OFFICIAL_MODULES = ("zoomiqa.protocol", "zoomiqa.inference.protocol")  # its module moved between releases
 
@@ -153,4 +151,4 @@ def require_slot(name: str, text: str, slot: str) -> None:
         ConfigError: it has none.
     """
     if slot not in text:
-        raise ConfigError(f"{name}={printable(text, limit=SHOWN)!r} has no {slot}; say where it goes")
+        raise ConfigError(f"{name}={shown(text)!r} has no {slot}; say where it goes")

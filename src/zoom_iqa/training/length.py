@@ -32,7 +32,7 @@ class Length:
             both = " and ".join(f"{name}={value}" for name, value in given.items())
             raise ConfigError(f"{both}: a stage's length is one of steps, epochs and images; set the others to null")
         for name, value in {**given, "otherwise_images": self.otherwise_images}.items():
-            if not 0 < value < math.inf or (name != "epochs" and value != int(value)):
+            if not _is_number(value) or not 0 < value < math.inf or (name != "epochs" and value != int(value)):
                 needed = "a number above 0" if name == "epochs" else "a whole number of at least 1"
                 raise ConfigError(f"{name}={value} must be {needed}")
 
@@ -43,3 +43,7 @@ class Length:
         images = self.images if self.epochs is None else self.epochs * samples
         exact = (self.otherwise_images if images is None else images) / per_step
         return max(1, math.ceil(exact * (1 - ROUNDING)))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
