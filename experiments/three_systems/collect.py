@@ -1,10 +1,11 @@
-r"""Run folders of run.sh -> results.csv (a row a run), and one table over all three systems on the screen.
+r"""Run folders of run.sh -> results.csv (a row a run), effects.csv (paired differences), and both as tables.
 
 python experiments/three_systems/collect.py runs/three_systems [--resamples 1000]
 """
 
 from __future__ import annotations
 
+import csv
 import statistics
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from zoom_iqa.reports.study import (
     Arms,
     StudyRun,
     difference,
+    effect_header,
+    effect_rows,
     kept_study,
     over_seeds,
     readme_table,
@@ -33,6 +36,15 @@ OWN = {
     "SRCC from the words alone": "srcc_description",
 }
 """Figures that some systems alone have."""
+EFFECTS = (
+    *((f"{title}: GRPO against SFT", f"{system}_grpo", f"{system}_sft") for system, title in SYSTEMS.items()),
+    *(
+        (f"{title} against two turns, {stage.upper()}", f"{system}_{stage}", f"zoom_{stage}")
+        for system, title in SYSTEMS.items()
+        if system != "zoom"
+        for stage in ("sft", "grpo")
+    ),
+)
 
 
 def main() -> None:
@@ -41,6 +53,10 @@ def main() -> None:
     write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
         head, rows = table(arms, asked.resamples)
+        print(readme_table(head, rows), end="\n\n")
+        head, rows = effect_header(), effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
+        with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([head, *rows])
         print(readme_table(head, rows))
 
 

@@ -245,13 +245,39 @@ def test_the_three_systems_stand_in_one_table(
     for number, arm in enumerate(("zoom_sft", "zoom_grpo", "chain_sft")):
         ended(tmp_path / f"{arm}_seed0", arm.partition("_")[2], 1.5 - 0.6 * number, number)
     collected("three_systems", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "50")
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(" | ")[:2] for line in lines[2:]] == [
+    systems, effects = capsys.readouterr().out.split("\n\n")
+    assert [line.split(" | ")[:2] for line in systems.splitlines()[2:]] == [
         ["| two turns", "sft"],
         ["| two turns", "grpo"],
         ["| chain of looks", "sft"],
     ]
     assert len(rows_of(tmp_path / "results.csv")) == 3
+    assert len(effects.splitlines()) == 2 + 2
+    rows = {row["effect"]: row for row in rows_of(tmp_path / "effects.csv")}
+    assert list(rows) == ["two turns: GRPO against SFT", "chain of looks against two turns, SFT"]
+    assert all(row["srcc_single"].startswith("+") for row in rows.values()), "made less noisy by 0.6 and by 1.2"
+
+
+def test_crops_answers_stand_beside_the_ablations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usual arm's answers are those that the ablation keeps, of five seeds; the small one's are of this run."""
+    for number, stage in enumerate(("sft", "grpo")):
+        ended(tmp_path / f"small_{stage}_seed0", stage, 1.5 - 1.2 * number, number)
+    monkeypatch.setattr(sys, "argv", ["answers.py", str(tmp_path), "--out", str(tmp_path), "--resamples", "20"])
+    load_script("crops/answers.py").main()
+    figures, effects = capsys.readouterr().out.split("\n\n")
+    assert [line.split(" | ")[:2] for line in figures.splitlines()[2:]] == [
+        ["| `usual`, SFT", "5"],
+        ["| `usual`, GRPO", "5"],
+        ["| `small`, SFT", "1"],
+        ["| `small`, GRPO", "1"],
+    ]
+    assert "| `usual`, SFT | 5 | 0.497 ± 0.011 | 0.646 ± 0.008 |" in figures, "as in the ablation's README"
+    rows = {row["effect"]: row for row in rows_of(tmp_path / "effects.csv")}
+    assert list(rows) == ["`usual`: GRPO against SFT", "`small`: GRPO against SFT"]
+    assert rows["`small`: GRPO against SFT"]["rating_variance"].startswith("-")
+    assert effects.count("GRPO against SFT") == 2
 
 
 @pytest.mark.parametrize(
