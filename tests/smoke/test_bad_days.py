@@ -199,7 +199,9 @@ def test_too_many_broken_images_stop_the_run_saved_and_it_goes_on_when_they_are_
 
     assert ended(forked(run, policy, *settings, first=before_batch(GRPOModule, 2, act), said=said)) == 2
     line = last_line(said)
-    said_first = r"error: [345] images of the training set can be read no more \(data\.max_lost_images=2\), all in "
+    said_first = (
+        r"error: [345] images of the training set can be read no more \(grpo\.data\.max_lost_images=2\), all in "
+    )
     assert re.match(said_first, line)  # of the batch's two samples each may have met three
     assert line.endswith("lost_images.jsonl; everything before step 3 is saved: put them back; to go on: AGAIN")
     state = torch.load(run / "checkpoints/grpo/last.ckpt", weights_only=True)

@@ -45,3 +45,13 @@ def test_nothing_that_is_not_finite_reaches_a_checkpoint(stage: str, tmp_path: P
     with pytest.raises(TrainingError, match="step 3, "):  # the same command goes on with the images after these
         small_run(run, policy, *settings)
     assert [step["step"] for step in bad_steps(run, stage)] == [0, 1, 2, 3]
+
+
+def test_rollouts_that_are_bad_in_part_end_a_run_too(tmp_path: Path) -> None:
+    """One of two updates of each rollout is left out, so that half of what is paid for would be lost to the end."""
+    policy, run = save_policy(tmp_path), tmp_path / "run"
+    fault = "+reward.broken={_target_: support.broken_rewards.NotFiniteForFirst, weight: 1.0}"
+    settings = ["stages=[grpo]", "grpo.module.max_bad_steps=2", "grpo.module.update.mini_batches=2", fault]
+    with pytest.raises(TrainingError, match=r"2 steps in a row were not finite, the last at step 1, reward\.broken is"):
+        small_run(run, policy, *settings)
+    assert [(step["step"], len(step["ids"])) for step in bad_steps(run, "grpo")] == [(0, 1), (1, 1)]

@@ -21,3 +21,15 @@ class NotFiniteFor:
         ids = [group[0].example.id for group in inputs.records]
         rows = [torch.nan if self._ids is None or one in self._ids else 1.0 for one in ids]
         return torch.tensor(rows)[:, None].expand(inputs.shape)
+
+
+class NotFiniteForFirst:
+    """NaN for the first image of a batch; 1 for others."""
+
+    def __init__(self, *, weight: float) -> None:
+        self.weight = as_schedule("reward.broken.weight", weight)
+
+    def reward(self, inputs: RewardInputs) -> torch.Tensor:
+        found = torch.ones(inputs.shape)
+        found[0] = torch.nan
+        return found

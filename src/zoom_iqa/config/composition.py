@@ -127,7 +127,8 @@ def _unknown_key(key: str, root: str, overrides: Sequence[str]) -> ConfigError |
             return ConfigError(f"{'.'.join(parts[:depth])} is a value and holds no key {part}")
         if part not in node:
             valid = [str(name) for name in node if not str(name).startswith("_")]
-            return ConfigError(f"{'.'.join(parts[: depth + 1])}: there is no such key{hint(part, valid)}")
+            said = hint(part, valid) if valid else f", as nothing chosen here fills {'.'.join(parts[:depth])}"
+            return ConfigError(f"{'.'.join(parts[: depth + 1])}: there is no such key{said}")
         node = node._get_node(part)
     return None
 

@@ -19,7 +19,7 @@ from zoom_iqa.objectives.aggregation import Aggregation
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyPlan
 from zoom_iqa.objectives.returned import unlike
-from zoom_iqa.objectives.signals import Signal
+from zoom_iqa.objectives.signals import SHOWN, Signal
 from zoom_iqa.objectives.states import KeepsState, states_of, take_up
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.views import View
@@ -54,8 +54,8 @@ class Planner:
     """Lets an aggregation weigh tokens, filters drop some from the policy gradient, and penalties choose theirs.
 
     Raises:
-        ConfigError: an entry is no filter or penalty, two of them or of their views have one name, a name is taken, or
-            a filter reads what is made only after filters have acted.
+        ConfigError: an entry is no filter or penalty, two of them or of their views have one name, a name is taken, a
+            filter reads what is made only after filters have acted, or no part brings a view that one reads.
     """
 
     def __init__(
@@ -69,15 +69,17 @@ class Planner:
         for name, part in self._filters.items():
             if any(signal.tokens == "selected" for signal in part.signals):
                 raise ConfigError(f"filters.{name} reads a signal at selected tokens; filters act before any are")
-        parts: list[TokenFilter | Penalty] = [*self._filters.values(), *self.penalties.values()]
-        self.signals = frozenset(signal for part in parts for signal in part.signals)
-        self.views = {name: view for part in self._filters.values() for name, view in part.views.items()}
+        parts: dict[str, TokenFilter | Penalty] = {
+            **{f"filters.{name}": part for name, part in self._filters.items()},
+            **{f"penalties.{name}": part for name, part in self.penalties.items()},
+        }
+        self.signals = frozenset(signal for part in parts.values() for signal in part.signals)
+        self.views = _views_of(parts)
         self._kept = {
             group: {name: part for name, part in of_group.items() if isinstance(part, KeepsState)}
             for group, of_group in (("filters", self._filters), ("penalties", self.penalties))
         }
-        self.needs = {f"filters.{name}": part.needs for name, part in self._filters.items()}
-        self.needs |= {f"penalties.{name}": part.needs for name, part in self.penalties.items()}
+        self.needs = {name: part.needs for name, part in parts.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The states of filters and penalties that have one, by group and name."""
@@ -154,12 +156,20 @@ def _check_names(filters: Mapping[str, TokenFilter], penalties: Mapping[str, Pen
         if name in LOGGED or (name in filters and name in penalties):
             group = "filters" if name in filters else "penalties"
             raise ConfigError(f"{group}.{name}: figures are logged as {name}/... already; rename it")
-    views: dict[str, str] = {}
-    for name, part in filters.items():
+
+
+def _views_of(parts: Mapping[str, TokenFilter | Penalty]) -> dict[str, View]:
+    """The views of all parts by name: each one that a part reads, and none that two of them mean differently."""
+    brought: dict[str, str] = {}
+    for name, part in parts.items():
         for view in part.views:
-            other = views.setdefault(view, name)
-            if _settings(part.views[view]) != _settings(filters[other].views[view]):
-                raise ConfigError(f"filters.{name} and filters.{other} both have a view {view!r}; rename one's")
+            other = brought.setdefault(view, name)
+            if _settings(part.views[view]) != _settings(parts[other].views[view]):
+                raise ConfigError(f"{name} and {other} both have a view {view!r}; rename one's")
+    for name, part in parts.items():
+        for view in sorted({signal.view for signal in part.signals} - {SHOWN, *brought}):
+            raise ConfigError(f"{name} reads the view {view!r}, which nothing brings; give it in its views")
+    return {view: parts[name].views[view] for view, name in brought.items()}
 
 
 def _settings(view: View) -> tuple[type, Mapping[str, object]]:

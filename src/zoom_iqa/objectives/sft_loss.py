@@ -14,9 +14,10 @@ def sft_loss(logp_T: torch.Tensor, weights_T: torch.Tensor, *, denominator: floa
 
 
 class ResponseCrossEntropy:
-    """Cross entropy in which a rating's digits count ``numeric_weight`` times a token of text.
+    """Cross entropy in which the digits of an answer's numbers count ``numeric_weight`` times a token of text.
 
-    A rating is a few tokens among hundreds of template; with weight 1 its gradient drowns in theirs.
+    These are its rating's and its boxes', a few tokens among hundreds of template; with weight 1 their gradient drowns
+    in the template's.
     """
 
     def __init__(self, *, numeric_weight: float) -> None:

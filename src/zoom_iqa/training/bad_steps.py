@@ -29,7 +29,7 @@ SHOWN = 5
 class BadSteps:
     """Counts steps in a row of which optimizer steps were left out; ``max_bad_steps`` of them are too many.
 
-    A rollout is one step, however often its images are learned from.
+    A rollout is one step, however often its images are learned from, and bad where any of its updates was left out.
 
     Raises:
         ConfigError: the number is below 1.
@@ -42,9 +42,8 @@ class BadSteps:
         self._last, self._last_step = "", -1
 
     def good(self) -> None:
-        """A step was made. Within a rollout it does not undo what were too many before it."""
-        if self._in_a_row < self._max:
-            self._in_a_row = 0
+        """A step of which nothing was left out."""
+        self._in_a_row = 0
 
     def bad(self, ids: Sequence[str], *, reason: str, suspect: bool, step: int, folder: Path, reducer: Reducer) -> None:
         """A step was left out, of the images ``ids`` of this process; every process must call it.
@@ -70,7 +69,7 @@ class BadSteps:
         if self._in_a_row < self._max:
             return None
         count, self._in_a_row = self._in_a_row, 0
-        return f"{self._stage}: {count} steps in a row came to nothing finite, the last at {printable(self._last)}"
+        return f"{self._stage}: {count} steps in a row were not finite, the last at {printable(self._last)}"
 
     def state_dict(self) -> dict[str, Any]:
         """State that a continued run needs."""

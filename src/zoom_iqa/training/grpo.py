@@ -260,6 +260,8 @@ class GRPOModule(L.LightningModule):
             step=self.rollout_step,
             reducer=reducer,
         )
+        if not learned["policy/skipped_steps"]:
+            self.bad_steps.good()
         generated = sum(len(step.generation.token_ids or ()) for rollout in rollouts for step in rollout.steps)
         spent = self._clock.measures(
             images=len(batch), tokens={"generated_tokens": (generated, "rollout")}, processes=world_size()
@@ -361,7 +363,6 @@ class GRPOModule(L.LightningModule):
         if self._tower_learns:
             self._vision.clear()
         if norm is not None:
-            self.bad_steps.good()
             self.lr_schedulers().step()  # type: ignore[union-attr]  # one schedule, not a list
             return norm
         rows = sorted({row for found in not_finite.values() for row in found}) or range(len(batch))

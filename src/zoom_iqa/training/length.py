@@ -39,7 +39,7 @@ class Length:
     def in_steps(self, *, samples: int, per_step: int) -> int:
         """Steps of ``per_step`` images of all processes over a data set of ``samples``; the last one is whole."""
         if self.steps is not None:
-            return self.steps
+            return int(self.steps)  # 1e3 is read as a float
         images = self.images if self.epochs is None else self.epochs * samples
         exact = (self.otherwise_images if images is None else images) / per_step
         return max(1, math.ceil(exact * (1 - ROUNDING)))

@@ -32,8 +32,8 @@ class EndOfLostImages(L.Callback):
     It looks before each step, which is then not begun: the run that goes on makes it with the images it finds.
     """
 
-    def __init__(self, *, path: Path, limit: int) -> None:
-        self._path, self._limit = path, limit
+    def __init__(self, *, stage: str, path: Path, limit: int) -> None:
+        self._stage, self._path, self._limit = stage, path, limit
         self._lost: list[str] = []
 
     def on_train_batch_start(
@@ -58,9 +58,9 @@ class EndOfLostImages(L.Callback):
             count, self._lost = len(self._lost), []  # a run that goes on counts anew
             trainer.save_checkpoint(self._path, weights_only=False)
             raise TrainingError(
-                f"{count} images of the training set can be read no more (data.max_lost_images={self._limit}), all in "
-                f"{Path(trainer.default_root_dir) / LOST_IMAGES}; everything before step {batch_idx} is saved: put "
-                "them back"
+                f"{count} images of the training set can be read no more ({self._stage}.data.max_lost_images="
+                f"{self._limit}), all in {Path(trainer.default_root_dir) / LOST_IMAGES}; everything before step "
+                f"{batch_idx} is saved: put them back"
             )
 
     def on_train_batch_end(

@@ -162,7 +162,7 @@ class Stage:
             max_epochs=1,
             logger=list(loggers),
             callbacks=[
-                EndOfLostImages(path=last, limit=self.data.max_lost_images),
+                EndOfLostImages(stage=self.name, path=last, limit=self.data.max_lost_images),
                 *self.callbacks,
                 EndOfBadSteps(path=last),
                 StageCheckpoint(path=last, every=self.checkpoint_every),

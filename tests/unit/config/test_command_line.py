@@ -90,6 +90,11 @@ def test_wrong_arguments_are_one_line(argument: str, said: str) -> None:
         compose_config(["benchmark=koniq", argument])
 
 
+def test_a_key_below_what_is_empty_is_not_answered_with_an_empty_list() -> None:
+    with pytest.raises(ConfigError, match=r"^benchmarks\.koniq: .*, as nothing chosen here fills benchmarks$"):
+        composed("evaluate", ["benchmarks.koniq.root=/there"])
+
+
 @pytest.fixture
 def mine(tmp_path: Path) -> Path:
     """A folder of configs of one's own, with a name that needs quotes."""

@@ -21,6 +21,7 @@ from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.measures import Measures
 from zoom_iqa.objectives.penalties.base import Penalty, PenaltyInputs, PenaltyPlan
 from zoom_iqa.objectives.policy_loss import ClippedPolicyLoss
+from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
 from zoom_iqa.objectives.views import BlankImage, CoarseCrop, View
 from zoom_iqa.parallel.reducer import LocalReducer, Reducer
@@ -50,8 +51,12 @@ class OwnFilter(TokenFilter):
 
 
 class OwnPenalty(Penalty):
-    def __init__(self, coefficients: object = None) -> None:
+    def __init__(
+        self, coefficients: object = None, reads: str | None = None, views: Mapping[str, View] | None = None
+    ) -> None:
         self._coefficients = torch.ones(3) if coefficients is None else coefficients
+        self.signals = frozenset() if reads is None else frozenset({Signal("policy", view=reads)})
+        self.views = views or {}
 
     def plan(self, tokens: TokenBatch, *, step: int, mini_batch: int, reducer: Reducer) -> PenaltyPlan:
         return PenaltyPlan(coefficient_M=self._coefficients)  # type: ignore[arg-type]
@@ -120,6 +125,16 @@ def test_two_filters_may_share_a_view_and_not_the_name_of_two() -> None:
     planner({"a": OwnFilter(views={"seen": CoarseCrop()}), "b": OwnFilter(views={"seen": CoarseCrop()})})
     with pytest.raises(ConfigError, match=r"filters\.b and filters\.a both have a view 'seen'"):
         planner({"a": OwnFilter(views={"seen": CoarseCrop()}), "b": OwnFilter(views={"seen": BlankImage()})})
+
+
+def test_a_penalty_brings_the_view_that_it_reads_or_another_part_does() -> None:
+    alone = planner(penalties={"p": OwnPenalty(reads="seen", views={"seen": CoarseCrop()})})
+    shared = planner({"f": OwnFilter(views={"seen": CoarseCrop()})}, {"p": OwnPenalty(reads="seen")})
+    assert [list(made.views) for made in (alone, shared)] == [["seen"], ["seen"]]
+    with pytest.raises(ConfigError, match=r"penalties\.p reads the view 'seen', which nothing brings; give it in its"):
+        planner({"f": OwnFilter(views={"other": CoarseCrop()})}, {"p": OwnPenalty(reads="seen")})
+    with pytest.raises(ConfigError, match=r"penalties\.p and filters\.f both have a view 'seen'"):
+        planner({"f": OwnFilter(views={"seen": BlankImage()})}, {"p": OwnPenalty(views={"seen": CoarseCrop()})})
 
 
 class Doubling(OwnPenalty):

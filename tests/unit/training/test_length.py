@@ -26,10 +26,14 @@ def length(**given: Any) -> Length:
         ({"epochs": 0.5}, 1, 221),
         ({"steps": 80}, 1, 80),
         ({"steps": 80}, 8, 80),  # asked for: eight times the images
+        ({"steps": 8e1}, 1, 80),  # as Hydra reads grpo.steps=8e1
+        ({"images": 1.281e3}, 1, 81),
     ],
 )
 def test_steps_of_sixteen_images_a_process_over_koniq(given: dict[str, Any], processes: int, steps: int) -> None:
-    assert length(**given).in_steps(samples=7058, per_step=16 * processes) == steps
+    found = length(**given).in_steps(samples=7058, per_step=16 * processes)
+    assert found == steps
+    assert isinstance(found, int), "a sampler counts by it"
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def steps(callback: EndOfLostImages, trainer: Any, *batches: Batch) -> None:
 
 
 def test_each_file_counts_once_and_is_logged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    trainer, callback = Trainer(tmp_path), EndOfLostImages(path=Path("last.ckpt"), limit=2)
+    trainer, callback = Trainer(tmp_path), EndOfLostImages(stage="grpo", path=Path("last.ckpt"), limit=2)
     steps(callback, trainer, batch(), batch("a", "a"), batch("a"), batch("b", "a"))
     counts = (0.0, 1.0, 1.0, 2.0)
     assert trainer.logged == [({"data/lost_images": count}, step) for step, count in enumerate(counts)]
@@ -56,18 +56,20 @@ def test_each_file_counts_once_and_is_logged(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_one_too_many_ends_the_stage_saved_before_the_step_and_what_goes_on_counts_anew(tmp_path: Path) -> None:
-    trainer, callback = Trainer(tmp_path), EndOfLostImages(path=Path("last.ckpt"), limit=1)
+    trainer, callback = Trainer(tmp_path), EndOfLostImages(stage="grpo", path=Path("last.ckpt"), limit=1)
     steps(callback, trainer, batch("a"))
-    again = EndOfLostImages(path=Path("last.ckpt"), limit=1)
+    again = EndOfLostImages(stage="grpo", path=Path("last.ckpt"), limit=1)
     again.load_state_dict(callback.state_dict())
-    with pytest.raises(TrainingError, match=r"2 images .* \(data\.max_lost_images=1\), .* before step 0 is saved"):
+    with pytest.raises(
+        TrainingError, match=r"2 images .* \(grpo\.data\.max_lost_images=1\), .* before step 0 is saved"
+    ):
         steps(again, trainer, batch("b"))
     assert trainer.saved == [Path("last.ckpt")]
     assert again.state_dict() == {"lost": []}
 
 
 def in_process(number: int, folder: Path) -> str:
-    trainer, callback = Trainer(folder), EndOfLostImages(path=Path("last.ckpt"), limit=0)
+    trainer, callback = Trainer(folder), EndOfLostImages(stage="grpo", path=Path("last.ckpt"), limit=0)
     with pytest.raises(TrainingError) as error:
         callback.on_train_batch_start(trainer, None, batch(*["a"] * number), 0)  # type: ignore[arg-type]
     assert trainer.saved == [Path("last.ckpt")]

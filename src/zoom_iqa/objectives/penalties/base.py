@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from zoom_iqa.base.errors import ConfigError
 from zoom_iqa.objectives.measures import Measures
 from zoom_iqa.objectives.signals import Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.views import View
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.tasks.task import Given
 
@@ -71,12 +73,14 @@ class PenaltyInputs:
 class Penalty(ABC):
     """A term added to the policy loss, and what it needs computed. Several add up.
 
-    ``signals`` are the passes it reads beside the old policy's log-probabilities; ``entropy`` says whether it needs the
-    policy's own, with gradient, and ``needs`` which parts of a trajectory, without which it would do nothing. One
-    that keeps something of earlier steps gives ``state_dict`` and ``load_state_dict``: it is saved and resumed.
+    ``signals`` are the passes it reads beside the old policy's log-probabilities; ``views`` are the views of the prompt
+    that they name, by name; ``entropy`` says whether it needs the policy's own, with gradient, and ``needs`` which
+    parts of a trajectory, without which it would do nothing. One that keeps something of earlier steps gives
+    ``state_dict`` and ``load_state_dict``: it is saved and resumed.
     """
 
     signals: frozenset[Signal] = frozenset()
+    views: Mapping[str, View] = MappingProxyType({})
     needs: frozenset[Given] = frozenset()
     entropy: bool = False
 
