@@ -56,6 +56,7 @@ def export(checkpoint: Path, out: Path, *, adapter: bool, head_width: int | None
         dataset=_judged_on(cfg, figures),
         prompt=_first_prompt(cfg),
         config_yaml=(run / CONFIG).read_text(encoding="utf-8"),
+        adapter=adapter,
     )
     if source.is_dir():
         cfg.policy.path, cfg.policy.lora = str(source), None

@@ -40,11 +40,7 @@ Images: {dataset}.
 
 ## Use
 
-With zoom_iqa, which plays every turn of the conversation:
-
-```
-python -m zoom_iqa.evaluate policy.path=FOLDER {of}
-```
+{use}
 
 With transformers alone, the first turn:
 
@@ -57,6 +53,16 @@ The policy was trained so, and the other order gives other answers.
 `AutoTokenizer`, `AutoImageProcessor` and `AutoModelForImageTextToText` load this folder.
 `AutoProcessor` needs torchvision as well, which the video part of Qwen2.5-VL's processor imports.
 """
+
+_WHOLE = """\
+With zoom_iqa, which plays every turn of the conversation:
+
+```
+python -m zoom_iqa.evaluate policy.path=FOLDER {of}
+```"""
+_ADAPTER = """\
+zoom_iqa, which plays every turn of the conversation, takes policies whose adapter is merged.
+`zoom-iqa export` of the same checkpoint without `adapter=true` writes one."""
 
 _EXAMPLE = '''\
 """Asks this policy about an image, with transformers alone: python example.py {photos}"""
@@ -106,6 +112,8 @@ def card_files(
     dataset: str,
     figures: Mapping[str, Mapping[str, Any]],
     prompt: Sequence[Message],
+    task: str | None,
+    adapter: bool,
     max_new_tokens: int,
     upright: bool,
     config_yaml: str,
@@ -113,7 +121,9 @@ def card_files(
     """Model card, example and config of the run, by file name.
 
     ``start`` is what was trained, ``figures`` are those of every stage on ``dataset``, and ``prompt`` is the first
-    turn's, which the example asks with. The example turns photographs as EXIF says where the run does (``upright``).
+    turn's, which the example asks with. ``task`` is the choice that an evaluation has to make, None where it is the
+    one it makes itself; ``adapter`` says that the weights are an adapter's alone. The example turns photographs as EXIF
+    says where the run does (``upright``).
     """
     images = sum(not isinstance(part, TextPart) for message in prompt for part in message.parts)
     compares = images > 1
@@ -125,6 +135,7 @@ def card_files(
     ]
     table = "\n".join([header, "| --- " * (1 + len(kept)) + "|", *rows])
     photos = "PHOTO" if images == 1 else " ".join(f"PHOTO_{number}" for number in range(1, images + 1))
+    images_of = "benchmark=srbench" if compares else "manifest=mine.csv"
     card = _CARD.format(
         base=f"base_model: {start}\n" if is_hub_id else "",
         name=name,
@@ -133,7 +144,7 @@ def card_files(
         dataset=dataset,
         table=table,
         does=_COMPARES if compares else _RATES,
-        of="benchmark=srbench task=compare" if compares else "manifest=mine.csv",
+        use=_ADAPTER if adapter else _WHOLE.format(of=" ".join([images_of, *([f"task={task}"] if task else [])])),
         photos=photos,
         after="each image after its label" if compares else "the image after it",
     )

@@ -36,14 +36,24 @@ def check_folder(folder: Path, *, name: str) -> None:
 def most_pixels(folder: Path) -> int | None:
     """Of an image, as the folder's own processor bounds it in a config of either form; None where it does not.
 
+    What stands in more than one place counts where transformers takes it from.
+
     Raises:
         OSError, ValueError: there is no such file, or it is damaged.
     """
-    values = json.loads((folder / PROCESSORS[0]).read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError(f"{PROCESSORS[0]} is damaged")
-    bound = (values.get("size") or {}).get("longest_edge") or values.get("max_pixels")
+    single, joint = PROCESSORS
+    values = _object(folder / joint).get("image_processor") if (folder / joint).exists() else None
+    if values is None:
+        values = _object(folder / single)
+    bound = values.get("max_pixels") or (values.get("size") or {}).get("longest_edge")
     return None if bound is None else int(bound)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path.name} is damaged")
+    return values
 
 
 def fingerprint_of_files(folder: Path) -> str | None:

@@ -107,6 +107,11 @@ def _check_attention(attention: str) -> None:
         )
 
 
+def is_hub_id(path: str) -> bool:
+    """Whether a policy's path is the name of a hub's model and of no folder here."""
+    return not Path(path).exists() and _HUB_ID.fullmatch(path) is not None
+
+
 def _locate(path: str) -> str:
     """A folder as it is, a hub id by its local snapshot or by download; PolicyError in one line otherwise."""
     if not path:  # as a path it would be the working folder

@@ -108,6 +108,8 @@ def test_an_adapter_is_merged_or_kept(start: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(logits(kept), expected, atol=1e-4, rtol=1e-4)
     assert (expected - logits(AutoModelForImageTextToText.from_pretrained(start))).abs().max() > 0.1
     assert not (tmp_path / "kept" / "model.safetensors").exists()
+    cards = {name: (tmp_path / name / "README.md").read_text() for name in ("merged", "kept")}
+    assert ["policy.path=FOLDER" in cards[name] for name in ("merged", "kept")] == [True, False]
     assert json.loads((tmp_path / "kept" / "adapter_config.json").read_text())["base_model_name_or_path"] == str(start)
 
 

@@ -129,6 +129,12 @@ def test_a_server_that_stops_answering_ends_the_run_at_the_next_request(api: Cha
     assert len(api.asked) == 1 + 3
 
 
+def test_a_server_that_stops_and_then_refuses_ends_the_run_in_one_line(api: ChatApi, tmp_path: Path) -> None:
+    api.faults, api.probe_faults = ["good", *["drop"] * 3], ["good", "400"]
+    with pytest.raises(ServerError, match=r"refuses a short request that it took before: .*the same command goes on"):
+        asked(api, tmp_path, 9, concurrency=1)
+
+
 def test_a_server_that_answers_none_of_many_in_a_row_is_asked_no_more(api: ChatApi, tmp_path: Path) -> None:
     """One attempt each: 19 in a row are unanswered, a refusal is an answer; then 20 in a row are not."""
     more = {"attempts": 1, "concurrency": 1}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
@@ -17,8 +18,11 @@ from support.plain_policy import plain_policy
 from support.random_policy import build_random_policy, noise_image
 from zoom_iqa.base.sampling import SamplingParams
 from zoom_iqa.base.types import ImagePart, Message, Request, TextPart
+from zoom_iqa.config.composition import composed
+from zoom_iqa.config.policy_card import task_to_choose
 from zoom_iqa.engines.transformers_engine import TransformersEngine
 from zoom_iqa.policy.card import card_files
+from zoom_iqa.policy.loading import is_hub_id
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.vision_cache import VisionCache
 
@@ -33,7 +37,12 @@ def policy() -> Policy:
 
 
 def files_for(
-    *images: Image.Image, start: str = "/models/tiny", is_hub_id: bool = False, upright: bool = True
+    *images: Image.Image,
+    start: str = "/models/tiny",
+    is_hub_id: bool = False,
+    upright: bool = True,
+    task: str | None = None,
+    adapter: bool = False,
 ) -> dict[str, str]:
     return card_files(
         name="quickstart",
@@ -42,6 +51,8 @@ def files_for(
         dataset="34 of embedded",
         figures=FIGURES,
         prompt=prompt_of(*images),
+        task=task,
+        adapter=adapter,
         max_new_tokens=12,
         upright=upright,
         config_yaml="seed: 0\n",
@@ -86,6 +97,32 @@ def test_a_card_has_the_figures_and_where_it_began() -> None:
     assert yaml.safe_load(hub.split("---")[1])["base_model"] == "Qwen/Qwen2.5-VL-7B-Instruct"
 
 
+def test_a_card_says_how_the_policy_is_judged_as_it_was_trained() -> None:
+    photo = noise_image(0, 40, 30)
+    assert "evaluate policy.path=FOLDER manifest=mine.csv\n" in files_for(photo)["README.md"]
+    assert "evaluate policy.path=FOLDER manifest=mine.csv task=chain\n" in files_for(photo, task="chain")["README.md"]
+    kept = files_for(photo, adapter=True)["README.md"]
+    assert "policy.path=FOLDER" not in kept
+    assert "without `adapter=true`" in kept
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [("zoom", None), ("chain", "chain"), ("caption_reason", "caption_reason"), ("zoom_released", "zoom_released")],
+)
+def test_a_runs_task_is_named_where_an_evaluation_would_take_another(choice: str, named: str | None) -> None:
+    assert task_to_choose(composed("train", [f"task={choice}"])) == named
+    own = OmegaConf.create({"task": {"_target_": "mine.Task"}})
+    assert task_to_choose(own) == "NAME"
+    assert composed("evaluate", []).task._target_.endswith(".ZoomTask")
+
+
+def test_a_folder_that_is_gone_is_no_name_of_a_hub(tmp_path: Path) -> None:
+    assert is_hub_id("Qwen/Qwen2.5-VL-7B-Instruct")
+    assert not is_hub_id(str(tmp_path / "moved" / "policy"))
+    assert not is_hub_id(str(tmp_path))
+
+
 def test_a_card_of_a_policy_that_compares() -> None:
     images = noise_image(0, 40, 30), noise_image(1, 40, 30)
     figures = {"grpo": {"accuracy": 0.5, "order_flip_rate": 0.25, "valid_rate": 1.0, "format_rate": 0.9, "n": 600}}
@@ -96,11 +133,14 @@ def test_a_card_of_a_policy_that_compares() -> None:
         dataset="600 of pairs",
         figures=figures,
         prompt=prompt_of(*images),
+        task="compare",
+        adapter=False,
         max_new_tokens=12,
         upright=True,
         config_yaml="",
     )["README.md"]
     assert "names the better of two images, and says why" in card
+    assert "zoom_iqa.evaluate policy.path=FOLDER benchmark=srbench task=compare" in card
     assert "python example.py PHOTO_1 PHOTO_2" in card
     assert "| stage | accuracy | flips with the order | readable | well-formed | questions |" in card
     assert "| grpo | 0.500 | 0.250 | 1.000 | 0.900 | 600 |" in card

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from support.plain_policy import plain_policy
 from zoom_iqa.base.errors import PolicyError
-from zoom_iqa.policy.folder import check_folder
+from zoom_iqa.policy.folder import PROCESSORS, check_folder, most_pixels
+from zoom_iqa.policy.loading import load_image_processor
 from zoom_iqa.policy.policy import Policy
 from zoom_iqa.policy.shipped import shipped_policy_folder
 
@@ -53,6 +55,37 @@ def test_the_shipped_folder_is_whole(folder: Path) -> None:
     without = load(folder).model.state_dict()
     assert without.keys() == whole.keys()
     assert all(without[name].equal(value) for name, value in whole.items())
+
+
+SIZE = {"shortest_edge": 4096, "longest_edge": 20_000}
+
+
+@pytest.mark.parametrize(
+    ("single", "joint"),
+    [
+        ({"size": SIZE}, None),
+        ({"size": {**SIZE, "longest_edge": 12_845_056}, "min_pixels": 4096, "max_pixels": 20_000}, None),
+        (None, {"image_processor": {"size": SIZE}}),
+        ({"size": {**SIZE, "longest_edge": 50_000}}, {"image_processor": {"size": SIZE}}),
+        ({"size": SIZE}, {"processor_class": "Qwen2_5_VLProcessor"}),
+    ],
+)
+def test_the_most_pixels_are_those_that_transformers_reads(
+    folder: Path, single: dict[str, Any] | None, joint: dict[str, Any] | None
+) -> None:
+    usual = json.loads((folder / PROCESSORS[0]).read_text())
+    del usual["size"]
+    (folder / PROCESSORS[0]).unlink()
+    if single is not None:
+        (folder / PROCESSORS[0]).write_text(json.dumps({**usual, **single}))
+    if joint is not None:
+        own = (
+            {**joint, "image_processor": {**usual, **joint["image_processor"]}} if "image_processor" in joint else joint
+        )
+        (folder / PROCESSORS[1]).write_text(json.dumps(own))
+    assert most_pixels(folder) == 20_000
+    loaded = load_image_processor(str(folder), min_pixels=None, max_pixels=None)
+    assert loaded.size["longest_edge"] == 20_000
 
 
 @pytest.mark.parametrize("file", NEEDED)

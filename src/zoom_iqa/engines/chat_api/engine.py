@@ -232,7 +232,7 @@ class ChatEngine:
         except RefusedRequestError:
             pass  # of this request alone, as the first was taken; the log says why
         except UnansweredRequestError as error:
-            self._ask_probe()  # where the server answers this one, it is of the other request alone
+            self._require_answering()  # where it is, this is of the one request alone
             unanswered = error
         self._count(unanswered)
         if reply is None:
@@ -267,6 +267,15 @@ class ChatEngine:
                 "see length_key, leave_out and extra of its config"
             ) from error
         return False
+
+    def _require_answering(self) -> None:
+        try:
+            self._ask_probe()
+        except RefusedRequestError as error:
+            raise ServerError(
+                f"base_url={self._server.base_url} refuses a short request that it took before: {error}; wait, or put "
+                "the server in order: the same command goes on"
+            ) from error
 
     def _require_counted(self, reply: Reply) -> None:
         limited = next((name for name in ("tokens", "money") if getattr(self._server.budget, name) is not None), None)

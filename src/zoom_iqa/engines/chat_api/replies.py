@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from openai.types.chat import ChatCompletion
@@ -80,8 +82,8 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     text = writable(text)
     end = _end(text, stop_strings)
     listed = _tokens(getattr(getattr(choice, "logprobs", None), "content", None))
-    unspelled = 0 if refusal else len(thought)  # the tokens are those of the content
-    kept = None if listed is None else _covering(listed, (len(text) if end is None else end) - unspelled)
+    told = text[0 if refusal else len(thought) : end]  # the figures are of the content's tokens
+    kept = None if listed is None else _covering(listed, told, after_thought=bool(thought) and not refusal)
     return Reply(
         text=text if end is None else text[:end],
         finish=finish if end is None else "stop",
@@ -136,14 +138,29 @@ def _end(text: str, stop_strings: Sequence[str]) -> int | None:
     return min(ends, default=None)
 
 
-def _covering(tokens: Sequence[Any], characters: int) -> Sequence[Any] | None:
-    """The tokens up to the one that spells character number ``characters``; None where they spell fewer."""
-    spelled = 0
-    for number, token in enumerate(tokens):
-        if spelled >= characters:
-            return tokens[:number]
-        spelled += len(token.token)
-    return tokens if spelled >= characters else None
+def _covering(tokens: Sequence[Any], text: str, *, after_thought: bool) -> Sequence[Any] | None:
+    """The tokens up to the one that ends a text; None where that is unknown.
+
+    Servers that cut a thought out list its tokens before the text's, or leave them out.
+    """
+    spelled, wanted = _spelled(tokens), text.encode()
+    if spelled is None or not wanted:
+        return None if spelled is None else tokens[:0]
+    whole = b"".join(spelled)
+    start = whole.rfind(wanted) if after_thought and not whole.startswith(wanted) else 0
+    ends = list(accumulate(map(len, spelled)))
+    if start < 0 or len(whole) < start + len(wanted):
+        return None
+    first = bisect_right(ends, start) if start else 0
+    return tokens[first : bisect_left(ends, start + len(wanted)) + 1]
+
+
+def _spelled(tokens: Sequence[Any]) -> list[bytes] | None:
+    """The bytes of each token; None where a piece of a character is shown by a mark in its place."""
+    given: list[Any] = [getattr(token, "bytes", None) for token in tokens]
+    if all(isinstance(one, list) and all(0 <= value < 256 for value in one) for one in given):
+        return [bytes(one) for one in given]
+    return None if any("\ufffd" in token.token for token in tokens) else [writable(t.token).encode() for t in tokens]
 
 
 def _entropy(token: Any) -> float:
