@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 python=.venv/bin/python
 runs=${QUICKSTART_RUNS:-runs/quickstart}
 seeds=("$@")
-[ $# -gt 0 ] || seeds=(0 1 2)
+[ $# -gt 0 ] || seeds=(0 1 2 3 4)
 
 for seed in "${seeds[@]}"; do
   run=$runs/quickstart_seed$seed cool=$runs/sft_cool_seed$seed
