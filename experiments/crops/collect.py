@@ -1,4 +1,4 @@
-r"""control.json files of run.sh -> controls/, five tables beside it, and README.md's on the screen.
+r"""control.json files of run.sh -> controls/, six tables beside it, and README.md's on the screen.
 
     python experiments/crops/collect.py runs/crops [--resamples 1000]
 
@@ -48,6 +48,7 @@ def main() -> None:
         "looking.csv": looking(arms, asked.resamples),
         "gains.csv": gains(arms, asked.resamples),
         "same_images.csv": same_images(arms, asked.resamples),
+        "look_rates.csv": look_rates(arms),
     }
     for name, (head, rows) in tables.items():
         with (asked.out / name).open("w", newline="", encoding="utf-8") as file:
@@ -191,6 +192,29 @@ def same_images(arms: Arms, resamples: int) -> tuple[list[str], list[list[str]]]
         counted = map(str, (len(own), len(hits), *counts, *turned))
         rows.append([arm, *counted, rated_by_both, *map(said, told), said_over_seeds(told[-1])])
     return head, rows
+
+
+def look_rates(arms: Arms) -> tuple[list[str], list[list[str]]]:
+    """Whether GRPO looks less, and less where it does not help: shares of images looked at when asked."""
+    rows = []
+    for arm, pairs in both_stages(arms).items():
+        shares = [[_looked(one, regional) for one in pair for regional in (True, False)] for pair in pairs]
+        for kind, sft, grpo in (
+            ("regional", [one[0] for one in shares], [one[2] for one in shares]),
+            ("others", [one[1] for one in shares], [one[3] for one in shares]),
+            ("regional minus others", [one[0] - one[1] for one in shares], [one[2] - one[3] for one in shares]),
+        ):
+            changes = Difference(
+                by_seed=[new - old for old, new in zip(sft, grpo, strict=True)], interval=None, images=0
+            )
+            each = " ".join(f"{change:+.3f}" for change in changes.by_seed)
+            levels = [mean_of(sft, spread=True), mean_of(grpo, spread=True)]
+            rows.append([arm, kind, *levels, said(changes), said_over_seeds(changes), each])
+    return ["arm", "images distorted", *STAGES, "GRPO minus SFT", "over seeds", "by seed"], rows
+
+
+def _looked(measured: Mapping[str, Any], regional: bool) -> float:
+    return statistics.fmean(row["looked"] for row in measured["when"]["rows"] if row["regional"] == regional)
 
 
 def _of_both(sft: Rows, grpo: Rows) -> list[Mapping[str, Any]]:

@@ -1,18 +1,22 @@
-"""Run folders of run.sh -> results.csv, and the stages over seeds as a table: is GRPO better than SFT, or only sharper?
+"""Run folders of run.sh -> results.csv, answers/ and effects.csv: is GRPO better than SFT, or only sharper?
 
 python experiments/quickstart/collect.py runs/quickstart [--resamples 1000]
 """
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 from zoom_iqa.reports.study import (
     COLUMNS,
-    effect_table,
+    effect_header,
+    effect_rows,
     figure_of,
     figure_table,
+    keep,
     read_study,
+    readme_table,
     stages_of,
     study_arguments,
     write_runs,
@@ -26,11 +30,17 @@ EFFECTS = (("GRPO over SFT", "grpo", "sft"), ("GRPO over SFT at temperature 0.7"
 
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
-    found = read_study(asked.runs)
-    arms = {**stages_of(found, "quickstart"), **{arm: runs for arm, runs in found.items() if arm in ORDER}}
+    found = read_study(asked.runs, kept=asked.out / "answers")
+    arms = {arm: dict(runs) for arm, runs in found.items() if arm in ORDER}
+    for arm, runs in stages_of(found, "quickstart").items() if "quickstart" in found else ():
+        arms.setdefault(arm, {}).update(runs)
+    keep(arms, asked.out / "answers")
     write_runs(arms, asked.out / "results.csv", list(SHOWN.values()))
     print(figure_table(arms, SHOWN, ORDER), end="\n\n")
-    print(effect_table(arms, EFFECTS, n_resamples=asked.resamples), end="\n\n")
+    head, rows = effect_header(), effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
+    with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([head, *rows])
+    print(readme_table(head, rows), end="\n\n")
     gains = [
         figure_of(arms["grpo"][seed], "srcc_expected") - figure_of(run, "srcc_expected")
         for seed, run in sorted(arms["sft"].items())
