@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from types import MappingProxyType
 
 import torch
 from PIL import Image
@@ -18,6 +19,7 @@ from zoom_iqa.base.types import ImagePart, Message
 from zoom_iqa.objectives.filters.base import TokenFilter
 from zoom_iqa.objectives.signals import SAMPLED, Signal
 from zoom_iqa.objectives.token_batch import TokenBatch
+from zoom_iqa.objectives.views import BlankImage, View
 from zoom_iqa.parallel.reducer import Reducer
 from zoom_iqa.policy.packing import PromptCompletion
 
@@ -29,6 +31,7 @@ class DependentTokens(TokenFilter):
     """Keeps tokens whose e^d - d - 1 is above ``level``, d the log-probability without the images minus that with."""
 
     signals = frozenset({HIDDEN})
+    views: Mapping[str, View] = MappingProxyType({BLANK: BlankImage()})
 
     def __init__(self, level: float) -> None:
         self._level = level
