@@ -31,9 +31,8 @@ EFFECTS = (("GRPO over SFT", "grpo", "sft"), ("GRPO over SFT at temperature 0.7"
 def main() -> None:
     asked = study_arguments(__doc__, out=HERE)
     found = read_study(asked.runs, kept=asked.out / "answers")
-    arms = {arm: dict(runs) for arm, runs in found.items() if arm in ORDER}
-    for arm, runs in stages_of(found, "quickstart").items() if "quickstart" in found else ():
-        arms.setdefault(arm, {}).update(runs)
+    here = stages_of(found, "quickstart") if "quickstart" in found else {}
+    arms = {arm: {**found.get(arm, {}), **here.get(arm, {})} for arm in ORDER if arm in found or arm in here}
     keep(arms, asked.out / "answers")
     write_runs(arms, asked.out / "results.csv", list(SHOWN.values()))
     print(figure_table(arms, SHOWN, ORDER), end="\n\n")

@@ -336,7 +336,8 @@ def test_the_quickstart_stands_beside_its_sft_drawn_less_at_random(
     (run / "policy").mkdir()
     run_folder(tmp_path / "sft_cool_seed0", {"embedded": records(1.2, 2)})
     collected("quickstart", monkeypatch, str(tmp_path), "--out", str(tmp_path), "--resamples", "50")
-    assert [row["arm"] for row in rows_of(tmp_path / "results.csv")] == ["sft", "grpo", "sft_cool"]
+    assert [row["arm"] for row in rows_of(tmp_path / "results.csv")] == ["sft", "sft_cool", "grpo"]
+    assert sorted(path.name for path in (tmp_path / "answers").iterdir())[0] == "grpo_seed0.json.gz"
     gains = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| GRPO over")]
     assert [cells[0] for cells in gains] == ["| GRPO over SFT", "| GRPO over SFT at temperature 0.7"]
     assert all(cells[3].startswith("+") for cells in gains), "of expected ratings"
