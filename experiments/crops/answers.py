@@ -8,9 +8,9 @@ ablation's, where they are kept.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.study import (
     COLUMNS,
     Arms,
@@ -42,8 +42,7 @@ def main() -> None:
     if asked.resamples:
         effects = [(f"`{arm}`: GRPO against SFT", f"{arm}_grpo", f"{arm}_sft") for arm in ARMS]
         head, rows = effect_header(), effect_rows(arms, effects, n_resamples=asked.resamples)
-        with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([head, *rows])
+        add_rows(asked.out / "effects.csv", head, rows, keys=1)
         print(readme_table(head, rows))
 
 

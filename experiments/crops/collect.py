@@ -198,23 +198,21 @@ def look_rates(arms: Arms) -> tuple[list[str], list[list[str]]]:
     """Whether GRPO looks less, and less where it does not help: shares of images looked at when asked."""
     rows = []
     for arm, pairs in both_stages(arms).items():
-        shares = [[_looked(one, regional) for one in pair for regional in (True, False)] for pair in pairs]
-        for kind, sft, grpo in (
-            ("regional", [one[0] for one in shares], [one[2] for one in shares]),
-            ("others", [one[1] for one in shares], [one[3] for one in shares]),
-            ("regional minus others", [one[0] - one[1] for one in shares], [one[2] - one[3] for one in shares]),
-        ):
-            changes = Difference(
-                by_seed=[new - old for old, new in zip(sft, grpo, strict=True)], interval=None, images=0
-            )
-            each = " ".join(f"{change:+.3f}" for change in changes.by_seed)
-            levels = [mean_of(sft, spread=True), mean_of(grpo, spread=True)]
-            rows.append([arm, kind, *levels, said(changes), said_over_seeds(changes), each])
+        shares = [tuple(map(_looked, pair)) for pair in pairs]
+        for kind in ("regional", "others", "regional minus others"):
+            by_seed = [grpo[kind] - sft[kind] for sft, grpo in shares]
+            change = Difference(by_seed=by_seed, interval=None, images=0)
+            levels = [mean_of([pair[stage][kind] for pair in shares], spread=True) for stage in range(len(STAGES))]
+            each = " ".join(f"{one:+.3f}" for one in by_seed)
+            rows.append([arm, kind, *levels, said(change), said_over_seeds(change), each])
     return ["arm", "images distorted", *STAGES, "GRPO minus SFT", "over seeds", "by seed"], rows
 
 
-def _looked(measured: Mapping[str, Any], regional: bool) -> float:
-    return statistics.fmean(row["looked"] for row in measured["when"]["rows"] if row["regional"] == regional)
+def _looked(measured: Mapping[str, Any]) -> dict[str, float]:
+    regional, others = (
+        statistics.fmean(row["looked"] for row in _of_kind(measured, kind)) for kind in ("regional", "others")
+    )
+    return {"regional": regional, "others": others, "regional minus others": regional - others}
 
 
 def _of_both(sft: Rows, grpo: Rows) -> list[Mapping[str, Any]]:

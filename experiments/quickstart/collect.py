@@ -5,9 +5,9 @@ python experiments/quickstart/collect.py runs/quickstart [--resamples 1000]
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.study import (
     COLUMNS,
     effect_header,
@@ -37,8 +37,7 @@ def main() -> None:
     write_runs(arms, asked.out / "results.csv", list(SHOWN.values()))
     print(figure_table(arms, SHOWN, ORDER), end="\n\n")
     head, rows = effect_header(), effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
-    with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([head, *rows])
+    add_rows(asked.out / "effects.csv", head, rows, keys=1)
     print(readme_table(head, rows), end="\n\n")
     gains = [
         figure_of(arms["grpo"][seed], "srcc_expected") - figure_of(run, "srcc_expected")

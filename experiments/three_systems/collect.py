@@ -5,24 +5,22 @@ python experiments/three_systems/collect.py runs/three_systems [--resamples 1000
 
 from __future__ import annotations
 
-import csv
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.study import (
     COLUMNS,
     Arms,
     StudyRun,
-    difference,
     effect_header,
     effect_rows,
     kept_study,
     over_seeds,
     readme_table,
-    said,
-    said_over_seeds,
     study_arguments,
     write_runs,
 )
@@ -52,20 +50,21 @@ def main() -> None:
     arms = kept_study(asked)
     write_runs(arms, asked.out / "results.csv", [*COLUMNS.values(), *OWN.values()])
     if asked.resamples:
-        head, rows = table(arms, asked.resamples)
-        print(readme_table(head, rows), end="\n\n")
-        head, rows = effect_header(), effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
-        with (asked.out / "effects.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([head, *rows])
-        print(readme_table(head, rows))
+        effects = effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
+        print(readme_table(*table(arms, effects)), end="\n\n")
+        add_rows(asked.out / "effects.csv", effect_header(), effects, keys=1)
+        print(readme_table(effect_header(), effects))
 
 
-def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
+def table(arms: Arms, effects: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """A row for each system and stage: what GRPO adds to its SFT, and what a system adds to two turns."""
     head = [
         "system", "stage", "seeds", *COLUMNS, *OWN, "tokens an answer", "expected, over its SFT", "over seeds",
         "expected, over two turns", "over seeds",
     ]  # fmt: skip
+    titles = {(arm, baseline): title for title, arm, baseline in EFFECTS}
+    at = effect_header().index("srcc_expected")
+    expected = {row[0]: row[at : at + 2] for row in effects}
     rows = []
     for system, title in SYSTEMS.items():
         for stage in ("sft", "grpo"):
@@ -73,13 +72,9 @@ def table(arms: Arms, n_resamples: int) -> tuple[list[str], list[list[str]]]:
             if arm not in arms:
                 continue
             own = list(arms[arm].values())
-            found = []
+            found: list[str] = []
             for other in (f"{system}_sft", f"zoom_{stage}"):
-                if other == arm:
-                    found += ["", ""]
-                    continue
-                gain = difference(arms, arm, other, "srcc_expected", n_resamples=n_resamples)
-                found += [said(gain), said_over_seeds(gain)]
+                found += expected.get(titles.get((arm, other), ""), ["", ""])
             figures = [over_seeds(own, key) for key in (*COLUMNS.values(), *OWN.values())]
             spent = f"{statistics.fmean(tokens(run) for run in own):.0f}"
             rows.append([title, stage, str(len(own)), *figures, spent, *found])

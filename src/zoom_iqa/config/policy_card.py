@@ -23,7 +23,7 @@ def policy_card(
     dataset: str,
     prompt: Sequence[Message],
     config_yaml: str,
-    adapter: bool = False,
+    adapter: bool,
 ) -> dict[str, str]:
     """The files that lie beside the weights, by name: card, example and config.
 

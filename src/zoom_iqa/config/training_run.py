@@ -292,6 +292,7 @@ def _card(
         dataset=f"{len(evaluator.examples):,} of {evaluator.dataset_name}",
         prompt=evaluator.first_prompt(),
         config_yaml=config_yaml,
+        adapter=False,
     )
 
 

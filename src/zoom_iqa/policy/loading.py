@@ -120,7 +120,7 @@ def _locate(path: str) -> str:
         return path
     if Path(path).is_file():
         raise PolicyError(f"policy.path={path}: this is a file; give the folder that holds {FOLDER_HOLDS}")
-    if not _HUB_ID.fullmatch(path):
+    if not is_hub_id(path):
         raise PolicyError(f"policy.path={path}: there is no such folder; give one that holds {FOLDER_HOLDS}")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError

@@ -64,6 +64,8 @@ def test_a_thoughts_own_tokens_are_none_of_the_answers(between: str) -> None:
     assert found.text == f"<think>I look closely</think>{content}"
     assert found.logprobs == (-0.5, -0.5, -0.5)
     assert read_reply(reply(*thought, content="4", reasoning="I look closely"), stop_strings=()).logprobs is None
+    alike = read_reply(reply(*thought, ("I ", b"I ", -0.5), content="I ", reasoning="I look closely"), stop_strings=())
+    assert alike.logprobs == (-0.5,), "the thought begins as the content does"
 
 
 @pytest.mark.parametrize("marks", ["\ufffd", "\\xf0\\x9f"])

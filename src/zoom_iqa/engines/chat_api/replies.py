@@ -68,7 +68,7 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     message = getattr(choice, "message", None)
     refusal = getattr(message, "refusal", None)
     finish: Finish | None = "refused" if refusal else FINISHES.get(str(getattr(choice, "finish_reason", None)))
-    thought, content = _thought(message), getattr(message, "content", None)
+    thought, content = "" if refusal else _thought(message), getattr(message, "content", None)
     text = refusal or (f"{thought}{content or ''}" if thought else content)
     if finish == "refused" and text is None:
         text = ""
@@ -82,8 +82,8 @@ def read_reply(response: Any, *, stop_strings: Sequence[str]) -> Reply:
     text = writable(text)
     end = _end(text, stop_strings)
     listed = _tokens(getattr(getattr(choice, "logprobs", None), "content", None))
-    told = text[0 if refusal else len(thought) : end]  # the figures are of the content's tokens
-    kept = None if listed is None else _covering(listed, told, after_thought=bool(thought) and not refusal)
+    begin = len(thought)  # the figures are of the content's tokens
+    kept = None if listed is None else _covering(listed, text[begin:end], ending=text[begin:] if thought else None)
     return Reply(
         text=text if end is None else text[:end],
         finish=finish if end is None else "stop",
@@ -138,21 +138,22 @@ def _end(text: str, stop_strings: Sequence[str]) -> int | None:
     return min(ends, default=None)
 
 
-def _covering(tokens: Sequence[Any], text: str, *, after_thought: bool) -> Sequence[Any] | None:
+def _covering(tokens: Sequence[Any], text: str, *, ending: str | None) -> Sequence[Any] | None:
     """The tokens up to the one that ends a text; None where that is unknown.
 
-    Servers that cut a thought out list its tokens before the text's, or leave them out.
+    Servers that cut a thought out list its tokens before the content's, or leave them out: the text then begins where
+    the content, ``ending``, stands last among what the tokens spell. Elsewhere it begins with the first token.
     """
-    spelled, wanted = _spelled(tokens), text.encode()
-    if spelled is None or not wanted:
-        return None if spelled is None else tokens[:0]
-    whole = b"".join(spelled)
-    start = whole.rfind(wanted) if after_thought and not whole.startswith(wanted) else 0
-    ends = list(accumulate(map(len, spelled)))
-    if start < 0 or len(whole) < start + len(wanted):
+    spelled = _spelled(tokens)
+    if spelled is None:
         return None
-    first = bisect_right(ends, start) if start else 0
-    return tokens[first : bisect_left(ends, start + len(wanted)) + 1]
+    if not text:
+        return tokens[:0]
+    start = 0 if ending is None else b"".join(spelled).rfind(ending.encode())
+    ends, last = list(accumulate(map(len, spelled))), start + len(text.encode())
+    if start < 0 or ends[-1] < last:
+        return None
+    return tokens[bisect_right(ends, start) if start else 0 : bisect_left(ends, last) + 1]
 
 
 def _spelled(tokens: Sequence[Any]) -> list[bytes] | None:
