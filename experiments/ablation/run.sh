@@ -35,7 +35,8 @@ declare -A parts=(
 read -ra arms <<<"${ABLATION_ARMS:-rank score score_rank kl_coverage progressive decided sampled two_updates old_anchor \
 kl_reference kl_cov clip_cov inverse_frequency no_std token_mean tower}"
 
-common=(+experiment=quickstart grpo.images=1680 data.train.scores=koniq data.test.size="${ABLATION_IMAGES:-1360}" "${more[@]}")
+common=(+experiment=quickstart ratings=strong_generator grpo.images=1680 data.train.scores=koniq
+  data.test.size="${ABLATION_IMAGES:-1360}" "${more[@]}")
 
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed # one for all rows of a seed
