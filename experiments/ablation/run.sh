@@ -35,12 +35,12 @@ declare -A parts=(
 read -ra arms <<<"${ABLATION_ARMS:-rank score score_rank kl_coverage progressive decided sampled two_updates old_anchor \
 kl_reference kl_cov clip_cov inverse_frequency no_std token_mean tower}"
 
-common=(+experiment=quickstart ratings=strong_generator grpo.images=1680 data.train.scores=koniq
-  data.test.size="${ABLATION_IMAGES:-1360}" "${more[@]}")
+common=(+experiment=quickstart grpo.images=1680 data.train.scores=koniq data.test.size="${ABLATION_IMAGES:-1360}" "${more[@]}")
 
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed # one for all rows of a seed
-  [ -d "$sft/policy" ] || $python -m zoom_iqa.train "${common[@]}" stages=[sft] seed="$seed" paths.run_dir="$sft"
+  [ -d "$sft/policy" ] || $python -m zoom_iqa.train "${common[@]}" stages=[sft] name=table3_sft seed="$seed" \
+    paths.run_dir="$sft"
   cool=$runs/sft_cool_seed$seed # SFT drawn less at random: what repeats itself more gains in single answers too
   [ -e "$cool/metrics.json" ] || $python -m zoom_iqa.evaluate policy.path="$sft/policy" benchmark=embedded \
     benchmarks.embedded.sizes.test="${ABLATION_IMAGES:-1360}" samples_per_image=4 \
@@ -49,7 +49,9 @@ for seed in "${seeds[@]}"; do
     run=$runs/${arm}_seed$seed
     [ ! -d "$run/policy" ] || continue
     read -ra overrides <<<"${parts[$arm]}"
-    $python -m zoom_iqa.train "${common[@]}" stages=[grpo] policy.path="$sft/policy" seed="$seed" \
+    name=$arm # the paper's rows have their names in zoom-iqa report table3
+    case $arm in rank | score | score_rank | kl_coverage | progressive) name=table3_$arm ;; esac
+    $python -m zoom_iqa.train "${common[@]}" stages=[grpo] policy.path="$sft/policy" name="$name" seed="$seed" \
       paths.run_dir="$run" "${overrides[@]}"
     $python experiments/ablation/collect.py "$runs" --resamples 0
   done

@@ -29,20 +29,19 @@ control() { # policy, name of its row
 
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed
-  $python -m zoom_iqa.train +experiment=deepsight_quickstart ratings=strong_generator stages=[sft] seed="$seed" \
-    paths.run_dir="$sft/trained"
+  $python -m zoom_iqa.train +experiment=deepsight_quickstart stages=[sft] seed="$seed" paths.run_dir="$sft/trained"
   judge "$sft/trained/policy" chain "sft_seed$seed"
   control "$sft/trained/policy" "sft_seed$seed"
   for arm in "${arms[@]}"; do
     run=$runs/${arm}_seed$seed
     if [ "$arm" = zoom ]; then
-      $python -m zoom_iqa.train +experiment=quickstart ratings=strong_generator data.train.scores=null seed="$seed" \
+      $python -m zoom_iqa.train +experiment=quickstart data.train.scores=null seed="$seed" \
         paths.run_dir="$run/trained" "${more[@]}"
       judge "$run/trained/policy" zoom "zoom_seed$seed"
     else
       read -ra overrides <<<"${parts[$arm]}"
-      $python -m zoom_iqa.train +experiment=deepsight_quickstart ratings=strong_generator stages=[grpo] seed="$seed" \
-        policy.path="$sft/trained/policy" paths.run_dir="$run/trained" "${overrides[@]}" "${more[@]}"
+      $python -m zoom_iqa.train +experiment=deepsight_quickstart stages=[grpo] policy.path="$sft/trained/policy" \
+        seed="$seed" paths.run_dir="$run/trained" "${overrides[@]}" "${more[@]}"
       judge "$run/trained/policy" chain "${arm}_seed$seed"
       control "$run/trained/policy" "${arm}_seed$seed"
     fi

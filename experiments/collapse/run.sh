@@ -19,7 +19,7 @@ declare -A parts=(
 )
 read -ra arms <<<"${COLLAPSE_ARMS:-without with decided}"
 
-common=(+experiment=quickstart ratings=strong_generator data.train.scores=koniq data.test.size=1360 "${more[@]}")
+common=(+experiment=quickstart data.train.scores=koniq data.test.size=1360 "${more[@]}")
 
 for seed in "${seeds[@]}"; do
   sft=$from/sft_seed$seed

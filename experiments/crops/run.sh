@@ -20,8 +20,7 @@ data.trajectories.writer.box_jitter=0.03"
 declare -A parts=([usual]="" [small]="$small" [small_half]="$small data.train.local_fraction=0.5")
 read -ra arms <<<"${CROPS_ARMS:-usual small small_half}"
 
-common=(+experiment=quickstart ratings=strong_generator grpo.images=1680 data.train.scores=koniq data.test.size=1360
-  "${more[@]}")
+common=(+experiment=quickstart grpo.images=1680 data.train.scores=koniq data.test.size=1360 "${more[@]}")
 
 shared() { # run of the ablation, run here: the same set-up
   [ -e "$2/policy" ] || [ ! -d "$ablation/$1/policy" ] ||

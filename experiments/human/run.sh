@@ -24,13 +24,13 @@ judge() { # policy, name of its row
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed
   $python -m zoom_iqa.train +experiment=human_quickstart stages=[sft] seed="$seed" paths.run_dir="$sft/trained" \
-    ratings=strong_generator "${more[@]}"
+    "${more[@]}"
   judge "$sft/trained/policy" "sft_seed$seed"
   for name in accuracy consistency human; do
     grpo=$runs/${name}_seed$seed
     # shellcheck disable=SC2086
     $python -m zoom_iqa.train +experiment=human_quickstart stages=[grpo] policy.path="$sft/trained/policy" \
-      seed="$seed" paths.run_dir="$grpo/trained" ${terms[$name]} ratings=strong_generator "${more[@]}"
+      seed="$seed" paths.run_dir="$grpo/trained" ${terms[$name]} "${more[@]}"
     judge "$grpo/trained/policy" "${name}_seed$seed"
   done
 done

@@ -20,7 +20,7 @@ declare -A experiment=(
 )
 
 # the same images, ratings, rollouts and answers for all; each form takes the SFT that its words need
-common=(ratings=strong_generator data.train.scores=koniq data.test.size=1360 evaluator.samples_per_image=4)
+common=(data.train.scores=koniq data.test.size=1360 evaluator.samples_per_image=4)
 
 shared() { # run of the ablation, run here: the same set-up
   [ -e "$2" ] || [ ! -d "$ablation/$1/policy" ] || ln -s "$(realpath "$ablation/$1")" "$2"

@@ -26,6 +26,7 @@ from zoom_iqa.base.judgements import RatingDistribution
 from zoom_iqa.base.records import Record
 from zoom_iqa.config.training_run import check
 from zoom_iqa.policy.shipped import shipped_policy_folder
+from zoom_iqa.reports.ablation import EXPERIMENTS as TABLE3
 from zoom_iqa.reports.kept import read_kept, write_kept
 
 STUB = """#!/usr/bin/env bash
@@ -114,7 +115,7 @@ def test_rows_that_the_ablation_has_too_are_taken_from_it(
         assert isinstance(other, dict)
         for cfg in (one, other):  # how many test images are answered at the end changes no policy
             del cfg["data"]["test"], cfg["sft" if own.endswith("_grpo") else "grpo"]
-        assert {key for key in one if one[key] != other[key]} - {"evaluator"} == {"paths"}
+        assert {key for key in one if one[key] != other[key]} - {"evaluator"} == {"paths", "name"}
         (tmp_path / "ablation" / f"{of_ablation}_seed7" / "policy").mkdir(parents=True)
     trained = [line for line in commands(study, STUDIES[study][0], tmp_path) if "zoom_iqa.train" in line]
     assert len(trained) == STUDIES[study][1] - 2
@@ -124,6 +125,7 @@ def test_rows_that_the_ablation_has_too_are_taken_from_it(
 def test_arms_differ_from_their_baseline_in_what_their_names_say(made: Callable[[str], dict[str, DictConfig]]) -> None:
     found = made("ablation")
     assert all("ratings" in cfg.data.trajectories for cfg in found.values())
+    assert tuple(found[name.removeprefix("table3_")].name for name in TABLE3) == TABLE3
     assert {cfg.data.train.scores for cfg in found.values()} == {"koniq"}
     assert sorted(found["rank"].reward) == ["format", "rank"]
     assert sorted(found["score"].reward) == ["format", "score"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ VARYING = ("seed", "paths", "machine")
 def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
     """The training runs below a folder that have ended, and a line for each that has not.
 
+    A run that goes on from the policy of another one there, as experiments/ablation's do from one SFT a seed, has the
+    stages of both.
+
     Raises:
         DataError: none has ended.
     """
@@ -70,7 +74,19 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
         runs.append(run)
     if not runs:
         raise DataError(f"{folder}: no training run has ended below it; give the folder of a multirun", open_runs)
-    return runs, open_runs
+    by_policy = {(*run.path.relative_to(folder).parts, "policy"): run for run in runs}
+    return [_with_earlier_stages(run, by_policy) for run in runs], open_runs
+
+
+def _with_earlier_stages(run: FinishedRun, by_policy: Mapping[tuple[str, ...], FinishedRun]) -> FinishedRun:
+    """A run with the stages of the one whose policy it starts from, found by the last parts of that policy's path."""
+    parts = Path(run.config["policy"]["path"]).parts
+    earlier = next((by_policy[parts[-n:]] for n in range(2, len(parts) + 1) if parts[-n:] in by_policy), None)
+    if earlier is None or earlier is run:
+        return run
+    policy = {**run.config["policy"], "path": earlier.config["policy"]["path"]}
+    stages = [*earlier.config["stages"], *run.config["stages"]]
+    return replace(run, config={**run.config, "policy": policy, "stages": stages, "earlier": earlier.config})
 
 
 def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> TextTable:

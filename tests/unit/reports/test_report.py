@@ -223,6 +223,25 @@ def test_ablation_ticks_stand_beside_the_papers_figures(tmp_path: Path) -> None:
     assert (table["table3_progressive"]["SRCC"], table["table3_progressive"]["paper's CSIQ"]) == ("", "0.797 / 0.754")
 
 
+def test_runs_that_go_on_from_one_sft_a_seed_are_the_papers_rows(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        trained(tmp_path / f"sft_seed{seed}", "table3_sft", seed, {"sft": figures(0.5)}, ratings={"slope": 0.5})
+        start = {"path": f"where/it/was/made/sft_seed{seed}/policy"}
+        given: dict[str, Any] = {"stages": ["grpo"], "policy": start}
+        trained(tmp_path / f"rank_seed{seed}", "table3_rank", seed, {"grpo": figures(0.7 + seed / 10)}, **given)
+    text = report(["table3", str(tmp_path), "--format", "csv"])
+    table = {row["experiment"]: row for row in csv.DictReader(io.StringIO(text))}
+    rank = table["table3_rank"]
+    assert (rank["row"], rank["SFT"], rank["seeds"], rank["SRCC"]) == ("2", "✓", "0, 1", "0.750 ± 0.071")
+    assert (table["table3_sft"]["seeds"], table["table3_sft"]["SRCC"]) == ("0, 1", "0.500 ± 0.000")
+    trained(tmp_path / "own", "own_sft", 2, {"sft": figures(0.5)}, stages=["sft"], ratings={"slope": 0.9})
+    given["policy"] = {"path": "own/policy"}
+    trained(tmp_path / "rank_seed2", "table3_rank", 2, {"grpo": figures(0.7)}, **given)
+    with pytest.raises(DataError, match="table3_rank: runs differ in more than their seed") as raised:
+        report(["table3", str(tmp_path)])
+    assert "earlier.ratings.slope: 0.5 and 0.9" in str(raised.value)
+
+
 def test_a_run_with_other_parts_is_not_the_papers_row(tmp_path: Path) -> None:
     trained(tmp_path / "a", "table3_rank", 0, {"grpo": figures(0.5)}, penalties={})
     text = report(["table3", str(tmp_path), "--format", "csv"])
