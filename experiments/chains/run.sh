@@ -18,6 +18,8 @@ declare -A parts=(
   [random]="reward=curriculum filters=random_share" # against evidence: as many tokens, drawn by chance
 )
 
+common=(data.train.scores=null) # as types and levels give them: what these figures were made with
+
 judge() { # policy, task, name of its row
   $python -m zoom_iqa.evaluate policy.path="$1" benchmark=embedded task="$2" samples_per_image=4 \
     paths.run_dir="$runs/$3/judged"
@@ -29,19 +31,20 @@ control() { # policy, name of its row
 
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed
-  $python -m zoom_iqa.train +experiment=deepsight_quickstart stages=[sft] seed="$seed" paths.run_dir="$sft/trained"
+  $python -m zoom_iqa.train +experiment=deepsight_quickstart "${common[@]}" stages=[sft] seed="$seed" \
+    paths.run_dir="$sft/trained"
   judge "$sft/trained/policy" chain "sft_seed$seed"
   control "$sft/trained/policy" "sft_seed$seed"
   for arm in "${arms[@]}"; do
     run=$runs/${arm}_seed$seed
     if [ "$arm" = zoom ]; then
-      $python -m zoom_iqa.train +experiment=quickstart data.train.scores=null seed="$seed" \
+      $python -m zoom_iqa.train +experiment=quickstart "${common[@]}" seed="$seed" \
         paths.run_dir="$run/trained" "${more[@]}"
       judge "$run/trained/policy" zoom "zoom_seed$seed"
     else
       read -ra overrides <<<"${parts[$arm]}"
-      $python -m zoom_iqa.train +experiment=deepsight_quickstart stages=[grpo] policy.path="$sft/trained/policy" \
-        seed="$seed" paths.run_dir="$run/trained" "${overrides[@]}" "${more[@]}"
+      $python -m zoom_iqa.train +experiment=deepsight_quickstart "${common[@]}" stages=[grpo] seed="$seed" \
+        policy.path="$sft/trained/policy" paths.run_dir="$run/trained" "${overrides[@]}" "${more[@]}"
       judge "$run/trained/policy" chain "${arm}_seed$seed"
       control "$run/trained/policy" "${arm}_seed$seed"
     fi

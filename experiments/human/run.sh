@@ -16,6 +16,8 @@ declare -A terms=(
   [human]=""
 )
 
+common=(data.train.scores=null) # as types and levels give them: what these figures were made with
+
 judge() { # policy, name of its row
   $python -m zoom_iqa.evaluate policy.path="$1" benchmark=embedded task=caption_reason views=[image,caption] \
     references=synthetic samples_per_image=4 paths.run_dir="$runs/$2/judged"
@@ -24,13 +26,13 @@ judge() { # policy, name of its row
 for seed in "${seeds[@]}"; do
   sft=$runs/sft_seed$seed
   $python -m zoom_iqa.train +experiment=human_quickstart stages=[sft] seed="$seed" paths.run_dir="$sft/trained" \
-    "${more[@]}"
+    "${common[@]}" "${more[@]}"
   judge "$sft/trained/policy" "sft_seed$seed"
   for name in accuracy consistency human; do
     grpo=$runs/${name}_seed$seed
     # shellcheck disable=SC2086
     $python -m zoom_iqa.train +experiment=human_quickstart stages=[grpo] policy.path="$sft/trained/policy" \
-      seed="$seed" paths.run_dir="$grpo/trained" ${terms[$name]} "${more[@]}"
+      seed="$seed" paths.run_dir="$grpo/trained" ${terms[$name]} "${common[@]}" "${more[@]}"
     judge "$grpo/trained/policy" "${name}_seed$seed"
   done
 done

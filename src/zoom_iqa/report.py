@@ -3,7 +3,7 @@
 ``run`` writes one HTML file that needs nothing else: figures, charts, and every image with its answer.
 ``table1`` takes folders of zoom_iqa.evaluate or zoom_iqa.train as FOLDER or NAME=FOLDER; runs of one name share a row.
 ``judges`` takes two folders of ``zoom-iqa judge`` about the same predictions.
-``table3`` takes the folder of ``python -m zoom_iqa.train -m +sweep=table3``.
+``table3`` takes the folder of ``python -m zoom_iqa.train -m +sweep=table3`` or of ``experiments/ablation/run.sh``.
 ``human`` takes folders of zoom_iqa.evaluate with views=[image,caption], as ``table1`` does.
 ``preferences`` takes folders of task=compare, and of ratings of single images, which become choices.
 """
@@ -133,7 +133,7 @@ def _judges(
 
 
 def _table3(
-    multirun: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of a multirun")],
+    multirun: Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder that holds its runs")],
     form: Format = "markdown",
 ) -> str:
     from zoom_iqa.reports.ablation import ablation_table, read_multirun
@@ -246,7 +246,7 @@ KINDS = {
     ),
     "table3": Kind(
         function=_table3,
-        summary="the ablation over seeds, of a run of train -m +sweep=table3",
+        summary="the ablation over seeds, of train -m +sweep=table3 or experiments/ablation",
         example="zoom-iqa report table3 runs/table3/DATE",
     ),
     "workspace": Kind(

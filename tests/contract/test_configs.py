@@ -181,6 +181,10 @@ WRONG = {
     "group that is part of another": (["advantage=no_std"], ["error: advantage is now loss=NAME"]),
     "renamed key of a machine": (["data.workers=2"], ["error: data.workers is now machine.workers"]),
     "renamed group of an engine": (["engine=native"], ["error: engine is now rollout=NAME"]),
+    "renamed key of a choice": (
+        ["rationales.ratings=truth"],
+        ["rationales.ratings is now ratings=generator or ratings=truth"],
+    ),
     "renamed key": (["regularizer.beta=1"], ["regularizer is now penalties=NAME and penalties.NAME.KEY=VALUE"]),
     "no penalty": (["+penalties.foo.beta=1"], ["penalties.foo is no Penalty; give it a _target_"]),
     "no filter": (["+filters.foo.fraction=1"], ["filters.foo is no TokenFilter; give it a _target_"]),

@@ -31,6 +31,7 @@ _RENAMED = {  # of earlier versions
     "machine.num_nodes": "trainer.num_nodes",
     "machine.strategy": "trainer.strategy",
     "evaluation": "evaluator=NAME and evaluator.KEY=VALUE",
+    "rationales.ratings": "ratings=generator or ratings=truth",
     "rationales": "data.trajectories.writer",
     "scale": "size",
     "data.workers": "machine.workers",

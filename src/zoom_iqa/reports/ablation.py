@@ -1,4 +1,4 @@
-"""The paper's Table 3: what each part of the method adds, from the runs of a multirun, over seeds."""
+"""The paper's Table 3: what each part of the method adds, from runs, over seeds."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
             continue
         runs.append(run)
     if not runs:
-        raise DataError(f"{folder}: no training run has ended below it; give the folder of a multirun", open_runs)
+        raise DataError(
+            f"{folder}: no training run has ended below it; give the folder that holds those of an ablation", open_runs
+        )
     by_policy = {(*run.path.relative_to(folder).parts, "policy"): run for run in runs}
     return [_with_earlier_stages(run, by_policy) for run in runs], open_runs
 
