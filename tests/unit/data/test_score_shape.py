@@ -81,6 +81,17 @@ def test_a_score_that_nothing_was_made_of_is_refused() -> None:
         made(scores="spaq")
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("size", [1, 5, 12])
+def test_a_set_may_be_as_small_as_asked(size: int, seed: int) -> None:
+    assert len(made(size, seed=seed, scores="koniq")) == size
+
+
+def test_shares_that_give_no_image_of_a_score_name_the_way_out() -> None:
+    with pytest.raises(ConfigError, match=r"pristine and distort some all over, or give data\.train\.scores=null"):
+        made(100, scores="koniq", local_fraction=1.0, pristine_fraction=0.0)
+
+
 def test_regions_take_the_shares_that_were_asked_for() -> None:
     areas = [r.extent[0] * r.extent[1] for r in made(3000, local_area=[0.05, 0.15]).recipes if r.extent is not None]
     assert len(areas) == 900

@@ -20,8 +20,8 @@ SHARES: dict[Scores, tuple[int, ...]] = {
 }
 """Images by score, in bins of equal width on 1-5. KonIQ-10k's training images (Hosu et al. 2020), on its own scale."""
 
-POOL = 4
-"""Recipes made for each image that is wanted: where a bin has fewer than are wanted, they come up again."""
+POOL, LEAST_POOL = 4, 1000
+"""Recipes made for each image that is wanted, and for the smallest set: where a bin has too few, they come up again."""
 
 Made = TypeVar("Made")
 
@@ -44,8 +44,8 @@ def shaped(
         if count and not len(members):
             low, high = 1 + 4 * number / len(counts), 1 + 4 * (number + 1) / len(counts)
             raise ConfigError(
-                f"scores={scores}: none of {len(mos)} images has a score from {low:.1f} to {high:.1f}; raise size, or "
-                "leave some images pristine"
+                f"scores={scores}: none of {len(mos)} images has a score from {low:.1f} to {high:.1f}; leave some "
+                "images pristine and distort some all over, or give data.train.scores=null"
             )
         taken += [made[members[place % len(members)]] for place in range(count)]
     return taken
