@@ -119,6 +119,7 @@ def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> Tex
         f"{run.config['name']}, seed {run.config['seed']}: {dataset}: {said}"
         for run in runs
         for dataset, figures in run.rated.items()
+        if figures.get("clipped_ratings") or figures.get("clipped_labels")
         if (said := clipped_said(figures))
     ]
     diversity = list(COLUMNS.values()).index("unique_score_ratio")

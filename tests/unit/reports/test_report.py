@@ -135,7 +135,10 @@ def test_notes_say_how_much_was_clipped(tmp_path: Path) -> None:
     run = evaluation(tmp_path / "a", {"koniq": figures(0.9, **CLIPPED)})
     assert f"x: koniq 1,200 images, {said}." in report(["table1", f"x={run}"])
     trained(tmp_path / "runs/b", "table3_rank", 7, {"grpo": figures(0.2, **CLIPPED)})
-    assert f"table3_rank, seed 7: embedded: {said}" in report(["table3", str(tmp_path / "runs")])
+    trained(tmp_path / "runs/c", "table3_rank", 8, {"grpo": figures(0.2, **CLIPPED | {"clipped_ratings": 0})})
+    table = report(["table3", str(tmp_path / "runs")])
+    assert f"table3_rank, seed 7: embedded: {said}" in table
+    assert "seed 8: embedded" not in table
 
 
 def test_expected_ratings_stand_beside_answers(tmp_path: Path) -> None:
