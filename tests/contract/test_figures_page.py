@@ -68,6 +68,7 @@ LOOKING = [
     "reward=curriculum",
     f"filters=[{choices('filters')}]",
     "data.train.local_fraction=0.97",
+    "data.train.scores=null",  # so many regions have none of some scores
     "data.train.procedural_fraction=1.0",
     "rollout._target_=support.written_engine.ChainEngine",
 ]
