@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from zoom_iqa.reports.kept import add_rows
 from zoom_iqa.reports.study import (
     COLUMNS,
@@ -21,6 +23,7 @@ from zoom_iqa.reports.study import (
     study_arguments,
     write_runs,
 )
+from zoom_iqa.reports.study_answers import Answers
 
 HERE = Path(__file__).parent
 SHOWN = {"SRCC of means": "srcc", **COLUMNS, "squared bias": "squared_bias", "RMSE of means": "rmse", "PLCC": "plcc"}
@@ -44,6 +47,14 @@ def main() -> None:
         for seed, run in sorted(arms["sft"].items())
     ]
     print("SRCC of expected ratings gained by GRPO, run by run:", ", ".join(f"{gain:+.3f}" for gain in gains))
+    for arm, title in ORDER.items():
+        shifts = [shift(run.answers) for _, run in sorted(arms.get(arm, {}).items())]
+        print(f"mean rating less mean label, {title}:", ", ".join(f"{one:+.2f}" for one in shifts))
+
+
+def shift(answers: Answers) -> float:
+    """How far ratings lie above the labels, in points, as a mean over images."""
+    return float(np.nanmean(np.nanmean(answers.values["rating"], axis=0) - answers.mos_n))
 
 
 if __name__ == "__main__":
