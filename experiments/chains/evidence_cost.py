@@ -59,7 +59,7 @@ class Clock:
 
 def made_module(filters: str, policy_path: str, steps: int) -> tuple[grpo.GRPOModule, Any]:
     overrides = ["+experiment=deepsight_quickstart", f"filters={filters}", f"policy.path={policy_path}"]
-    overrides += [f"grpo.steps={steps}", "grpo.module.optimizer.lr=0", "stages=[grpo]"]
+    overrides += [f"grpo.steps={steps}", "grpo.module.optimizer.lr=0", "stages=[grpo]", "data.train.scores=null"]
     cfg = composed("train", [*overrides, "paths.run_dir=unused", "machine.workers=0"])
     check(cfg)
     stage = make_stage("grpo", cfg)

@@ -38,7 +38,7 @@ for seed in "${seeds[@]}"; do
   for arm in "${arms[@]}"; do
     run=$runs/${arm}_seed$seed
     if [ "$arm" = zoom ]; then
-      $python -m zoom_iqa.train +experiment=quickstart "${common[@]}" grpo.images=480 seed="$seed" \
+      $python -m zoom_iqa.train +experiment=quickstart "${common[@]}" size.grpo.images=480 seed="$seed" \
         paths.run_dir="$run/trained" "${more[@]}"
       judge "$run/trained/policy" zoom "zoom_seed$seed"
     else

@@ -44,6 +44,9 @@ COLUMNS = {
 VARYING = ("seed", "paths", "machine")
 """Config keys, at any depth, in which the runs of one row may differ."""
 
+MADE_BY = ("policy", "task", "sft")
+"""Config keys of an SFT that its policy follows from; the rest is of other stages or of its evaluation."""
+
 
 def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
     """The training runs below a folder that have ended, and a line for each that has not.
@@ -76,19 +79,29 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
         raise DataError(
             f"{folder}: no training run has ended below it; give the folder that holds those of an ablation", open_runs
         )
-    by_policy = {(*run.path.relative_to(folder).parts, "policy"): run for run in runs}
-    return [_with_earlier_stages(run, by_policy) for run in runs], open_runs
+    by_policy = {
+        (*run.path.relative_to(folder).parts, "policy"): run for run in runs if run.config["stages"] == ["sft"]
+    }
+    return [_with_sft(run, by_policy) for run in runs], open_runs
 
 
-def _with_earlier_stages(run: FinishedRun, by_policy: Mapping[tuple[str, ...], FinishedRun]) -> FinishedRun:
-    """A run with the stages of the one whose policy it starts from, found by the last parts of that policy's path."""
-    parts = Path(run.config["policy"]["path"]).parts
-    earlier = next((by_policy[parts[-n:]] for n in range(2, len(parts) + 1) if parts[-n:] in by_policy), None)
-    if earlier is None or earlier is run:
+def _with_sft(run: FinishedRun, by_policy: Mapping[tuple[str, ...], FinishedRun]) -> FinishedRun:
+    """A run of GRPO as one of both stages, where it goes on from the policy of an SFT among ``by_policy``.
+
+    That is the policy at its path; where nothing is there any more, the one whose path has the most last parts alike.
+    """
+    start = Path(str(run.config["policy"]["path"]))
+    tails = (start.parts[-n:] for n in range(len(start.parts), 1, -1))
+    sft = next((by_policy[tail] for tail in tails if tail in by_policy), None)
+    if (
+        sft is None
+        or "sft" in run.config["stages"]
+        or (start.exists() and start.resolve() != (sft.path / "policy").resolve())
+    ):
         return run
-    policy = {**run.config["policy"], "path": earlier.config["policy"]["path"]}
-    stages = [*earlier.config["stages"], *run.config["stages"]]
-    return replace(run, config={**run.config, "policy": policy, "stages": stages, "earlier": earlier.config})
+    policy = {**run.config["policy"], "path": sft.config["policy"]["path"]}
+    made = {key: sft.config[key] for key in MADE_BY if key in sft.config}
+    return replace(run, config={**run.config, "policy": policy, "stages": ["sft", *run.config["stages"]], "from": made})
 
 
 def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> TextTable:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from zoom_iqa.base.errors import ConfigError, DataError
 from zoom_iqa.config.location import conf_dir
 from zoom_iqa.report import report
-from zoom_iqa.reports.ablation import EXPERIMENTS, parts_of
+from zoom_iqa.reports.ablation import EXPERIMENTS, parts_of, read_multirun
 from zoom_iqa.reports.published import DATASETS, published_rows
 from zoom_iqa.reports.rendering import TextTable, latex, markdown
 
@@ -228,7 +228,7 @@ def test_ablation_ticks_stand_beside_the_papers_figures(tmp_path: Path) -> None:
 
 def test_runs_that_go_on_from_one_sft_a_seed_are_the_papers_rows(tmp_path: Path) -> None:
     for seed in (0, 1):
-        trained(tmp_path / f"sft_seed{seed}", "table3_sft", seed, {"sft": figures(0.5)}, ratings={"slope": 0.5})
+        trained(tmp_path / f"sft_seed{seed}", "table3_sft", seed, {"sft": figures(0.5)}, sft={"slope": 0.5})
         start = {"path": f"where/it/was/made/sft_seed{seed}/policy"}
         given: dict[str, Any] = {"stages": ["grpo"], "policy": start}
         trained(tmp_path / f"rank_seed{seed}", "table3_rank", seed, {"grpo": figures(0.7 + seed / 10)}, **given)
@@ -237,12 +237,32 @@ def test_runs_that_go_on_from_one_sft_a_seed_are_the_papers_rows(tmp_path: Path)
     rank = table["table3_rank"]
     assert (rank["row"], rank["SFT"], rank["seeds"], rank["SRCC"]) == ("2", "✓", "0, 1", "0.750 ± 0.071")
     assert (table["table3_sft"]["seeds"], table["table3_sft"]["SRCC"]) == ("0, 1", "0.500 ± 0.000")
-    trained(tmp_path / "own", "own_sft", 2, {"sft": figures(0.5)}, stages=["sft"], ratings={"slope": 0.9})
+    trained(tmp_path / "own", "own_sft", 2, {"sft": figures(0.5)}, stages=["sft"], sft={"slope": 0.9})
     given["policy"] = {"path": "own/policy"}
     trained(tmp_path / "rank_seed2", "table3_rank", 2, {"grpo": figures(0.7)}, **given)
     with pytest.raises(DataError, match="table3_rank: runs differ in more than their seed") as raised:
         report(["table3", str(tmp_path)])
-    assert "earlier.ratings.slope: 0.5 and 0.9" in str(raised.value)
+    assert "from.sft.slope: 0.5 and 0.9" in str(raised.value)
+
+
+def test_a_run_of_grpo_takes_the_sft_that_it_went_on_from(tmp_path: Path) -> None:
+    """The longest path counts, a policy that lies elsewhere is none of these, and GRPO after GRPO has no SFT."""
+    runs = tmp_path / "runs"
+    trained(runs / "sft_seed0", "table3_sft", 0, {"sft": figures(0.5)}, sft={"slope": 0.5})
+    trained(runs / "new/sft_seed0", "own_sft", 0, {"sft": figures(0.5)}, stages=["sft"], sft={"slope": 0.9})
+    (tmp_path / "others/sft_seed0/policy").mkdir(parents=True)
+    starts = {
+        "a": "gone/runs/new/sft_seed0/policy", "b": "gone/runs/sft_seed0/policy", "d": "gone/runs/b/policy",
+        "c": str(tmp_path / "others/sft_seed0/policy"), "e": None,
+    }  # fmt: skip
+    for name, start in starts.items():
+        trained(runs / name, name, 0, {"grpo": figures(0.7)}, stages=["grpo"], policy={"path": start})
+    trained(runs / "f", "f", 0, {"grpo": figures(0.7)}, policy={"path": "gone/runs/sft_seed0/policy"})
+    found = {run.config["name"]: run.config for run in read_multirun(runs)[0]}
+    assert {name: found[name].get("from", {}).get("sft") for name in "abcdef"} == {
+        "a": {"slope": 0.9}, "b": {"slope": 0.5}, "c": None, "d": None, "e": None, "f": None,
+    }  # fmt: skip
+    assert [found[name]["stages"] for name in "acf"] == [["sft", "grpo"], ["grpo"], ["sft", "grpo"]]
 
 
 def test_a_run_with_other_parts_is_not_the_papers_row(tmp_path: Path) -> None:
