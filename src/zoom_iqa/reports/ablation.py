@@ -120,7 +120,8 @@ def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> Tex
         on = {part for part in PARTS if published.columns[part] == "yes"}
         group = by_name.pop(experiment, [])
         if group and parts_of(group[0].config) != on:
-            notes.append(f"{experiment} was run with other parts than the paper's row {published.columns['row']}")
+            why = "" if "sft" in parts_of(group[0].config) else ": the SFT that it goes on from is not among these runs"
+            notes.append(f"{experiment} was run with other parts than the paper's row {published.columns['row']}{why}")
             by_name[experiment] = group
             group = []
         figures = [" / ".join(pair) for pair in published.figures.values()]

@@ -273,7 +273,9 @@ def test_a_run_with_other_parts_is_not_the_papers_row(tmp_path: Path) -> None:
         ("2", "✓", "", "0.906 / 0.887"),
         ("", "", "0.500", ""),
     ]
-    assert "table3_rank was run with other parts than the paper's row 2" in report(["table3", str(tmp_path)])
+    assert "table3_rank was run with other parts than the paper's row 2\n" in report(["table3", str(tmp_path)])
+    trained(tmp_path / "b", "table3_score", 0, {"grpo": figures(0.5)}, stages=["grpo"])
+    assert "paper's row 3: the SFT that it goes on from is not among these runs" in report(["table3", str(tmp_path)])
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
