@@ -82,26 +82,25 @@ def read_multirun(folder: Path) -> tuple[list[FinishedRun], list[str]]:
     by_policy = {
         (*run.path.relative_to(folder).parts, "policy"): run for run in runs if run.config["stages"] == ["sft"]
     }
-    return [_with_sft(run, by_policy) for run in runs], open_runs
+    return [run if "sft" in run.config["stages"] else _with_sft(run, by_policy) for run in runs], open_runs
 
 
 def _with_sft(run: FinishedRun, by_policy: Mapping[tuple[str, ...], FinishedRun]) -> FinishedRun:
-    """A run of GRPO as one of both stages, where it goes on from the policy of an SFT among ``by_policy``.
-
-    That is the policy at its path; where nothing is there any more, the one whose path has the most last parts alike.
-    """
-    start = Path(str(run.config["policy"]["path"]))
-    tails = (start.parts[-n:] for n in range(len(start.parts), 1, -1))
-    sft = next((by_policy[tail] for tail in tails if tail in by_policy), None)
-    if (
-        sft is None
-        or "sft" in run.config["stages"]
-        or (start.exists() and start.resolve() != (sft.path / "policy").resolve())
-    ):
+    """A run of GRPO as one of both stages, where it goes on from the policy of an SFT among ``by_policy``."""
+    sft = _maker(Path(str(run.config["policy"]["path"])), by_policy)
+    if sft is None:
         return run
     policy = {**run.config["policy"], "path": sft.config["policy"]["path"]}
     made = {key: sft.config[key] for key in MADE_BY if key in sft.config}
     return replace(run, config={**run.config, "policy": policy, "stages": ["sft", *run.config["stages"]], "from": made})
+
+
+def _maker(policy: Path, by_policy: Mapping[tuple[str, ...], FinishedRun]) -> FinishedRun | None:
+    """The run that made a policy; where that is gone, the one whose policy's path has the most last parts in common."""
+    tails = (policy.parts[-n:] for n in range(len(policy.parts), 1, -1))
+    found = next((by_policy[tail] for tail in tails if tail in by_policy), None)
+    elsewhere = found is not None and policy.exists() and policy.resolve() != (found.path / "policy").resolve()
+    return None if elsewhere else found
 
 
 def ablation_table(runs: Sequence[FinishedRun], open_runs: Sequence[str]) -> TextTable:

@@ -33,7 +33,7 @@ from zoom_iqa.data.embedded.photographs import SPLITS
 from zoom_iqa.data.embedded.pictures import Pictures, ShippedPictures
 from zoom_iqa.data.embedded.references import Flaw, synthetic_references
 from zoom_iqa.data.embedded.region import augment, choose_region, distort_region
-from zoom_iqa.data.embedded.score_shape import LEAST_POOL, POOL, Scores, shaped
+from zoom_iqa.data.embedded.score_shape import Scores, pool_size, shaped
 
 LOCAL_NUMBERS = (1, 2, 3, 9, 10, 11, 12, 13, 14, 15, 19, 21)
 """Types put into a region: those of fine scale, which go when the image is downsized."""
@@ -127,7 +127,7 @@ class EmbeddedSet(Dataset[Sample]):
         rng = np.random.default_rng(self._entropy)
         self._pictures = ShippedPictures(split=split) if pictures is None else pictures
         names = [self._pictures.names[i] for i in rng.permutation(len(self._pictures.names))]
-        area, count = _area(local_area), size if scores is None else max(POOL * size, LEAST_POOL)
+        area, count = _area(local_area), size if scores is None else pool_size(size)
         local, pristine = round(count * local_fraction), round(count * pristine_fraction)
         recipes = [
             *_spread(names, DISTORTIONS, (1, 2, 3, 4, 5), count - local - pristine, continuous_levels, None, rng),

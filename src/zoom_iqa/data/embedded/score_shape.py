@@ -20,10 +20,12 @@ SHARES: dict[Scores, tuple[int, ...]] = {
 }
 """Images by score, in bins of equal width on 1-5. KonIQ-10k's training images (Hosu et al. 2020), on its own scale."""
 
-POOL, LEAST_POOL = 4, 1000
-"""Recipes made for each image that is wanted, and for the smallest set: where a bin has too few, they come up again."""
-
 Made = TypeVar("Made")
+
+
+def pool_size(size: int) -> int:
+    """How many are made for ``size`` that are wanted: where a bin has fewer than are wanted, they come up again."""
+    return max(4 * size, 1000)
 
 
 def shaped(
