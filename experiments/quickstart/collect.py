@@ -24,6 +24,7 @@ from zoom_iqa.reports.study import (
     write_runs,
 )
 from zoom_iqa.reports.study_answers import Answers
+from zoom_iqa.reports.study_statistics import COMPARED
 
 HERE = Path(__file__).parent
 SHOWN = {"SRCC of means": "srcc", **COLUMNS, "squared bias": "squared_bias", "RMSE of means": "rmse", "PLCC": "plcc"}
@@ -39,7 +40,8 @@ def main() -> None:
     keep(arms, asked.out / "answers")
     write_runs(arms, asked.out / "results.csv", list(SHOWN.values()))
     print(figure_table(arms, SHOWN, ORDER), end="\n\n")
-    head, rows = effect_header(), effect_rows(arms, EFFECTS, n_resamples=asked.resamples)
+    figures = (*COMPARED, "squared_bias")
+    head, rows = effect_header(figures), effect_rows(arms, EFFECTS, n_resamples=asked.resamples, figures=figures)
     add_rows(asked.out / "effects.csv", head, rows, keys=1)
     print(readme_table(head, rows), end="\n\n")
     gains = [

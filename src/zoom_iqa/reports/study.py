@@ -12,7 +12,7 @@ import argparse
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,7 @@ from scipy import stats
 from zoom_iqa.base.equality import snapped
 from zoom_iqa.base.errors import DataError
 from zoom_iqa.evaluation.figures import BOOTSTRAP_SEED
-from zoom_iqa.metrics.correlation import MIN_IMAGES
-from zoom_iqa.metrics.intervals import Interval, spearman_rows, statistic_interval
+from zoom_iqa.metrics.intervals import Interval, statistic_interval
 from zoom_iqa.metrics.undefined import Undefined, value_or_undefined
 from zoom_iqa.reports.contents import read_contents
 from zoom_iqa.reports.kept import add_rows, kept_file, kept_runs
@@ -35,12 +34,12 @@ from zoom_iqa.reports.rendering import mean_and_spread
 from zoom_iqa.reports.runs import Figures, read_run
 from zoom_iqa.reports.study_answers import (
     Answers,
-    Matrix,
     answers_of,
     kept_figures,
     read_answers,
     write_answers,
 )
+from zoom_iqa.reports.study_statistics import COMPARED, STATISTICS
 
 _NAMED = re.compile(r"(.+)_seed(\d+)")
 
@@ -190,43 +189,6 @@ def _ended(folder: Path) -> bool:
     """Whether a training run has kept its policy, or an evaluation its figures."""
     trained = (folder / "checkpoints").exists()
     return (folder / "policy").exists() if trained else (folder / "metrics.json").exists()
-
-
-def single_srcc(ratings_Kn: Matrix, mos_n: Matrix) -> float:
-    """SRCC of single answers: the mean over the K answers of each image."""
-    return statistics.fmean(_srcc(rating_n, mos_n) for rating_n in ratings_Kn)
-
-
-def mean_srcc(ratings_Kn: Matrix, mos_n: Matrix) -> float:
-    """SRCC of the means of an image's values."""
-    count_n = (~np.isnan(ratings_Kn)).sum(0)
-    return _srcc(np.where(count_n > 0, np.nansum(ratings_Kn, 0) / np.maximum(count_n, 1), np.nan), mos_n)
-
-
-def variance_within(ratings_Kn: Matrix, mos_n: Matrix) -> float:
-    """Variance of an image's answers, mean over the images with two or more; NaN where there is none."""
-    several_Km = ratings_Kn[:, (~np.isnan(ratings_Kn)).sum(0) > 1]
-    return float(np.nanvar(several_Km, 0, ddof=1).mean()) if several_Km.size else math.nan
-
-
-def _srcc(rating_n: Matrix, mos_n: Matrix) -> float:
-    """SRCC over the images with a rating; NaN where they are too few, or all are rated alike."""
-    known_n = ~np.isnan(rating_n)
-    if known_n.sum() < MIN_IMAGES:
-        return math.nan
-    return float(spearman_rows(snapped(rating_n[known_n])[None], mos_n[None, known_n])[0])
-
-
-Statistic = Callable[[Matrix, Matrix], float]
-STATISTICS: Mapping[str, tuple[str, Statistic]] = {
-    "srcc_single": ("rating", single_srcc),
-    "srcc_expected": ("expected", mean_srcc),
-    "rating_variance": ("rating", variance_within),
-    "srcc_caption": ("caption", mean_srcc),
-}
-"""Figures whose differences have intervals: the value of an answer that they are of, and the figure."""
-COMPARED = ("srcc_single", "srcc_expected", "rating_variance")
-"""Those that every policy has."""
 
 
 def shared_seeds(arms: Arms, arm: str, baseline: str) -> list[int]:

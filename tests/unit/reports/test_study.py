@@ -26,18 +26,16 @@ from zoom_iqa.reports.study import (
     header,
     interval_over_seeds,
     keep,
-    mean_srcc,
     over_seeds,
     read_study,
     readme_table,
     said,
     said_over_seeds,
-    single_srcc,
     stages_of,
-    variance_within,
     write_runs,
 )
 from zoom_iqa.reports.study_answers import Answers, write_answers
+from zoom_iqa.reports.study_statistics import mean_srcc, single_srcc, squared_bias, variance_within
 
 MOS = np.linspace(1.2, 4.8, 24)
 PHOTOGRAPHS = [f"p{number // 4}" for number in range(24)]
@@ -180,6 +178,7 @@ def test_figures_of_a_matrix() -> None:
     assert single_srcc(ratings, mos) == pytest.approx(0.0)
     assert mean_srcc(ratings, mos) == pytest.approx(stats.spearmanr([2.0, 2.25, 2.5], mos).statistic)
     assert variance_within(ratings, mos) == pytest.approx((2.0 + 0.125 + 0.5) / 3)
+    assert squared_bias(ratings, mos) == pytest.approx((1.0 - 1.0 + 0.75**2 - 0.0625 + 1.5**2 - 0.25) / 3)
 
 
 def test_a_difference_is_the_mean_over_seeds_of_the_figures_difference(folder: Path) -> None:
@@ -276,7 +275,9 @@ def test_figures_of_a_matrix_with_holes() -> None:
     assert mean_srcc(ratings, mos) == pytest.approx(0.5)
     assert np.isnan(single_srcc(ratings, mos))  # no round has three answers
     assert variance_within(ratings, mos) == pytest.approx(0.125)
+    assert squared_bias(ratings, mos) == pytest.approx(2.25**2 - 0.0625)
     assert np.isnan(variance_within(ratings[:1], mos))
+    assert np.isnan(squared_bias(ratings[:1], mos))
 
 
 def test_a_figure_that_a_run_lacks_has_no_difference(folder: Path) -> None:
